@@ -1,0 +1,64 @@
+"""The one family of errors a user may see: a stable code, a sentence, a subject, a hint."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+SENTENCE_LIMIT = 300
+"""A refusal ends up in a Kubernetes event, which cuts long texts."""
+
+
+class ExitCode(IntEnum):
+    """What a command tells its caller; every `--help` prints this table."""
+
+    DONE = 0
+    FINDINGS = 1
+    USAGE = 2
+    NOT_PERMITTED = 3
+    HOST_UNREADABLE = 4
+    REFUSED = 5
+    UNDONE = 6
+    NOT_UNDONE = 7
+
+
+class PassgateError(Exception):
+    """Something a user can act on. `exit_code` is what a command line ends with."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, code: str, message: str, *, subject: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.subject = subject
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.code, self.subject, self.message, self.hint) if part)
+
+    def sentence(self) -> str:
+        """The error as one line that fits an event: `code: subject: what: hint`."""
+        line = " ".join(str(self).split())
+        return line if len(line) < SENTENCE_LIMIT else line[: SENTENCE_LIMIT - 2] + "…"
+
+
+class BadInput(PassgateError):
+    """What we were given cannot be read: XML, JSON, an address, a flag."""
+
+
+class NotPermitted(PassgateError):
+    """The operating system says no."""
+
+    exit_code = ExitCode.NOT_PERMITTED
+
+
+class HostUnreadable(PassgateError):
+    """The host's /sys, /proc or /dev cannot be looked at."""
+
+    exit_code = ExitCode.HOST_UNREADABLE
+
+
+class Refused(PassgateError):
+    """A request that is understood and must not, or cannot, be met exactly."""
+
+    exit_code = ExitCode.REFUSED

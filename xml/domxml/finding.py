@@ -1,0 +1,84 @@
+"""A finding: one thing that was seen, with a code that explains itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How bad it is. `error` means the VM would not start, or would harm the host."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """Order for `--fail-on`: info 0, warning 1, error 2."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on: where we looked and what stood there."""
+
+    file: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One verdict about one subject (a device address, a group, an element)."""
+
+    code: str
+    severity: Severity
+    subject: str
+    message: str
+    hint: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form; its keys are a contract."""
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "subject": self.subject,
+            "message": self.message,
+            "hint": self.hint,
+            "evidence": [{"file": e.file, "content": e.content} for e in self.evidence],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """A row of the table of knowledge behind `passgate node explain CODE` and `docs/findings/CODE.md`."""
+
+    code: str
+    severity: Severity
+    title: str
+    cause: str
+    hint: str
+    remedy: str
+    says: tuple[str, ...] = ()
+    """The words of QEMU, libvirt, the kernel or KubeVirt that people paste when they meet it."""
+
+    def found(
+        self,
+        subject: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        severity: Severity | None = None,
+        evidence: tuple[Evidence, ...] = (),
+    ) -> Finding:
+        """Make the finding for one subject; `message` tells what was seen."""
+        return Finding(
+            self.code,
+            severity or self.severity,
+            subject,
+            message,
+            self.hint if hint is None else hint,
+            evidence,
+        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from domxml.errors import BadInput
 
@@ -19,6 +19,12 @@ _SPELLINGS = (
 )
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+", re.ASCII)
 _LIMITS = {"domain": MAX_DOMAIN, "bus": 0xFF, "slot": 0x1F, "function": 7}
+
+
+class Attributes(Protocol):
+    """What an XML element's attributes offer."""
+
+    def get(self, key: str, /) -> str | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,7 +54,7 @@ class PciAddress:
         )
 
     @classmethod
-    def from_attributes(cls, attributes: Mapping[str, str]) -> PciAddress:
+    def from_attributes(cls, attributes: Attributes) -> PciAddress:
         """Read libvirt's four attributes: decimal, 0x-hex or octal, an absent one is 0."""
         get = attributes.get
         return _from_texts(get("domain"), get("bus"), get("slot"), get("function"))

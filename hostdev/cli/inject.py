@@ -1,0 +1,95 @@
+"""`passgate inject`: the offline transform, as a filter."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from domxml.document import MAX_BYTES, Domain
+from domxml.errors import BadInput, ExitCode
+from domxml.finding import Finding, Severity
+from domxml.transform import Transformed
+from domxml.version import OLDEST, LibvirtVersion
+from hostdev.cli import output
+from hostdev.injection import Injection, inject
+from hostdev.machine import Machine
+from hostdev.request import parse_device
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, inject, print. Nothing is printed on standard output unless everything went well."""
+    requests = [parse_device(spec) for spec in arguments.device or ()]
+    version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
+    domain = Domain.parse(_read(arguments.domain))
+    connection = _connect(arguments.validate)
+    libvirt = version or (connection.version if connection else OLDEST)
+    injection = inject(domain, requests, _machine(arguments.host), libvirt=libvirt, prune=arguments.prune)
+    if connection is not None:
+        connection.validate(injection.result.xml)
+    for finding in injection.findings:
+        output.tell(_finding(finding))
+    if _fails(injection, arguments.fail_on):
+        return ExitCode.FINDINGS
+    output.write_bytes(_render(arguments.output, domain, injection))
+    return ExitCode.DONE
+
+
+def _read(name: str) -> bytes:
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with Path(name).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BadInput(
+            "unreadable-file",
+            f"cannot read the domain XML: {error.strerror}",
+            subject=name,
+            hint="name a file, or - for standard input",
+        ) from None
+
+
+def _connect(uri: str | None):  # type: ignore[no-untyped-def]  # noqa: ANN202  imported only where it is used
+    if uri is None:
+        return None
+    from hostdev.livelibvirt import Connection  # noqa: PLC0415  libvirt costs 46 ms
+
+    return Connection(uri)
+
+
+def _machine(host: str) -> Machine | None:
+    if host == "none":
+        return None
+    from hostdev.recorded import open_host  # noqa: PLC0415  not needed offline
+    from hostdev.scan import scan  # noqa: PLC0415
+
+    with open_host(host) as opened:
+        return scan(opened)
+
+
+def _fails(injection: Injection, fail_on: str | None) -> bool:
+    if fail_on is None:
+        return False
+    limit = Severity(fail_on).rank
+    return any(finding.severity.rank >= limit for finding in injection.findings)
+
+
+def _render(form: str, domain: Domain, injection: Injection) -> bytes:
+    result: Transformed = injection.result
+    if form == "xml":
+        return result.xml
+    from hostdev.cli import planview  # noqa: PLC0415  the plain filter goes without
+
+    if form == "diff":
+        return planview.diff(domain.data, result.xml).encode()
+    view = planview.as_json if form == "json" else planview.story
+    return view(domain, injection).encode()
+
+
+def _finding(finding: Finding) -> str:
+    lines = [f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}"]
+    if finding.hint:
+        lines.append(f"  hint: {finding.hint}")
+    lines += [f"  seen: {evidence.file}: {evidence.content}" for evidence in finding.evidence]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""What `passgate inject` shows instead of XML: a diff, a story, or JSON."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any
+
+from domxml.apply import Change
+from domxml.document import Domain
+from domxml.placement.values import PlacedController
+from domxml.source import Mdev
+from hostdev.injection import Injection
+
+API_VERSION = "passgate.dev/v1"
+
+
+def diff(before: bytes, after: bytes) -> str:
+    """A unified diff in which only what changed shows, not the way the XML happens to be written."""
+    if before == after:
+        return ""
+    old = Domain.parse(before).serialise().decode().splitlines()
+    new = after.decode().splitlines()
+    lines = difflib.unified_diff(old, new, "domain", "domain with devices", lineterm="")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_json(_domain: Domain, injection: Injection) -> str:
+    """The plan for programs; the keys are a contract."""
+    result = injection.result
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "Plan",
+        "devices": [_device(change) for change in result.changes],
+        "controllers": [_controller(controller) for controller in result.controllers],
+        "removed": list(result.removed),
+        "findings": [finding.as_dict() for finding in injection.findings],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _device(change: Change) -> dict[str, Any]:
+    placed = change.placed
+    return {
+        "name": placed.wish.name,
+        "alias": change.alias,
+        "type": "mdev" if isinstance(placed.member.source, Mdev) else "pci",
+        "source": str(placed.member.source),
+        "guestAddress": None if placed.address is None else str(placed.address),
+        "resource": None,
+        "sources": ["command-line"],
+        "action": change.action,
+        "why": placed.why,
+    }
+
+
+def _controller(controller: PlacedController) -> dict[str, Any]:
+    return {
+        "index": controller.index,
+        "model": controller.model,
+        "guestAddress": str(controller.address),
+        "busNr": controller.bus_number,
+        "node": controller.node,
+        "action": "updated" if controller.restores else "added",
+        "why": controller.why,
+    }
+
+
+def story(domain: Domain, injection: Injection) -> str:
+    """The plan for people: each device, where it goes and why; then the controllers."""
+    result = injection.result
+    lines = [f"domain {domain.name or '(unnamed)'}"]
+    for change in result.changes:
+        placed = change.placed
+        where = "an address that libvirt chooses" if placed.address is None else f"guest {placed.address}"
+        lines.append(f"  {change.action:<9} {placed.member.source} -> {where}")
+        lines.append(f"            as {change.alias}: {placed.why}")
+        lines += [f"            {key} = {value}" for key, value in placed.member.attributes.items()]
+    lines += [f"  removed   {alias}" for alias in result.removed]
+    for controller in result.controllers:
+        extra = "" if controller.bus_number is None else f", bus numbers from {controller.bus_number}"
+        verb = "repaired" if controller.restores else "added"
+        lines.append(f"  {verb:<9} {controller.model} {controller.index} at {controller.address}{extra}")
+        lines.append(f"            {controller.why}")
+    if not result.changes and not result.removed:
+        lines.append("  nothing to do")
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,73 @@
+"""A request: one thing that the VM's author, or a command line, wants to see in the guest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from domxml.attributes import ATTRIBUTES, did_you_mean
+from domxml.errors import BadInput
+from domxml.pciaddress import PciAddress
+from domxml.source import Source, parse_source
+
+FUNCTIONS = re.compile(r"one|all|[0-7](\+[0-7])*", re.ASCII)
+NUMA = re.compile(r"host|[0-9]{1,4}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
+
+DEVICE_KEYS: Mapping[str, str] = {
+    "name": "the device's name: its alias becomes ua-passgate-<name>",
+    "guest": "the guest address, such as 0000:09:00.0",
+    "functions": "one, all (every function of the host slot), or numbers such as 0+1",
+    "numa": "host (the guest node that maps to the device's host node), or a guest node's number",
+    **{key: row.meaning for key, row in ATTRIBUTES.items()},
+}
+"""What may follow the address in `--device ADDRESS,key=value`, and what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted of one host device."""
+
+    address: Source
+    name: str = ""
+    """Empty: named by whoever plans, in an order that does not depend on host addresses being written anywhere."""
+    guest: PciAddress | None = None
+    functions: str = "one"
+    numa: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_device(spec: str) -> Request:
+    """Read `0000:3d:02.2[,name=…][,guest=…][,functions=all][,numa=host][,rom.bar=off]…`, or the same with a UUID."""
+    head, *settings = spec.split(",")
+    address = parse_source(head)
+    values: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise _bad(spec, f"{setting[:40]!r} is not key=value", "known: " + ", ".join(DEVICE_KEYS))
+        if key not in DEVICE_KEYS:
+            raise _bad(spec, f"there is no setting {key[:40]!r}", did_you_mean(key, DEVICE_KEYS))
+        if key in values:
+            raise _bad(spec, f"{key} is given twice", "give it once")
+        values[key] = value
+    return _request(spec, address, values)
+
+
+def _request(spec: str, address: Source, values: dict[str, str]) -> Request:
+    guest = values.pop("guest", None)
+    name = values.pop("name", "")
+    functions = values.pop("functions", "one")
+    numa = values.pop("numa", "")
+    if name and not NAME.fullmatch(name):
+        raise _bad(spec, f"name={name[:70]!r} is not possible", "libvirt keeps letters, digits, - and _ only")
+    if not FUNCTIONS.fullmatch(functions):
+        raise _bad(spec, f"functions={functions[:40]!r} is not possible", DEVICE_KEYS["functions"])
+    if numa and not NUMA.fullmatch(numa):
+        raise _bad(spec, f"numa={numa[:40]!r} is not possible", DEVICE_KEYS["numa"])
+    return Request(address, name, PciAddress.parse(guest) if guest is not None else None, functions, numa, values)
+
+
+def _bad(spec: str, what: str, hint: str) -> BadInput:
+    return BadInput("bad-device", what, subject=spec[:80], hint=hint)

@@ -1,0 +1,189 @@
+"""Write a placement into a domain: ensure each host device, each controller, each attribute. Never append blindly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from domxml import alias as aliases
+from domxml import attributes
+from domxml.document import Domain, Element
+from domxml.guestpci.machines import MachineType, RootKind
+from domxml.pciaddress import PciAddress
+from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
+from domxml.source import Holder, Mdev, Source
+
+ADDED, UPDATED, UNCHANGED = "added", "updated", "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one placed device, and the alias it has in the end."""
+
+    placed: PlacedDevice
+    action: str
+    alias: str
+
+
+def apply(
+    domain: Domain, machine: MachineType, placement: Placement, held: dict[Source, Holder]
+) -> tuple[Change, ...]:
+    """Edit the domain in place; answer what was done to each device."""
+    for controller in placement.controllers:
+        if controller.restores:
+            _restore(domain, controller)
+        else:
+            _append(domain.devices, _controller(controller), after="controller")
+    for pin in placement.pins:
+        if pin.device.element is not None:
+            _set_address(pin.device.element, pin.address)
+    return tuple(_ensure(domain, machine, placed, held.get(placed.member.source)) for placed in placement.devices)
+
+
+def remove(domain: Domain, holder: Holder) -> None:
+    """Take a host device of ours out again, its white space included."""
+    element = holder.element
+    previous = element.getprevious()
+    tail = element.tail
+    domain.devices.remove(element)
+    if previous is not None:
+        previous.tail = tail
+    else:
+        domain.devices.text = tail
+
+
+def _ensure(domain: Domain, machine: MachineType, placed: PlacedDevice, holder: Holder | None) -> Change:
+    member = placed.member
+    if holder is None:
+        element = _hostdev(member.source, machine)
+        _fill(element, placed)
+        _append(domain.devices, element, after="hostdev")
+        return Change(placed, ADDED, member.alias)
+    changed = _fill(holder.element, placed)
+    if changed:
+        _lay_out(domain.devices, holder.element)
+    alias = holder.element.find("alias")
+    return Change(placed, UPDATED if changed else UNCHANGED, "" if alias is None else alias.get("name", ""))
+
+
+def _hostdev(source: Source, machine: MachineType) -> Element:
+    element = etree.Element("hostdev", mode="subsystem")
+    if isinstance(source, Mdev):
+        element.set("type", "mdev")
+        element.set("managed", "no")
+        element.set("model", "vfio-ap" if machine.root is RootKind.ZPCI else "vfio-pci")
+    else:
+        element.set("type", "pci")
+        element.set("managed", "no")
+        etree.SubElement(element, "driver", name="vfio")
+    origin = etree.SubElement(element, "source")
+    if isinstance(source, Mdev):
+        etree.SubElement(origin, "address", uuid=source.uuid)
+    else:
+        etree.SubElement(origin, "address", source.attributes())
+    return element
+
+
+def _fill(element: Element, placed: PlacedDevice) -> bool:
+    """Everything a pass may have lost, or libvirt may have decided otherwise."""
+    member = placed.member
+    changed = _ensure_attribute(element, "mode", "subsystem")
+    changed |= _ensure_attribute(element, "managed", "no")
+    if isinstance(member.source, PciAddress) and _ours(element, member.alias):
+        changed |= _ensure_child(element, "driver", "name", "vfio")
+    alias = element.find("alias")
+    if alias is None or not aliases.is_legal(alias.get("name", "")):
+        changed |= _ensure_child(element, "alias", "name", member.alias)
+    changed |= attributes.ensure(element, member.attributes)
+    if placed.address is not None:
+        changed |= _set_address(element, placed.address, multifunction=placed.multifunction, zpci=placed.zpci)
+    return changed
+
+
+def _ours(element: Element, alias: str) -> bool:
+    # A device that KubeVirt made keeps what KubeVirt wrote, beyond what was asked for.
+    found = element.find("alias")
+    return found is None or found.get("name") == alias
+
+
+def _ensure_attribute(element: Element, name: str, value: str) -> bool:
+    if element.get(name) == value:
+        return False
+    element.set(name, value)
+    return True
+
+
+def _ensure_child(element: Element, tag: str, name: str, value: str) -> bool:
+    child = element.find(tag)
+    if child is None:
+        child = etree.SubElement(element, tag)
+    return _ensure_attribute(child, name, value)
+
+
+def _set_address(
+    element: Element, address: PciAddress, *, multifunction: bool = False, zpci: Zpci | None = None
+) -> bool:
+    found = element.find("address")
+    changed = found is None
+    target = etree.SubElement(element, "address") if found is None else found
+    if changed or target.get("type") != "pci" or PciAddress.from_attributes(target.attrib) != address:
+        target.attrib.clear()
+        target.set("type", "pci")
+        for name, value in address.attributes().items():
+            target.set(name, value)
+        changed = True
+    if multifunction:
+        changed |= _ensure_attribute(target, "multifunction", "on")
+    if zpci is not None:
+        changed |= _ensure_child(target, "zpci", "uid", f"0x{zpci.uid:04x}")
+        changed |= _ensure_child(target, "zpci", "fid", f"0x{zpci.fid:08x}")
+    return changed
+
+
+def _controller(placed: PlacedController) -> Element:
+    element = etree.Element("controller", type="pci", index=str(placed.index), model=placed.model)
+    if placed.bus_number is not None:
+        _set_target(element, placed)
+    address = etree.SubElement(element, "address", {"type": "pci", **placed.address.attributes()})
+    if placed.multifunction:
+        address.set("multifunction", "on")
+    return element
+
+
+def _restore(domain: Domain, placed: PlacedController) -> None:
+    for element in domain.devices.iterchildren("controller"):
+        if element.get("type") == "pci" and element.get("index") == str(placed.index):
+            _set_target(element, placed)
+
+
+def _set_target(element: Element, placed: PlacedController) -> None:
+    target = element.find("target")
+    if target is None:
+        target = etree.SubElement(element, "target")
+    target.set("busNr", str(placed.bus_number))
+    node = target.find("node")
+    if node is None:
+        node = etree.SubElement(target, "node")
+    node.text = str(placed.node)
+
+
+def _append(parent: Element, element: Element, *, after: str) -> None:
+    """Put an element behind the last of its kind, laid out as the document is."""
+    _lay_out(parent, element)
+    position = max((parent.index(sibling) for sibling in parent.findall(after)), default=len(parent) - 1)
+    previous = parent[position] if position >= 0 else None
+    parent.insert(position + 1, element)
+    separator = parent.text
+    if previous is None:
+        element.tail = separator
+    else:
+        element.tail, previous.tail = previous.tail, separator
+
+
+def _lay_out(parent: Element, element: Element) -> None:
+    """Indent an element as its siblings below <devices> are; a document without line breaks stays without."""
+    text = parent.text or ""
+    if "\n" in text and not text.strip():
+        margin = text.rpartition("\n")[2]
+        etree.indent(element, margin[: max(1, len(margin) // 2)], level=2)

@@ -1,0 +1,147 @@
+"""What one may say of a host device beyond source and address: a row an attribute, with libvirt's version gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from lxml import etree
+
+from domxml.document import Element
+from domxml.errors import BadInput, Refused
+from domxml.source import Mdev, Source
+from domxml.version import OLDEST, LibvirtVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute: where it stands in a <hostdev>, what it may hold, since when libvirt keeps it."""
+
+    key: str
+    """As it is spelled in `--device` and in the annotation."""
+    child: str
+    """The child element that holds it; empty: the <hostdev> itself."""
+    name: str
+    legal: str
+    """A regular expression."""
+    meaning: str
+    since: LibvirtVersion = OLDEST
+    """Before this version libvirt drops it without a word."""
+    pci: bool = True
+    mdev: bool = True
+    fixed: Mapping[str, str] | None = None
+    """Attributes that go with it in the same element."""
+
+
+_ON_OFF = "on|off"
+_NUMBER = "[1-9][0-9]{0,4}"
+
+ATTRIBUTES: Mapping[str, Attribute] = {
+    row.key: row
+    for row in (
+        Attribute("rom.bar", "rom", "bar", _ON_OFF, "whether the guest sees the device's ROM", mdev=False),
+        Attribute("rom.file", "rom", "file", r"/.+", "a ROM image, as a path in the launcher", mdev=False),
+        Attribute("rom.enabled", "rom", "enabled", "yes|no", "no: no ROM at all", mdev=False),
+        Attribute("bootOrder", "boot", "order", _NUMBER, "the place in the guest's boot order"),
+        Attribute("acpiIndex", "acpi", "index", _NUMBER, "the number of a NIC's name in the guest (eno7 for 7)"),
+        Attribute(
+            "driverModel",
+            "driver",
+            "model",
+            r"[a-z0-9_-]+",
+            "the variant driver for live migration, such as mlx5_vfio_pci",
+            since=LibvirtVersion(10, 0),
+            mdev=False,
+            fixed={"name": "vfio"},
+        ),
+        Attribute("display", "", "display", _ON_OFF, "show the device's display in the VM's console"),
+        Attribute("ramfb", "", "ramfb", _ON_OFF, "a boot display until the guest's driver is loaded"),
+        Attribute(
+            "teaming",
+            "teaming",
+            "persistent",
+            r"ua-[A-Za-z0-9_-]+",
+            "the alias of the virtio interface this VF stands in for",
+            mdev=False,
+            fixed={"type": "transient"},
+        ),
+    )
+}
+"""By key."""
+
+
+def check(key: str, value: str, source: Source, libvirt: LibvirtVersion) -> None:
+    """Refuse an attribute that libvirt would refuse, misread or silently drop."""
+    row = ATTRIBUTES.get(key)
+    if row is None:
+        raise BadInput(
+            "unknown-attribute",
+            f"there is no attribute {key[:40]!r}",
+            subject=str(source),
+            hint=did_you_mean(key, ATTRIBUTES),
+        )
+    if not re.fullmatch(row.legal, value, re.ASCII):
+        raise BadInput(
+            "bad-attribute",
+            f"{key}={value[:60]!r} is not possible",
+            subject=str(source),
+            hint=f"{key}: {row.meaning}; write {_legal_words(row)}",
+        )
+    if not (row.mdev if isinstance(source, Mdev) else row.pci):
+        raise Refused(
+            "attribute-not-for-mdev",
+            f"{key} has no meaning for a mediated device",
+            subject=str(source),
+            hint=f"leave {key} out",
+        )
+    if libvirt < row.since:
+        raise Refused(
+            "libvirt-too-old",
+            f"{key} needs libvirt {row.since}, this is {libvirt} (or not told); it would be dropped without a word",
+            subject=str(source),
+            hint=f"leave {key} out, or say which libvirt it is with --libvirt {row.since}",
+        )
+
+
+def ensure(hostdev: Element, wanted: Mapping[str, str]) -> bool:
+    """Write the wanted attributes into a <hostdev>; tell whether anything changed."""
+    changed = False
+    for key, value in wanted.items():
+        row = ATTRIBUTES[key]
+        element = hostdev
+        if row.child:
+            found = hostdev.find(row.child)
+            if found is None:
+                found = etree.SubElement(hostdev, row.child)
+                changed = True
+            element = found
+        for name, text in ((row.name, value), *(row.fixed or {}).items()):
+            if element.get(name) != text:
+                element.set(name, text)
+                changed = True
+    return changed
+
+
+def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:
+    """Which of the wanted attributes a <hostdev> does not have."""
+    lost = []
+    for key, value in wanted.items():
+        row = ATTRIBUTES[key]
+        element = hostdev.find(row.child) if row.child else hostdev
+        if element is None or element.get(row.name) != value:
+            lost.append(key)
+    return lost
+
+
+def did_you_mean(word: str, known: Mapping[str, object]) -> str:
+    """A hint that names the nearest known word, or all of them."""
+    near = get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else "known: " + ", ".join(known)
+
+
+def _legal_words(row: Attribute) -> str:
+    if row.legal == _NUMBER:
+        return "a number from 1"
+    return row.legal.replace("|", " or ") if re.fullmatch(r"[a-z|]+", row.legal) else f"text like {row.legal}"

@@ -1,0 +1,128 @@
+"""A domain document: the one parser for untrusted domain XML, and the one way back to bytes."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+from lxml import etree
+
+from domxml.errors import BadInput, Refused
+
+Element: TypeAlias = etree._Element  # noqa: SLF001  lxml has no public name for it
+
+MAX_BYTES = 4 * 1024 * 1024
+"""What gRPC hands over at most; the largest domains seen are 60 KB."""
+HYPERVISORS = frozenset({"kvm", "qemu"})
+NODE_COPY = "Ask virt-launcher for the XML again (virsh dumpxml)."
+
+_NOT_TEXT = re.compile(rb"\A(?:\xff\xfe|\xfe\xff|<\x00|\x00<|\x00\x00)")
+
+
+def parser() -> etree.XMLParser:
+    """A parser that fetches nothing, expands nothing and forgets nothing."""
+    return etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        dtd_validation=False,
+        no_network=True,
+        huge_tree=False,
+        remove_blank_text=False,
+        remove_comments=False,
+        remove_pis=False,
+        strip_cdata=False,
+    )
+
+
+class Domain:
+    """A parsed domain: the tree is edited in place, and serialised once."""
+
+    __slots__ = ("data", "devices", "root")
+
+    def __init__(self, data: bytes, root: Element, devices: Element) -> None:
+        self.data = data
+        """The bytes it was read from."""
+        self.root = root
+        self.devices = devices
+
+    @classmethod
+    def parse(cls, data: bytes) -> Domain:
+        """Read domain XML, refusing what libvirt or KubeVirt would stumble over later."""
+        root = _tree(data)
+        return cls(data, root, _devices(root))
+
+    def serialise(self) -> bytes:
+        """UTF-8 without an XML declaration: KubeVirt's parser refuses any other declared encoding."""
+        return etree.tostring(self.root.getroottree(), encoding="utf-8", xml_declaration=False)
+
+    @property
+    def name(self) -> str:
+        """The domain's name, for messages."""
+        return (self.root.findtext("name") or "").strip()
+
+    @property
+    def os_type(self) -> Element | None:
+        """The <os><type> element: architecture and machine."""
+        return self.root.find("os/type")
+
+    def check_hypervisor(self) -> None:
+        """Host devices go to QEMU by VFIO: nothing else is served."""
+        kind = self.root.get("type", "")
+        if kind not in HYPERVISORS:
+            raise Refused(
+                "unsupported-hypervisor",
+                f"the domain has type={kind!r}; VFIO devices go to type='kvm' or type='qemu' only",
+                subject=self.name,
+                hint="use a KVM domain",
+            )
+
+
+def children(parent: Element) -> list[Element]:
+    """Child elements, without comments and processing instructions."""
+    return [child for child in parent if isinstance(child.tag, str)]
+
+
+def _tree(data: bytes) -> Element:
+    if not data.strip():
+        raise BadInput("empty-document", "the domain XML is empty", hint=NODE_COPY)
+    if len(data) > MAX_BYTES:
+        raise BadInput(
+            "document-too-large",
+            f"the domain XML has {len(data)} bytes, the limit is {MAX_BYTES}",
+            hint="no real domain is that large; look at what produced it",
+        )
+    if _NOT_TEXT.match(data):
+        raise BadInput("bad-encoding", "the domain XML is not UTF-8 text", hint="convert it to UTF-8")
+    try:
+        root = etree.fromstring(data, parser())
+    except (etree.XMLSyntaxError, ValueError, LookupError) as error:
+        text = " ".join(str(error).split())
+        raise BadInput("malformed-xml", f"the domain XML cannot be parsed: {text}", hint=NODE_COPY) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise BadInput(
+            "document-type",
+            "the domain XML has a DOCTYPE; libvirt would read its entities",
+            hint="remove the <!DOCTYPE …> declaration",
+        )
+    return root
+
+
+def _devices(root: Element) -> Element:
+    if root.tag != "domain":
+        what = "a default namespace" if etree.QName(root).localname == "domain" else f"root <{_tag(root)}>"
+        raise BadInput(
+            "not-a-domain", f"the document has {what}, not <domain>", hint="hand over the XML of one libvirt domain"
+        )
+    found = root.findall("devices")
+    if len(found) != 1:
+        raise BadInput(
+            "devices-count",
+            f"the domain has {len(found)} <devices> elements, it must have one",
+            subject=(root.findtext("name") or "").strip(),
+            hint="libvirt would silently read only some of them",
+        )
+    return found[0]
+
+
+def _tag(element: Element) -> str:
+    return str(element.tag)[:60]

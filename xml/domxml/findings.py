@@ -1,0 +1,110 @@
+"""What can be said about a domain and the guest's PCI tree: the rows behind `passgate node explain`."""
+
+from __future__ import annotations
+
+from domxml.finding import FindingKind, Severity
+
+PLACEMENT_FALLBACK = FindingKind(
+    "placement-fallback",
+    Severity.WARNING,
+    "Placed directly on the root bus, because libvirt's own allocation is not known",
+    "The domain has devices without a guest address whose kind depends on how libvirt and QEMU were built (a network "
+    "interface or a SCSI controller without a model, say). What controllers libvirt will add can then not be computed, "
+    "and a port of our own could push them aside. A device directly on the root bus moves nothing, but it cannot be "
+    "hot-unplugged and shows as a root complex integrated endpoint, which some GPU drivers do not accept.",
+    "give the devices named above a model, or ask for a guest address",
+    "Write the model of each device that the message names (`<model type='virtio'/>` for an interface), or ask for a "
+    "bus of its own with `guestAddress`.",
+)
+LEFT_TO_LIBVIRT = FindingKind(
+    "placement-left-to-libvirt",
+    Severity.WARNING,
+    "The guest address is left to libvirt",
+    "For this machine type the guest's PCI tree is not known well enough to choose an address. Libvirt will choose one "
+    "at define; it depends on every other device of the VM and may change when those change.",
+    "use a q35, i440fx, aarch64 virt or s390x machine, or ask for a guest address",
+    "Nothing is wrong with the device. If its address must never move, use one of the machine types above.",
+)
+BASE_DEVICE_MOVES = FindingKind(
+    "base-device-moves",
+    Severity.WARNING,
+    "Another device of the VM gets a different guest address",
+    "The address asked for is one that libvirt would have given to a device of the VM that has none written down. "
+    "Libvirt gives that device the next free address. Guests name NICs and find disks by their addresses: a NIC may be "
+    "renamed, a Windows disk may come up offline.",
+    "ask for an address that is free, or write down the addresses of the other devices",
+    "Run `passgate inject -o plan` without `guestAddress`: it names a place that moves nothing.",
+)
+GUEST_ADDRESS_TAKEN = FindingKind(
+    "guest-address-taken",
+    Severity.ERROR,
+    "The guest address asked for belongs to another device",
+    "Two devices cannot share a guest function. The owner is a device of the VM, one that libvirt will put there, or "
+    "the chipset of the machine type.",
+    "ask for a free address, or none at all",
+    "Leave `guestAddress` out: the device then gets a place that is stable and moves nothing.",
+    ("Attempted double use of PCI Address",),
+)
+GUEST_ADDRESS_IMPOSSIBLE = FindingKind(
+    "guest-address-impossible",
+    Severity.ERROR,
+    "The guest address asked for cannot exist in this VM",
+    "The bus behind a PCIe root port has one slot, slot 0. Bus 0 has slots 1 to 31, of which the chipset keeps some. A "
+    "guest has PCI domain 0 only. 0000:00:00.0 means 'no address' to libvirt, which would silently choose another one.",
+    "ask for bus 1 or above, slot 0, for example 0000:09:00.0",
+    "On q35 and virt machines ask for `0000:NN:00.0` with NN above the buses in use; on i440fx for `0000:00:SS.0`.",
+    (
+        "slot must be <= 0",
+        "slot must be >= 1",
+        "Only PCI domain 0 is available",
+        "cannot be plugged into the PCI controller",
+    ),
+)
+FUNCTION_ZERO_MISSING = FindingKind(
+    "function-zero-missing",
+    Severity.ERROR,
+    "A guest slot would have functions but no function 0",
+    "Libvirt and QEMU accept it, but an operating system looks at function 0 first and never finds the others.",
+    "put a device on function 0 of that slot, or use `functions: all`",
+    "Ask for `functions: all` to have a whole host slot in one guest slot, or choose an address with function 0.",
+)
+NO_FREE_PLACE = FindingKind(
+    "no-free-place",
+    Severity.ERROR,
+    "The guest has no room for another PCI device",
+    "Ports of our own go to slots 0x10 to 0x17 of the root bus, eight to a slot; further down as far as the VM's own "
+    "devices leave room. Indexes of PCI controllers end at 255.",
+    "give the VM fewer devices",
+    "Count the devices of the VM with `passgate inject -o plan`; remove what is not needed.",
+    ("No more available PCI slots", "a PCI slot is needed to connect a PCI controller"),
+)
+NUMA_NOT_POSSIBLE = FindingKind(
+    "numa-not-possible",
+    Severity.WARNING,
+    "The device cannot be put on a guest NUMA node",
+    "A PCI expander bus ties devices to a guest NUMA node. It exists on q35 and aarch64 virt only, the guest node must "
+    "exist in <cpu><numa>, and its bus number must leave room for the ports below it.",
+    "give the VM guest NUMA nodes (dedicated CPUs with guestMappingPassthrough), or leave `numa` out",
+    "The device is placed as if `numa` had not been asked for; it works, but the guest does not know its node.",
+    ("is configured for a NUMA node",),
+)
+HOTPLUG_PORTS_REDUCED = FindingKind(
+    "hotplug-ports-reduced",
+    Severity.INFO,
+    "KubeVirt will add fewer hotplug ports",
+    "KubeVirt adds spare root ports for hotplug up to controller index 31. Indexes that our ports use are lost to it.",
+    "nothing to do unless this VM needs hotplug",
+    "Give the VM fewer injected devices, or ask for lower buses.",
+)
+
+KINDS: tuple[FindingKind, ...] = (
+    PLACEMENT_FALLBACK,
+    LEFT_TO_LIBVIRT,
+    BASE_DEVICE_MOVES,
+    GUEST_ADDRESS_TAKEN,
+    GUEST_ADDRESS_IMPOSSIBLE,
+    FUNCTION_ZERO_MISSING,
+    NO_FREE_PLACE,
+    NUMA_NOT_POSSIBLE,
+    HOTPLUG_PORTS_REDUCED,
+)

@@ -1,0 +1,155 @@
+"""Libvirt's allocation of guest PCI addresses, emulated: which controllers it would add, and who would get what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domxml.guestpci.buses import (
+    AGGREGATE,
+    AUTOASSIGN,
+    MODELS,
+    PCI_BRIDGE,
+    PCI_DEVICE,
+    PCIE_DEVICE,
+    PCIE_TO_PCI,
+    SWITCH_UPSTREAM,
+    BusModel,
+    compatible,
+    requirement,
+)
+from domxml.pciaddress import PciAddress
+
+
+class Impossible(Exception):
+    """Libvirt would refuse such a domain."""
+
+
+class Bus:
+    """One bus of the guest: which functions of which slots are taken."""
+
+    __slots__ = ("accepts", "aggregate", "model", "slots")
+
+    def __init__(self, model: BusModel, accepts: int | None = None) -> None:
+        self.model = model
+        self.accepts = model.accepts if accepts is None else accepts
+        self.slots: dict[int, int] = {}
+        self.aggregate: set[int] = set()
+
+    def full(self) -> bool:
+        """Every slot has a function in use."""
+        return all(slot in self.slots for slot in range(self.model.first_slot, self.model.last_slot + 1))
+
+    def free(self, needs: int, function: int) -> tuple[int, int] | None:
+        """The first slot and function that libvirt would pick; function -1 asks for any."""
+        wanted = max(function, 0)
+        for slot in range(self.model.first_slot, self.model.last_slot + 1):
+            taken = self.slots.get(slot, 0)
+            if not taken:
+                return slot, wanted
+            if needs & AGGREGATE and slot in self.aggregate:
+                options = (wanted,) if function >= 0 else range(wanted, 8)
+                for candidate in options:
+                    if not taken & (1 << candidate):
+                        return slot, candidate
+        return None
+
+
+class AddressSet:
+    """The buses while addresses are handed out; a dry run grows it as libvirt's first pass does."""
+
+    def __init__(self, buses: Sequence[Bus], *, dry_run: bool) -> None:
+        self.buses = list(buses)
+        self.dry_run = dry_run
+        # Places are never given back, so a search for the same needs goes on where the last one ended.
+        self._first: dict[int, int] = {}
+
+    def slot_in_use(self, slot: int) -> bool:
+        """Whether anything sits in that slot of the root bus."""
+        return slot in self.buses[0].slots
+
+    def reserve(self, address: PciAddress, needs: int, *, from_config: bool = True) -> None:
+        """Take one function, as libvirt would for an address that is written down."""
+        bus_index = address.bus
+        if self.dry_run and bus_index >= len(self.buses):
+            bus_index = self._grow(bus_index, needs)
+        self._check(address, bus_index, needs, from_config=from_config)
+        bus = self.buses[bus_index]
+        taken = bus.slots.get(address.slot, 0)
+        if taken & (1 << address.function):
+            raise Impossible(f"Attempted double use of PCI Address {address}")
+        if not taken and needs & AGGREGATE:
+            bus.aggregate.add(address.slot)
+        bus.slots[address.slot] = taken | (1 << address.function)
+
+    def reserve_next(self, needs: int, function: int = -1) -> PciAddress:
+        """Take the next free place for such a device."""
+        for index in range(self._first.get(needs, 0), len(self.buses)):
+            bus = self.buses[index]
+            if compatible(bus.accepts, needs, bus_index=index, from_config=False):
+                found = bus.free(needs, function)
+                if found:
+                    address = PciAddress(0, index, *found)
+                    break
+        else:
+            if not self.dry_run:
+                raise Impossible("No more available PCI slots")
+            index = self._grow(len(self.buses), needs)
+            address = PciAddress(0, index, self.buses[index].model.first_slot, max(function, 0))
+        if function < 0:
+            self._first[needs] = index
+        self.reserve(address, needs, from_config=False)
+        return address
+
+    def _check(self, address: PciAddress, bus_index: int, needs: int, *, from_config: bool) -> None:
+        if address.domain:
+            raise Impossible(f"Invalid PCI address {address}. Only PCI domain 0 is available")
+        if bus_index >= len(self.buses):
+            last = len(self.buses) - 1
+            raise Impossible(f"Invalid PCI address {address}. Only PCI buses up to {last} are available")
+        bus = self.buses[bus_index]
+        if not compatible(bus.accepts, needs, bus_index=bus_index, from_config=from_config):
+            raise Impossible(
+                f"The device at PCI address {address} cannot be plugged into the PCI controller with "
+                f"index='{bus_index}'. It requires a controller that accepts a {requirement(needs)}."
+            )
+        if address.slot < bus.model.first_slot:
+            raise Impossible(f"Invalid PCI address {address}. slot must be >= {bus.model.first_slot}")
+        if address.slot > bus.model.last_slot:
+            raise Impossible(f"Invalid PCI address {address}. slot must be <= {bus.model.last_slot}")
+
+    def _grow(self, bus_index: int, needs: int) -> int:
+        """Add the buses such a device would make libvirt add; answer the bus it would land on."""
+        missing = bus_index - len(self.buses) + 1
+        added: list[Bus] = []
+        if needs & PCI_DEVICE:
+            model = MODELS["pci-bridge"]
+            if not any(bus.accepts & PCI_BRIDGE for bus in self.buses):
+                # A pure PCIe guest: a port that takes nothing but the bridge, and the bridge.
+                if missing == 1:
+                    missing += 1
+                    bus_index += 1
+                added = [Bus(MODELS["pcie-root-port"], PCIE_TO_PCI), Bus(MODELS["pcie-to-pci-bridge"])]
+        elif needs & (PCIE_DEVICE | SWITCH_UPSTREAM):
+            model = MODELS["pcie-root-port"]
+        else:
+            raise Impossible(
+                "a PCI slot is needed to connect a PCI controller model="
+                f"'{_controller_model(needs)}', but none is available, and it cannot be automatically added"
+            )
+        self.buses += added
+        self.buses += [Bus(model) for _ in range(missing - len(added))]
+        return bus_index
+
+
+def spare_needs(*, pcie: bool) -> int:
+    """What the dummy device needs with which libvirt keeps one place free for later."""
+    return AUTOASSIGN | (PCIE_DEVICE if pcie else PCI_DEVICE)
+
+
+def default_bus(*, pcie: bool) -> Bus:
+    """What libvirt makes of a bus number that has no controller."""
+    return Bus(MODELS["pcie-root-port" if pcie else "pci-bridge"])
+
+
+def _controller_model(needs: int) -> str:
+    return next((model.name for model in MODELS.values() if model.plugs_as & needs & ~AGGREGATE), "pci")

@@ -1,0 +1,157 @@
+"""The devices libvirt adds to a domain by itself before it hands out addresses, and the order of its controllers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domxml.document import Element
+from domxml.guestpci.connect import NONE, PCI, PCIE, UNKNOWN, Connection, Step, disk_bus
+from domxml.guestpci.machines import MachineType
+from domxml.guestpci.topology import Device, Topology
+
+USB2 = ("ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3")
+_DISKS_PER_CONTROLLER = {"ide": 4, "scsi": 7, "sata": 6}
+
+
+def complete(topology: Topology) -> tuple[list[Device], list[str]]:
+    """All devices in the order libvirt serves them, its own additions included; and what cannot be known."""
+    devices = list(topology.devices)
+    machine = topology.machine
+    steps = {device.step for device in devices}
+    controllers = [device for device in devices if device.step is Step.CONTROLLER]
+    _number(controllers)
+    ordered: list[Device] = []
+    for controller in controllers:
+        _insert(ordered, controller)
+    for added in _added_controllers(topology, controllers, machine):
+        _insert(ordered, added)
+    others = [device for device in devices if device.step is not Step.CONTROLLER]
+    if machine.default_memballoon and Step.MEMBALLOON not in steps:
+        others.append(_device(Step.MEMBALLOON, "memballoon", PCIE))
+    if Step.VIDEO not in steps and any(child.tag == "graphics" for child in topology.domain.devices):
+        others.append(_device(Step.VIDEO, "video", PCI if machine.default_video_slot else PCIE))
+    everything = sorted([*ordered, *others], key=_turn)
+    primary = next((device for device in everything if device.step is Step.VIDEO), None)
+    return everything, [
+        f"{device.label}: which kind of PCI device it is depends on libvirt's build"
+        for device in (*topology.controllers, *everything)
+        if device.wants and device.needs == UNKNOWN and not (device is primary and machine.default_video_slot)
+    ]
+
+
+def _turn(device: Device) -> tuple[int, int]:
+    # Host devices of an <interface> come before plain ones; disks of one bus are kept in the order of their names.
+    if device.step is Step.HOSTDEV and device.element is not None:
+        return device.step, 0 if device.element.tag == "interface" else 1
+    if device.step is Step.DISK:
+        return device.step, disk_index(device.kids)
+    return device.step, 0
+
+
+def disk_index(kids: dict[str, Element]) -> int:
+    """The number in a disk's name: vda 0, vdb 1, vdaa 26; -1 where there is none."""
+    target = kids.get("target")
+    name = "" if target is None else target.get("dev", "")
+    letters = name[3:] if name.startswith(("xvd", "ubd")) else name[2:]
+    number = 0
+    for letter in letters.rstrip("0123456789"):
+        if not "a" <= letter <= "z":
+            return -1
+        number = number * 26 + ord(letter) - ord("a") + 1
+    return number - 1
+
+
+def _added_controllers(topology: Topology, have: list[Device], machine: MachineType) -> Iterator[Device]:
+    present = {(device.kind, device.index) for device in have}
+    if machine.default_usb is not None and ("usb", 0) not in present:
+        yield _controller("usb", machine.default_usb or "piix3-uhci", 0, PCIE if machine.default_usb else PCI)
+    if machine.default_sata and ("sata", 0) not in present:
+        present.add(("sata", 0))
+        yield _controller("sata", "", 0, PCI)
+    for kind, needs in (("scsi", UNKNOWN), ("ide", PCI), ("sata", PCI)):
+        for index in range(_highest_drive(topology, kind) + 1):
+            if (kind, index) not in present:
+                present.add((kind, index))
+                yield _controller(kind, "", index, needs)
+    for index in _serial_ports(topology):
+        if ("virtio-serial", index) not in present:
+            present.add(("virtio-serial", index))
+            yield _controller("virtio-serial", "", index, PCIE)
+    scsi_hostdevs = any(device.step is Step.HOSTDEV and device.kind == "scsi" for device in topology.devices)
+    if scsi_hostdevs and not any(kind == "scsi" for kind, _ in present):
+        yield _controller("scsi", "", 0, UNKNOWN)
+
+
+def _highest_drive(topology: Topology, kind: str) -> int:
+    highest = -1
+    for device in topology.devices:
+        if device.step is not Step.DISK or disk_bus(device.kids) != kind:
+            continue
+        address = device.kids.get("address")
+        if address is not None and address.get("type", "drive") == "drive" and "controller" in address.attrib:
+            highest = max(highest, int(address.get("controller", "0"), 0))
+        else:
+            highest = max(highest, disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind])
+    return highest
+
+
+def _serial_ports(topology: Topology) -> Iterator[int]:
+    for element in topology.domain.devices.iterchildren("channel", "console"):
+        target = element.find("target")
+        if target is not None and target.get("type") == "virtio":
+            address = element.find("address")
+            virtio_serial = address is not None and address.get("type") == "virtio-serial"
+            yield int(address.get("controller", "0"), 0) if address is not None and virtio_serial else 0
+        elif element.tag == "channel" and element.get("type") == "spicevmc" and target is None:
+            yield 0
+
+
+def _number(controllers: list[Device]) -> None:
+    used: dict[str, set[int]] = {}
+    previous: Device | None = None
+    taken_usb2: set[tuple[int, str]] = set()
+    for controller in controllers:
+        text = None if controller.element is None else controller.element.get("index")
+        numbers = used.setdefault(controller.kind, set())
+        if text is not None and text.isascii() and text.isdigit():
+            controller.index = int(text)
+        elif (
+            controller.model in USB2
+            and previous is not None
+            and (previous.index, controller.model) not in taken_usb2
+        ):
+            controller.index = previous.index
+        else:
+            controller.index = next(number for number in range(len(controllers) + 256) if number not in numbers)
+        numbers.add(controller.index)
+        if controller.kind == "usb":
+            previous = controller if controller.model in USB2 else None
+            taken_usb2.add((controller.index, controller.model))
+
+
+def _insert(ordered: list[Device], controller: Device) -> None:
+    # Libvirt keeps controllers of one type together, in the order of their indexes.
+    position = len(ordered)
+    found = False
+    for index in range(len(ordered) - 1, -1, -1):
+        current = ordered[index]
+        if current.kind != controller.kind:
+            continue
+        if current.index > controller.index:
+            position, found = index, True
+        elif not found:
+            position, found = index + 1, True
+    ordered.insert(position, controller)
+
+
+def _device(step: Step, kind: str, needs: int) -> Device:
+    device = Device(None, {}, Connection(needs, step))
+    device.kind = kind
+    device.wants = needs != NONE
+    return device
+
+
+def _controller(kind: str, model: str, index: int, needs: int) -> Device:
+    device = _device(Step.CONTROLLER, kind, needs)
+    device.model, device.index = model, index
+    return device

@@ -1,0 +1,193 @@
+"""The guest's PCI tree as the document has it: controllers, devices, who sits where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domxml.document import Domain, Element
+from domxml.errors import BadInput
+from domxml.guestpci.buses import MODELS, PCI_DEVICE, PCIE_DEVICE
+from domxml.guestpci.connect import NONE, UNKNOWN, Connection, Step, connection, disk_bus
+from domxml.guestpci.machines import MachineType, RootKind, machine_type
+from domxml.pciaddress import PciAddress
+
+MAX_INDEX = 255
+
+
+class Device:
+    """One element that may need a guest PCI address; libvirt's implicit ones have no element."""
+
+    __slots__ = ("address", "element", "index", "kids", "kind", "model", "needs", "step", "wants")
+
+    def __init__(self, element: Element | None, kids: dict[str, Element], link: Connection) -> None:
+        self.element = element
+        self.kids = kids
+        self.needs = link.needs
+        self.step = link.step
+        self.kind = "" if element is None else element.get("type", "")
+        self.model = "" if element is None else element.get("model", "")
+        self.index = -1
+        self.address, self.wants = _address(kids, link.needs)
+
+    @property
+    def label(self) -> str:
+        """How messages name it: `interface ua-default`, `disk vda`, `controller usb 0`."""
+        if self.element is None:
+            return f"the {self.kind} {self.model}".rstrip() + " that libvirt adds"
+        return label(self.element, self.kids)
+
+
+class Controller(Device):
+    """A PCI controller: also a bus."""
+
+    __slots__ = ("hotplug",)
+
+    def __init__(self, element: Element, kids: dict[str, Element], link: Connection) -> None:
+        super().__init__(element, kids, link)
+        target = kids.get("target")
+        self.hotplug = target is None or target.get("hotplug") != "off"
+
+
+class Topology:
+    """Everything PCI in a domain, in document order."""
+
+    __slots__ = ("controllers", "devices", "domain", "machine")
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.machine: MachineType = machine_type(domain)
+        self.controllers: list[Controller] = []
+        self.devices: list[Device] = []
+        for element in domain.devices:
+            if isinstance(element.tag, str):
+                self._take(element)
+        _number_controllers(self.controllers)
+
+    def _take(self, element: Element) -> None:
+        kids: dict[str, Element] = {}
+        for child in element:
+            if isinstance(child.tag, str):
+                kids.setdefault(child.tag, child)
+        if element.get("model") == "none" and element.get("type") == "usb":
+            # Libvirt drops the address of a USB controller that is not there; KubeVirt writes one.
+            kids.pop("address", None)
+        link = connection(element, kids)
+        if link is not None and self.machine.root is RootKind.PCI and link.needs & PCIE_DEVICE and link.needs > 0:
+            link = Connection(link.needs & ~PCIE_DEVICE | PCI_DEVICE, link.step)
+        if link is None:
+            # An address on a device that never needs one is still taken by libvirt, as a conventional PCI device.
+            if _written(kids) is not None:
+                self.devices.append(Device(element, kids, Connection(NONE, Step.PSTORE)))
+        elif link.step is Step.PCI_CONTROLLER:
+            self.controllers.append(Controller(element, kids, link))
+        else:
+            self.devices.append(Device(element, kids, link))
+
+    def __iter__(self) -> Iterator[Device]:
+        yield from self.controllers
+        yield from self.devices
+
+    @property
+    def max_index(self) -> int:
+        """The highest PCI controller index in the document; -1 without any."""
+        return max((controller.index for controller in self.controllers), default=-1)
+
+    def controller(self, index: int) -> Controller | None:
+        """The PCI controller that is bus `index`."""
+        return next((c for c in self.controllers if c.index == index), None)
+
+    def used(self) -> dict[PciAddress, Device]:
+        """Every guest address that is written down, with its (first) owner."""
+        taken: dict[PciAddress, Device] = {}
+        for device in self:
+            if device.address is not None:
+                taken.setdefault(device.address, device)
+        return taken
+
+    def all_addressed(self) -> bool:
+        """Nothing is left for libvirt to place: what a domain looks like that libvirt has dumped."""
+        if any(device.wants for device in self):
+            return False
+        have = {(device.step, device.kind) for device in self.devices}
+        machine = self.machine
+        root_written = any(controller.index == 0 for controller in self.controllers)
+        return (
+            root_written
+            and (not machine.default_usb or (Step.CONTROLLER, "usb") in have)
+            and (not machine.default_memballoon or any(d.step is Step.MEMBALLOON for d in self.devices))
+        )
+
+
+def label(element: Element, kids: dict[str, Element]) -> str:
+    """Name an element the way its author would."""
+    tag = str(element.tag)
+    alias = kids.get("alias")
+    name = "" if alias is None else alias.get("name", "")
+    if not name and tag == "disk":
+        target = kids.get("target")
+        name = "" if target is None else target.get("dev", "") or disk_bus(kids)
+    elif not name and tag == "controller":
+        name = f"{element.get('type', '')} {element.get('index', '')}".strip()
+    elif not name:
+        name = element.get("model", "") or element.get("type", "")
+    return f"{tag} {name}".rstrip()
+
+
+def guest_address(kids: dict[str, Element]) -> PciAddress | None:
+    """The guest PCI address of a device, None where it has none (all zero means none to libvirt)."""
+    written = _written(kids)
+    return None if written is None else PciAddress.from_attributes(written.attrib)
+
+
+def _written(kids: dict[str, Element]) -> Element | None:
+    element = kids.get("address")
+    if element is None or element.get("type") != "pci":
+        return None
+    address = PciAddress.from_attributes(element.attrib)
+    return element if address.domain or address.bus or address.slot else None
+
+
+def _address(kids: dict[str, Element], needs: int) -> tuple[PciAddress | None, bool]:
+    element = kids.get("address")
+    if element is None:
+        return None, needs != NONE
+    if element.get("type") not in {"pci", None}:
+        return None, False
+    address = PciAddress.from_attributes(element.attrib) if element.get("type") == "pci" else None
+    if address is None or not (address.domain or address.bus or address.slot):
+        return None, needs != NONE
+    return address, False
+
+
+def _number_controllers(controllers: list[Controller]) -> None:
+    used: set[int] = set()
+    for controller in controllers:
+        text = controller.element.get("index") if controller.element is not None else None
+        if text is not None:
+            controller.index = _index(text)
+            if controller.index in used:
+                raise BadInput(
+                    "duplicate-controller",
+                    f"the domain has two PCI controllers with index {controller.index}",
+                    hint=f"libvirt would say: Multiple 'pci' controllers with index '{controller.index}'",
+                )
+            used.add(controller.index)
+    lowest = 0
+    for controller in controllers:
+        if controller.index < 0:
+            while lowest in used:
+                lowest += 1
+            controller.index = lowest
+            used.add(lowest)
+        if controller.model not in MODELS:
+            controller.needs = UNKNOWN
+
+
+def _index(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_INDEX:
+        raise BadInput(
+            "bad-controller-index",
+            f"a PCI controller has index={text[:20]!r}",
+            hint=f"write a number from 0 to {MAX_INDEX}",
+        )
+    return int(text)

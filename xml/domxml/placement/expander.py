@@ -1,0 +1,138 @@
+"""Expander buses: host bridges of their own that tie devices to a guest NUMA node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domxml.document import Domain
+from domxml.finding import Finding
+from domxml.findings import NUMA_NOT_POSSIBLE
+from domxml.guestpci.topology import Controller, Topology
+from domxml.pciaddress import PciAddress
+from domxml.placement.room import PORT, Room
+from domxml.placement.values import PlacedController
+from domxml.wish import Wish
+
+EXPANDER = "pcie-expander-bus"
+TOP = 256
+RESERVE = 8
+"""Bus numbers kept free below an expander's for what is plugged in later."""
+
+
+def guest_nodes(domain: Domain) -> frozenset[int]:
+    """The NUMA nodes of the guest."""
+    cells = domain.root.findall("cpu/numa/cell")
+    return frozenset(int(cell.get("id", str(position))) for position, cell in enumerate(cells))
+
+
+def place_on_expanders(
+    room: Room, topology: Topology, pending: Sequence[Wish]
+) -> tuple[dict[str, PciAddress], list[Finding]]:
+    """Put each wish with a node below an expander of that node; what cannot be is told, and placed normally."""
+    nodes = guest_nodes(topology.domain)
+    findings: list[Finding] = []
+    slots: dict[str, PciAddress] = {}
+    lowest = _lowest_bus_number(topology)
+    for node in sorted({wish.node for wish in pending if wish.node is not None}):
+        wishes = [wish for wish in pending if wish.node == node]
+        reason = _why_not(room, node, nodes)
+        bus_number = lowest - (len(wishes) + 1)
+        if not reason and bus_number <= room.max_index + 1 + len(wishes) + RESERVE:
+            reason = f"no PCI bus number is left for {len(wishes)} ports below another expander bus"
+        place = next((slot for slot in room.machine.expander_slots if room.slot_owner(0, slot) is None), None)
+        if reason or place is None:
+            findings += [
+                NUMA_NOT_POSSIBLE.found(wish.name, reason or "no slot of bus 0 is left for an expander bus")
+                for wish in wishes
+            ]
+            continue
+        slots.update(_add(room, node, bus_number, place, wishes))
+        lowest = bus_number
+    return slots, findings
+
+
+def _why_not(room: Room, node: int, nodes: frozenset[int]) -> str:
+    if room.machine.expander != EXPANDER:
+        return f"a {room.machine.name} machine has no PCI Express expander buses"
+    if node not in nodes:
+        there = ", ".join(map(str, sorted(nodes))) or "none"
+        return f"the guest has no NUMA node {node} (it has: {there})"
+    return ""
+
+
+def _add(room: Room, node: int, bus_number: int, place: int, wishes: Sequence[Wish]) -> dict[str, PciAddress]:
+    expander = room.max_index + 1
+    room.add_controller(
+        PlacedController(
+            expander,
+            EXPANDER,
+            PciAddress(0, 0, place, 0),
+            f"ties its devices to guest NUMA node {node}",
+            bus_number=bus_number,
+            node=node,
+        )
+    )
+    slots = {}
+    for position, wish in enumerate(wishes):
+        index = expander + 1 + position
+        room.add_controller(PlacedController(index, PORT, PciAddress(0, expander, position, 0), f"for {wish.name}"))
+        slots[wish.name] = PciAddress(0, index, 0, 0)
+        room.settle(wish, slots[wish.name])
+    return slots
+
+
+def restored(topology: Topology, nodes: dict[int, int]) -> list[PlacedController]:
+    """Expanders of ours that lost bus number or node on the way; `nodes` maps a device's bus to the node it is on."""
+    lost: list[PlacedController] = []
+    lowest = _lowest_bus_number(topology)
+    owners = _expanders_above(topology, nodes)
+    for expander, address in sorted(owners, key=lambda pair: pair[0].index):
+        number = _bus_number(expander)
+        if number is not None and _node(expander) is not None:
+            continue
+        if number is None:
+            number = lowest - (sum(1 for c in topology.controllers if _bus(c) == expander.index) + 1)
+            lowest = number
+        lost.append(
+            PlacedController(
+                expander.index,
+                EXPANDER,
+                address,
+                "its bus number and NUMA node were lost between two passes",
+                bus_number=number,
+                node=owners[expander, address],
+                restores=True,
+            )
+        )
+    return lost
+
+
+def _expanders_above(topology: Topology, nodes: dict[int, int]) -> dict[tuple[Controller, PciAddress], int]:
+    found: dict[tuple[Controller, PciAddress], int] = {}
+    for bus, node in nodes.items():
+        port = topology.controller(bus)
+        expander = None if port is None or port.address is None else topology.controller(port.address.bus)
+        if expander is not None and expander.model == EXPANDER and expander.address is not None:
+            found[expander, expander.address] = node
+    return found
+
+
+def _bus(controller: Controller) -> int:
+    return -1 if controller.address is None else controller.address.bus
+
+
+def _lowest_bus_number(topology: Topology) -> int:
+    numbers = [_bus_number(controller) for controller in topology.controllers if controller.model == EXPANDER]
+    return min((number for number in numbers if number is not None), default=TOP)
+
+
+def _bus_number(controller: Controller) -> int | None:
+    target = controller.kids.get("target")
+    text = None if target is None else target.get("busNr")
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _node(controller: Controller) -> int | None:
+    target = controller.kids.get("target")
+    text = None if target is None else target.findtext("node")
+    return int(text) if text is not None and text.strip().isdigit() else None

@@ -1,0 +1,55 @@
+"""Root ports of our own on a PCI Express guest: above everything libvirt fills by itself, each at an explicit slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from domxml.pciaddress import PciAddress
+from domxml.placement.room import PORT, Room, no_room
+from domxml.placement.values import PlacedController
+from domxml.wish import Wish
+
+
+def place_on_ports(room: Room, pending: Sequence[Wish], asked_buses: frozenset[int]) -> dict[str, PciAddress]:
+    """Give each wish a port of its own, and make the ports that asked-for buses need; answer slots by wish name."""
+    start = room.max_index + 1
+    wanted: dict[int, str] = {bus: "a bus that was asked for" for bus in asked_buses if bus not in room.models}
+    slots: dict[str, PciAddress] = {}
+    index = start
+    for wish in pending:
+        while index in wanted:
+            index += 1
+        wanted[index] = f"for {wish.name}"
+        slots[wish.name] = PciAddress(0, index, 0, 0)
+    last = max(wanted, default=start - 1)
+    places = _places(room)
+    for number in range(start, last + 1):
+        address = next(places, None)
+        if address is None:
+            raise no_room(f"no slot is left for a root port: {last - start + 1} were needed")
+        why = wanted.get(number, f"keeps libvirt from filling the gap below bus {last} by itself")
+        # Function 0 announces that more may follow: a guest looks no further otherwise.
+        port = PlacedController(number, PORT, address, why, multifunction=address.function == 0)
+        room.add_controller(port)
+    return slots
+
+
+def _places(room: Room) -> Iterator[PciAddress]:
+    machine = room.machine
+    ports = {address for index, address in room.below.items() if room.models[index] == PORT and address.bus == 0}
+    in_range = [address for address in ports if machine.first_own_slot <= address.slot <= machine.last_own_slot]
+    highest = max(in_range, default=PciAddress(0, 0, machine.first_own_slot, -1))
+    # A guest numbers buses by slot and function: going up keeps its order the order of our indexes.
+    for slot in range(highest.slot, machine.last_own_slot + 1):
+        owner = room.slot_owner(0, slot)
+        continues = slot == highest.slot and PciAddress(0, 0, slot, 0) in ports
+        if owner is None or continues:
+            yield from (PciAddress(0, 0, slot, function) for function in range(8) if (slot, function) > _pair(highest))
+    lowest = max((a.slot for a in room.owners if a.bus == 0 and a.slot < machine.first_own_slot), default=0) + 2
+    for slot in range(lowest, machine.first_own_slot):
+        if room.slot_owner(0, slot) is None:
+            yield from (PciAddress(0, 0, slot, function) for function in range(8))
+
+
+def _pair(address: PciAddress) -> tuple[int, int]:
+    return address.slot, address.function

@@ -1,0 +1,148 @@
+"""The room in the guest's PCI tree while devices are being placed: who is where, and what is still free."""
+
+from __future__ import annotations
+
+from domxml.errors import Refused
+from domxml.findings import FUNCTION_ZERO_MISSING, GUEST_ADDRESS_IMPOSSIBLE, GUEST_ADDRESS_TAKEN, NO_FREE_PLACE
+from domxml.guestpci.buses import ENDPOINT, MODELS
+from domxml.guestpci.machines import RootKind
+from domxml.guestpci.prediction import Prediction
+from domxml.guestpci.topology import MAX_INDEX, Topology
+from domxml.pciaddress import PciAddress
+from domxml.placement.values import PlacedController
+from domxml.wish import Wish
+
+PORT = "pcie-root-port"
+
+
+class Room:
+    """Owners of addresses and models of buses; placing something takes its place here."""
+
+    def __init__(self, topology: Topology, prediction: Prediction | None) -> None:
+        self.machine = topology.machine
+        self.models: dict[int, str] = {0: "pcie-root" if self.machine.root is RootKind.PCIE else "pci-root"}
+        self.owners: dict[PciAddress, str] = {}
+        self.written = set(topology.used())
+        """Addresses that stand in the document: those libvirt cannot give away any more."""
+        self.below: dict[int, PciAddress] = {}
+        """Where each bus's controller sits."""
+        self._read(topology, prediction)
+        self.controllers: list[PlacedController] = []
+
+    def _read(self, topology: Topology, prediction: Prediction | None) -> None:
+        if prediction is not None and prediction.known:
+            for port in prediction.ports:
+                self.models[port.index] = port.model.name
+                if port.address:
+                    self.below[port.index] = port.address
+            self.owners.update(prediction.owners())
+            return
+        for controller in topology.controllers:
+            self.models[controller.index] = controller.model
+            if controller.address:
+                self.below[controller.index] = controller.address
+        for address, device in topology.used().items():
+            self.owners[address] = device.label
+
+    @property
+    def max_index(self) -> int:
+        """The highest bus there is so far."""
+        return max(self.models)
+
+    def slot_owner(self, bus: int, slot: int) -> str | None:
+        """Who sits in a slot, the chipset included."""
+        if bus == 0 and (slot, -1) in self.machine.reserved:
+            return self.machine.reserved[slot, -1]
+        return next(
+            (owner for address, owner in self.owners.items() if address.bus == bus and address.slot == slot), None
+        )
+
+    def add_controller(self, controller: PlacedController) -> None:
+        """Put a new controller into the tree."""
+        if controller.index > MAX_INDEX:
+            raise no_room(f"PCI controller indexes end at {MAX_INDEX}")
+        self.controllers.append(controller)
+        self.models[controller.index] = controller.model
+        self.below[controller.index] = controller.address
+        self.owners.setdefault(controller.address, f"PCI controller {controller.index} ({controller.model})")
+
+    def settle(self, wish: Wish, slot: PciAddress) -> None:
+        """Take the wish's functions of a slot."""
+        for member in wish.members:
+            self.owners[slot.with_function(member.function)] = f"hostdev {member.alias}"
+
+    def check_asked(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
+        """Refuse an address asked for that cannot be, in libvirt's own words; its bus may not exist yet."""
+        _check_numbers(wish, address)
+        model = MODELS.get(self.models.get(address.bus, PORT))
+        if model is None or not model.accepts & ENDPOINT:
+            name = self.models[address.bus]
+            raise impossible(
+                wish,
+                f"bus {address.bus} is a {name}, which takes no devices",
+                f"The device at PCI address {address} cannot be plugged into the PCI controller with "
+                f"index='{address.bus}'. It requires a controller that accepts a PCI Express device.",
+            )
+        if not model.first_slot <= address.slot <= model.last_slot:
+            bound, limit = (">=", model.first_slot) if address.slot < model.first_slot else ("<=", model.last_slot)
+            raise impossible(
+                wish,
+                f"bus {address.bus} ({model.name}) has slots {model.first_slot} to {model.last_slot}",
+                f"Invalid PCI address {address}. slot must be {bound} {limit}",
+            )
+        self._check_owners(wish, address, partners)
+
+    def _check_owners(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
+        wanted = {address.with_function(member.function) for member in wish.members}
+        if address.bus == 0 and (address.slot, -1) in self.machine.reserved:
+            raise taken(wish, address, self.machine.reserved[address.slot, -1])
+        for function in sorted(wanted):
+            if function in self.owners:
+                raise taken(wish, function, self.owners[function])
+        first = address.with_function(0)
+        if first not in wanted and first not in self.owners and first not in partners:
+            raise Refused(
+                FUNCTION_ZERO_MISSING.code,
+                f"guest address {address} has nothing on function 0 of its slot; the guest would never find it",
+                subject=wish.name,
+                hint=FUNCTION_ZERO_MISSING.hint,
+            )
+
+
+def _check_numbers(wish: Wish, address: PciAddress) -> None:
+    if address.domain:
+        raise impossible(
+            wish,
+            f"the guest has no PCI domain {address.domain:#x}",
+            f"Invalid PCI address {address}. Only PCI domain 0 is available",
+        )
+    if address.bus == 0 and address.slot == 0:
+        raise impossible(
+            wish, "slot 0 of bus 0 is the host bridge's", "nothing: it would silently choose another address"
+        )
+
+
+def impossible(wish: Wish, what: str, libvirt: str) -> Refused:
+    """The address asked for cannot exist."""
+    return Refused(
+        GUEST_ADDRESS_IMPOSSIBLE.code,
+        f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})",
+        subject=wish.name,
+        hint=GUEST_ADDRESS_IMPOSSIBLE.hint,
+    )
+
+
+def taken(wish: Wish, address: PciAddress, owner: str) -> Refused:
+    """The address asked for has an owner."""
+    return Refused(
+        GUEST_ADDRESS_TAKEN.code,
+        f"guest address {address} belongs to {owner} "
+        f"(libvirt would say: Attempted double use of PCI Address {address})",
+        subject=wish.name,
+        hint=GUEST_ADDRESS_TAKEN.hint,
+    )
+
+
+def no_room(what: str) -> Refused:
+    """Nothing more fits."""
+    return Refused(NO_FREE_PLACE.code, what, hint=NO_FREE_PLACE.hint)

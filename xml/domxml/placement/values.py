@@ -1,0 +1,69 @@
+"""The outcome of placing: devices with addresses, controllers to write down, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domxml.finding import Finding
+from domxml.guestpci.prediction import Prediction
+from domxml.guestpci.topology import Device
+from domxml.pciaddress import PciAddress
+from domxml.wish import Member, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Zpci:
+    """The identity of a PCI device on s390x."""
+
+    uid: int
+    fid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDevice:
+    """One host function at its guest address; None leaves the address to libvirt."""
+
+    wish: Wish
+    member: Member
+    address: PciAddress | None
+    why: str
+    zpci: Zpci | None = None
+
+    @property
+    def multifunction(self) -> bool:
+        """Function 0 of a slot that holds more of us must say so."""
+        return self.member.function == 0 and len(self.wish.members) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedController:
+    """A PCI controller to write down, or (`restores`) one that lost something on the way through KubeVirt."""
+
+    index: int
+    model: str
+    address: PciAddress
+    why: str
+    multifunction: bool = False
+    bus_number: int | None = None
+    node: int | None = None
+    restores: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A device of the base that gets its own predicted address written down, so that it stays where it is."""
+
+    device: Device
+    address: PciAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Everything that has to be written."""
+
+    devices: tuple[PlacedDevice, ...]
+    controllers: tuple[PlacedController, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    before: Prediction | None = None
+    """Where the base's devices would be without us; there only where writing may have moved one."""

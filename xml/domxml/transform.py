@@ -1,0 +1,136 @@
+"""The whole transform: domain XML and wishes in, verified domain XML out. The same for every transport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from domxml import alias as aliases
+from domxml import attributes
+from domxml.apply import Change, apply, remove
+from domxml.document import Domain, Element
+from domxml.errors import Refused
+from domxml.finding import Finding
+from domxml.findings import BASE_DEVICE_MOVES
+from domxml.guestpci.prediction import Prediction, predict
+from domxml.guestpci.topology import Device, Topology
+from domxml.pciaddress import PciAddress
+from domxml.placement.place import place
+from domxml.placement.values import PlacedController
+from domxml.source import Holder, Source, holders
+from domxml.verify import verify
+from domxml.version import OLDEST, LibvirtVersion
+from domxml.wish import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """What came out, and what was done to get there."""
+
+    xml: bytes
+    changes: tuple[Change, ...] = ()
+    controllers: tuple[PlacedController, ...] = ()
+    removed: tuple[str, ...] = ()
+    """Aliases of devices that an earlier run injected and nobody asks for any more."""
+    findings: tuple[Finding, ...] = ()
+
+
+def transform(
+    domain: Domain, wishes: Iterable[Wish], *, libvirt: LibvirtVersion = OLDEST, prune: bool = False
+) -> Transformed:
+    """Ensure that every wished device is in the domain. Nothing to do: the very bytes it was read from come back."""
+    wished = tuple(wishes)
+    if not wished and not prune:
+        return Transformed(domain.data)
+    domain.check_hypervisor()
+    held = holders(domain)
+    _check(wished, held, libvirt)
+    removed = _prune(domain, wished, held) if prune else ()
+    topology = Topology(domain)
+    _check_acpi(wished, topology)
+    placement = place(topology, wished, held)
+    changes = apply(domain, topology.machine, placement, held)
+    findings = placement.findings
+    if placement.before is not None:
+        findings += _moves(placement.before, Topology(domain))
+    if not removed and not placement.controllers and all(change.action == "unchanged" for change in changes):
+        verify(domain.data, changes, ())
+        return Transformed(domain.data, changes, findings=findings)
+    output = domain.serialise()
+    verify(output, changes, placement.controllers)
+    return Transformed(output, changes, placement.controllers, removed, findings)
+
+
+def _check(wishes: tuple[Wish, ...], held: Mapping[Source, Holder], libvirt: LibvirtVersion) -> None:
+    seen: dict[Source, str] = {}
+    names: set[str] = set()
+    for wish in wishes:
+        if wish.name in names:
+            raise Refused("duplicate-name", "two devices have this name", subject=wish.name, hint="give each its own")
+        names.add(wish.name)
+        for member in wish.members:
+            source = member.source
+            if source in seen:
+                raise Refused(
+                    "duplicate-device",
+                    f"the device is asked for twice, as {seen[source]} and as {wish.name}",
+                    subject=str(source),
+                    hint="a host device goes to the guest once; remove one of the two",
+                )
+            seen[source] = wish.name
+            holder = held.get(source)
+            if holder is not None and not holder.is_hostdev:
+                raise Refused(
+                    "device-held-otherwise",
+                    f"an <{holder.element.tag}> of the domain already holds this device",
+                    subject=str(source),
+                    hint=f"ask for another device, or remove the <{holder.element.tag}>",
+                )
+            for key, value in member.attributes.items():
+                attributes.check(key, value, source, libvirt)
+            if isinstance(source, PciAddress):
+                source.attributes()
+
+
+def _check_acpi(wishes: tuple[Wish, ...], topology: Topology) -> None:
+    for wish in wishes:
+        if not topology.machine.acpi_index and any("acpiIndex" in member.attributes for member in wish.members):
+            raise Refused(
+                "attribute-not-for-machine",
+                f"acpiIndex exists on q35 and i440fx machines only, not on {topology.machine.name}",
+                subject=wish.name,
+                hint="leave acpiIndex out",
+            )
+
+
+def _prune(domain: Domain, wishes: tuple[Wish, ...], held: dict[Source, Holder]) -> tuple[str, ...]:
+    wanted = {member.source for wish in wishes for member in wish.members}
+    removed = []
+    for source in [source for source in held if source not in wanted]:
+        name = _alias(held[source].element)
+        if aliases.is_ours(name) and held[source].is_hostdev:
+            remove(domain, held.pop(source))
+            removed.append(name)
+    return tuple(removed)
+
+
+def _alias(element: Element) -> str:
+    alias = element.find("alias")
+    return "" if alias is None else alias.get("name", "")
+
+
+def _moves(before: Prediction, topology: Topology) -> tuple[Finding, ...]:
+    """Compare where the base's own devices would have been with where they will be."""
+    after = predict(topology)
+    if not after.known:
+        return ()
+    now = {_identity(device): address for device, address in (after.addresses or {}).items()}
+    return tuple(
+        BASE_DEVICE_MOVES.found(device.label, f"its guest address becomes {moved} instead of {address}")
+        for device, address in (before.addresses or {}).items()
+        if device.wants and (moved := now.get(_identity(device))) is not None and moved != address
+    )
+
+
+def _identity(device: Device) -> object:
+    return (device.step, device.kind, device.index) if device.element is None else device.element

@@ -1,0 +1,46 @@
+"""What is wanted: host devices that must be in the guest, each with a name that decides its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from domxml.errors import BadInput
+from domxml.pciaddress import PciAddress
+from domxml.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One host function, and the function it becomes in its guest slot."""
+
+    source: Source
+    alias: str
+    function: int = 0
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One guest slot: a device, or all functions of a host slot as one multifunction device."""
+
+    name: str
+    members: tuple[Member, ...]
+    guest: PciAddress | None = None
+    """The address asked for; its function is the first member's."""
+    node: int | None = None
+    """The guest NUMA node to sit on."""
+
+    def __post_init__(self) -> None:
+        functions = [member.function for member in self.members]
+        if len(set(functions)) != len(functions) or (len(functions) > 1 and 0 not in functions):
+            raise BadInput(
+                "bad-functions",
+                f"functions {functions} cannot form one guest device",
+                subject=self.name,
+                hint="a multifunction device needs distinct functions, and function 0 among them",
+            )
+
+    def address_of(self, member: Member, slot: PciAddress) -> PciAddress:
+        """Where a member sits when the wish sits in `slot`."""
+        return slot.with_function(member.function)

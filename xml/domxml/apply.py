@@ -33,12 +33,14 @@ def apply(
     for controller in placement.controllers:
         if controller.restores:
             _restore(domain, controller)
-        else:
-            _append(domain.devices, _controller(controller), after="controller")
+    new = [_controller(controller) for controller in placement.controllers if not controller.restores]
+    _append(domain.devices, new, after="controller")
     for pin in placement.pins:
         if pin.device.element is not None:
             _set_address(pin.device.element, pin.address)
-    return tuple(_ensure(domain, machine, placed, held.get(placed.member.source)) for placed in placement.devices)
+    added = [_new(machine, placed) for placed in placement.devices if placed.member.source not in held]
+    _append(domain.devices, added, after="hostdev")
+    return tuple(_change(domain, placed, held.get(placed.member.source)) for placed in placement.devices)
 
 
 def remove(domain: Domain, holder: Holder) -> None:
@@ -53,13 +55,15 @@ def remove(domain: Domain, holder: Holder) -> None:
         domain.devices.text = tail
 
 
-def _ensure(domain: Domain, machine: MachineType, placed: PlacedDevice, holder: Holder | None) -> Change:
-    member = placed.member
+def _new(machine: MachineType, placed: PlacedDevice) -> Element:
+    element = _hostdev(placed.member.source, machine)
+    _fill(element, placed)
+    return element
+
+
+def _change(domain: Domain, placed: PlacedDevice, holder: Holder | None) -> Change:
     if holder is None:
-        element = _hostdev(member.source, machine)
-        _fill(element, placed)
-        _append(domain.devices, element, after="hostdev")
-        return Change(placed, ADDED, member.alias)
+        return Change(placed, ADDED, placed.member.alias)
     changed = _fill(holder.element, placed)
     if changed:
         _lay_out(domain.devices, holder.element)
@@ -168,17 +172,20 @@ def _set_target(element: Element, placed: PlacedController) -> None:
     node.text = str(placed.node)
 
 
-def _append(parent: Element, element: Element, *, after: str) -> None:
-    """Put an element behind the last of its kind, laid out as the document is."""
-    _lay_out(parent, element)
-    position = max((parent.index(sibling) for sibling in parent.findall(after)), default=len(parent) - 1)
-    previous = parent[position] if position >= 0 else None
-    parent.insert(position + 1, element)
+def _append(parent: Element, elements: list[Element], *, after: str) -> None:
+    """Put elements behind the last of their kind, laid out as the document is."""
+    if not elements:
+        return
+    siblings = parent.findall(after)
+    position = parent.index(siblings[-1]) if siblings else len(parent) - 1
     separator = parent.text
-    if previous is None:
+    for element in elements:
+        _lay_out(parent, element)
         element.tail = separator
-    else:
-        element.tail, previous.tail = previous.tail, separator
+    if position >= 0:
+        previous = parent[position]
+        elements[-1].tail, previous.tail = previous.tail, separator
+    parent[position + 1 : position + 1] = elements
 
 
 def _lay_out(parent: Element, element: Element) -> None:
@@ -186,4 +193,6 @@ def _lay_out(parent: Element, element: Element) -> None:
     text = parent.text or ""
     if "\n" in text and not text.strip():
         margin = text.rpartition("\n")[2]
+        tail = element.tail
         etree.indent(element, margin[: max(1, len(margin) // 2)], level=2)
+        element.tail = tail

@@ -19,19 +19,18 @@ NODE_COPY = "Ask virt-launcher for the XML again (virsh dumpxml)."
 _NOT_TEXT = re.compile(rb"\A(?:\xff\xfe|\xfe\xff|<\x00|\x00<|\x00\x00)")
 
 
-def parser() -> etree.XMLParser:
-    """A parser that fetches nothing, expands nothing and forgets nothing."""
-    return etree.XMLParser(
-        resolve_entities=False,
-        load_dtd=False,
-        dtd_validation=False,
-        no_network=True,
-        huge_tree=False,
-        remove_blank_text=False,
-        remove_comments=False,
-        remove_pis=False,
-        strip_cdata=False,
-    )
+_PARSER = etree.XMLParser(
+    resolve_entities=False,
+    load_dtd=False,
+    dtd_validation=False,
+    no_network=True,
+    huge_tree=False,
+    remove_blank_text=False,
+    remove_comments=False,
+    remove_pis=False,
+    strip_cdata=False,
+)
+"""The one parser: it fetches nothing, expands nothing and forgets nothing."""
 
 
 class Domain:
@@ -77,11 +76,6 @@ class Domain:
             )
 
 
-def children(parent: Element) -> list[Element]:
-    """Child elements, without comments and processing instructions."""
-    return [child for child in parent if isinstance(child.tag, str)]
-
-
 def _tree(data: bytes) -> Element:
     if not data.strip():
         raise BadInput("empty-document", "the domain XML is empty", hint=NODE_COPY)
@@ -94,7 +88,7 @@ def _tree(data: bytes) -> Element:
     if _NOT_TEXT.match(data):
         raise BadInput("bad-encoding", "the domain XML is not UTF-8 text", hint="convert it to UTF-8")
     try:
-        root = etree.fromstring(data, parser())
+        root = etree.fromstring(data, _PARSER)
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
         text = " ".join(str(error).split())
         raise BadInput("malformed-xml", f"the domain XML cannot be parsed: {text}", hint=NODE_COPY) from None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domxml.errors import BadInput
 
@@ -27,9 +26,8 @@ class Attributes(Protocol):
     def get(self, key: str, /) -> str | None: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PciAddress:
-    """Domain, bus, slot and function; ordered as the kernel lists them."""
+class PciAddress(NamedTuple):
+    """Domain, bus, slot and function; ordered as the kernel lists them. A tuple, because thousands are hashed."""
 
     domain: int
     bus: int

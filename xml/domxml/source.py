@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
+
+from lxml import etree
 
 from domxml.document import Domain, Element
 from domxml.errors import BadInput, Refused
@@ -70,21 +72,17 @@ def holders(domain: Domain) -> dict[Source, Holder]:
     return found
 
 
+_HOLDERS = etree.XPath(
+    "devices/hostdev[@type='pci' or @type='mdev']/source/address"
+    " | devices/interface[@type='hostdev']/source/address[not(@type) or @type='pci']"
+    " | devices/disk[@type='nvme']/source/address"
+)
+
+
 def _all_holders(domain: Domain) -> Iterator[Holder]:
-    for element in domain.devices.iterchildren("hostdev", "interface", "disk"):
-        kind = element.get("type")
-        source = element.find("source")
-        if source is None:
-            continue
-        if element.tag == "disk":
-            address = source.find("address") if kind == "nvme" else None
-        elif element.tag == "interface":
-            address = source.find("address") if kind == "hostdev" else None
-        else:
-            address = source.find("address") if kind in {"pci", "mdev"} else None
-        if address is None or address.get("type", "pci") not in {"pci", "mdev"}:
-            continue
-        if kind == "mdev":
+    for address in cast("list[Any]", _HOLDERS(domain.root)):
+        element = address.getparent().getparent()
+        if element.get("type") == "mdev":
             yield Holder(element, Mdev.parse(address.get("uuid", "")))
         else:
             yield Holder(element, PciAddress.from_attributes(address.attrib))

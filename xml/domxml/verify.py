@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from lxml import etree
 
 from domxml import alias as aliases
 from domxml import attributes
@@ -10,32 +13,41 @@ from domxml.apply import Change
 from domxml.document import Domain, Element
 from domxml.errors import Refused
 from domxml.guestpci.buses import ENDPOINT, MODELS, PCI_BRIDGE, compatible
-from domxml.guestpci.topology import Controller, Device, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController
 from domxml.source import Mdev, holders
 
 CODE = "output-would-not-work"
-HINT = "please report this domain; the VM was left as it was"
+HINT = "nothing was changed; please report this domain"
+
+_ADDRESSES = etree.XPath("devices/*/address[@type='pci']")
+_CONTROLLERS = etree.XPath("devices/controller[@type='pci' and @index]")
+_UNIQUE = (
+    ("alias", etree.XPath("devices/*/alias/@name")),
+    ("acpiIndex", etree.XPath("devices/*/acpi/@index")),
+    ("bootOrder", etree.XPath("devices/*/boot/@order")),
+)
+"""What libvirt or QEMU refuses to see twice."""
 
 
-def verify(data: bytes, changes: Iterable[Change], controllers: Iterable[PlacedController]) -> Domain:
+def verify(data: bytes, changes: Sequence[Change], controllers: Iterable[PlacedController]) -> None:
     """Parse the output again and refuse it, whole, for the first thing that is wrong with it."""
     domain = Domain.parse(data)
-    topology = Topology(domain)
     held = holders(domain)
     for change in changes:
         holder = held.get(change.placed.member.source)
         if holder is None or not holder.is_hostdev:
             raise _wrong(change.alias, "the device is not in the output")
         _check_device(holder.element, change)
+    tree = _Tree(domain)
     for controller in controllers:
-        written = topology.controller(controller.index)
-        if written is None or written.model != controller.model or written.address != controller.address:
-            raise _wrong(f"controller {controller.index}", "the controller is not in the output as planned")
-    for subject, problem in _problems(topology, changes):
+        written = tree.controllers.get(controller.index)
+        if written is None or written.get("model") != controller.model:
+            raise _wrong(controller.label, "the controller is not in the output")
+        if tree.seats.get(controller.address) is not written:
+            raise _wrong(controller.label, f"the controller is not at guest address {controller.address}")
+    for subject, problem in tree.problems(changes):
         raise _wrong(subject, problem)
-    return domain
 
 
 def _wrong(subject: str, problem: str) -> Refused:
@@ -60,100 +72,98 @@ def _check_device(element: Element, change: Change) -> None:
             raise _wrong(change.alias, f"the hostdev is not at guest address {placed.address}")
 
 
-def _problems(topology: Topology, changes: Iterable[Change]) -> Iterator[tuple[str, str]]:
-    """What is wrong with our own part of the guest; the base is libvirt's to judge."""
-    ours = {change.placed.address for change in changes if change.placed.address is not None}
-    yield from _address_problems(topology, ours)
-    yield from _controller_problems(topology)
-    yield from _unique_values(topology)
-    yield from _display_problems(topology, changes)
-    yield from _boot_problems(topology.domain, changes)
+class _Tree:
+    """The guest's PCI tree as it was written. Only our own part is judged; the base is libvirt's to judge."""
 
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.controllers: dict[int, Element] = {}
+        for element in cast("list[Any]", _CONTROLLERS(domain.root)):
+            self.controllers[int(element.get("index"))] = element
+        self.seats: dict[PciAddress, Element] = {}
+        self.doubles: dict[PciAddress, list[Element]] = {}
+        for written in cast("list[Any]", _ADDRESSES(domain.root)):
+            address = PciAddress.from_attributes(written.attrib)
+            if address.domain or address.bus or address.slot:
+                owner = self.seats.setdefault(address, written.getparent())
+                if owner is not written.getparent():
+                    self.doubles.setdefault(address, []).append(written.getparent())
 
-def _address_problems(topology: Topology, ours: set[PciAddress]) -> Iterator[tuple[str, str]]:
-    owners: dict[PciAddress, Device] = {}
-    buses = {controller.index: controller for controller in topology.controllers}
-    for device in topology:
-        address = device.address
-        if address is None:
-            continue
-        if address in owners and (address in ours or isinstance(device, Controller)):
-            yield device.label, f"Attempted double use of PCI Address {address} (with {owners[address].label})"
-        owners[address] = device
-    for address in ours:
-        first = owners.get(address.with_function(0))
+    def problems(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
+        """What libvirt, QEMU or the guest would not take."""
+        for change in changes:
+            if change.placed.address is not None:
+                for problem in self._of_address(change.placed.address):
+                    yield change.alias, problem
+        yield from self._of_controllers()
+        for words, find in _UNIQUE:
+            values = cast("list[str]", find(self.domain.root))
+            if len(set(values)) != len(values):
+                value = next(value for value in values if values.count(value) > 1)
+                yield value, f"two devices have this {words}"
+        yield from self._of_display(changes)
+
+    def _of_address(self, address: PciAddress) -> Iterator[str]:
+        if address in self.doubles:
+            yield f"Attempted double use of PCI Address {address}"
+        first = self.seats.get(address.with_function(0))
         if first is None:
-            yield str(address), "function 0 of this guest slot is empty; the guest would not look further"
+            yield "function 0 of its guest slot is empty; the guest would not look further"
         elif address.function and _multifunction(first) == "off":
-            yield str(address), "function 0 of this guest slot has multifunction='off'; QEMU refuses the others"
-        if address.bus and address.bus not in buses:
-            yield str(address), f"there is no PCI controller with index {address.bus}"
-        bus = buses.get(address.bus)
-        if bus is not None and not MODELS[bus.model].accepts & ENDPOINT:
-            yield str(address), f"PCI controller {address.bus} ({bus.model}) takes no devices"
+            yield "function 0 of its guest slot has multifunction='off'; QEMU refuses the others"
+        bus = self.controllers.get(address.bus)
+        if bus is None and address.bus:
+            yield f"there is no PCI controller with index {address.bus}"
+        elif bus is not None and not MODELS[bus.get("model", "")].accepts & ENDPOINT:
+            yield f"PCI controller {address.bus} takes no devices"
+
+    def _of_controllers(self) -> Iterator[tuple[str, str]]:
+        chassis: set[tuple[str, str]] = set()
+        where = {element: address for address, element in self.seats.items() if element.tag == "controller"}
+        for index, element in self.controllers.items():
+            address = where.get(element)
+            if address is None:
+                continue
+            name = f"PCI controller {index}"
+            if address in self.doubles:
+                yield name, f"Attempted double use of PCI Address {address}"
+            model = MODELS[element.get("model", "")]
+            parent = self.controllers.get(address.bus)
+            if parent is not None:
+                accepts = MODELS[parent.get("model", "")].accepts
+                if not compatible(accepts, model.plugs_as, bus_index=address.bus, from_config=True):
+                    yield name, f"a {model.name} cannot be plugged into a {parent.get('model')}"
+            if model.plugs_as & PCI_BRIDGE and index <= address.bus:
+                yield name, f"its index must be larger than its bus {address.bus}"
+            if model.name == "pcie-root-port":
+                key = _chassis_and_port(element, index, address)
+                if key in chassis:
+                    yield name, f"chassis {key[0]} and port {key[1]} are taken already; QEMU refuses them"
+                chassis.add(key)
+
+    def _of_display(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
+        asked = {key: change.alias for change in changes for key in change.placed.member.attributes}
+        devices = self.domain.devices
+        if "display" in asked and devices.find("graphics") is None and _count(devices, "display"):
+            yield asked["display"], "display='on' needs a graphics device in the VM"
+        if "ramfb" in asked and _count(devices, "ramfb") > 1:
+            yield asked["ramfb"], "only one device of a VM can have ramfb='on'"
+        if "bootOrder" in asked and self.domain.root.find("os/boot") is not None:
+            yield asked["bootOrder"], "the domain has <os><boot>; libvirt refuses boot orders of devices beside it"
 
 
-def _multifunction(device: Device) -> str:
-    address = device.kids.get("address")
+def _count(devices: Element, attribute: str) -> int:
+    return sum(element.get(attribute) == "on" for element in devices.iterchildren("hostdev"))
+
+
+def _multifunction(element: Element) -> str:
+    address = element.find("address")
     return "" if address is None else address.get("multifunction", "")
 
 
-def _controller_problems(topology: Topology) -> Iterator[tuple[str, str]]:
-    buses = {controller.index: controller for controller in topology.controllers}
-    chassis: dict[tuple[str, str], int] = {}
-    for controller in topology.controllers:
-        address = controller.address
-        parent = None if address is None else buses.get(address.bus)
-        if address is not None and parent is not None:
-            accepts = MODELS[parent.model].accepts
-            if not compatible(accepts, controller.needs, bus_index=address.bus, from_config=True):
-                yield controller.label, f"a {controller.model} cannot be plugged into a {parent.model}"
-            if controller.needs & PCI_BRIDGE and controller.index <= address.bus:
-                yield controller.label, f"its index must be larger than its bus {address.bus}"
-        target = controller.kids.get("target")
-        if controller.model == "pcie-root-port" and address is not None:
-            number = "" if target is None else target.get("chassis", "")
-            port = "" if target is None else target.get("port", "")
-            key = (number or str(controller.index), _port(port, address))
-            if key in chassis:
-                yield controller.label, f"chassis and port are those of controller {chassis[key]}; QEMU refuses them"
-            chassis[key] = controller.index
-
-
-def _port(text: str, address: PciAddress) -> str:
-    return str(int(text, 0)) if text else str(address.slot << 3 | address.function)
-
-
-def _unique_values(topology: Topology) -> Iterator[tuple[str, str]]:
-    rows = (
-        ("alias", "name", "alias"),
-        ("acpi", "index", "acpiIndex"),
-        ("boot", "order", "bootOrder"),
-    )
-    for tag, name, words in rows:
-        seen: dict[str, str] = {}
-        for device in topology:
-            child = device.kids.get(tag)
-            value = None if child is None else child.get(name)
-            if value is None:
-                continue
-            if value in seen:
-                yield device.label, f"{words} {value} is also that of {seen[value]}"
-            seen[value] = device.label
-
-
-def _display_problems(topology: Topology, changes: Iterable[Change]) -> Iterator[tuple[str, str]]:
-    devices = [device.element for device in topology.devices if device.element is not None]
-    asked = {key for change in changes for key in change.placed.member.attributes}
-    if "display" in asked and topology.domain.devices.find("graphics") is None:
-        shown = any(element.get("display") == "on" for element in devices)
-        if shown:
-            yield "display", "display='on' needs a graphics device in the VM"
-    if "ramfb" in asked and sum(element.get("ramfb") == "on" for element in devices) > 1:
-        yield "ramfb", "only one device of a VM can have ramfb='on'"
-
-
-def _boot_problems(domain: Domain, changes: Iterable[Change]) -> Iterator[tuple[str, str]]:
-    asked = any("bootOrder" in change.placed.member.attributes for change in changes)
-    if asked and domain.root.find("os/boot") is not None:
-        yield "bootOrder", "the domain has <os><boot>; libvirt refuses per-device boot orders beside it"
+def _chassis_and_port(element: Element, index: int, address: PciAddress) -> tuple[str, str]:
+    target = element.find("target")
+    chassis = None if target is None else target.get("chassis")
+    port = None if target is None else target.get("port")
+    number = address.slot << 3 | address.function if port is None else int(port, 0)
+    return chassis or str(index), str(number)

@@ -19,6 +19,11 @@ class Member:
     function: int = 0
     attributes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"hostdev {self.alias}"
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:

@@ -27,10 +27,11 @@ class Impossible(Exception):
 class Bus:
     """One bus of the guest: which functions of which slots are taken."""
 
-    __slots__ = ("accepts", "aggregate", "model", "slots")
+    __slots__ = ("accepts", "aggregate", "is_port", "model", "slots")
 
     def __init__(self, model: BusModel, accepts: int | None = None) -> None:
         self.model = model
+        self.is_port = model.is_port
         self.accepts = model.accepts if accepts is None else accepts
         self.slots: dict[int, int] = {}
         self.aggregate: set[int] = set()
@@ -39,9 +40,21 @@ class Bus:
         """Every slot has a function in use."""
         return all(slot in self.slots for slot in range(self.model.first_slot, self.model.last_slot + 1))
 
+    def take(self, slot: int, function: int, needs: int) -> bool:
+        """Mark a function as used; False where it is already."""
+        taken = self.slots.get(slot, 0)
+        if taken & (1 << function):
+            return False
+        if not taken and needs & AGGREGATE:
+            self.aggregate.add(slot)
+        self.slots[slot] = taken | (1 << function)
+        return True
+
     def free(self, needs: int, function: int) -> tuple[int, int] | None:
         """The first slot and function that libvirt would pick; function -1 asks for any."""
         wanted = max(function, 0)
+        if not self.slots:
+            return self.model.first_slot, wanted
         for slot in range(self.model.first_slot, self.model.last_slot + 1):
             taken = self.slots.get(slot, 0)
             if not taken:
@@ -67,47 +80,45 @@ class AddressSet:
         """Whether anything sits in that slot of the root bus."""
         return slot in self.buses[0].slots
 
-    def reserve(self, address: PciAddress, needs: int, *, from_config: bool = True) -> None:
+    def reserve(self, address: PciAddress, needs: int) -> None:
         """Take one function, as libvirt would for an address that is written down."""
         bus_index = address.bus
         if self.dry_run and bus_index >= len(self.buses):
             bus_index = self._grow(bus_index, needs)
-        self._check(address, bus_index, needs, from_config=from_config)
-        bus = self.buses[bus_index]
-        taken = bus.slots.get(address.slot, 0)
-        if taken & (1 << address.function):
+        self._check(address, bus_index, needs)
+        if not self.buses[bus_index].take(address.slot, address.function, needs):
             raise Impossible(f"Attempted double use of PCI Address {address}")
-        if not taken and needs & AGGREGATE:
-            bus.aggregate.add(address.slot)
-        bus.slots[address.slot] = taken | (1 << address.function)
 
     def reserve_next(self, needs: int, function: int = -1) -> PciAddress:
         """Take the next free place for such a device."""
-        for index in range(self._first.get(needs, 0), len(self.buses)):
-            bus = self.buses[index]
+        buses = self.buses
+        for index in range(self._first.get(needs, 0), len(buses)):
+            bus = buses[index]
+            if bus.is_port and bus.slots:
+                continue
             if compatible(bus.accepts, needs, bus_index=index, from_config=False):
                 found = bus.free(needs, function)
                 if found:
-                    address = PciAddress(0, index, *found)
                     break
         else:
             if not self.dry_run:
                 raise Impossible("No more available PCI slots")
-            index = self._grow(len(self.buses), needs)
-            address = PciAddress(0, index, self.buses[index].model.first_slot, max(function, 0))
+            index = self._grow(len(buses), needs)
+            bus = self.buses[index]
+            found = bus.model.first_slot, max(function, 0)
         if function < 0:
             self._first[needs] = index
-        self.reserve(address, needs, from_config=False)
-        return address
+        bus.take(*found, needs)
+        return PciAddress(0, index, *found)
 
-    def _check(self, address: PciAddress, bus_index: int, needs: int, *, from_config: bool) -> None:
+    def _check(self, address: PciAddress, bus_index: int, needs: int) -> None:
         if address.domain:
             raise Impossible(f"Invalid PCI address {address}. Only PCI domain 0 is available")
         if bus_index >= len(self.buses):
             last = len(self.buses) - 1
             raise Impossible(f"Invalid PCI address {address}. Only PCI buses up to {last} are available")
         bus = self.buses[bus_index]
-        if not compatible(bus.accepts, needs, bus_index=bus_index, from_config=from_config):
+        if not compatible(bus.accepts, needs, bus_index=bus_index, from_config=True):
             raise Impossible(
                 f"The device at PCI address {address} cannot be plugged into the PCI controller with "
                 f"index='{bus_index}'. It requires a controller that accepts a {requirement(needs)}."

@@ -240,6 +240,11 @@ NOT_PCI = frozenset(
 """Elements below <devices> that never need a PCI address of their own."""
 
 
+def on_bus(needs: int, *, pcie: bool) -> int:
+    """What a device needs in a guest with or without PCI Express: without, everything is conventional."""
+    return needs if pcie or needs == UNKNOWN or not needs & PCIE_DEVICE else needs & ~PCIE_DEVICE | PCI_DEVICE
+
+
 def connection(element: Element, kids: Kids) -> Connection | None:
     """How a device connects; None for elements that are never PCI devices."""
     tag = str(element.tag)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domxml.document import Element
-from domxml.guestpci.connect import NONE, PCI, PCIE, UNKNOWN, Connection, Step, disk_bus
+from domxml.guestpci.connect import NONE, PCI, PCIE, UNKNOWN, Connection, Step, disk_bus, on_bus
 from domxml.guestpci.machines import MachineType
 from domxml.guestpci.topology import Device, Topology
 
@@ -31,6 +31,9 @@ def complete(topology: Topology) -> tuple[list[Device], list[str]]:
     if Step.VIDEO not in steps and any(child.tag == "graphics" for child in topology.domain.devices):
         others.append(_device(Step.VIDEO, "video", PCI if machine.default_video_slot else PCIE))
     everything = sorted([*ordered, *others], key=_turn)
+    for device in everything:
+        if device.element is None:
+            device.needs = on_bus(device.needs, pcie=topology.pcie)
     primary = next((device for device in everything if device.step is Step.VIDEO), None)
     return everything, [
         f"{device.label}: which kind of PCI device it is depends on libvirt's build"

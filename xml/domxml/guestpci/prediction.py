@@ -30,6 +30,11 @@ class Port:
     address: PciAddress | None
     device: Device | None = None
 
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"PCI controller {self.index} ({self.model.name})"
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -53,13 +58,10 @@ class Prediction:
         """The controllers that the document does not have."""
         return tuple(port for port in self.ports if port.device is None)
 
-    def owners(self) -> dict[PciAddress, str]:
+    def owners(self) -> dict[PciAddress, Device | Port]:
         """Every address that will be taken, and by what."""
-        owners = {
-            port.address: f"PCI controller {port.index} ({port.model.name})" for port in self.ports if port.address
-        }
-        for device, address in (self.addresses or {}).items():
-            owners[address] = device.label
+        owners: dict[PciAddress, Device | Port] = {port.address: port for port in self.ports if port.address}
+        owners.update((address, device) for device, address in (self.addresses or {}).items())
         return owners
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from domxml.document import Domain, Element
 from domxml.errors import BadInput
-from domxml.guestpci.buses import MODELS, PCI_DEVICE, PCIE_DEVICE
-from domxml.guestpci.connect import NONE, UNKNOWN, Connection, Step, connection, disk_bus
+from domxml.guestpci.buses import MODELS
+from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Connection, Step, connection, disk_bus, on_bus
 from domxml.guestpci.machines import MachineType, RootKind, machine_type
 from domxml.pciaddress import PciAddress
 
@@ -51,11 +51,12 @@ class Controller(Device):
 class Topology:
     """Everything PCI in a domain, in document order."""
 
-    __slots__ = ("controllers", "devices", "domain", "machine")
+    __slots__ = ("controllers", "devices", "domain", "machine", "pcie")
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
         self.machine: MachineType = machine_type(domain)
+        self.pcie = self.machine.root is RootKind.PCIE
         self.controllers: list[Controller] = []
         self.devices: list[Device] = []
         for element in domain.devices:
@@ -64,16 +65,15 @@ class Topology:
         _number_controllers(self.controllers)
 
     def _take(self, element: Element) -> None:
-        kids: dict[str, Element] = {}
-        for child in element:
-            if isinstance(child.tag, str):
-                kids.setdefault(child.tag, child)
+        if element.tag in NOT_PCI and not _has_address(element):
+            return
+        kids = {child.tag: child for child in reversed(element) if isinstance(child.tag, str)}
         if element.get("model") == "none" and element.get("type") == "usb":
             # Libvirt drops the address of a USB controller that is not there; KubeVirt writes one.
             kids.pop("address", None)
         link = connection(element, kids)
-        if link is not None and self.machine.root is RootKind.PCI and link.needs & PCIE_DEVICE and link.needs > 0:
-            link = Connection(link.needs & ~PCIE_DEVICE | PCI_DEVICE, link.step)
+        if link is not None and not self.pcie:
+            link = Connection(on_bus(link.needs, pcie=False), link.step)
         if link is None:
             # An address on a device that never needs one is still taken by libvirt, as a conventional PCI device.
             if _written(kids) is not None:
@@ -116,6 +116,10 @@ class Topology:
             and (not machine.default_usb or (Step.CONTROLLER, "usb") in have)
             and (not machine.default_memballoon or any(d.step is Step.MEMBALLOON for d in self.devices))
         )
+
+
+def _has_address(element: Element) -> bool:
+    return next(element.iterchildren("address"), None) is not None
 
 
 def label(element: Element, kids: dict[str, Element]) -> str:

@@ -39,7 +39,7 @@ def place_on_expanders(
         bus_number = lowest - (len(wishes) + 1)
         if not reason and bus_number <= room.max_index + 1 + len(wishes) + RESERVE:
             reason = f"no PCI bus number is left for {len(wishes)} ports below another expander bus"
-        place = next((slot for slot in room.machine.expander_slots if room.slot_owner(0, slot) is None), None)
+        place = next((slot for slot in room.machine.expander_slots if room.slot_is_free(0, slot)), None)
         if reason or place is None:
             findings += [
                 NUMA_NOT_POSSIBLE.found(wish.name, reason or "no slot of bus 0 is left for an expander bus")

@@ -187,8 +187,8 @@ class _Placer:
             function = address.with_function(member.function)
             reserved = (address.slot, -1) in self.topology.machine.reserved
             if function in room.owners and function not in room.written and not reserved:
-                if room.owners[function].startswith("hostdev ua-passgate"):
-                    raise taken(wish, function, room.owners[function])
+                if isinstance(room.owners[function], Member):
+                    raise taken(wish, function, room.owners[function].label)
                 del room.owners[function]
 
     def _place_pcie(

@@ -41,13 +41,12 @@ def _places(room: Room) -> Iterator[PciAddress]:
     highest = max(in_range, default=PciAddress(0, 0, machine.first_own_slot, -1))
     # A guest numbers buses by slot and function: going up keeps its order the order of our indexes.
     for slot in range(highest.slot, machine.last_own_slot + 1):
-        owner = room.slot_owner(0, slot)
         continues = slot == highest.slot and PciAddress(0, 0, slot, 0) in ports
-        if owner is None or continues:
+        if continues or room.slot_is_free(0, slot):
             yield from (PciAddress(0, 0, slot, function) for function in range(8) if (slot, function) > _pair(highest))
     lowest = max((a.slot for a in room.owners if a.bus == 0 and a.slot < machine.first_own_slot), default=0) + 2
     for slot in range(lowest, machine.first_own_slot):
-        if room.slot_owner(0, slot) is None:
+        if room.slot_is_free(0, slot):
             yield from (PciAddress(0, 0, slot, function) for function in range(8))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from domxml.errors import Refused
 from domxml.findings import FUNCTION_ZERO_MISSING, GUEST_ADDRESS_IMPOSSIBLE, GUEST_ADDRESS_TAKEN, NO_FREE_PLACE
 from domxml.guestpci.buses import ENDPOINT, MODELS
@@ -15,13 +17,20 @@ from domxml.wish import Wish
 PORT = "pcie-root-port"
 
 
+class Labelled(Protocol):
+    """Whatever may own an address: messages only need its name."""
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+
+
 class Room:
     """Owners of addresses and models of buses; placing something takes its place here."""
 
     def __init__(self, topology: Topology, prediction: Prediction | None) -> None:
         self.machine = topology.machine
         self.models: dict[int, str] = {0: "pcie-root" if self.machine.root is RootKind.PCIE else "pci-root"}
-        self.owners: dict[PciAddress, str] = {}
+        self.owners: dict[PciAddress, Labelled] = {}
         self.written = set(topology.used())
         """Addresses that stand in the document: those libvirt cannot give away any more."""
         self.below: dict[int, PciAddress] = {}
@@ -42,20 +51,18 @@ class Room:
             if controller.address:
                 self.below[controller.index] = controller.address
         for address, device in topology.used().items():
-            self.owners[address] = device.label
+            self.owners[address] = device
 
     @property
     def max_index(self) -> int:
         """The highest bus there is so far."""
         return max(self.models)
 
-    def slot_owner(self, bus: int, slot: int) -> str | None:
-        """Who sits in a slot, the chipset included."""
+    def slot_is_free(self, bus: int, slot: int) -> bool:
+        """Nobody sits in that slot, and the chipset does not keep it."""
         if bus == 0 and (slot, -1) in self.machine.reserved:
-            return self.machine.reserved[slot, -1]
-        return next(
-            (owner for address, owner in self.owners.items() if address.bus == bus and address.slot == slot), None
-        )
+            return False
+        return not any((0, bus, slot, function) in self.owners for function in range(8))
 
     def add_controller(self, controller: PlacedController) -> None:
         """Put a new controller into the tree."""
@@ -64,12 +71,12 @@ class Room:
         self.controllers.append(controller)
         self.models[controller.index] = controller.model
         self.below[controller.index] = controller.address
-        self.owners.setdefault(controller.address, f"PCI controller {controller.index} ({controller.model})")
+        self.owners.setdefault(controller.address, controller)
 
     def settle(self, wish: Wish, slot: PciAddress) -> None:
         """Take the wish's functions of a slot."""
         for member in wish.members:
-            self.owners[slot.with_function(member.function)] = f"hostdev {member.alias}"
+            self.owners[slot.with_function(member.function)] = member
 
     def check_asked(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
         """Refuse an address asked for that cannot be, in libvirt's own words; its bus may not exist yet."""
@@ -98,7 +105,7 @@ class Room:
             raise taken(wish, address, self.machine.reserved[address.slot, -1])
         for function in sorted(wanted):
             if function in self.owners:
-                raise taken(wish, function, self.owners[function])
+                raise taken(wish, function, self.owners[function].label)
         first = address.with_function(0)
         if first not in wanted and first not in self.owners and first not in partners:
             raise Refused(

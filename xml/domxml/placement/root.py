@@ -17,7 +17,7 @@ def place_on_root(room: Room, pending: Sequence[Wish], *, keep_free: int) -> dic
     """Give each wish a slot of the root bus, leaving `keep_free` low ones for what libvirt still has to place."""
     slots: dict[str, PciAddress] = {}
     order = _order(room)
-    free = [slot for slot in order if room.slot_owner(0, slot) is None]
+    free = [slot for slot in order if room.slot_is_free(0, slot)]
     bridge: int | None = None
     for position, wish in enumerate(pending):
         remaining = len(pending) - position
@@ -56,7 +56,7 @@ def _add_bridge(room: Room, free: list[int], keep_free: int) -> int:
 
 def _on_bridge(room: Room, bridge: int, wish: Wish) -> PciAddress:
     for slot in range(1, LAST_SLOT + 1):
-        if room.slot_owner(bridge, slot) is None:
+        if room.slot_is_free(bridge, slot):
             address = PciAddress(0, bridge, slot, 0)
             room.settle(wish, address)
             return address

@@ -48,6 +48,11 @@ class PlacedController:
     node: int | None = None
     restores: bool = False
 
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"PCI controller {self.index} ({self.model})"
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:

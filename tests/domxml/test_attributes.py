@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+from lxml import etree
+
+from domxml.attributes import ATTRIBUTES
+from domxml.document import Domain
+from domxml.errors import PassgateError
+from domxml.transform import transform
+from domxml.version import LibvirtVersion
+from domxml.wish import Wish
+from tests.domxml.domains import load
+from tests.domxml.wishes import inject, wish
+
+LEGAL = {
+    **{"rom.bar": "off", "rom.file": "/roms/x.rom", "rom.enabled": "no", "bootOrder": "1", "acpiIndex": "7"},
+    **{"driverModel": "mlx5_vfio_pci", "display": "on", "ramfb": "on", "teaming": "ua-net0"},
+}
+NEW = LibvirtVersion(11, 3)
+
+
+def put(given: Wish, libvirt: LibvirtVersion = NEW) -> etree._Element:
+    output = transform(Domain.parse(load("q35-default")), [given], libvirt=libvirt).xml
+    return etree.fromstring(output).find("devices/hostdev")
+
+
+def test_there_is_a_legal_value_for_every_attribute_here() -> None:
+    assert set(LEGAL) == set(ATTRIBUTES)
+
+
+@pytest.mark.parametrize("key", LEGAL)
+def test_every_attribute_stands_where_libvirt_reads_it(key: str) -> None:
+    row = ATTRIBUTES[key]
+    hostdev = put(wish("x", "3d:02.2", **{key: LEGAL[key]}))
+    holder = hostdev.find(row.child) if row.child else hostdev
+
+    assert holder.get(row.name) == LEGAL[key]
+
+
+@pytest.mark.parametrize("key", LEGAL)
+def test_an_attribute_that_was_lost_is_restored(key: str) -> None:
+    given = wish("x", "3d:02.2", **{key: LEGAL[key]})
+    first = transform(Domain.parse(load("q35-default")), [given], libvirt=NEW).xml
+    domain = Domain.parse(first)
+    hostdev = domain.devices.find("hostdev")
+    row = ATTRIBUTES[key]
+    if row.child:
+        hostdev.remove(hostdev.find(row.child))
+    else:
+        del hostdev.attrib[row.name]
+    again = transform(domain, [given], libvirt=NEW)
+
+    assert [change.action for change in again.changes] == ["updated"]
+    assert again.changes[0].placed.why == "kept from an earlier pass"
+    holder = etree.fromstring(again.xml).find("devices/hostdev")
+    assert (holder.find(row.child) if row.child else holder).get(row.name) == LEGAL[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("rom.bar", "maybe"), ("rom.bar", ""), ("rom.file", "relative"), ("bootOrder", "0"), ("bootOrder", "-1")),
+        *(("acpiIndex", "0"), ("acpiIndex", "x"), ("driverModel", "a b"), ("display", "ON"), ("teaming", "net0")),
+    ],
+)
+def test_a_value_that_libvirt_would_refuse_or_misread_is_refused(key: str, value: str) -> None:
+    with pytest.raises(PassgateError) as refusal:
+        put(wish("x", "3d:02.2", **{key: value}))
+
+    assert refusal.value.code == "bad-attribute"
+    assert key in refusal.value.hint
+
+
+def test_an_unknown_attribute_names_the_nearest_known_one() -> None:
+    with pytest.raises(PassgateError, match="did you mean rom.bar"):
+        inject(load("q35-default"), wish("x", "3d:02.2", rom_baar="off"))
+
+
+def test_what_an_old_libvirt_would_drop_is_refused() -> None:
+    with pytest.raises(PassgateError) as refusal:
+        put(wish("x", "3d:02.2", driverModel="mlx5_vfio_pci"), LibvirtVersion(9, 10))
+
+    assert refusal.value.code == "libvirt-too-old"
+    assert "10.0.0" in refusal.value.message
+
+
+@pytest.mark.parametrize("key", [key for key, row in ATTRIBUTES.items() if not row.mdev])
+def test_what_a_mediated_device_cannot_have_is_refused(key: str) -> None:
+    with pytest.raises(PassgateError, match="mediated"):
+        put(wish("x", "c0ffee00-1111-2222-3333-444455556666", **{key: LEGAL[key]}))
+
+
+def test_an_acpi_index_on_a_machine_without_is_refused() -> None:
+    with pytest.raises(PassgateError) as refusal:
+        inject(load("arm64-virt"), wish("x", "3d:02.2", acpiIndex="7"))
+
+    assert refusal.value.code == "attribute-not-for-machine"
+
+
+@pytest.mark.parametrize(
+    ("change", "attributes", "words"),
+    [
+        (("<graphics", "<tpm"), {"display": "on"}, "graphics"),
+        (("<boot", "<boot"), {"bootOrder": "1"}, "os"),
+    ],
+)
+def test_what_libvirt_refuses_in_context_is_refused(
+    change: tuple[str, str], attributes: dict[str, str], words: str
+) -> None:
+    xml = load("q35-default").decode().replace("graphics", "tpm" if change[1] == "<tpm" else "graphics")
+    if words == "os":
+        xml = xml.replace("hvm</type>", "hvm</type><boot dev='hd'/>")
+    with pytest.raises(PassgateError, match=words):
+        inject(xml.encode(), wish("x", "3d:02.2", **attributes))
+
+
+def test_two_devices_with_one_boot_order_are_refused() -> None:
+    with pytest.raises(PassgateError, match="bootOrder"):
+        inject(load("q35-default"), wish("x", "3d:02.2", bootOrder="1"), wish("y", "3d:02.3", bootOrder="1"))
+
+
+def test_two_ramfb_are_refused() -> None:
+    with pytest.raises(PassgateError, match="ramfb"):
+        inject(load("q35-default"), wish("x", "3d:02.2", ramfb="on"), wish("y", "3d:02.3", ramfb="on"))

@@ -1,0 +1,38 @@
+"""Short ways to say what tests wish for."""
+
+from __future__ import annotations
+
+from domxml.alias import alias_for
+from domxml.document import Domain
+from domxml.pciaddress import PciAddress
+from domxml.source import parse_source
+from domxml.transform import Transformed, transform
+from domxml.wish import Member, Wish
+
+
+def wish(name: str, source: str, guest: str = "", *, node: int | None = None, **attributes: str) -> Wish:
+    """One device in a slot of its own."""
+    asked = PciAddress.parse(guest) if guest else None
+    settings = {key.replace("_", "."): value for key, value in attributes.items()}
+    member = Member(parse_source(source), alias_for(name), asked.function if asked else 0, settings)
+    return Wish(name, (member,), asked, node)
+
+
+def multifunction(name: str, source: str, functions: int, guest: str = "") -> Wish:
+    """The first functions of a host slot as one guest device."""
+    first = PciAddress.parse(source)
+    members = tuple(
+        Member(first.with_function(number), alias_for(name if number == 0 else f"{name}-{number}"), number)
+        for number in range(functions)
+    )
+    return Wish(name, members, PciAddress.parse(guest) if guest else None)
+
+
+def inject(xml: bytes, *wishes: Wish) -> Transformed:
+    """The whole transform, from bytes."""
+    return transform(Domain.parse(xml), wishes)
+
+
+def guest_of(result: Transformed) -> dict[str, str]:
+    """Guest address by alias."""
+    return {change.alias: str(change.placed.address) for change in result.changes}

@@ -113,7 +113,7 @@ def _devices(root: Element) -> Element:
             "devices-count",
             f"the domain has {len(found)} <devices> elements, it must have one",
             subject=(root.findtext("name") or "").strip(),
-            hint="libvirt would silently read only some of them",
+            hint="hand over the XML of a whole domain, as libvirt or virt-launcher writes it",
         )
     return found[0]
 

@@ -55,12 +55,19 @@ class Holder:
         """A <hostdev>; interfaces and NVMe disks hold PCI devices too."""
         return bool(self.element.tag == "hostdev")
 
+    @property
+    def is_disk(self) -> bool:
+        """An NVMe disk."""
+        return bool(self.element.tag == "disk")
+
 
 def holders(domain: Domain) -> dict[Source, Holder]:
     """Who holds which host device in this domain; two holders of one device are refused, as libvirt would."""
     found: dict[Source, Holder] = {}
     for holder in _all_holders(domain):
         if holder.source in found:
+            if holder.is_disk and found[holder.source].is_disk:
+                continue  # Two namespaces of one NVMe controller.
             raise Refused(
                 "duplicate-device",
                 f"the domain already gives this device to the guest twice (<{found[holder.source].element.tag}> "

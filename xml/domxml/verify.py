@@ -148,6 +148,8 @@ class _Tree:
             yield asked["display"], "display='on' needs a graphics device in the VM"
         if "ramfb" in asked and _count(devices, "ramfb") > 1:
             yield asked["ramfb"], "only one device of a VM can have ramfb='on'"
+        if sum(element.get("model") == "vfio-ap" for element in devices.iterchildren("hostdev")) > 1:
+            yield "vfio-ap", "a VM can have one hostdev of model vfio-ap only; put its queues into one mediated device"
         if "bootOrder" in asked and self.domain.root.find("os/boot") is not None:
             yield asked["bootOrder"], "the domain has <os><boot>; libvirt refuses boot orders of devices beside it"
 

@@ -129,7 +129,7 @@ _CONTROLLERS: dict[str | None, int] = {
             *("usb:ehci", "usb:ich9-ehci1", "usb:ich9-uhci1", "usb:ich9-uhci2", "usb:ich9-uhci3"),
             *("usb:piix3-uhci", "usb:piix4-uhci", "usb:vt82c686b-uhci", "usb:pci-ohci"),
             *("scsi:virtio-transitional", "scsi:buslogic", "scsi:lsilogic", "scsi:lsisas1068", "scsi:lsisas1078"),
-            *("scsi:vmpvscsi", "scsi:ibmvscsi", "scsi:dc390", "scsi:am53c974"),
+            *("scsi:vmpvscsi", "scsi:dc390", "scsi:am53c974"),
             *("sata:", "ide:", "virtio-serial:virtio-transitional"),
         ),
         PCI,

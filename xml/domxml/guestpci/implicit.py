@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from domxml.document import Element
 from domxml.guestpci.connect import NONE, PCI, PCIE, UNKNOWN, Connection, Step, disk_bus, on_bus
-from domxml.guestpci.machines import MachineType
+from domxml.guestpci.machines import I440FX, VIRT, MachineType
 from domxml.guestpci.topology import Device, Topology
 
 USB2 = ("ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3")
+_SERIAL_PORTS = 32
+"""Of a virtio-serial controller that does not say; one is kept for consoles."""
 _DISKS_PER_CONTROLLER = {"ide": 4, "scsi": 7, "sata": 6}
 
 
@@ -22,6 +24,8 @@ def complete(topology: Topology) -> tuple[list[Device], list[str]]:
     _number(controllers)
     ordered: list[Device] = []
     for controller in controllers:
+        if controller.kind == "usb" and not controller.model and machine is I440FX:
+            controller.needs = PCI
         _insert(ordered, controller)
     for added in _added_controllers(topology, controllers, machine):
         _insert(ordered, added)
@@ -35,11 +39,15 @@ def complete(topology: Topology) -> tuple[list[Device], list[str]]:
         if device.element is None:
             device.needs = on_bus(device.needs, pcie=topology.pcie)
     primary = next((device for device in everything if device.step is Step.VIDEO), None)
-    return everything, [
+    unknown = [
         f"{device.label}: which kind of PCI device it is depends on libvirt's build"
         for device in (*topology.controllers, *everything)
         if device.wants and device.needs == UNKNOWN and not (device is primary and machine.default_video_slot)
     ]
+    unknown += _overflowing(topology, ordered)
+    if machine is VIRT and any(True for _ in topology.domain.devices.iterfind("*/address[@type='virtio-mmio']")):
+        unknown.append("a device with a virtio-mmio address: libvirt then gives others such addresses too")
+    return everything, unknown
 
 
 def _turn(device: Device) -> tuple[int, int]:
@@ -80,9 +88,24 @@ def _added_controllers(topology: Topology, have: list[Device], machine: MachineT
         if ("virtio-serial", index) not in present:
             present.add(("virtio-serial", index))
             yield _controller("virtio-serial", "", index, PCIE)
-    scsi_hostdevs = any(device.step is Step.HOSTDEV and device.kind == "scsi" for device in topology.devices)
-    if scsi_hostdevs and not any(kind == "scsi" for kind, _ in present):
-        yield _controller("scsi", "", 0, UNKNOWN)
+
+
+def _overflowing(topology: Topology, controllers: list[Device]) -> Iterator[str]:
+    """Controllers that libvirt adds because what hangs on them does not fit: how many, and which, it alone knows."""
+    serial = [c for c in controllers if c.kind == "virtio-serial"]
+    room = sum(_ports(controller) - 1 for controller in serial)
+    if sum(1 for _ in _serial_ports(topology)) > room:
+        yield "there are more virtio channels than ports for them: libvirt adds controllers"
+    scsi = sum(1 for c in controllers if c.kind == "scsi")
+    hostdevs = sum(1 for d in topology.devices if d.step is Step.HOSTDEV and d.kind == "scsi")
+    disks = sum(1 for d in topology.devices if d.step is Step.DISK and disk_bus(d.kids) == "scsi")
+    if hostdevs and (not scsi or hostdevs + disks > _DISKS_PER_CONTROLLER["scsi"]):
+        yield "there are SCSI host devices: libvirt may add controllers for them"
+
+
+def _ports(controller: Device) -> int:
+    text = None if controller.element is None else controller.element.get("ports")
+    return int(text) if text is not None and text.isascii() and text.isdigit() else _SERIAL_PORTS
 
 
 def _highest_drive(topology: Topology, kind: str) -> int:

@@ -65,7 +65,8 @@ class Topology:
         _number_controllers(self.controllers)
 
     def _take(self, element: Element) -> None:
-        if element.tag in NOT_PCI and not _has_address(element):
+        # The console of a serial port is that port once more, its address included.
+        if element.tag in NOT_PCI and (element.tag == "console" or not _has_address(element)):
             return
         kids = {child.tag: child for child in reversed(element) if isinstance(child.tag, str)}
         if element.get("model") == "none" and element.get("type") == "usb":

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from domxml.alias import natural_order
 from domxml.document import Element
+from domxml.errors import Refused
 from domxml.finding import Finding, Severity
 from domxml.findings import HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
 from domxml.guestpci.machines import RootKind
@@ -29,6 +30,13 @@ def place(topology: Topology, wishes: Iterable[Wish], held: Mapping[Source, Hold
     """Place all wishes, in the order of their names; the document is not touched, the topology is used up."""
     ordered = sorted(wishes, key=lambda wish: natural_order(wish.name))
     if topology.machine.root is RootKind.NOWHERE:
+        if topology.controller(0) is None:
+            raise Refused(
+                "unsupported-machine",
+                "this machine type is not known, and the domain shows no PCI root controller",
+                subject=topology.domain.name,
+                hint="use a q35, i440fx, aarch64 virt or s390x machine, or hand over the XML that libvirt dumps",
+            )
         return _left_to_libvirt(ordered, topology)
     return _Placer(topology, ordered, held).run()
 

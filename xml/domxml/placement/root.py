@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from domxml.guestpci.machines import RootKind
 from domxml.pciaddress import PciAddress
@@ -11,28 +11,35 @@ from domxml.placement.values import PlacedController
 from domxml.wish import Wish
 
 LAST_SLOT = 0x1F
+BRIDGE = "pci-bridge"
 
 
 def place_on_root(room: Room, pending: Sequence[Wish], *, keep_free: int) -> dict[str, PciAddress]:
-    """Give each wish a slot of the root bus, leaving `keep_free` low ones for what libvirt still has to place."""
+    """Give each wish a slot of the root bus, leaving `keep_free` of them for what libvirt still has to place."""
     slots: dict[str, PciAddress] = {}
-    order = _order(room)
-    free = [slot for slot in order if room.slot_is_free(0, slot)]
-    bridge: int | None = None
-    for position, wish in enumerate(pending):
-        remaining = len(pending) - position
-        # The last slot that may be taken becomes a bridge when more devices than slots are left.
-        fits = len(free) - keep_free >= remaining
-        if bridge is None and (fits or room.machine.root is not RootKind.PCI):
-            if len(free) <= keep_free:
-                raise no_room(f"bus 0 has no free slot for {wish.name}")
-            slots[wish.name] = PciAddress(0, 0, free.pop(0), 0)
-            room.settle(wish, slots[wish.name])
-            continue
-        if bridge is None:
-            bridge = _add_bridge(room, free, keep_free)
-        slots[wish.name] = _on_bridge(room, bridge, wish)
+    for wish in pending:
+        place = next(_places(room, keep_free, len(pending) - len(slots)), None)
+        if place is None:
+            raise no_room(f"no free slot is left for {wish.name}")
+        slots[wish.name] = place
+        room.settle(wish, place)
     return slots
+
+
+def _places(room: Room, keep_free: int, remaining: int) -> Iterator[PciAddress]:
+    free = [slot for slot in _order(room) if room.slot_is_free(0, slot)]
+    conventional = room.machine.root is RootKind.PCI
+    # Before bus 0 is full, its last free slot becomes a bridge.
+    if len(free) - keep_free >= (remaining if conventional else 1):
+        yield PciAddress(0, 0, free[0], 0)
+    if not conventional:
+        return
+    for bus in [index for index, model in room.models.items() if model == BRIDGE]:
+        yield from (PciAddress(0, bus, slot, 0) for slot in range(LAST_SLOT, 0, -1) if room.slot_is_free(bus, slot))
+    if len(free) > keep_free:
+        bus = room.max_index + 1
+        room.add_controller(PlacedController(bus, BRIDGE, PciAddress(0, 0, free[0], 0), "bus 0 is nearly full"))
+        yield PciAddress(0, bus, LAST_SLOT, 0)
 
 
 def _order(room: Room) -> Sequence[int]:
@@ -43,21 +50,3 @@ def _order(room: Room) -> Sequence[int]:
     if machine.root is RootKind.PCIE:
         return range(machine.first_own_slot, machine.last_own_slot + 1)
     return (*range(machine.first_own_slot, LAST_SLOT + 1), *range(machine.first_own_slot - 1, 7, -1))
-
-
-def _add_bridge(room: Room, free: list[int], keep_free: int) -> int:
-    if len(free) <= keep_free:
-        raise no_room("bus 0 has no free slot for a PCI bridge")
-    index = room.max_index + 1
-    address = PciAddress(0, 0, free.pop(0), 0)
-    room.add_controller(PlacedController(index, "pci-bridge", address, "bus 0 has too few free slots"))
-    return index
-
-
-def _on_bridge(room: Room, bridge: int, wish: Wish) -> PciAddress:
-    for slot in range(1, LAST_SLOT + 1):
-        if room.slot_is_free(bridge, slot):
-            address = PciAddress(0, bridge, slot, 0)
-            room.settle(wish, address)
-            return address
-    raise no_room(f"the PCI bridge {bridge} has no free slot for {wish.name}")

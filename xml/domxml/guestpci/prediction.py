@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from domxml.guestpci.allocator import AddressSet, Bus, Impossible, default_bus, spare_needs
 from domxml.guestpci.buses import AUTOASSIGN, MODELS, PCI_DEVICE, PCIE_DEVICE, BusModel
@@ -57,6 +58,12 @@ class Prediction:
     def added(self) -> tuple[Port, ...]:
         """The controllers that the document does not have."""
         return tuple(port for port in self.ports if port.device is None)
+
+    def without(self, devices: AbstractSet[Device]) -> Prediction:
+        """The same, while some devices leave their places and nobody takes them."""
+        if not devices or self.addresses is None:
+            return self
+        return replace(self, addresses={d: a for d, a in self.addresses.items() if d not in devices})
 
     def owners(self) -> dict[PciAddress, Device | Port]:
         """Every address that will be taken, and by what."""

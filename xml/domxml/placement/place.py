@@ -17,7 +17,7 @@ from domxml.pciaddress import PciAddress
 from domxml.placement.expander import place_on_expanders, restored
 from domxml.placement.ports import place_on_ports
 from domxml.placement.room import Room, taken
-from domxml.placement.root import place_on_root
+from domxml.placement.root import add_bridges, place_on_root
 from domxml.placement.values import Pin, PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import Holder, Mdev, Source
 from domxml.wish import Member, Wish
@@ -130,8 +130,8 @@ class _Placer:
 
     def _place(self, asked: list[Wish], pending: list[Wish]) -> None:
         before = self._predict()
-        unaddressed = self._vacate([*asked, *pending])
-        prediction = self._predict() if unaddressed else before
+        vacated, unaddressed = self._vacate([*asked, *pending])
+        prediction = before if before is None else before.without(vacated)
         room = Room(self.topology, prediction)
         if prediction is not None and prediction.known:
             self._freeze(room, prediction)
@@ -139,7 +139,7 @@ class _Placer:
         if self.topology.machine.root is RootKind.PCIE:
             self._place_pcie(room, prediction, asked, pending)
         else:
-            self._place_root(room, prediction, pending)
+            self._place_root(room, prediction, asked, pending)
         self.controllers += room.controllers
         if before is not None and before.known and (unaddressed or self.topology.machine.root is RootKind.PCI):
             self.before = before
@@ -152,16 +152,18 @@ class _Placer:
             return None
         return predict(self.topology)
 
-    def _vacate(self, wishes: Sequence[Wish]) -> bool:
-        """Take away what the wished devices have now; tell whether libvirt would have placed one of them."""
-        unaddressed = False
-        for wish in wishes:
-            for member in wish.members:
-                device = self.devices.get(member.source)
-                if device is not None:
-                    unaddressed |= device.wants
-                    device.address, device.wants = None, False
-        return unaddressed
+    def _vacate(self, wishes: Sequence[Wish]) -> tuple[set[Device], bool]:
+        """Take away what the wished devices have now; tell which, and whether libvirt would have placed one."""
+        vacated = {
+            device
+            for wish in wishes
+            for member in wish.members
+            if (device := self.devices.get(member.source)) is not None
+        }
+        unaddressed = any(device.wants for device in vacated)
+        for device in vacated:
+            device.address, device.wants = None, False
+        return vacated, unaddressed
 
     def _freeze(self, room: Room, prediction: Prediction) -> None:
         """Write down every controller that libvirt would add, where it would: then ours push nothing aside."""
@@ -220,7 +222,10 @@ class _Placer:
             room.settle(wish, slots[wish.name])
         self._settle_all(slots, "a root port of its own, above all others")
 
-    def _place_root(self, room: Room, prediction: Prediction | None, pending: Sequence[Wish]) -> None:
+    def _place_root(
+        self, room: Room, prediction: Prediction | None, asked: Sequence[Wish], pending: Sequence[Wish]
+    ) -> None:
+        add_bridges(room, max((wish.guest.bus for wish in asked if wish.guest is not None), default=0))
         conventional = self.topology.machine.root is RootKind.PCI
         if prediction is not None and not prediction.known:
             reason = prediction.refusal or "; ".join(prediction.unknown)

@@ -15,6 +15,7 @@ from domxml.placement.values import PlacedController
 from domxml.wish import Wish
 
 PORT = "pcie-root-port"
+BRIDGE = "pci-bridge"
 
 
 class Labelled(Protocol):
@@ -81,12 +82,14 @@ class Room:
     def check_asked(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
         """Refuse an address asked for that cannot be, in libvirt's own words; its bus may not exist yet."""
         _check_numbers(wish, address)
-        model = MODELS.get(self.models.get(address.bus, PORT))
-        if model is None or not model.accepts & ENDPOINT:
-            name = self.models[address.bus]
+        new = PORT if self.machine.root is RootKind.PCIE else BRIDGE
+        model = MODELS[self.models.get(address.bus, new)]
+        if self.machine.root is RootKind.ZPCI and address.bus:
+            raise impossible(wish, "devices of an s390x guest sit on bus 0 here", "yes, with a bridge of its own")
+        if not model.accepts & ENDPOINT:
             raise impossible(
                 wish,
-                f"bus {address.bus} is a {name}, which takes no devices",
+                f"bus {address.bus} is a {model.name}, which takes no devices",
                 f"The device at PCI address {address} cannot be plugged into the PCI controller with "
                 f"index='{address.bus}'. It requires a controller that accepts a PCI Express device.",
             )

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from domxml.guestpci.machines import RootKind
 from domxml.pciaddress import PciAddress
-from domxml.placement.room import Room, no_room
+from domxml.placement.room import BRIDGE, Room, no_room
 from domxml.placement.values import PlacedController
 from domxml.wish import Wish
 
 LAST_SLOT = 0x1F
-BRIDGE = "pci-bridge"
-
 
 def place_on_root(room: Room, pending: Sequence[Wish], *, keep_free: int) -> dict[str, PciAddress]:
     """Give each wish a slot of the root bus, leaving `keep_free` of them for what libvirt still has to place."""
@@ -26,6 +24,21 @@ def place_on_root(room: Room, pending: Sequence[Wish], *, keep_free: int) -> dic
     return slots
 
 
+def add_bridges(room: Room, up_to: int) -> None:
+    """Make the bridges that a bus asked for needs: libvirt would number them from below, and so do we."""
+    while room.max_index < up_to:
+        slot = next((slot for slot in _order(room) if room.slot_is_free(0, slot)), None)
+        if slot is None:
+            raise no_room(f"bus 0 has no free slot for the PCI bridge that is bus {room.max_index + 1}")
+        _add_bridge(room, slot, "a bus that was asked for, or below one")
+
+
+def _add_bridge(room: Room, slot: int, why: str) -> int:
+    index = room.max_index + 1
+    room.add_controller(PlacedController(index, BRIDGE, PciAddress(0, 0, slot, 0), why))
+    return index
+
+
 def _places(room: Room, keep_free: int, remaining: int) -> Iterator[PciAddress]:
     free = [slot for slot in _order(room) if room.slot_is_free(0, slot)]
     conventional = room.machine.root is RootKind.PCI
@@ -37,9 +50,7 @@ def _places(room: Room, keep_free: int, remaining: int) -> Iterator[PciAddress]:
     for bus in [index for index, model in room.models.items() if model == BRIDGE]:
         yield from (PciAddress(0, bus, slot, 0) for slot in range(LAST_SLOT, 0, -1) if room.slot_is_free(bus, slot))
     if len(free) > keep_free:
-        bus = room.max_index + 1
-        room.add_controller(PlacedController(bus, BRIDGE, PciAddress(0, 0, free[0], 0), "bus 0 is nearly full"))
-        yield PciAddress(0, bus, LAST_SLOT, 0)
+        yield PciAddress(0, _add_bridge(room, free[0], "bus 0 is nearly full"), LAST_SLOT, 0)
 
 
 def _order(room: Room) -> Sequence[int]:

@@ -1,0 +1,94 @@
+"""The passes of a KubeVirt boot, with a stand-in for libvirt's read-back; tests/oracle runs them on the real one."""
+
+from __future__ import annotations
+
+import pytest
+from lxml import etree
+
+from domxml.document import Domain
+from domxml.transform import transform
+from domxml.version import LibvirtVersion
+from domxml.wish import Wish
+from tests.domxml.domains import load, names
+from tests.domxml.wishes import multifunction, wish
+from tests.kubevirt import standin
+from tests.kubevirt.boot import Pass, boot
+
+WISHES = (
+    wish("qat", "0000:3d:02.2", rom_bar="off", bootOrder="9"),
+    multifunction("gpu", "0000:65:00.0", 2),
+    wish("vgpu", "c0ffee00-1111-2222-3333-444455556666"),
+)
+NODE = (wish("near-1", "0000:3d:02.2", node=0), wish("near-2", "0000:3d:02.3", node=0))
+
+
+def run(name: str, wishes: tuple[Wish, ...]) -> list[Pass]:
+    def hook(xml: bytes) -> bytes:
+        return transform(Domain.parse(xml), wishes, libvirt=LibvirtVersion(11, 3)).xml
+
+    return boot(load(name), hook, standin.define, root_complex="root-complex" in name)
+
+
+def ours(xml: bytes) -> dict[str, dict[str, str]]:
+    """Guest address by alias, as it is written."""
+    return {
+        hostdev.find("alias").get("name"): dict(hostdev.find("address").attrib)
+        for hostdev in etree.fromstring(xml).iterfind("devices/hostdev")
+        if "passgate" in hostdev.find("alias").get("name")
+        if hostdev.find("address") is not None
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in names() if "s390x" not in name])
+def test_every_pass_gives_the_same_addresses_and_restores_what_was_lost(name: str) -> None:
+    passes = run(name, WISHES)
+    answers = [ours(one.answered) for one in passes]
+
+    assert len(answers[0]) == 4
+    assert all(answer == answers[0] for answer in answers)
+    last = etree.fromstring(passes[-1].answered)
+    qat = last.find("devices/hostdev/alias[@name='ua-passgate-qat']/..")
+    assert qat.find("rom").get("bar") == "off"
+    assert qat.find("driver").get("name") == "vfio"
+    gpu = last.find("devices/hostdev/alias[@name='ua-passgate-gpu']/..")
+    assert gpu.find("address").get("multifunction") == "on"
+
+
+@pytest.mark.parametrize("name", [name for name in names() if "s390x" not in name])
+def test_nothing_of_the_base_moves_between_the_passes(name: str) -> None:
+    passes = run(name, WISHES)
+    places = []
+    for one in passes:
+        tree = etree.fromstring(one.defined)
+        places.append(
+            {
+                str(element.find("target").get("dev")): element.find("address").get("bus")
+                for element in tree.iterfind("devices/disk")
+                if element.find("address") is not None
+            }
+            | {
+                element.find("mac").get("address"): element.find("address").get("bus")
+                for element in tree.iterfind("devices/interface")
+                if element.find("mac") is not None
+            }
+        )
+
+    assert all(place == places[0] for place in places)
+
+
+def test_expander_buses_keep_number_and_node_through_the_passes() -> None:
+    passes = run("q35-numa-dedicated-hugepages-1gi", NODE)
+    targets = [
+        etree.fromstring(one.answered).find("devices/controller[@model='pcie-expander-bus']/target") for one in passes
+    ]
+
+    assert len(passes) == 3
+    assert [(target.get("busNr"), target.findtext("node")) for target in targets] == [("253", "0")] * 3
+    assert all(ours(one.answered) == ours(passes[0].answered) for one in passes)
+
+
+def test_an_s390x_device_keeps_its_identity() -> None:
+    passes = run("s390x-ccw", WISHES[:1])
+
+    assert len(passes) == 1
+    assert b"<zpci uid=" in passes[0].answered

@@ -1,0 +1,284 @@
+"""Where devices go, and that nothing else moves: against our own emulation here, against libvirt in tests/oracle."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from domxml.document import Domain
+from domxml.errors import PassgateError
+from domxml.guestpci.prediction import predict
+from domxml.guestpci.topology import Topology
+from domxml.pciaddress import PciAddress
+from domxml.transform import transform
+from tests.domxml.domains import load, names, recorded_passes
+from tests.domxml.generated import domains
+from tests.domxml.wishes import guest_of, inject, multifunction, wish
+
+QAT = wish("qat", "0000:3d:02.2", rom_bar="off")
+
+
+def addresses(xml: bytes) -> dict[str, str]:
+    """Every device of the base and the address libvirt will give it, by a name that survives a rewrite."""
+    topology = Topology(Domain.parse(xml))
+    prediction = predict(topology)
+    assert prediction.known, (prediction.unknown, prediction.refusal)
+    found = {f"pci {port.index} {port.model.name}": str(port.address) for port in prediction.ports}
+    turns: Counter[str] = Counter()
+    for device in topology.devices:
+        alias = device.kids.get("alias")
+        if alias is None or not alias.get("name", "").startswith("ua-passgate"):
+            turns[device.step.name] += 1
+            found[f"{device.step.name} {turns[device.step.name]}"] = str((prediction.addresses or {}).get(device))
+    added = [(d.kind, a) for d, a in (prediction.addresses or {}).items() if d.element is None]
+    return found | {f"added {kind}": str(address) for kind, address in added}
+
+
+@pytest.mark.parametrize("path", recorded_passes(), ids=lambda path: path.name)
+def test_the_prediction_is_what_libvirt_made_of_it(path) -> None:  # type: ignore[no-untyped-def]
+    topology = Topology(Domain.parse(path.read_bytes()))
+    prediction = predict(topology)
+    if "s390x" in path.name:
+        assert prediction.unknown
+        return
+    read_back = Topology(Domain.parse(path.with_name(path.name.replace(".out.", ".readback.")).read_bytes()))
+
+    assert {port.index: port.address for port in prediction.ports} == {
+        controller.index: controller.address for controller in read_back.controllers
+    }
+    assert sorted((prediction.addresses or {}).values()) == sorted(
+        device.address for device in read_back.devices if device.address is not None
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(domains())
+def test_nothing_of_the_base_moves(xml: bytes) -> None:
+    before = addresses(xml)
+    after = addresses(inject(xml, QAT, wish("vf", "0000:3d:02.3"), multifunction("gpu", "0000:65:00.0", 2)).xml)
+
+    assert {key: after.get(key) for key in before} == before
+
+
+@settings(max_examples=100, deadline=None)
+@given(domains(), st.permutations([QAT, wish("vf-2", "3d:02.3"), wish("vf-10", "3d:02.4"), wish("b", "3d:02.5")]))
+def test_the_order_of_wishes_does_not_matter_and_twice_is_once(xml: bytes, wishes: list) -> None:  # type: ignore[type-arg]
+    once = inject(xml, *wishes)
+    sorted_once = inject(xml, *sorted(wishes, key=lambda wish: wish.name))
+
+    assert once.xml == sorted_once.xml
+    assert inject(once.xml, *wishes).xml == once.xml
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_device_is_added_once_and_found_again(name: str) -> None:
+    first = inject(load(name), QAT)
+    second = inject(first.xml, QAT)
+
+    assert [change.action for change in first.changes] == ["added"]
+    assert [change.action for change in second.changes] == ["unchanged"]
+    assert second.xml == first.xml
+
+
+@pytest.mark.parametrize("name", names())
+def test_everything_outside_the_edits_is_the_same(name: str) -> None:
+    data = load(name)
+    edited = Domain.parse(inject(data, QAT).xml)
+    for element in list(edited.devices):
+        alias = element.find("alias")
+        ours = alias is not None and alias.get("name") == "ua-passgate-qat"
+        if ours or (element.tag == "controller" and element.get("type") == "pci"):
+            edited.devices.remove(element)
+    original = Domain.parse(data)
+    for element in original.devices.findall("controller[@type='pci']"):
+        original.devices.remove(element)
+    for domain in (edited, original):
+        for element in domain.devices:
+            element.tail = None
+
+    assert etree.tostring(edited.root, method="c14n") == etree.tostring(original.root, method="c14n")
+
+
+def test_names_decide_the_place_in_natural_order() -> None:
+    wishes = [wish(f"vf-{number}", f"0000:3d:02.{number % 8}" if number < 8 else "0000:3d:03.0") for number in (2, 9, 1)]
+    places = guest_of(inject(load("q35-default"), *wishes, wish("vf-10", "0000:3d:03.1")))
+
+    assert sorted(places, key=lambda alias: places[alias]) == [f"ua-passgate-vf-{n}" for n in (1, 2, 9, 10)]
+
+
+ASKED = [
+    ("q35-default", "0000:0b:00.0", "0000:0b:00.0"),
+    ("q35-default", "0000:08:00.0", "0000:08:00.0"),
+    ("q35-default", "0000:00:0c.0", "0000:00:0c.0"),
+    ("i440fx", "0000:00:15.0", "0000:00:15.0"),
+    ("i440fx", "0000:02:05.0", "0000:02:05.0"),
+    ("arm64-virt", "0000:20:00.0", "0000:20:00.0"),
+    ("s390x-ccw", "0000:00:09.0", "0000:00:09.0"),
+]
+
+
+@pytest.mark.parametrize(("name", "asked", "got"), ASKED)
+def test_an_address_asked_for_is_honoured(name: str, asked: str, got: str) -> None:
+    result = inject(load(name), wish("qat", "3d:02.2", asked))
+
+    assert guest_of(result) == {"ua-passgate-qat": got}
+    assert not [finding for finding in result.findings if finding.code == "base-device-moves"]
+
+
+REFUSED = [
+    ("q35-default", "0000:09:01.0", "slot must be <= 0"),
+    ("q35-default", "0001:09:00.0", "Only PCI domain 0 is available"),
+    ("q35-default", "0000:00:00.0", "silently"),
+    ("q35-default", "0000:00:01.0", "Attempted double use of PCI Address 0000:00:01.0"),
+    ("q35-default", "0000:00:1f.4", "Attempted double use"),
+    ("q35-default", "0000:00:02.0", "Attempted double use of PCI Address 0000:00:02.0"),
+    ("q35-default", "0000:01:00.0", "interface ua-default"),
+    ("q35-default", "0000:09:00.1", "function 0"),
+    ("i440fx", "0000:00:01.2", "PIIX3"),
+    ("i440fx", "0000:05:00.0", "slot must be >= 1"),
+    ("arm64-virt", "0000:01:00.0", "Attempted double use"),
+    ("s390x-ccw", "0000:01:01.0", "bus 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "asked", "words"), REFUSED)
+def test_an_address_that_cannot_be_is_refused_in_libvirts_words(name: str, asked: str, words: str) -> None:
+    with pytest.raises(PassgateError, match=words) as refusal:
+        inject(load(name), wish("qat", "3d:02.2", asked))
+
+    assert refusal.value.subject == "qat"
+    assert refusal.value.exit_code == 5
+
+
+def test_an_address_that_two_wishes_want_is_refused() -> None:
+    with pytest.raises(PassgateError, match="Attempted double use"):
+        inject(load("q35-default"), wish("a", "3d:02.2", "09:00.0"), wish("b", "3d:02.3", "09:00.0"))
+
+
+def test_two_wishes_may_share_a_slot_by_function() -> None:
+    result = inject(load("q35-default"), wish("a", "3d:02.2", "09:00.0"), wish("b", "3d:02.3", "09:00.1"))
+
+    assert guest_of(result) == {"ua-passgate-a": "0000:09:00.0", "ua-passgate-b": "0000:09:00.1"}
+
+
+def test_on_i440fx_an_address_asked_for_wins_and_what_moves_is_told() -> None:
+    result = inject(load("i440fx"), wish("qat", "3d:02.2", "00:04.0"))
+
+    assert guest_of(result) == {"ua-passgate-qat": "0000:00:04.0"}
+    assert {finding.code for finding in result.findings} == {"base-device-moves"}
+    assert result.findings[0].subject == "controller scsi 0"
+
+
+def test_the_akraino_hostdev() -> None:
+    hostdev = etree.fromstring(inject(load("i440fx"), wish("qat", "3d:02.2", "00:04.0")).xml).find("devices/hostdev")
+
+    assert dict(hostdev.attrib) == {"mode": "subsystem", "type": "pci", "managed": "no"}
+    assert hostdev.find("driver").get("name") == "vfio"
+    assert dict(hostdev.find("source/address").attrib) == PciAddress.parse("3d:02.2").attributes()
+    assert dict(hostdev.find("address").attrib) == {"type": "pci", **PciAddress.parse("00:04.0").attributes()}
+    assert hostdev.find("alias").get("name") == "ua-passgate-qat"
+
+
+def test_a_multifunction_device_shares_one_slot() -> None:
+    result = inject(load("q35-default"), multifunction("gpu", "0000:65:00.0", 4))
+    places = [PciAddress.parse(address) for address in guest_of(result).values()]
+
+    assert [place.function for place in places] == [0, 1, 2, 3]
+    assert len({place.slot_address for place in places}) == 1
+    first = etree.fromstring(result.xml).find("devices/hostdev/address")
+    assert first.get("multifunction") == "on"
+
+
+NUMA = (("q35-numa-dedicated-hugepages-1gi", 0),)
+
+
+@pytest.mark.parametrize(("name", "node"), NUMA)
+def test_devices_of_a_node_sit_behind_an_expander_bus_with_its_own_number(name: str, node: int) -> None:
+    wishes = [wish(f"vf-{number}", f"3d:02.{number}", node=node) for number in range(4)]
+    tree = etree.fromstring(inject(load(name), *wishes).xml)
+    expander = tree.find("devices/controller[@model='pcie-expander-bus']")
+
+    assert expander.find("target/node").text == str(node)
+    assert int(expander.find("target").get("busNr")) + 4 <= 255
+    ports = [e for e in tree.iterfind("devices/controller/address") if e.get("bus") == f"{int(expander.get('index')):#04x}"]
+    assert len(ports) == 4
+
+
+def test_a_node_that_the_guest_does_not_have_is_told_and_the_device_placed_normally() -> None:
+    result = inject(load("q35-default"), wish("qat", "3d:02.2", node=3))
+
+    assert [finding.code for finding in result.findings] == ["numa-not-possible"]
+    assert guest_of(result)["ua-passgate-qat"] == "0000:09:00.0"
+
+
+def test_what_is_not_known_is_not_guessed() -> None:
+    xml = load("q35-default").replace(b'<model type="virtio-non-transitional"></model>', b"")
+    result = inject(xml, QAT)
+
+    assert [finding.code for finding in result.findings] == ["placement-fallback"]
+    assert "interface ua-default" in result.findings[0].message
+    assert guest_of(result) == {"ua-passgate-qat": "0000:00:10.0"}
+    assert not result.controllers
+
+
+def test_an_unknown_machine_is_left_to_libvirt_or_refused() -> None:
+    xml = load("q35-default").replace(b'machine="q35"', b'machine="microvm"')
+    with pytest.raises(PassgateError) as refusal:
+        inject(xml, QAT)
+    shown = xml.replace(b"<devices>", b"<devices><controller type='pci' index='0' model='pcie-root'/>")
+    result = inject(shown, QAT)
+
+    assert refusal.value.code == "unsupported-machine"
+    assert [finding.code for finding in result.findings] == ["placement-left-to-libvirt"]
+    assert guest_of(result) == {"ua-passgate-qat": "None"}
+
+
+def test_a_zpci_device_has_its_identity_and_gets_it_back() -> None:
+    first = inject(load("s390x-ccw"), QAT).xml
+    tree = etree.fromstring(first)
+    zpci = tree.find("devices/hostdev/address/zpci")
+    wanted = dict(zpci.attrib)
+    zpci.getparent().remove(zpci)
+    again = etree.fromstring(inject(etree.tostring(tree), QAT).xml)
+
+    assert int(wanted["uid"], 0) >= 0x1000
+    assert dict(again.find("devices/hostdev/address/zpci").attrib) == wanted
+
+
+@pytest.mark.parametrize("count", [64, 65, 140, 250])
+def test_many_devices_until_there_is_no_room(count: int) -> None:
+    wishes = [wish(f"vf-{n}", f"{n >> 8:04x}:{n & 0xFF:02x}:00.0") for n in range(1, count + 1)]
+    try:
+        result = inject(load("q35-minimal"), *wishes)
+    except PassgateError as refusal:
+        assert refusal.code == "no-free-place"
+        assert count > 64
+    else:
+        assert len(set(guest_of(result).values())) == count
+        assert any(finding.code == "hotplug-ports-reduced" for finding in result.findings)
+
+
+def test_pruning_takes_out_what_nobody_asks_for_any_more() -> None:
+    first = inject(load("q35-default"), QAT, wish("old", "3d:02.7")).xml
+    result = transform(Domain.parse(first), [QAT], prune=True)
+
+    assert result.removed == ("ua-passgate-old",)
+    assert b"ua-passgate-old" not in result.xml
+    assert guest_of(result) == {"ua-passgate-qat": guest_of(inject(first, QAT))["ua-passgate-qat"]}
+
+
+def test_a_device_that_kubevirt_made_keeps_its_alias_and_the_others_their_places() -> None:
+    base = load("q35-gpu-1")
+    source = etree.fromstring(base).find("devices/hostdev/source/address")
+    result = inject(base, wish("gpu", str(PciAddress.from_attributes(source.attrib)), "0000:0c:00.0"))
+    before, after = addresses(base), addresses(result.xml)
+
+    assert guest_of(result) == {"ua-gpu-gpu0": "0000:0c:00.0"}
+    assert before.pop("HOSTDEV 1") == "0000:06:00.0"
+    assert after["HOSTDEV 1"] == "0000:0c:00.0"
+    assert {key: after.get(key) for key in before} == before
+    assert not result.findings

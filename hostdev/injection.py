@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from domxml import alias as aliases
 from domxml.document import Domain
@@ -16,14 +16,16 @@ from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from domxml.wish import Member, Wish
 from hostdev import numa
-from hostdev.machine import Machine, Role
 from hostdev.request import Request
+
+if TYPE_CHECKING:
+    # A third of the start of an offline run, which has no machine.
+    from hostdev.machine import Machine
 
 DEFAULT_NAME = "device"
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
+class Injection(NamedTuple):
     """A domain with its devices in it, and everything that was noticed on the way."""
 
     result: Transformed
@@ -50,7 +52,7 @@ def inject(
 
 def _gate(machine: Machine, sources: Sequence[Source]) -> tuple[Finding, ...]:
     """Refuse for the first error; the rest is told."""
-    from hostdev.gate import check  # noqa: PLC0415  a third of the start of an offline run, which needs none of it
+    from hostdev.gate import check  # noqa: PLC0415  an offline run has no gate
 
     addresses = [source for source in sources if isinstance(source, PciAddress)]
     mdevs = [source.uuid for source in sources if isinstance(source, Mdev)]
@@ -118,7 +120,7 @@ def _functions(name: str, request: Request, machine: Machine | None) -> tuple[So
             hint="give --host, or write the functions out: functions=0+1",
         )
     function = machine.functions.get(address)
-    if function is not None and function.role is Role.VF:
+    if function is not None and function.physfn is not None:
         raise Refused(
             "functions-not-possible",
             "this is a virtual function: its neighbours in the slot are other devices",

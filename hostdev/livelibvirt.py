@@ -32,17 +32,38 @@ class Connection:
         """Which libvirt answers."""
         return LibvirtVersion.from_number(self._connection.getLibVersion())
 
-    def validate(self, xml: bytes) -> None:
-        """Let libvirt read the domain and hand out addresses, as it would for a define."""
+    def validate(self, given: bytes, result: bytes) -> str:
+        """Let libvirt read the result and hand out addresses, as for a define; answer what it could not judge."""
         try:
-            self._connection.domainXMLToNative("qemu-argv", xml.decode(), 0)
+            self._connection.domainXMLToNative("qemu-argv", result.decode(), 0)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
                 raise _refused(error) from None
-            self._define(xml)
+        else:
+            return ""
+        return self._judge_by_define(given, result)
 
-    def _define(self, xml: bytes) -> None:
-        """For drivers that make no command line: define it under a name nobody has, and forget it at once."""
+    def _judge_by_define(self, given: bytes, result: bytes) -> str:
+        """For drivers that make no command line. Virt-launcher's own XML does not always fit libvirt's schema."""
+        try:
+            self._define(result, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        except libvirt.libvirtError as error:
+            try:
+                self._define(given, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            except libvirt.libvirtError:
+                return self._judge_without_schema(result)
+            raise _refused(error) from None
+        return ""
+
+    def _judge_without_schema(self, result: bytes) -> str:
+        try:
+            self._define(result, 0)
+        except libvirt.libvirtError as error:
+            raise _refused(error) from None
+        return "note: libvirt's schema refuses the domain as it was given, so the result was not held against it"
+
+    def _define(self, xml: bytes, flags: int) -> None:
+        """Define it under a name nobody has, and forget it at once."""
         domain = Domain.parse(xml)
         identity = uuid.uuid4()
         for tag, text in (("name", f"passgate-{identity}"), ("uuid", str(identity))):
@@ -50,13 +71,11 @@ class Connection:
             if element is None:
                 element = etree.SubElement(domain.root, tag)
             element.text = text
-        kinds = {self._connection.getType().lower()} - {"qemu"}
-        domain.root.set("type", next(iter(kinds), "qemu"))
-        try:
-            defined = self._connection.defineXMLFlags(domain.serialise().decode(), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-        except libvirt.libvirtError as error:
-            raise _refused(error) from None
-        defined.undefine()
+        for entry in domain.root.iterfind("sysinfo/system/entry[@name='uuid']"):
+            entry.text = str(identity)
+        kind = self._connection.getType().lower()
+        domain.root.set("type", kind)
+        self._connection.defineXMLFlags(domain.serialise().decode(), flags).undefine()
 
 
 def _refused(error: libvirt.libvirtError) -> Refused:

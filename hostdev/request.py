@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from domxml.attributes import ATTRIBUTES, did_you_mean
 from domxml.errors import BadInput
@@ -25,8 +26,7 @@ DEVICE_KEYS: Mapping[str, str] = {
 """What may follow the address in `--device ADDRESS,key=value`, and what it means."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is wanted of one host device."""
 
     address: Source
@@ -35,7 +35,7 @@ class Request:
     guest: PciAddress | None = None
     functions: str = "one"
     numa: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
 def parse_device(spec: str) -> Request:

@@ -56,7 +56,7 @@ def _device(change: Change) -> dict[str, Any]:
 
 def _controller(controller: PlacedController) -> dict[str, Any]:
     return {
-        "index": controller.index,
+        "index": controller.number,
         "model": controller.model,
         "guestAddress": str(controller.address),
         "busNr": controller.bus_number,
@@ -80,7 +80,7 @@ def story(domain: Domain, injection: Injection) -> str:
     for controller in result.controllers:
         extra = "" if controller.bus_number is None else f", bus numbers from {controller.bus_number}"
         verb = "repaired" if controller.restores else "added"
-        lines.append(f"  {verb:<9} {controller.model} {controller.index} at {controller.address}{extra}")
+        lines.append(f"  {verb:<9} {controller.model} {controller.number} at {controller.address}{extra}")
         lines.append(f"            {controller.why}")
     if not result.changes and not result.removed:
         lines.append("  nothing to do")

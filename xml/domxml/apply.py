@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -17,8 +17,7 @@ from domxml.source import Holder, Mdev, Source
 ADDED, UPDATED, UNCHANGED = "added", "updated", "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What became of one placed device, and the alias it has in the end."""
 
     placed: PlacedDevice
@@ -146,7 +145,7 @@ def _set_address(
 
 
 def _controller(placed: PlacedController) -> Element:
-    element = etree.Element("controller", type="pci", index=str(placed.index), model=placed.model)
+    element = etree.Element("controller", type="pci", index=str(placed.number), model=placed.model)
     if placed.bus_number is not None:
         _set_target(element, placed)
     address = etree.SubElement(element, "address", {"type": "pci", **placed.address.attributes()})
@@ -157,7 +156,7 @@ def _controller(placed: PlacedController) -> Element:
 
 def _restore(domain: Domain, placed: PlacedController) -> None:
     for element in domain.devices.iterchildren("controller"):
-        if element.get("type") == "pci" and element.get("index") == str(placed.index):
+        if element.get("type") == "pci" and element.get("index") == str(placed.number):
             _set_target(element, placed)
 
 

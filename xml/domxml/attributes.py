@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -15,8 +14,7 @@ from domxml.source import Mdev, Source
 from domxml.version import OLDEST, LibvirtVersion
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One attribute: where it stands in a <hostdev>, what it may hold, since when libvirt keeps it."""
 
     key: str
@@ -137,6 +135,8 @@ def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:
 
 def did_you_mean(word: str, known: Mapping[str, object]) -> str:
     """A hint that names the nearest known word, or all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415  only a mistake needs it
+
     near = get_close_matches(word, known, n=1)
     return f"did you mean {near[0]}?" if near else "known: " + ", ".join(known)
 

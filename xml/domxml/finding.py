@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Severity(StrEnum):
@@ -20,16 +19,14 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a verdict rests on: where we looked and what stood there."""
 
     file: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One verdict about one subject (a device address, a group, an element)."""
 
     code: str
@@ -51,8 +48,7 @@ class Finding:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class FindingKind:
+class FindingKind(NamedTuple):
     """A row of the table of knowledge behind `passgate node explain CODE` and `docs/findings/CODE.md`."""
 
     code: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from lxml import etree
 
@@ -16,8 +15,7 @@ from domxml.pciaddress import PciAddress
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Mdev:
+class Mdev(NamedTuple):
     """A mediated device, by its UUID in lower case."""
 
     uuid: str
@@ -43,8 +41,7 @@ def parse_source(text: str) -> Source:
     return Mdev.parse(text) if text.count("-") == 4 else PciAddress.parse(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """An element that gives a host device to the guest."""
 
     element: Element

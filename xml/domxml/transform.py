@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from domxml import alias as aliases
 from domxml import attributes
@@ -23,8 +23,7 @@ from domxml.version import OLDEST, LibvirtVersion
 from domxml.wish import Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Transformed:
+class Transformed(NamedTuple):
     """What came out, and what was done to get there."""
 
     xml: bytes
@@ -68,6 +67,7 @@ def _check(wishes: tuple[Wish, ...], held: Mapping[Source, Holder], libvirt: Lib
         if wish.name in names:
             raise Refused("duplicate-name", "two devices have this name", subject=wish.name, hint="give each its own")
         names.add(wish.name)
+        wish.check()
         for member in wish.members:
             source = member.source
             if source in seen:

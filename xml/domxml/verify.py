@@ -41,7 +41,7 @@ def verify(data: bytes, changes: Sequence[Change], controllers: Iterable[PlacedC
         _check_device(holder.element, change)
     tree = _Tree(domain)
     for controller in controllers:
-        written = tree.controllers.get(controller.index)
+        written = tree.controllers.get(controller.number)
         if written is None or written.get("model") != controller.model:
             raise _wrong(controller.label, "the controller is not in the output")
         if tree.seats.get(controller.address) is not written:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from domxml.errors import BadInput
 
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LibvirtVersion:
+class LibvirtVersion(NamedTuple):
     """Such as 11.3.0."""
 
     major: int

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One host function, and the function it becomes in its guest slot."""
 
     source: Source
     alias: str
     function: int = 0
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
 
     @property
     def label(self) -> str:
@@ -25,8 +25,7 @@ class Member:
         return f"hostdev {self.alias}"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """One guest slot: a device, or all functions of a host slot as one multifunction device."""
 
     name: str
@@ -36,7 +35,8 @@ class Wish:
     node: int | None = None
     """The guest NUMA node to sit on."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse functions that no guest device could have."""
         functions = [member.function for member in self.members]
         if len(set(functions)) != len(functions) or (len(functions) > 1 and 0 not in functions):
             raise BadInput(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 # Connect flags: what a device needs, and what a bus offers.
 AUTOASSIGN = 1 << 0
@@ -37,8 +37,7 @@ REQUIREMENT_WORDS = (
 """How libvirt's error names what a device would have needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class BusModel:
+class BusModel(NamedTuple):
     """One model of PCI controller: where it plugs in, and what plugs into it."""
 
     name: str

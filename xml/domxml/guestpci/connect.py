@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from domxml.document import Element
 from domxml.guestpci.buses import AUTOASSIGN, INTEGRATED, MODELS, PCI_DEVICE, PCIE_DEVICE
@@ -47,16 +46,14 @@ class Step(IntEnum):
     PSTORE = 19
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """What a device needs (connect flags, NONE or UNKNOWN), and when its turn is."""
 
     needs: int
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Where an element says its model, and what each model needs."""
 
     step: Step

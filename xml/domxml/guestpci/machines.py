@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from domxml.document import Domain
 
@@ -21,8 +21,7 @@ class RootKind(StrEnum):
     """No PCI that we could reason about."""
 
 
-@dataclass(frozen=True, slots=True)
-class MachineType:
+class MachineType(NamedTuple):
     """A family of machine types, as far as PCI goes."""
 
     name: str

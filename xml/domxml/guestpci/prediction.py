@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from domxml.guestpci.allocator import AddressSet, Bus, Impossible, default_bus, spare_needs
 from domxml.guestpci.buses import AUTOASSIGN, MODELS, PCI_DEVICE, PCIE_DEVICE, BusModel
@@ -22,14 +22,18 @@ _COLLECT_ORDER = (
 _COLLECT_RANK = {step: rank for rank, step in enumerate(_COLLECT_ORDER)}
 
 
-@dataclass(slots=True)
 class Port:
     """A PCI controller of the complete list; `device` is None for those that libvirt adds."""
 
-    index: int
-    model: BusModel
-    address: PciAddress | None
-    device: Device | None = None
+    __slots__ = ("address", "device", "index", "model")
+
+    def __init__(
+        self, index: int, model: BusModel, address: PciAddress | None, device: Device | None = None
+    ) -> None:
+        self.index = index
+        self.model = model
+        self.address = address
+        self.device = device
 
     @property
     def label(self) -> str:
@@ -37,8 +41,7 @@ class Port:
         return f"PCI controller {self.index} ({self.model.name})"
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The outcome. With `unknown` or `refusal` the rest says nothing."""
 
     ports: tuple[Port, ...] = ()
@@ -63,7 +66,7 @@ class Prediction:
         """The same, while some devices leave their places and nobody takes them."""
         if not devices or self.addresses is None:
             return self
-        return replace(self, addresses={d: a for d, a in self.addresses.items() if d not in devices})
+        return self._replace(addresses={d: a for d, a in self.addresses.items() if d not in devices})
 
     def owners(self) -> dict[PciAddress, Device | Port]:
         """Every address that will be taken, and by what."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from domxml.alias import natural_order
 from domxml.document import Element
@@ -89,7 +88,7 @@ class _Placer:
         if device is None or device.address is None or wish.guest is not None or not device.address.bus:
             return wish
         lost = self.topology.controller(device.address.bus) is None
-        return replace(wish, guest=device.address) if lost else wish
+        return wish._replace(guest=device.address) if lost else wish
 
     def _keep(self, wish: Wish) -> bool:
         """Whether the wish has its place already, or needs none from us."""

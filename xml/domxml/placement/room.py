@@ -67,11 +67,11 @@ class Room:
 
     def add_controller(self, controller: PlacedController) -> None:
         """Put a new controller into the tree."""
-        if controller.index > MAX_INDEX:
+        if controller.number > MAX_INDEX:
             raise no_room(f"PCI controller indexes end at {MAX_INDEX}")
         self.controllers.append(controller)
-        self.models[controller.index] = controller.model
-        self.below[controller.index] = controller.address
+        self.models[controller.number] = controller.model
+        self.below[controller.number] = controller.address
         self.owners.setdefault(controller.address, controller)
 
     def settle(self, wish: Wish, slot: PciAddress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from domxml.finding import Finding
 from domxml.guestpci.prediction import Prediction
@@ -11,16 +11,14 @@ from domxml.pciaddress import PciAddress
 from domxml.wish import Member, Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Zpci:
+class Zpci(NamedTuple):
     """The identity of a PCI device on s390x."""
 
     uid: int
     fid: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedDevice:
+class PlacedDevice(NamedTuple):
     """One host function at its guest address; None leaves the address to libvirt."""
 
     wish: Wish
@@ -35,11 +33,10 @@ class PlacedDevice:
         return self.member.function == 0 and len(self.wish.members) > 1
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedController:
+class PlacedController(NamedTuple):
     """A PCI controller to write down, or (`restores`) one that lost something on the way through KubeVirt."""
 
-    index: int
+    number: int
     model: str
     address: PciAddress
     why: str
@@ -51,19 +48,17 @@ class PlacedController:
     @property
     def label(self) -> str:
         """How messages name it."""
-        return f"PCI controller {self.index} ({self.model})"
+        return f"PCI controller {self.number} ({self.model})"
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """A device of the base that gets its own predicted address written down, so that it stays where it is."""
 
     device: Device
     address: PciAddress
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Everything that has to be written."""
 
     devices: tuple[PlacedDevice, ...]

@@ -64,6 +64,6 @@ def domains(draw: st.DrawFn) -> bytes:
     body = "\n    ".join(inside)
     return (
         f"<domain type='qemu'>\n  <name>generated</name>\n  <memory unit='MiB'>256</memory>\n  <vcpu>1</vcpu>\n"
-        f"  <os><type arch='{arch}' machine='{machine}'>hvm</type></os>\n  <features><acpi/></features>\n"
+        f"  <os><type arch='{arch}' machine='{machine}'>hvm</type></os>\n"
         f"  <devices>\n    {body}\n  </devices>\n</domain>\n"
     ).encode()

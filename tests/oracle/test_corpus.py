@@ -15,11 +15,10 @@ from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
 from domxml.transform import Transformed
 from tests.domxml.wishes import inject, wish
-from tests.oracle import corpus
 from tests.oracle.addresses import moved
 from tests.oracle.client import Defined, Oracle
+from tests.oracle.corpus import Corpus
 from tests.oracle.portable import portable
-from tests.oracle.roots import Unavailable
 
 pytestmark = pytest.mark.oracle
 
@@ -45,11 +44,8 @@ class Base:
 
 
 @pytest.fixture(scope="module")
-def bases(oracle: Oracle) -> list[Base]:
-    found_corpus = corpus.corpus()
-    if isinstance(found_corpus, Unavailable):
-        pytest.skip(found_corpus.reason)
-    inputs = found_corpus.inputs()
+def bases(oracle: Oracle, corpus: Corpus) -> list[Base]:
+    inputs = corpus.inputs()
     found = []
     for (name, xml), answer in zip(inputs, oracle.define_many([xml for _, xml in inputs]), strict=True):
         if isinstance(answer, Defined):
@@ -91,7 +87,7 @@ def test_three_devices_are_accepted_and_nothing_moves(
 ) -> None:
     counts: Counter[str] = Counter()
     injected = list(_injected(bases, counts))
-    answers = oracle.define_many([result.xml for _, result in injected], redefine=True)
+    answers = oracle.define_many([result.xml for _, result in injected])
     wrong = []
     for (base, result), answer in zip(injected, answers, strict=True):
         machine = base.topology.machine.name

@@ -20,7 +20,7 @@ from tests.oracle.client import Defined, Oracle, Refused
 
 pytestmark = pytest.mark.oracle
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WISHES = (
     wish("qat", "0000:fe:02.2", rom_bar="off"),
     multifunction("gpu", "0000:fc:00.0", 2),
@@ -35,7 +35,7 @@ def test_generated_domains_are_predicted_and_not_moved(oracle: Oracle, xml: byte
     assert isinstance(base, Defined), base
     prediction = predict(Topology(Domain.parse(xml)))
     result = inject(xml, *WISHES)
-    after = oracle.define(result.xml, redefine=True)
+    after = oracle.define(result.xml)
 
     assert isinstance(after, Defined), after
     assert moved(base.addresses, after.addresses) == {}

@@ -27,12 +27,20 @@ DEVICE_KEYS: Mapping[str, str] = {
 
 
 class Request(NamedTuple):
-    """What is wanted of one host device."""
+    """What is wanted: the devices of a resource, a device of the VM's spec, or one host device said outright."""
 
-    address: Source
+    address: Source | None = None
+    """A host address or mediated device, said outright."""
+    resource: str = ""
+    """A device-plugin resource: whatever was allocated for it."""
+    device: str = ""
+    """A name in the VM's spec: the hostdev that KubeVirt made is enriched."""
     name: str = ""
     """Empty: named by whoever plans, in an order that does not depend on host addresses being written anywhere."""
-    guest: PciAddress | None = None
+    count: int | None = None
+    """How many devices must be there; None: all, and at least one."""
+    guests: tuple[PciAddress, ...] = ()
+    """Guest addresses asked for, one a device."""
     functions: str = "one"
     numa: str = ""
     attributes: Mapping[str, str] = MappingProxyType({})
@@ -66,7 +74,8 @@ def _request(spec: str, address: Source, values: dict[str, str]) -> Request:
         raise _bad(spec, f"functions={functions[:40]!r} is not possible", DEVICE_KEYS["functions"])
     if numa and not NUMA.fullmatch(numa):
         raise _bad(spec, f"numa={numa[:40]!r} is not possible", DEVICE_KEYS["numa"])
-    return Request(address, name, PciAddress.parse(guest) if guest is not None else None, functions, numa, values)
+    guests = () if guest is None else (PciAddress.parse(guest),)
+    return Request(address, name=name, guests=guests, functions=functions, numa=numa, attributes=values)
 
 
 def _bad(spec: str, what: str, hint: str) -> BadInput:

@@ -12,7 +12,7 @@ from domxml.finding import Finding, Severity
 from domxml.transform import Transformed
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.cli import output
-from hostdev.injection import Injection, inject
+from hostdev.injection import Injection, Options, Wanted, inject
 from hostdev.request import parse_device
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     domain = Domain.parse(_read(arguments.domain))
     connection = _connect(arguments.validate)
     libvirt = version or (connection.version if connection else OLDEST)
-    injection = inject(domain, requests, _machine(arguments.host), libvirt=libvirt, prune=arguments.prune)
+    options = Options(libvirt, prune=arguments.prune)
+    injection = inject(domain, Wanted(tuple(requests)), _machine(arguments.host), options)
     if connection is not None:
         note = connection.validate(domain.data, injection.result.xml)
         if note:

@@ -11,6 +11,7 @@ from domxml.document import Domain
 from domxml.placement.values import PlacedController
 from domxml.source import Mdev
 from hostdev.injection import Injection
+from hostdev.matching import Chosen
 
 API_VERSION = "passgate.dev/v1"
 
@@ -31,7 +32,7 @@ def as_json(_domain: Domain, injection: Injection) -> str:
     document = {
         "apiVersion": API_VERSION,
         "kind": "Plan",
-        "devices": [_device(change) for change in result.changes],
+        "devices": [_device(change, injection.origins[change.placed.wish.name]) for change in result.changes],
         "controllers": [_controller(controller) for controller in result.controllers],
         "removed": list(result.removed),
         "findings": [finding.as_dict() for finding in injection.findings],
@@ -39,7 +40,7 @@ def as_json(_domain: Domain, injection: Injection) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _device(change: Change) -> dict[str, Any]:
+def _device(change: Change, origin: Chosen) -> dict[str, Any]:
     placed = change.placed
     return {
         "name": placed.wish.name,
@@ -47,8 +48,8 @@ def _device(change: Change) -> dict[str, Any]:
         "type": "mdev" if isinstance(placed.member.source, Mdev) else "pci",
         "source": str(placed.member.source),
         "guestAddress": None if placed.address is None else str(placed.address),
-        "resource": None,
-        "sources": ["command-line"],
+        "resource": origin.resource or None,
+        "sources": list(origin.sources),
         "action": change.action,
         "why": placed.why,
     }
@@ -75,6 +76,9 @@ def story(domain: Domain, injection: Injection) -> str:
         where = "an address that libvirt chooses" if placed.address is None else f"guest {placed.address}"
         lines.append(f"  {change.action:<9} {placed.member.source} -> {where}")
         lines.append(f"            as {change.alias}: {placed.why}")
+        origin = injection.origins[placed.wish.name]
+        if origin.resource:
+            lines.append(f"            allocated for {origin.resource}: {', '.join(origin.sources)}")
         lines += [f"            {key} = {value}" for key, value in placed.member.attributes.items()]
     lines += [f"  removed   {alias}" for alias in result.removed]
     for controller in result.controllers:

@@ -1,0 +1,49 @@
+"""The table of knowledge behind every finding: what it means, what others say of it, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from domxml import findings
+from domxml.errors import BadInput
+from domxml.finding import FindingKind
+from hostdev.catalogue import device, driver, group, hostuse, iommu, matching, sriov, vfio, view, vm
+
+
+def _merged(*tables: Iterable[FindingKind]) -> Mapping[str, FindingKind]:
+    kinds = [kind for table in tables for kind in table]
+    merged = {kind.code: kind for kind in sorted(kinds, key=lambda kind: kind.code)}
+    if len(merged) != len(kinds):
+        raise ValueError("two findings share one code")
+    return MappingProxyType(merged)
+
+
+ALL: Mapping[str, FindingKind] = _merged(
+    view.KINDS,
+    iommu.KINDS,
+    vfio.KINDS,
+    group.KINDS,
+    device.KINDS,
+    driver.KINDS,
+    sriov.KINDS,
+    hostuse.KINDS,
+    vm.KINDS,
+    matching.KINDS,
+    findings.KINDS,
+)
+
+
+def kind(code: str) -> FindingKind:
+    """The row of one code; an unknown one is refused with the nearest known one."""
+    wanted = code.strip().lower()
+    if wanted in ALL:
+        return ALL[wanted]
+    import difflib  # noqa: PLC0415  only a mistake needs it
+
+    near = difflib.get_close_matches(wanted, ALL, n=1, cutoff=0.5)
+    raise BadInput(
+        "unknown-finding",
+        f"there is no finding {code.strip()[:60]!r}",
+        hint=f"did you mean {near[0]}?" if near else "`passgate node explain` lists them all",
+    )

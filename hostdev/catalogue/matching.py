@@ -1,0 +1,61 @@
+"""Findings about requests and the devices that were allocated for them."""
+
+from __future__ import annotations
+
+from domxml.finding import FindingKind, Severity
+
+ADDRESS_NOT_ALLOCATED = FindingKind(
+    code="address-not-allocated",
+    severity=Severity.WARNING,
+    title="A device that is named outright is not among those allocated to the pod",
+    cause=(
+        "Kubernetes gives a pod access to the devices that it allocated to it and to no others. A device that is only "
+        "named in `passgate.dev/devices` gets into the domain, but its /dev/vfio node is not in the pod."
+    ),
+    hint="request the device's resource in spec.domain.resources.limits",
+    remedy="Put the device's resource into the VM's limits and ask for it by `resource` instead of `address`.",
+    says=("Could not open '/dev/vfio/{group}': No such file or directory",),
+)
+
+ALLOCATION_SURPLUS = FindingKind(
+    code="allocation-surplus",
+    severity=Severity.WARNING,
+    title="More devices were allocated for a resource than are wanted",
+    cause=(
+        "Some device plugins list every device of an IOMMU group, not only the one that was asked for. The first in "
+        "the plugin's order is the one that was requested."
+    ),
+    hint="leave `count` out to have them all, or ask for `functions: all`",
+    remedy="If the others belong to the same card, ask for `functions: all`; else let the plugin offer one a group.",
+)
+
+ALLOCATION_MISSING = FindingKind(
+    code="allocation-missing",
+    severity=Severity.ERROR,
+    title="A resource that is wanted was not allocated, or nobody passed the allocation on",
+    cause=(
+        "A hook sidecar does not see the environment that device plugins set: kubelet gives it to the `compute` "
+        "container only. The allocation reaches the sidecar through the allocation file, which the node agent or the "
+        "admission policy writes."
+    ),
+    hint="put the resource into spec.domain.resources.limits, and let the agent or the policy pass it on",
+    remedy=(
+        "1. `passgate lint --vmi` tells whether the VM asks kubelet for the resource at all.\n"
+        "2. In the pod, `env` of the compute container shows what the plugin gave.\n"
+        "3. Where the plugin's variables follow no known dialect, name the device with `address`."
+    ),
+)
+
+DEVICE_NOT_FOUND = FindingKind(
+    code="device-not-found",
+    severity=Severity.ERROR,
+    title="No device of the VM has the name that a request refers to",
+    cause=(
+        "`device` in `passgate.dev/devices` is the name of a GPU, host device or SR-IOV interface in the VM's spec, "
+        "which KubeVirt has put into the domain under an alias made of that name."
+    ),
+    hint="write the name as in spec.domain.devices",
+    remedy="Compare `device` with the names in spec.domain.devices.gpus, hostDevices and interfaces.",
+)
+
+KINDS: tuple[FindingKind, ...] = (ADDRESS_NOT_ALLOCATED, ALLOCATION_SURPLUS, ALLOCATION_MISSING, DEVICE_NOT_FOUND)

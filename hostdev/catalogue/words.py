@@ -1,0 +1,63 @@
+"""The words of QEMU, libvirt and the kernel: templates to be shown, filled in, and recognised in a pasted text.
+
+Placeholders: `{device}` an address, `{group}` a number, `{uuid}`, `{cdev}` such as vfio0, `{any}` anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+_PLACEHOLDER = re.compile(r"\{(device|group|uuid|cdev|any)\}")
+_SHOWN = {"device": "DEVICE", "group": "GROUP", "uuid": "UUID", "cdev": "vfioN", "any": "…"}
+_ALIKE = {"device": "#", "group": "#", "uuid": "#", "cdev": "vfio#"}
+_NUMBERS = (
+    re.compile(r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b"),
+    re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+    re.compile(r"\b0x[0-9a-f]+\b"),
+    re.compile(r"[0-9]+"),
+)
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`", "''\"\"'")
+_SHORTEST_FRAGMENT = 10
+_LONGEST_GAP = 200
+
+
+def shown(template: str) -> str:
+    """The template for a reader: `vfio DEVICE: group GROUP is not viable`."""
+    return _PLACEHOLDER.sub(lambda found: _SHOWN[found[1]], template)
+
+
+def filled(template: str, values: Mapping[str, str]) -> str | None:
+    """The template with its values; None if one of them is not known."""
+    names = _PLACEHOLDER.findall(template)
+    if not all(name in values for name in names):
+        return None
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+
+
+def matcher(text: str) -> Callable[[str], bool]:
+    """Tell of templates whether a pasted text has their words, or is a part of them."""
+    pasted = _plain(text)
+
+    def matches(template: str) -> bool:
+        parts = [_plain(part) for part in _alike(template).split("{any}")]
+        if len(pasted) >= _SHORTEST_FRAGMENT and any(pasted in part for part in parts):
+            return True
+        # Without the first look at the longest part a whole journal would take seconds.
+        if max(parts, key=len) not in pasted:
+            return False
+        gap = f".{{0,{_LONGEST_GAP}}}?"
+        return re.search(gap.join(re.escape(part) for part in parts), pasted) is not None
+
+    return matches
+
+
+def _alike(template: str) -> str:
+    return _PLACEHOLDER.sub(lambda found: _ALIKE.get(found[1], found[0]), template)
+
+
+def _plain(text: str) -> str:
+    plain = text.translate(_QUOTES).lower()
+    for number in _NUMBERS:
+        plain = number.sub("#", plain)
+    return " ".join(plain.split())

@@ -1,0 +1,109 @@
+"""Rules about one device: what it is, how it is reset, where it sits, what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domxml.finding import Evidence, Finding
+from hostdev import pciclasses
+from hostdev.catalogue.device import COMPANION_FUNCTION, NOT_AN_ENDPOINT, NUMA_UNKNOWN, PLATFORM_DEVICE
+from hostdev.catalogue.driver import NO_RESET_METHOD, SHARED_RESET
+from hostdev.gate import evidence, unread
+from hostdev.gate.rule import Rule, View
+from hostdev.machine import PciFunction, Role
+
+
+def _find_kind(view: View) -> Iterator[Finding]:
+    function = view.function
+    part = pciclasses.PLATFORM.get(pciclasses.subclass(function.class_code))
+    if function.bridge:
+        yield NOT_AN_ENDPOINT.found(view.subject, "is a bridge", evidence=(_class(function),))
+    elif part:
+        yield PLATFORM_DEVICE.found(view.subject, f"is the board's {part}", evidence=(_class(function),))
+
+
+def _kind(view: View) -> str:
+    return f"class {view.function.class_code:06x}, {view.function.vendor:04x}:{view.function.device:04x}"
+
+
+def _find_reset(view: View) -> Iterator[Finding]:
+    methods = view.function.reset_methods
+    place = evidence.path(view.address, "reset_method")
+    if methods is None:
+        why = "kernels before 5.15 do not tell how a device is reset"
+        yield unread.hidden(view.subject, place, why, hint="nothing to do; a newer kernel tells")
+    elif not methods:
+        yield NO_RESET_METHOD.found(view.subject, "cannot be reset", evidence=(Evidence(place, ""),))
+    elif set(methods) == {"bus"}:
+        others = [function for function in _on_its_bus(view) if function.address not in view.wanted]
+        if others:
+            yield SHARED_RESET.found(
+                view.subject,
+                f"a reset also hits {', '.join(str(f.address) for f in others[:2])} on the same bus",
+                evidence=(Evidence(place, "bus"),),
+            )
+
+
+def _on_its_bus(view: View) -> Iterator[PciFunction]:
+    bus = (view.address.domain, view.address.bus)
+    on_bus = (address for address in view.machine.functions if (address.domain, address.bus) == bus)
+    for address in sorted(on_bus):
+        function = view.machine.functions[address]
+        if function.role is not Role.VF:
+            yield function
+
+
+def _reset(view: View) -> str:
+    return f"by {', '.join(view.function.reset_methods or ())}"
+
+
+def _find_numa(view: View) -> Iterator[Finding]:
+    if view.function.numa_node is None:
+        yield NUMA_UNKNOWN.found(
+            view.subject, "no NUMA node is known", evidence=(evidence.attribute(view.address, "numa_node", -1),)
+        )
+
+
+def _numa(view: View) -> str:
+    return f"node {view.function.numa_node}"
+
+
+def _find_companions(view: View) -> Iterator[Finding]:
+    companions = [function for function in _companions(view) if function.address not in view.wanted]
+    if companions:
+        named = ", ".join(f"{function.address} ({_part(function)})" for function in companions)
+        yield COMPANION_FUNCTION.found(
+            view.subject,
+            f"its card also has {named}",
+            evidence=tuple(_class(function) for function in companions),
+        )
+
+
+def _companions(view: View) -> Iterator[PciFunction]:
+    """The display of the card if this is a part of it, its other parts if this is the display."""
+    for number in range(8):
+        function = view.machine.functions.get(view.address.with_function(number))
+        if function and function.role is not Role.VF and {_part(view.function), _part(function)} > {"display"}:
+            yield function
+
+
+def _part(function: PciFunction) -> str:
+    if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
+        return "display"
+    return pciclasses.COMPANIONS.get(pciclasses.subclass(function.class_code), "")
+
+
+def _companions_seen(view: View) -> str | None:
+    return "together with the other functions of its card" if any(_companions(view)) else None
+
+
+def _class(function: PciFunction) -> Evidence:
+    return evidence.attribute(function.address, "class", f"0x{function.class_code:06x}")
+
+
+KIND_RULES: tuple[Rule[View], ...] = (Rule("endpoint", "It is a device a guest can have", _find_kind, _kind),)
+OTHER_RULES: tuple[Rule[View], ...] = (
+    Rule("reset", "It can be reset", _find_reset, _reset),
+    Rule("numa", "Its NUMA node is known", _find_numa, _numa),
+    Rule("companions", "Its card is complete", _find_companions, _companions_seen),
+)

@@ -1,0 +1,178 @@
+"""Rules about the host's IOMMU: firmware, kernel command line, units, groups and interrupts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from domxml.finding import Evidence, Finding, Severity
+from hostdev.catalogue.group import NOIOMMU_GROUP
+from hostdev.catalogue.iommu import (
+    ACS_OVERRIDE,
+    IOMMU_DISABLED,
+    IOMMU_PASSTHROUGH_OFF,
+    NO_INTERRUPT_REMAPPING,
+    NO_IOMMU,
+    UNSAFE_INTERRUPTS,
+)
+from hostdev.gate import cmdline, unread
+from hostdev.gate.evidence import GROUPS, in_group
+from hostdev.gate.rule import HOST, Rule
+from hostdev.machine import IommuGroup, Machine
+
+TABLES = "/sys/firmware/acpi/tables"
+UNITS = "/sys/class/iommu"
+COMMAND_LINE = "/proc/cmdline"
+NOIOMMU = "vfio-noiommu"
+UNSAFE = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
+
+_TURN_ON = {
+    "DMAR": "add intel_iommu=on to the kernel command line and reboot",
+    "IVRS": "look for AMD-Vi in dmesg, update the firmware",
+    "IORT": "look for smmu in dmesg: the kernel needs its driver",
+}
+
+
+def has_none(machine: Machine) -> bool:
+    """Whether the kernel shows no sign of an IOMMU, having been looked at."""
+    real = any(not is_noiommu(group) for group in machine.groups.values())
+    linked = any(f.group is not None and f.group not in machine.groups for f in machine.functions.values())
+    return machine.iommu.groups_visible and not (real or linked or machine.iommu.units)
+
+
+def missing(machine: Machine) -> Iterator[Finding]:
+    """The host has no IOMMU, told with what the firmware and the command line say."""
+    if not has_none(machine):
+        return
+    tables = machine.iommu.tables
+    off = cmdline.switched_off(machine.kernel.cmdline)
+    hint = None
+    if off:
+        hint = f"remove {off} from the kernel command line and reboot"
+    elif tables:
+        hint = next((_TURN_ON[name] for name in tables if name in _TURN_ON), None)
+    elif tables is not None:
+        hint = "turn on VT-d, AMD-Vi or the SMMU in the firmware's setup and reboot"
+    yield NO_IOMMU.found(
+        HOST,
+        f"the kernel has no IOMMU groups{_firmware_says(tables)}",
+        hint=hint,
+        evidence=(
+            Evidence(GROUPS, f"only {NOIOMMU}" if machine.groups else "(empty)"),
+            Evidence(UNITS, "(empty)"),
+            *_table_evidence(tables),
+        ),
+    )
+
+
+def is_noiommu(group: IommuGroup) -> bool:
+    """Whether there is no IOMMU behind a group."""
+    return group.name == NOIOMMU
+
+
+def _firmware_says(tables: tuple[str, ...] | None) -> str:
+    if tables is None:
+        return ""
+    return f", though the firmware has {', '.join(tables)}" if tables else ", and the firmware has no table of one"
+
+
+def _table_evidence(tables: tuple[str, ...] | None) -> tuple[Evidence, ...]:
+    return () if tables is None else (Evidence(TABLES, " ".join(tables) or "no DMAR, IVRS, IORT"),)
+
+
+def _find_tables(machine: Machine) -> Iterator[Finding]:
+    if machine.iommu.tables is None:
+        yield unread.hidden(TABLES, TABLES, "masked, as in a container")
+    elif not machine.iommu.tables:
+        yield from missing(machine)
+
+
+def _tables(machine: Machine) -> str:
+    tables = machine.iommu.tables
+    return f"the firmware has {', '.join(tables)}" if tables else "no DMAR, IVRS or IORT, but the kernel has an IOMMU"
+
+
+def _find_options(machine: Machine) -> Iterator[Finding]:
+    line = machine.kernel.cmdline
+    if not line:
+        yield unread.hidden(COMMAND_LINE, COMMAND_LINE, "empty or unknown")
+        return
+    evidence = (Evidence(COMMAND_LINE, line),)
+    off = cmdline.switched_off(line)
+    if off and has_none(machine):
+        yield IOMMU_DISABLED.found(HOST, f"the kernel was booted with {off}", evidence=evidence)
+    override = cmdline.overrides_acs(line)
+    if override:
+        yield ACS_OVERRIDE.found(HOST, f"the kernel was booted with {override}", evidence=evidence)
+    if not (off or has_none(machine) or _host_dma_passes(machine)):
+        yield IOMMU_PASSTHROUGH_OFF.found(HOST, "iommu=pt is not set", evidence=evidence)
+
+
+def _host_dma_passes(machine: Machine) -> bool:
+    identity = any(group.type == "identity" for group in machine.groups.values())
+    return identity or cmdline.passes_host_dma(machine.kernel.cmdline)
+
+
+def _options(machine: Machine) -> str:
+    off = cmdline.switched_off(machine.kernel.cmdline)
+    # intel_iommu=off on an AMD machine, for instance.
+    return f"{off} did not turn this IOMMU off" if off else "nothing in it turns the IOMMU off"
+
+
+def _find_units(machine: Machine) -> Iterable[Finding]:
+    if not (machine.iommu.units or machine.iommu.groups_visible):
+        return (unread.hidden(UNITS, UNITS, "nothing is there, nor are IOMMU groups"),)
+    return unread.below(machine, UNITS) or missing(machine)
+
+
+def _units(machine: Machine) -> str:
+    return ", ".join(machine.iommu.units) or f"{UNITS} is empty, but there are IOMMU groups"
+
+
+def _find_groups(machine: Machine) -> Iterator[Finding]:
+    if not machine.iommu.groups_visible:
+        yield unread.hidden(GROUPS, GROUPS, "it could not be listed", severity=Severity.WARNING)
+    yield from missing(machine)
+    bare = [number for number, group in sorted(machine.groups.items()) if is_noiommu(group)]
+    if bare:
+        yield NOIOMMU_GROUP.found(
+            HOST,
+            f"{len(bare)} of {len(machine.groups)} groups have no IOMMU behind them",
+            severity=Severity.WARNING,
+            evidence=tuple(in_group(number, "name", NOIOMMU) for number in bare[:3]),
+        )
+
+
+def _groups(machine: Machine) -> str:
+    return f"{len(machine.groups)} IOMMU groups"
+
+
+def _find_interrupts(machine: Machine) -> Iterator[Finding]:
+    unsafe = _allows_unsafe(machine)
+    off = cmdline.without_remapping(machine.kernel.cmdline)
+    if unsafe:
+        yield UNSAFE_INTERRUPTS.found(HOST, "allow_unsafe_interrupts is on", evidence=(Evidence(UNSAFE, "Y"),))
+    elif off:
+        yield NO_INTERRUPT_REMAPPING.found(
+            HOST, f"the kernel was booted with {off}", evidence=(Evidence(COMMAND_LINE, machine.kernel.cmdline),)
+        )
+    if unsafe is None:
+        why = "vfio_iommu_type1 is not loaded or not visible"
+        yield unread.hidden(UNSAFE, UNSAFE, why, hint="look again when vfio_iommu_type1 is loaded")
+
+
+def _allows_unsafe(machine: Machine) -> bool | None:
+    value = machine.vfio.modules.get("vfio_iommu_type1", {}).get("allow_unsafe_interrupts")
+    return None if value is None else value in {"Y", "1"}
+
+
+def _interrupts(_machine: Machine) -> str:
+    return "nothing turns interrupt remapping off, and unsafe interrupts are not allowed"
+
+
+RULES: tuple[Rule[Machine], ...] = (
+    Rule("firmware", "The firmware has an IOMMU", _find_tables, _tables),
+    Rule("command-line", "The kernel command line leaves it on", _find_options, _options),
+    Rule("iommu-units", "The kernel drives it", _find_units, _units),
+    Rule("iommu-groups", "Devices are in IOMMU groups", _find_groups, _groups),
+    Rule("interrupts", "Interrupts are remapped", _find_interrupts, _interrupts),
+)

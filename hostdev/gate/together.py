@@ -1,0 +1,63 @@
+"""Checks over all devices that one VM wants: asked for twice, held by another, halves of a group, missing mdevs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from domxml.finding import Evidence, Finding
+from domxml.pciaddress import PciAddress
+from hostdev.catalogue.device import MDEV_MISSING
+from hostdev.catalogue.group import GROUP_SPLIT
+from hostdev.catalogue.vm import DEVICE_IN_USE, DUPLICATE_DEVICE
+from hostdev.gate import evidence
+from hostdev.machine import Machine
+
+MDEVS = "/sys/bus/mdev/devices"
+
+
+def duplicates(wanted: Sequence[PciAddress]) -> Iterator[Finding]:
+    """Devices that are asked for more than once."""
+    for address, times in Counter(wanted).items():
+        if times > 1:
+            yield DUPLICATE_DEVICE.found(str(address), f"is asked for {times} times")
+
+
+def held_elsewhere(machine: Machine, wanted: Iterable[PciAddress], held: Mapping[PciAddress, str]) -> Iterator[Finding]:
+    """Devices that somebody else has, themselves or another member of their IOMMU group."""
+    for address in wanted:
+        group = machine.group_of(address)
+        holders = [member for member in sorted({address, *(group.members if group else ())}) if member in held]
+        if holders:
+            holder = held[holders[0]]
+            by_itself = address in held
+            yield DEVICE_IN_USE.found(
+                str(address),
+                f"is held by {held[address]}"
+                if by_itself
+                else f"its group {group.number if group else ''} is held by {holder}, which has {holders[0]}",
+                evidence=tuple(Evidence(str(member), held[member]) for member in holders),
+            )
+
+
+def split_by_viommu(machine: Machine, wanted: Iterable[PciAddress]) -> Iterator[Finding]:
+    """Devices of one IOMMU group, in a VM whose virtual IOMMU keeps its slots apart."""
+    numbers = {address: group.number for address in wanted if (group := machine.group_of(address))}
+    shared = Counter(numbers.values())
+    for address, number in numbers.items():
+        if shared[number] > 1:
+            yield GROUP_SPLIT.found(
+                str(address),
+                f"shares group {number} with {shared[number] - 1} more of this VM's devices",
+                evidence=(evidence.attribute(address, "iommu_group", number),),
+            )
+
+
+def missing_mdevs(machine: Machine, uuids: Iterable[str]) -> Iterator[Finding]:
+    """Mediated devices that do not exist."""
+    for uuid in uuids:
+        if uuid not in machine.mdevs:
+            there = f"{len(machine.mdevs)} others exist" if machine.mdevs else "none exists"
+            yield MDEV_MISSING.found(
+                uuid, f"no such mediated device, {there}", evidence=(Evidence(f"{MDEVS}/{uuid}", evidence.ABSENT),)
+            )

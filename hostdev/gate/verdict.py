@@ -1,0 +1,68 @@
+"""Verdicts as values: about one device, one IOMMU group, one member of a group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
+from hostdev.catalogue.view import HOST_UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one device may be given to a VM, and everything that was found about it."""
+
+    address: PciAddress
+    findings: tuple[Finding, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Something forbids it."""
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def open(self) -> bool:
+        """Something that matters could not be looked at."""
+        return any(
+            finding.code == HOST_UNREADABLE.code and finding.severity is not Severity.INFO for finding in self.findings
+        )
+
+    @property
+    def passes(self) -> bool:
+        """Nothing forbids it, and everything that matters was seen."""
+        return not self.refused and not self.open
+
+
+@dataclass(frozen=True, slots=True)
+class MemberVerdict:
+    """Whether one member keeps its IOMMU group from a VM. A member that is not a PCI function has no address."""
+
+    name: str
+    address: PciAddress | None
+    blocks: bool
+    seen: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupVerdict:
+    """Whether an IOMMU group can go to a VM."""
+
+    number: int
+    members: tuple[MemberVerdict, ...]
+
+    @property
+    def blockers(self) -> tuple[MemberVerdict, ...]:
+        """The members that stand in the way."""
+        return tuple(member for member in self.members if member.blocks)
+
+    @property
+    def open(self) -> bool:
+        """Nobody is seen to block it, but not every member could be looked at."""
+        return not self.blockers and not all(member.seen for member in self.members)
+
+    @property
+    def viable(self) -> bool:
+        """Every member was seen, and none blocks."""
+        return not self.blockers and not self.open

@@ -1,0 +1,227 @@
+"""One device: is it there, what is it, who drives it, what would the host lose."""
+
+from __future__ import annotations
+
+import pytest
+
+from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
+from hostdev.gate import check, judge
+from hostdev.gate.binding import bind_command
+from hostdev.machine import BlockDevice, Machine, Mdev, NetDevice, PciFunction, Vfio
+from tests.hostdev.gate.build import AUDIO, GPU, MODULES, NVME, USB, at, bridge, function, machine, pf, vf
+
+D = "0000:65:00.0"
+
+
+def _of(host: Machine, code: str, *wanted: str) -> Finding:
+    addresses: list[PciAddress] = [at(text) for text in wanted or (D,)]
+    found = [finding for finding in check(host, addresses) if finding.code == code]
+    assert len(found) == 1
+    return found[0]
+
+
+def _codes(host: Machine, *wanted: str) -> list[str]:
+    return [finding.code for finding in check(host, [at(text) for text in wanted or (D,)])]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (function("0000:65:00.1"), "no such host device, in its slot there is 0000:65:00.1"),
+        (pf("0000:65:1f.0"), "no such host device, but 0000:65:1f.0 on its bus could have 8 VFs and has none"),
+        (pf("0000:65:1f.0", num_vfs=8), "no such host device"),
+        (function("0001:65:00.0"), "no such host device, did you mean 0001:65:00.0"),
+        (function("0000:66:00.0"), "no such host device"),
+    ],
+)
+def test_a_missing_device_is_told_with_what_is_near(other: PciFunction, message: str) -> None:
+    assert _of(machine(other), "device-missing").message == message
+
+
+def test_a_vmd_domain_is_refused_even_if_the_device_is_right() -> None:
+    assert _codes(machine(function("10000:e1:00.0")), "10000:e1:00.0") == ["domain-too-large"]
+    assert _codes(machine(function("ffff:e1:00.0")), "ffff:e1:00.0") == []
+
+
+def test_of_a_bridge_only_that_is_told() -> None:
+    assert [f.code for f in judge(machine(bridge(D, group=None, numa_node=None)), at(D)).findings] == [
+        "not-an-endpoint"
+    ]
+
+
+@pytest.mark.parametrize("class_code", [0x060000, 0x060100, 0x0C0500, 0x050000, 0x080600])
+def test_parts_of_the_board_are_refused(class_code: int) -> None:
+    assert _codes(machine(function(D, class_code=class_code))) == ["platform-device"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"driver": None}, "has no driver"),
+        (
+            {"driver": None, "driver_override": "vfio-pci"},
+            "has no driver though driver_override says vfio-pci: see dmesg",
+        ),
+        ({"driver": "pci-stub"}, "is on pci-stub"),
+        ({"driver": "ice", "driver_override": "vfio-pci"}, "is on ice"),
+        (
+            {"driver": "mlx5_vfio_pci"},
+            "is on mlx5_vfio_pci, which libvirt does not know without a vfio-dev directory (Linux 6.1)",
+        ),
+    ],
+)
+def test_what_holds_it_instead(changes: dict[str, object], message: str) -> None:
+    finding = _of(machine(function(D, **changes)), "not-bound-to-vfio")
+    assert finding.message == message
+    evidence = {e.file.rpartition("/")[2]: e.content for e in finding.evidence}
+    override = {"driver_override": "vfio-pci"} if "driver_override" in changes else {}
+    assert evidence == {"driver": changes["driver"] or "(absent)", **override}
+    assert f"for d in {D}; do echo vfio-pci >$d/driver_override; " in finding.hint
+    assert "new_id" not in finding.hint
+    assert ("driver/unbind" in finding.hint) is (changes["driver"] is not None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost"),
+    [
+        ({"netdevs": (NetDevice("eno1", uses=("default route",)),)}, "eno1 (default route)"),
+        ({"blocks": (BlockDevice("sda", ("mounted at /boot",)),)}, "sda (mounted at /boot)"),
+        ({"boot_vga": True, "class_code": GPU}, "the console"),
+        ({"num_vfs": 4, "total_vfs": 8}, "its 4 VFs"),
+        ({"class_code": 0x060100}, "its ISA bridge"),
+    ],
+)
+def test_no_command_is_given_that_would_harm_the_host(changes: dict[str, object], lost: str) -> None:
+    own = _of(machine(function(D, driver="some", **changes)), "not-bound-to-vfio")
+    assert own.hint == f"the host would lose {lost}: choose another device"
+    neighbour = function("0000:65:00.1", driver="some", **changes)
+    other = _of(machine(function(D), neighbour), "group-not-viable")
+    assert other.hint == f"the host would lose {lost}: move the card to a slot of its own IOMMU group"
+
+
+def test_the_command_binds_each_device_by_its_address() -> None:
+    devices = [function(D, driver="ice"), function("0000:65:00.1", driver=None)]
+    assert bind_command(devices) == (
+        "cd /sys/bus/pci/devices; for d in 0000:65:00.0 0000:65:00.1; do echo vfio-pci >$d/driver_override; "
+        "echo $d >$d/driver/unbind; echo $d >../drivers_probe; done"
+    )
+
+
+def test_a_variant_driver_with_its_directory_is_fine() -> None:
+    host = machine(function(D, driver="qat_vfio_pci", vfio_dev="vfio1"))
+    assert _codes(host) == ["variant-driver"]
+    assert [e.content for e in _of(host, "variant-driver").evidence] == ["qat_vfio_pci", "vfio1"]
+    grace = machine(function(D, driver="nvgrace_gpu_vfio_pci", vfio_dev="vfio1"))
+    assert _of(grace, "variant-driver").message.endswith("made for NVIDIA Grace Hopper and Grace Blackwell GPUs")
+    unknown = machine(function(D, driver="some_new_vfio", vfio_dev="vfio1"))
+    assert _of(unknown, "variant-driver").message == "is on some_new_vfio"
+
+
+def test_a_vgpu_on_the_vendors_driver() -> None:
+    ready = machine(vf(D, "0000:64:00.0", driver="nvidia", vendor_vgpu_type=1155, vfio_dev="vfio1"))
+    assert _codes(ready) == ["variant-driver"]
+
+
+@pytest.mark.parametrize(("parameter", "told"), [("N", True), ("Y", False)])
+def test_the_denylist_can_be_turned_off(parameter: str, told: bool) -> None:  # noqa: FBT001
+    vfio = Vfio({**MODULES, "vfio_pci": {"disable_denylist": parameter}}, ("vfio",))
+    host = machine(function(D, device=0x0B25, driver="idxd"), vfio=vfio)
+    assert ("denylisted-device" in _codes(host)) is told
+
+
+def test_companions_of_a_graphics_card() -> None:
+    card = (
+        function(D, class_code=GPU),
+        function("0000:65:00.1", class_code=AUDIO, group=44),
+        function("0000:65:00.2", class_code=USB, group=45),
+    )
+    host = machine(*card)
+    assert "0000:65:00.1 (audio), 0000:65:00.2 (USB)" in _of(host, "companion-function").message
+    assert "0000:65:00.0 (display)" in _of(host, "companion-function", "0000:65:00.1").message
+    assert _codes(host, D, "0000:65:00.1", "0000:65:00.2") == []
+
+
+def test_ports_of_a_network_card_are_no_companions() -> None:
+    assert _codes(machine(function(D), function("0000:65:00.1", group=44))) == []
+
+
+def test_vfs_of_a_gpu_are_no_companions() -> None:
+    host = machine(vf(D, "0000:65:00.7", class_code=GPU), vf("0000:65:00.1", "0000:65:00.7", class_code=GPU, group=44))
+    assert _codes(host) == []
+
+
+def test_a_bus_reset_is_fine_when_all_of_the_bus_goes_along() -> None:
+    pair = [function(D, reset_methods=("bus",)), function("0000:65:00.1", reset_methods=("bus",))]
+    assert _codes(machine(*pair), D, "0000:65:00.1") == []
+    assert _codes(machine(pair[0])) == []
+    assert _codes(machine(pair[0], function("0000:66:00.0", group=44))) == []
+    assert _codes(machine(pair[0], vf("0000:65:02.0", D, group=44))) == []
+
+
+@pytest.mark.parametrize(
+    ("netdevs", "severity"),
+    [
+        ((NetDevice("ens1f0", uses=("part of bond bond0",)),), Severity.ERROR),
+        ((NetDevice("ens1f0", up=True),), Severity.WARNING),
+        ((NetDevice("ens1f0"),), None),
+    ],
+)
+def test_network_devices_of_the_host(netdevs: tuple[NetDevice, ...], severity: Severity | None) -> None:
+    findings = judge(machine(function(D, driver="ice", netdevs=netdevs)), at(D)).findings
+    assert [f.severity for f in findings if f.code == "host-network-device"] == ([severity] if severity else [])
+
+
+def test_an_interface_that_is_up_is_named() -> None:
+    host = machine(function(D, driver="ice", netdevs=(NetDevice("ens1f0", up=True), NetDevice("ens1f1"))))
+    finding = _of(host, "host-network-device")
+    assert finding.message.startswith("ens1f0 is up, ")
+    assert [(e.file, e.content) for e in finding.evidence] == [(f"/sys/bus/pci/devices/{D}/net/ens1f0", "up")]
+
+
+def test_many_uses_are_counted() -> None:
+    disks = tuple(BlockDevice(f"sd{letter}", ("swap",)) for letter in "abcd")
+    three = _of(machine(function(D, driver="ahci", blocks=disks[:3])), "host-root-disk")
+    assert three.message == "the host would lose sda (swap), sdb (swap), sdc (swap)"
+    four = _of(machine(function(D, driver="ahci", blocks=disks)), "host-root-disk")
+    assert four.message == "the host would lose sda (swap), sdb (swap), sdc (swap) and 1 more"
+
+
+def test_disks_that_nobody_uses_are_no_loss() -> None:
+    host = machine(function(D, class_code=NVME, driver="nvme", blocks=(BlockDevice("nvme0n1"),)))
+    assert _codes(host) == ["not-bound-to-vfio"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "severity"), [("i915", Severity.ERROR), ("vfio-pci", Severity.WARNING), (None, Severity.WARNING)]
+)
+def test_the_boot_display(driver: str | None, severity: Severity) -> None:
+    host = machine(function(D, class_code=GPU, driver=driver, boot_vga=True))
+    assert _of(host, "boot-display").severity is severity
+
+
+def test_autoprobe_matters_only_while_a_driver_of_the_host_has_the_vf() -> None:
+    parent = pf("0000:64:00.0", vf_autoprobe=True)
+    assert _codes(machine(vf(D, "0000:64:00.0"), parent)) == []
+    assert _codes(machine(vf(D, "0000:64:00.0", driver=None), parent)) == ["not-bound-to-vfio"]
+
+
+def test_who_holds_it_is_told_of_each_device_of_the_group() -> None:
+    host = machine(function(D), function("0000:65:00.1"), function("0000:66:00.0", group=44))
+    wanted = [at(D), at("0000:66:00.0")]
+    findings = [f for f in check(host, wanted, held={at("0000:65:00.1"): "pod a"}) if f.code == "device-in-use"]
+    assert [f.subject for f in findings] == [D]
+
+
+def test_a_missing_mdev_is_told_with_what_exists() -> None:
+    uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+    mdev = Mdev(uuid, "nvidia-222", at(D), 50)
+    assert check(machine(mdevs={uuid: mdev}), [], mdevs=[uuid]) == ()
+    (finding,) = check(machine(mdevs={uuid: mdev}), [], mdevs=["other"])
+    assert (finding.subject, finding.message) == ("other", "no such mediated device, 1 others exist")
+    (finding,) = check(machine(), [], mdevs=[uuid])
+    assert finding.message == "no such mediated device, none exists"
+
+
+def test_a_device_that_is_not_there_can_still_be_asked_for_twice() -> None:
+    assert _codes(machine(), D, D) == ["duplicate-device", "device-missing"]

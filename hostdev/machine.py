@@ -181,6 +181,8 @@ class Machine:
     iommu: Iommu = field(default_factory=Iommu)
     vfio: Vfio = field(default_factory=Vfio)
     kernel: Kernel = field(default_factory=Kernel)
+    node_cpus: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """The CPUs of each NUMA node."""
     source: str = "/"
     """The root directory or file the picture was taken from."""
     unread: tuple[tuple[str, str], ...] = ()

@@ -133,11 +133,11 @@ def _node(named: Named, domain: Domain, machine: Machine | None, findings: list[
     if wanted != "host":
         return int(wanted) if wanted else None
     function = machine.functions.get(source) if machine and isinstance(source, PciAddress) else None
-    if function is None or function.numa_node is None:
+    if machine is None or function is None or function.numa_node is None:
         findings.append(NUMA_NOT_POSSIBLE.found(named.name, "the device's host node is not known"))
         return None
-    node = numa.guest_node(domain, function.numa_node)
+    node = numa.guest_node(domain, function.numa_node, machine.node_cpus)
     if node is None:
-        reason = f"no guest node has its memory on host node {function.numa_node} alone"
+        reason = f"no guest node has its memory, or its CPUs, on host node {function.numa_node} alone"
         findings.append(NUMA_NOT_POSSIBLE.found(named.name, reason))
     return node

@@ -123,6 +123,7 @@ def test_survives_the_death_of_libvirt(oracle: Oracle) -> None:
     assert isinstance(oracle.define(TRANSCRIPT), Defined)
 
 
+@pytest.mark.parametrize("root", [named(SUITE)], indirect=True, ids=[SUITE])
 def test_does_not_wait_for_ever(root: Root) -> None:
     with Oracle(root, timeout=5) as oracle:
         assert isinstance(oracle.define(TRANSCRIPT), Defined)

@@ -1,0 +1,73 @@
+"""Makes a domain of a KubeVirt node, or of another libvirt, one that a root can define: it has another QEMU, no KVM."""
+
+from __future__ import annotations
+
+import re
+
+from lxml import etree
+
+from tests.oracle.roots import ARCHITECTURES
+
+OWN_ALIAS = "ua-passgate-"
+OPTIONAL_SLOTS = 10_000_000
+"""libvirt 9.0 refuses a maxMemory of no slots, 11.3 takes it."""
+
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
+_DISTRIBUTION_MACHINES = (
+    (re.compile(r"pc-q35-rhel.*"), "q35"),
+    (re.compile(r"(?:pc-i440fx-)?rhel.*"), "pc"),
+    (re.compile(r"virt-rhel.*"), "virt"),
+    (re.compile(r"s390-ccw-virtio-rhel.*"), "s390-ccw-virtio"),
+)
+
+
+def portable(xml: bytes, version: int, *, validate: bool = False) -> str:
+    """The domain as a libvirt of this version can define it here. What is not XML is left to libvirt to refuse."""
+    try:
+        root = etree.fromstring(xml, _PARSER)
+    except etree.XMLSyntaxError:
+        return xml.decode(errors="replace")
+    _emulate(root)
+    _use_known_machine(root)
+    if version < OPTIONAL_SLOTS:
+        for element in root.findall("maxMemory[@slots='0']"):
+            root.remove(element)
+    if validate:
+        _satisfy_schema(root)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _emulate(root: etree._Element) -> None:
+    if root.get("type") == "kvm":
+        root.set("type", "qemu")
+    architecture = next((element.get("arch") for element in root.iterfind("os/type")), None)
+    if architecture in ARCHITECTURES:
+        for emulator in root.iterfind("devices/emulator"):
+            emulator.text = f"/usr/bin/qemu-system-{architecture}"
+
+
+def _use_known_machine(root: etree._Element) -> None:
+    for element in root.iterfind("os/type[@machine]"):
+        for pattern, name in _DISTRIBUTION_MACHINES:
+            if pattern.fullmatch(element.get("machine", "")):
+                element.set("machine", name)
+
+
+def _satisfy_schema(root: etree._Element) -> None:
+    """Write as the schema wants it what virt-launcher writes otherwise, and libvirt's parser takes all the same."""
+    for sysinfo in root.iterfind("sysinfo"):
+        for part in [part for part in sysinfo if len(part) == 0]:
+            sysinfo.remove(part)
+    for hostdev in root.iterfind("devices/hostdev"):
+        alias = hostdev.find("alias")
+        if alias is None or not alias.get("name", "").startswith(OWN_ALIAS):
+            _complete(hostdev)
+
+
+def _complete(hostdev: etree._Element) -> None:
+    hostdev.set("mode", hostdev.get("mode", "subsystem"))
+    for driver in hostdev.findall("driver"):
+        if not driver.attrib:
+            hostdev.remove(driver)
+    for address in hostdev.iterfind("source/address"):
+        address.attrib.pop("type", "")

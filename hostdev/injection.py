@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.document import Domain
@@ -39,6 +40,8 @@ class Wanted(NamedTuple):
     everything: bool = False
     """Nobody said what is wanted: all that was allocated is."""
     allocations: tuple[Allocation, ...] = ()
+    places: Mapping[str, PciAddress] = MappingProxyType({})
+    """Guest addresses that the VM's spec itself asks for, by the name of the interface."""
 
 
 class Options(NamedTuple):
@@ -53,7 +56,7 @@ class Options(NamedTuple):
 def inject(domain: Domain, wanted: Wanted, machine: Machine | None, options: Options = Options()) -> Injection:  # noqa: B008
     """Put the wanted devices into the domain; without a machine nothing of the host is known, or checked."""
     held = holders(domain)
-    matched = match(wanted.requests, wanted.allocations, held, everything=wanted.everything)
+    matched = match(wanted.requests, wanted.allocations, held, wanted.places, everything=wanted.everything)
     wished, named, findings = wishes(matched.chosen, domain, held, machine)
     gate = _gate(machine, wished, options.allowed) if machine is not None and wished else ()
     result = transform(domain, wished, libvirt=options.libvirt, prune=options.prune)

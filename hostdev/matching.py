@@ -40,10 +40,15 @@ class Matched(NamedTuple):
 
 
 def match(
-    requests: Sequence[Request], allocations: Sequence[Allocation], held: Mapping[Source, Holder], *, everything: bool
+    requests: Sequence[Request],
+    allocations: Sequence[Allocation],
+    held: Mapping[Source, Holder],
+    places: Mapping[str, PciAddress],
+    *,
+    everything: bool,
 ) -> Matched:
     """Find the devices of every request; with `everything`, also all that was given and nobody asked for by name."""
-    matcher = _Matcher(allocations, held)
+    matcher = _Matcher(allocations, held, places)
     # Who says exactly which device he means goes first, wherever he stands in the list.
     turns = sorted(range(len(requests)), key=lambda turn: (not requests[turn].address, not requests[turn].device))
     found = {turn: matcher.of(requests[turn]) for turn in turns}
@@ -56,9 +61,12 @@ def match(
 class _Matcher:
     """Hands out allocations; what one request has is not there for the next."""
 
-    def __init__(self, allocations: Sequence[Allocation], held: Mapping[Source, Holder]) -> None:
+    def __init__(
+        self, allocations: Sequence[Allocation], held: Mapping[Source, Holder], places: Mapping[str, PciAddress]
+    ) -> None:
         self.given = [one for one in allocations if isinstance(one.device, PciAddress | Mdev)]
         self.held = held
+        self.places = places
         self.by_alias = {_alias(holder): source for source, holder in held.items() if holder.is_hostdev}
         self.taken: set[Source] = set()
         self.findings: list[Finding] = []
@@ -66,7 +74,9 @@ class _Matcher:
     def everything(self) -> list[Chosen]:
         """Each device that reached us, unless KubeVirt has put it into the domain under a name of the VM's spec."""
         return [
-            self._chosen(Request(resource=allocation.resource), allocation, allocation.label)
+            self._chosen(
+                Request(resource=allocation.resource), allocation, allocation.label, self.places.get(allocation.name)
+            )
             for allocation in sorted(self.given, key=_by_device)
             if _source(allocation) not in self.taken and self._is_ours(_source(allocation))
         ]
@@ -92,7 +102,7 @@ class _Matcher:
         return Chosen(address, request, request.name, guest, sources=("named outright",))
 
     def _by_name(self, request: Request) -> Chosen:
-        guest = request.guests[0] if request.guests else None
+        guest = request.guests[0] if request.guests else self.places.get(request.device)
         for prefix in KUBEVIRT_PREFIXES:
             source = self.by_alias.get(prefix + request.device)
             if source is not None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from domxml.document import Domain
 
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 
 
-def guest_node(domain: Domain, host_node: int, cpus: Mapping[int, Set[int]]) -> int | None:
+def guest_node(domain: Domain, host_node: int, cpus: Mapping[int, AbstractSet[int]]) -> int | None:
     """The guest node that lives on that host node alone; None where nothing says so, or two things say different.
 
     `cpus` tells which host CPUs each host node has.

@@ -13,7 +13,7 @@ from domxml.transform import Transformed
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.cli import output
 from hostdev.injection import Injection, Options, Wanted, inject
-from hostdev.request import parse_device
+from hostdev.request import Request, parse_device
 
 if TYPE_CHECKING:
     from hostdev.livelibvirt import Connection
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, inject, print. Nothing is printed on standard output unless everything went well."""
-    requests = [parse_device(spec) for spec in arguments.device or ()]
+    requests = tuple(parse_device(spec) for spec in arguments.device or ())
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
     domain = Domain.parse(_read(arguments.domain))
     connection = _connect(arguments.validate)
-    libvirt = version or (connection.version if connection else OLDEST)
-    options = Options(libvirt, prune=arguments.prune)
-    injection = inject(domain, Wanted(tuple(requests)), _machine(arguments.host), options)
+    options = Options(version or (connection.version if connection else OLDEST), prune=arguments.prune)
+    wanted, options, findings = _wanted(arguments, domain, requests, options)
+    injection = inject(domain, wanted, _machine(arguments.host), options)
+    injection = injection._replace(findings=(*findings, *injection.findings))
     if connection is not None:
         note = connection.validate(domain.data, injection.result.xml)
         if note:
@@ -39,6 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.FINDINGS
     output.write_bytes(_render(arguments.output, domain, injection))
     return ExitCode.DONE
+
+
+def _wanted(
+    arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
+) -> tuple[Wanted, Options, tuple[Finding, ...]]:
+    if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
+        return Wanted(requests), options, ()
+    from hostdev.cli.allocated import prepared  # noqa: PLC0415  devices named outright need none of it
+
+    return prepared(arguments, domain, requests, options)
 
 
 def _read(name: str) -> bytes:

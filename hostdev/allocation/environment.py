@@ -1,0 +1,131 @@
+"""The environment of a container: what every device plugin's variables say of the devices that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+from domxml.finding import Finding
+from hostdev.allocation import naming
+from hostdev.allocation.printing import listed, printable
+from hostdev.allocation.reading import Reading, read
+from hostdev.allocation.uniting import by_device
+from hostdev.allocation.values import Allocation, Device, Gathered
+from hostdev.catalogue.allocation import (
+    CHANNELS_DISAGREE,
+    DEVICE_IN_TWO_RESOURCES,
+    FEWER_THAN_REQUESTED,
+    MORE_THAN_REQUESTED,
+    RESOURCE_NAME_AMBIGUOUS,
+)
+
+_STALE = "start the pod anew; if it stays, restart the SR-IOV device plugin"
+
+Resources: TypeAlias = Mapping[str, int | None]
+"""The resources that the pod requested, and how many of each where that is known."""
+
+
+def from_environment(environment: Mapping[str, str], resources: Resources, *, channel: str) -> Gathered:
+    """Gather what the variables of one container say; `channel` tells how they reached us."""
+    readings, findings = read(environment, channel)
+    readings, ambiguous = _attributed(readings, resources)
+    allocations = by_device(
+        Allocation(
+            device,
+            resource=reading.resource,
+            label=reading.label,
+            sources=(f"{channel} {printable(reading.variable)}",),
+            family=reading.family,
+        )
+        for reading in readings
+        for device in reading.devices
+    )
+    checks = (_miscounted(readings, resources), _twice_given(readings), _stale_information(readings))
+    findings += [*ambiguous, *(finding for check in checks for finding in check)]
+    return Gathered(tuple(allocations), tuple(sorted(findings)))
+
+
+def _attributed(readings: Sequence[Reading], resources: Resources) -> tuple[list[Reading], list[Finding]]:
+    """Tell each variable whose it is; one that two resources share belongs to neither."""
+    owners: dict[str, tuple[str, ...]] = {}
+    for stem in naming.STEMS:
+        suffixes = {reading.suffix for reading in readings if reading.stem == stem}
+        fitting = naming.owners(suffixes, resources)
+        owners.update({stem + suffix: found for suffix, found in fitting.items()})
+    attributed = []
+    findings: dict[str, Finding] = {}
+    for reading in readings:
+        base = reading.stem + reading.suffix
+        found = owners.get(base, ())
+        attributed.append(reading._replace(resource=found[0]) if len(found) == 1 else reading)
+        if len(found) > 1:
+            text = f"is the variable of {listed(found)}"
+            findings[base] = RESOURCE_NAME_AMBIGUOUS.found(reading.subject, text, evidence=reading.evidence)
+    return attributed, list(findings.values())
+
+
+def _miscounted(readings: Sequence[Reading], resources: Resources) -> Iterator[Finding]:
+    """Compare how many devices were requested and how many are named."""
+    named = {reading.resource for reading in readings}
+    for subject, same in groupby(sorted(readings, key=lambda one: one.subject), key=lambda one: one.subject):
+        group = list(same)
+        devices = dict.fromkeys(device for reading in group for device in reading.devices)
+        wanted = _requested(group[0], resources, named)
+        evidence = tuple(item for reading in group for item in reading.evidence)
+        if len(devices) < (1 if wanted is None else wanted):
+            text = f"{_named(devices)}, {'at least 1' if wanted is None else wanted} requested"
+            hint = _habits([row.fewer for reading in group for row in reading.rows]) or FEWER_THAN_REQUESTED.hint
+            yield FEWER_THAN_REQUESTED.found(subject, text, hint=hint, evidence=evidence)
+        elif wanted is not None and len(devices) > wanted:
+            text = f"{_named(devices)}, {wanted} requested"
+            hint = _habits([row.more for reading in group for row in reading.rows]) or MORE_THAN_REQUESTED.hint
+            yield MORE_THAN_REQUESTED.found(subject, text, hint=hint, evidence=evidence)
+
+
+def _requested(reading: Reading, resources: Resources, named: Collection[str]) -> int | None:
+    """How many devices should be named; of a family, those of all its resources that have no variable of their own."""
+    if reading.resource:
+        return resources[reading.resource]
+    if not reading.family:
+        return None
+    family = f"{reading.family}/"
+    counts = [count for name, count in resources.items() if name.startswith(family) and name not in named]
+    known = [count for count in counts if count is not None]
+    return sum(known) if counts and len(known) == len(counts) else None
+
+
+def _named(devices: Mapping[Device, None]) -> str:
+    return f"{len(devices)} named ({listed(devices)})" if devices else "none named"
+
+
+def _habits(habits: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(habit for habit in habits if habit))
+
+
+def _twice_given(readings: Sequence[Reading]) -> Iterator[Finding]:
+    """Devices that stand in the variables of two resources."""
+    given: dict[Device, dict[str, Reading]] = {}
+    for reading in readings:
+        if reading.suffix:
+            for device in reading.devices:
+                given.setdefault(device, {}).setdefault(naming.folded(reading.suffix), reading)
+    for device, resources in given.items():
+        if len(resources) > 1:
+            text = "is in " + listed(reading.subject for reading in resources.values())
+            evidence = tuple(item for reading in resources.values() for item in reading.evidence)
+            yield DEVICE_IN_TWO_RESOURCES.found(str(device), text, evidence=evidence)
+
+
+def _stale_information(readings: Sequence[Reading]) -> Iterator[Finding]:
+    """An _INFO that tells of other devices than the list beside it."""
+    lists = {reading.variable: reading for reading in readings}
+    for reading in readings:
+        beside = lists.get(reading.stem + reading.suffix) if reading.is_info and reading.devices else None
+        if beside is not None and set(beside.devices) != set(reading.devices):
+            text = (
+                f"{printable(beside.variable)} names {listed(beside.devices) or 'none'}, "
+                f"{printable(reading.variable)} {listed(reading.devices)}"
+            )
+            evidence = (*beside.evidence, *reading.evidence)
+            yield CHANNELS_DISAGREE.found(reading.subject, text, hint=_STALE, evidence=evidence)

@@ -1,0 +1,129 @@
+"""What a shell offers next, from the table of commands: `passgate __complete WORD…`, the last one unfinished.
+
+Answers a line for each candidate with its meaning after a tab, or `:file` or `:directory` where the shell knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from hostdev.cli import commands, helptext, output
+from hostdev.cli.command import Argument, Command, Complete
+
+Candidate = tuple[str, str]
+"""A word and what it means."""
+
+_DEVICES = "sys/bus/pci/devices"
+_SHELL_KNOWS = {Complete.FILE: ":file", Complete.DIRECTORY: ":directory"}
+
+
+def answer(words: Sequence[str]) -> int:
+    """Print the candidates for the last word."""
+    try:
+        found = candidates(words or [""])
+    except Exception:  # noqa: BLE001  a shell at its prompt has no use for errors
+        return 1
+    output.write("".join(f"{word}\t{about}".rstrip() + "\n" for word, about in found))
+    return 0
+
+
+def candidates(words: Sequence[str]) -> list[Candidate]:
+    """What can stand where the last word stands, and begins as it does."""
+    *before, current = words
+    prefix = ""
+    for index, word in enumerate(before):
+        prefix = f"{prefix} {word}".strip()
+        if prefix in commands.COMMANDS:
+            return _arguments(commands.COMMANDS[prefix], before[index + 1 :], current)
+    if current.startswith("-"):
+        return _options((*commands.COMMON, *(() if prefix else (commands.VERSION,))), current)
+    below = ((word, helptext.summary(f"{prefix} {word}".strip())) for word in commands.below(prefix))
+    return _starting(below, current)
+
+
+class _Line(NamedTuple):
+    """The arguments before the current word."""
+
+    awaiting: Argument | None
+    """The option whose value comes next."""
+    given: Mapping[str, str]
+    positionals: int
+
+
+def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Candidate]:
+    options = {name: option for option in (*command.options, *commands.COMMON) for name in option.names}
+    line = _read(options, rest)
+    if line.awaiting is not None:
+        return _values(line.awaiting, current, line.given)
+    name, equals, value = current.partition("=")
+    if equals and name in options:
+        return [(f"{name}={found}", about) for found, about in _values(options[name], value, line.given)]
+    if current.startswith("-") and current != "-":
+        return _options((*command.options, *commands.COMMON), current)
+    positionals = command.positionals
+    if positionals and positionals[-1].nargs == "*":
+        return _values(positionals[-1], current, line.given)
+    return _values(positionals[line.positionals], current, line.given) if line.positionals < len(positionals) else []
+
+
+def _read(options: Mapping[str, Argument], words: Iterable[str]) -> _Line:
+    awaiting: Argument | None = None
+    given: dict[str, str] = {}
+    positionals = 0
+    for word in words:
+        name, equals, value = word.partition("=")
+        if awaiting is not None:
+            given[awaiting.dest] = word
+            awaiting = None
+        elif word in options:
+            awaiting = None if options[word].flag else options[word]
+        elif equals and name in options:
+            given[options[name].dest] = value
+        else:
+            positionals += 1
+    return _Line(awaiting, given, positionals)
+
+
+def _values(argument: Argument, current: str, given: Mapping[str, str]) -> list[Candidate]:
+    if argument.choices:
+        return _starting(((choice, "") for choice in argument.choices), current)
+    if argument.complete in _SHELL_KNOWS:
+        return [(_SHELL_KNOWS[argument.complete], "")]
+    if argument.complete is Complete.ADDRESS:
+        return _starting(_addresses(given.get("host", "/")), current)
+    if argument.complete is Complete.CODE:
+        return _starting(_codes(), current)
+    return []
+
+
+def _options(options: Iterable[Argument], current: str) -> list[Candidate]:
+    return _starting(((name, option.help) for option in options for name in option.names), current)
+
+
+def _starting(found: Iterable[Candidate], current: str) -> list[Candidate]:
+    return [(word, about) for word, about in found if word.startswith(current)]
+
+
+def _addresses(spec: str) -> list[Candidate]:
+    """Addresses of the host, and the short ones that most people type."""
+    names = _devices("/" if spec == "none" else spec)
+    return [(name, "") for name in names] + [(name[5:], "") for name in names if name.startswith("0000:")]
+
+
+def _devices(spec: str) -> list[str]:
+    if spec.endswith(".toml"):
+        from hostdev.recorded import open_host  # noqa: PLC0415  takes three times as long as a directory does
+
+        with open_host(spec) as host:
+            return host.names(_DEVICES) or []
+    from hostdev.host import Host  # noqa: PLC0415  only where addresses are wanted
+
+    with Host(spec) as host:
+        return host.names(_DEVICES) or []
+
+
+def _codes() -> list[Candidate]:
+    from hostdev.catalogue import ALL  # noqa: PLC0415  only where codes are wanted
+
+    return [(code, kind.title) for code, kind in ALL.items()]

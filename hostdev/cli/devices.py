@@ -1,0 +1,111 @@
+"""A device as commands show it: the function, its name, and the gate's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from domxml.errors import Refused
+from domxml.finding import Severity
+from domxml.pciaddress import PciAddress
+from hostdev import pcinames
+from hostdev.catalogue.device import DEVICE_MISSING
+from hostdev.catalogue.driver import NOT_BOUND_TO_VFIO
+from hostdev.cli.cells import Cell, Tone
+from hostdev.gate import Verdict, judge
+from hostdev.machine import Machine, PciFunction
+from hostdev.pcinames import Name, Namer
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One function with what was found out about it."""
+
+    function: PciFunction
+    name: Name
+    verdict: Verdict
+
+    @property
+    def title(self) -> str:
+        """Vendor and device for people."""
+        return pcinames.title(self.function, self.name)
+
+    @property
+    def class_name(self) -> str:
+        """What kind of device it is."""
+        return pcinames.class_name(self.function.class_code)
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Its network interfaces and disks, and what the host needs them for."""
+        parts = [(net.name, net.uses) for net in self.function.netdevs]
+        parts += [(block.name, block.uses) for block in self.function.blocks]
+        return tuple(": ".join([name, ", ".join(uses)]) if uses else name for name, uses in parts)
+
+    @property
+    def passes(self) -> bool:
+        """Whether it can be given to a VM as it is now."""
+        return self.verdict.passes
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The codes of what stands in the way; without any, of what could not be seen."""
+        findings = self.verdict.findings
+        against = [found.code for found in findings if found.severity is Severity.ERROR]
+        unseen = [found.code for found in findings if found.severity is Severity.WARNING] if self.verdict.open else []
+        # Every device of the host is on a driver of the host: what else there is tells more.
+        return tuple(sorted(dict.fromkeys(against or unseen), key=lambda code: code == NOT_BOUND_TO_VFIO.code))
+
+    @property
+    def answer(self) -> Cell:
+        """Yes, or why not: the first reason and how many more there are."""
+        if self.passes:
+            return Cell("yes", Tone.GOOD)
+        first, *others = self.reasons
+        word = "no" if self.verdict.refused else "unknown"
+        more = f" (+{len(others)})" if others else ""
+        return Cell(f"{word}: {first}{more}", self._tone)
+
+    @property
+    def _tone(self) -> Tone:
+        if self.function.bridge:
+            return Tone.FAINT
+        return Tone.WARN if self.reasons == (NOT_BOUND_TO_VFIO.code,) or not self.verdict.refused else Tone.BAD
+
+
+def devices(machine: Machine, namer: Namer, addresses: Iterable[PciAddress] | None = None) -> tuple[Device, ...]:
+    """The devices asked for, or all, in the order of their addresses."""
+    wanted = sorted(machine.functions) if addresses is None else addresses
+    return tuple(_device(machine, namer, address) for address in wanted)
+
+
+def select(machine: Machine, texts: Iterable[str]) -> tuple[PciAddress, ...] | None:
+    """The addresses named on a command line; None when none was. One that is not there names its neighbours."""
+    addresses = tuple(dict.fromkeys(map(PciAddress.parse, texts)))
+    for address in addresses:
+        if address not in machine.functions:
+            near = ", ".join(map(str, _neighbours(machine, address)))
+            raise Refused(
+                DEVICE_MISSING.code,
+                f"there is no such device on {machine.source}",
+                subject=str(address),
+                hint=f"the nearest are {near}" if near else "no PCI device was found there at all",
+            )
+    return addresses or None
+
+
+def _device(machine: Machine, namer: Namer, address: PciAddress) -> Device:
+    function = machine.functions[address]
+    return Device(function, namer(function), judge(machine, address))
+
+
+def _neighbours(machine: Machine, wanted: PciAddress) -> list[PciAddress]:
+    def distance(address: PciAddress) -> tuple[int, ...]:
+        return (
+            abs(address.domain - wanted.domain),
+            abs(address.bus - wanted.bus),
+            abs(address.slot - wanted.slot),
+            abs(address.function - wanted.function),
+        )
+
+    return sorted(sorted(machine.functions, key=distance)[:3])

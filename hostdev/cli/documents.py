@@ -1,0 +1,133 @@
+"""The JSON and YAML documents; their keys are a contract, written down in docs/schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from domxml.pciaddress import PciAddress
+from hostdev.cli import optional, output
+from hostdev.cli.devices import Device
+from hostdev.gate import GroupVerdict, MemberVerdict
+from hostdev.machine import Machine, PciFunction
+
+API_VERSION = "passgate.dev/v1"
+Document = dict[str, Any]
+
+
+def document(kind: str, **content: Any) -> Document:
+    """A document of a kind."""
+    return {"apiVersion": API_VERSION, "kind": kind, **content}
+
+
+def emit(wanted: Document, form: str) -> None:
+    """Print a document as `json` or `yaml`."""
+    if form == "yaml":
+        yaml = optional.module("yaml", "PyYAML", extra="cli")
+        output.write(yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+    else:
+        import json  # noqa: PLC0415  a table needs none
+
+        output.write(json.dumps(wanted, indent=2) + "\n")
+
+
+def origin(machine: Machine) -> Document:
+    """Where an answer comes from, and what was not seen."""
+    return {
+        "source": machine.source,
+        "kernel": machine.kernel.release or None,
+        "unread": [{"path": path, "reason": reason} for path, reason in machine.unread],
+    }
+
+
+def device(shown: Device) -> Document:
+    """A function with its names and its verdict."""
+    return {
+        **function(shown.function),
+        "name": {"class": shown.class_name, **plain(shown.name)},
+        "passthrough": {
+            "passes": shown.passes,
+            "complete": not shown.verdict.open,
+            "findings": [finding.as_dict() for finding in shown.verdict.findings],
+        },
+    }
+
+
+def device_list(machine: Machine, shown: Iterable[Device]) -> Document:
+    """The kind DeviceList."""
+    return document("DeviceList", machine=origin(machine), items=[device(one) for one in shown])
+
+
+def group_list(machine: Machine, verdicts: Iterable[GroupVerdict]) -> Document:
+    """The kind GroupList."""
+    return document("GroupList", machine=origin(machine), items=[_group(machine, verdict) for verdict in verdicts])
+
+
+def picture(machine: Machine) -> Document:
+    """The kind Machine: everything passgate knows of a host."""
+    return document(
+        "Machine",
+        machine=origin(machine),
+        kernel=plain(machine.kernel),
+        iommu=plain(machine.iommu),
+        vfio=plain(machine.vfio),
+        functions=[function(one) for _, one in sorted(machine.functions.items())],
+        groups=[plain(group) for _, group in sorted(machine.groups.items())],
+        mdevs=[plain(mdev) for _, mdev in sorted(machine.mdevs.items())],
+    )
+
+
+def function(shown: PciFunction) -> Document:
+    """A function as the kernel shows it, numbers as sysfs writes them."""
+    document = plain(shown)
+    for name, digits in _HEX.items():
+        value = document[name]
+        document[name] = None if value is None else f"0x{value:0{digits}x}"
+    return {**document, "role": str(shown.role)}
+
+
+def plain(value: Any) -> Any:
+    """A value of the core as JSON has it: names in camel case, addresses as text."""
+    if isinstance(value, PciAddress):
+        return str(value)
+    if isinstance(value, Enum):
+        return str(value)
+    if is_dataclass(value):
+        return {_camel(field.name): plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    return value
+
+
+_HEX = {"vendor": 4, "device": 4, "classCode": 6, "subsystemVendor": 4, "subsystemDevice": 4}
+
+
+def _group(machine: Machine, verdict: GroupVerdict) -> Document:
+    return {
+        "id": verdict.number,
+        "viable": verdict.viable,
+        "complete": not verdict.open,
+        "type": machine.groups[verdict.number].type,
+        "members": [_member(machine, member) for member in verdict.members],
+    }
+
+
+def _member(machine: Machine, member: MemberVerdict) -> Document:
+    function = None if member.address is None else machine.functions.get(member.address)
+    return {
+        "address": plain(member.address),
+        "name": member.name,
+        "driver": None if function is None else function.driver,
+        "role": None if function is None else str(function.role),
+        "blocks": member.blocks,
+        "why": member.why,
+    }
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)

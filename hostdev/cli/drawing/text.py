@@ -1,0 +1,64 @@
+"""The PCI tree for a terminal or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from domxml.pciaddress import PciAddress
+from hostdev.cli.cells import Branch, Cell, Row, Tone
+from hostdev.cli.drawing.forest import Knot, Root
+from hostdev.cli.drawing.scene import Scene
+
+FEW = 3
+"""More VFs than this, all alike, share a line."""
+
+
+def branches(scene: Scene) -> list[Branch]:
+    """A tree for each host bridge."""
+    return [Branch(_title(scene, root), tuple(_branch(scene, knot) for knot in root.knots)) for root in scene.roots]
+
+
+def _title(scene: Scene, root: Root) -> Row:
+    node = scene.node_title(root.numa)
+    return (Cell(root.name, Tone.STRONG), Cell(f"  {node}" if node else "", Tone.FAINT))
+
+
+def _branch(scene: Scene, knot: Knot) -> Branch:
+    below = tuple(_branch(scene, child) for child in knot.below)
+    return Branch(_label(scene, knot.address), (*_vfs(scene, knot.vfs), *below))
+
+
+def _label(scene: Scene, address: PciAddress) -> Row:
+    """Address, class, driver, group, verdict; the name comes last, a narrow terminal cuts it off."""
+    device = scene.devices[address]
+    function = device.function
+    color = scene.color(address)
+    flat = scene.is_flat(address)
+    parts: list[Cell | str] = [Cell(str(address), color=color), f"  {device.class_name}  "]
+    parts.append(Cell(f"[{function.driver or 'no driver'}]", color=color if scene.by == "driver" else ""))
+    if function.group is not None:
+        parts += ["  ", Cell(f"group {function.group}", color=color if scene.by == "group" else "")]
+    if not flat:
+        parts += ["  ", device.answer]
+    return (*parts, Cell(f"  {device.title}", Tone.FAINT if flat else Tone.PLAIN))
+
+
+def _vfs(scene: Scene, vfs: Sequence[PciAddress]) -> Iterator[Branch]:
+    """VFs one by one, or in one line where a driver has many with one verdict."""
+    devices = [scene.devices[vf] for vf in vfs]
+    for (driver, answer), same in groupby(devices, key=lambda device: (device.function.driver, device.answer)):
+        run = [device.function.address for device in same]
+        if len(run) <= FEW:
+            yield from (Branch(_label(scene, vf)) for vf in run)
+            continue
+        groups = [scene.devices[vf].function.group for vf in run]
+        shown = "" if None in groups else f"  groups {groups[0]} to {groups[-1]}"
+        color = scene.color(run[0])
+        yield Branch(
+            (
+                Cell(f"{run[0]} to {run[-1]}", color=color),
+                f"  {len(run)} VFs  [{driver or 'no driver'}]{shown}  ",
+                answer,
+            )
+        )

@@ -1,0 +1,110 @@
+"""The `--help` texts, made from the table of commands."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from hostdev.cli import commands, exits
+from hostdev.cli.command import Argument, Command
+
+WIDTH = 88
+INDENT = "  "
+COLUMN = 22
+"""Where explanations begin."""
+
+
+def of(name: str) -> str:
+    """The text for a command, or for the words that lead to some."""
+    command = commands.COMMANDS.get(name)
+    return _of_prefix(name) if command is None else _of_command(command)
+
+
+def summary(name: str) -> str:
+    """What a command, or a word that leads to some, is for; the empty name is passgate itself."""
+    return commands.GROUPS[name] if name in commands.GROUPS else commands.COMMANDS[name].summary
+
+
+def spoken(name: str) -> str:
+    """A command as it is typed."""
+    return " ".join(["passgate", *name.split()])
+
+
+def spelling(argument: Argument) -> str:
+    """An argument as it is written: `-o, --output json|yaml`."""
+    return f"{', '.join(argument.names)} {argument.value}".strip() if argument.option else argument.value
+
+
+def about(argument: Argument) -> str:
+    """What an argument means, with its default."""
+    told = argument.default is None or "default" in argument.help
+    parts = [argument.help]
+    if argument.repeat:
+        parts.append("(may be given more than once)")
+    if not told:
+        parts.append(f"(default: {argument.default})")
+    return " ".join(parts)
+
+
+def _of_command(command: Command) -> str:
+    """All about one command."""
+    options = (*command.options, *commands.COMMON)
+    parts = [
+        _usage(command),
+        _paragraph(command.description),
+        _section("arguments", ((spelling(argument), about(argument)) for argument in command.positionals)),
+        _section("options", ((spelling(argument), about(argument)) for argument in options)),
+        _examples(command),
+        _exit_codes(),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _of_prefix(prefix: str) -> str:
+    """The commands that begin with these words; with none of them, all of passgate."""
+    name = spoken(prefix)
+    general = commands.COMMON if prefix else (commands.VERSION, *commands.COMMON)
+    parts = [
+        f"usage: {name} COMMAND …",
+        _paragraph(summary(prefix)),
+        _section("commands", ((word, summary(f"{prefix} {word}".strip())) for word in commands.below(prefix))),
+        _section("options", ((spelling(argument), about(argument)) for argument in general)),
+        f"`{name} COMMAND --help` tells more about one of them.",
+        _exit_codes(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _usage(command: Command) -> str:
+    start = f"usage: passgate {command.name} "
+    words = [argument.synopsis for argument in (*command.positionals, *command.options)]
+    # Non-breaking spaces hold `[-o json]` together.
+    text = " ".join(word.replace(" ", "\xa0") for word in words)
+    lines = textwrap.wrap(text, WIDTH - len(start), break_long_words=False, break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines), " " * len(start)).replace(" " * len(start), start, 1).replace("\xa0", " ")
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False)
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    lines: list[str] = []
+    for left, right in rows:
+        wrapped = textwrap.wrap(right, WIDTH - COLUMN - len(INDENT), break_on_hyphens=False)
+        if len(left) <= COLUMN - len(INDENT):
+            lines.append(f"{INDENT}{left:<{COLUMN}}{wrapped[0]}")
+            wrapped = wrapped[1:]
+        else:
+            lines.append(INDENT + left)
+        lines += [INDENT + " " * COLUMN + line for line in wrapped]
+    return "\n".join([f"{title}:", *lines]) if lines else ""
+
+
+def _examples(command: Command) -> str:
+    lines = [f"{INDENT}{line}\n{INDENT * 3}{about}" for line, about in command.examples]
+    return "\n".join(["examples:", *lines]) if lines else ""
+
+
+def _exit_codes() -> str:
+    return "\n".join(["exit codes:", *(f"{INDENT}{code:>3}  {text}" for code, text in exits.MEANINGS.items())])

@@ -1,0 +1,38 @@
+"""The running domains of a libvirt that were given a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domxml.document import Domain
+from domxml.errors import BadInput, PassgateError
+from domxml.pciaddress import PciAddress
+from domxml.source import holders
+from hostdev.cli import optional, output
+from hostdev.cli.holders import Holder, How
+
+
+def ask(uri: str, address: PciAddress) -> Iterator[Holder]:
+    """Every running domain whose XML names the address."""
+    libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    try:
+        connection = libvirt.openReadOnly(uri)
+        running = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        found = [(domain.name(), domain.XMLDesc()) for domain in running]
+        connection.close()
+    except libvirt.libvirtError as error:
+        raise BadInput(
+            "libvirt-unreachable",
+            f"libvirt cannot be asked: {error.get_error_message()}",
+            subject=uri,
+            hint="try qemu:///system or qemu:///session",
+        ) from None
+    for name, xml in found:
+        try:
+            element = holders(Domain.parse(xml.encode())).get(address)
+        except PassgateError as error:
+            output.tell(f"note: domain {name} cannot be read: {error.sentence()}")
+            continue
+        if element is not None:
+            yield Holder(How.DOMAIN, name, f"<{element.element.tag}> in {uri}", guest=name)

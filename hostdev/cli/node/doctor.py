@@ -1,0 +1,69 @@
+"""`passgate node doctor`: every check, from the firmware down to each device, with what is right as well."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+from hostdev.cli import documents, endings, look, tellings
+from hostdev.cli.cells import Cell, Tone
+from hostdev.cli.devices import select
+from hostdev.cli.screen import Screen
+from hostdev.gate.doctor import Check, Status, checks
+from hostdev.machine import Machine
+from hostdev.vfiodrivers import is_on_vfio
+
+TONES = {
+    Status.PASS: Tone.GOOD,
+    Status.INFO: Tone.PLAIN,
+    Status.WARN: Tone.WARN,
+    Status.UNKNOWN: Tone.WARN,
+    Status.FAIL: Tone.BAD,
+}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the host, and the devices named or those on a vfio driver."""
+    machine = look.machine(arguments.host)
+    named = select(machine, arguments.address)
+    addresses = [f.address for f in machine.functions.values() if is_on_vfio(f)] if named is None else named
+    done = checks(machine, addresses)
+    if arguments.output == "text":
+        _print(Screen.of(arguments.color), done)
+    else:
+        documents.emit(_document(machine, done), arguments.output)
+    return endings.after((found for check in done for found in check.findings), arguments.fail_on)
+
+
+def _print(screen: Screen, done: Sequence[Check]) -> None:
+    for subject, part in groupby(done, key=lambda check: check.subject):
+        screen.line(Cell(subject, Tone.STRONG))
+        for check in part:
+            screen.line("  ", Cell(f"{check.status:<7}", TONES[check.status]), f"  {check.title}: {check.detail}")
+            for found in check.findings:
+                for row in tellings.details(found):
+                    screen.line("  ", *row)
+        screen.line()
+    counts = Counter(check.status for check in done)
+    screen.line(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
+
+
+def _document(machine: Machine, done: Sequence[Check]) -> documents.Document:
+    return documents.document(
+        "Findings",
+        machine=documents.origin(machine),
+        checks=[
+            {
+                "subject": check.subject,
+                "name": check.name,
+                "title": check.title,
+                "status": str(check.status),
+                "detail": check.detail,
+                "codes": [found.code for found in check.findings],
+            }
+            for check in done
+        ],
+        items=[found.as_dict() for check in done for found in check.findings],
+    )

@@ -1,0 +1,102 @@
+"""`passgate node groups`: IOMMU groups, their members, and who keeps them from a VM."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+from domxml.errors import BadInput, Refused
+from domxml.finding import Severity
+from hostdev import pcinames
+from hostdev.cli import documents, endings, look, output
+from hostdev.cli.cells import Cell, Column, Fit, Row, Tone, dash
+from hostdev.cli.screen import Screen
+from hostdev.gate import GroupVerdict, MemberVerdict, group_verdict
+from hostdev.machine import IommuGroup, Machine
+from hostdev.pcinames import Namer
+
+NARROW = (
+    Column("GROUP"),
+    Column("VIABLE"),
+    Column("ADDRESS"),
+    Column("CLASS", spare=True),
+    Column("DRIVER"),
+    Column("ROLE", spare=True),
+    Column("BLOCKS"),
+)
+WIDE = (*NARROW, Column("TYPE"), Column("NAME", Fit.CUT), Column("WHY", Fit.CUT))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the groups named, or all; one row for each member."""
+    machine = look.machine(arguments.host)
+    verdicts = [group_verdict(machine, group) for group in _selected(machine, arguments.group)]
+    if arguments.output == "name":
+        output.write("".join(f"{verdict.number}\n" for verdict in verdicts))
+    elif arguments.output in {"json", "yaml"}:
+        documents.emit(documents.group_list(machine, verdicts), arguments.output)
+    else:
+        if not verdicts:
+            output.tell(f"note: there are no IOMMU groups on {machine.source}")
+        wide = arguments.output == "wide"
+        names = pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE)
+        rows = [row if wide else row[: len(NARROW)] for verdict in verdicts for row in _rows(machine, names, verdict)]
+        Screen.of(arguments.color).table(WIDE if wide else NARROW, rows)
+    look.tell_unread(machine)
+    return endings.worst(map(_severity, verdicts), arguments.fail_on)
+
+
+def _selected(machine: Machine, texts: Sequence[str]) -> list[IommuGroup]:
+    if not texts:
+        return [group for _, group in sorted(machine.groups.items())]
+    return [_group(machine, text) for text in dict.fromkeys(texts)]
+
+
+def _group(machine: Machine, text: str) -> IommuGroup:
+    if not (text.isascii() and text.isdigit()):
+        raise BadInput("bad-group", f"{text!r} is not the number of an IOMMU group", hint="such as 43")
+    group = machine.groups.get(int(text))
+    if group is None:
+        near = ", ".join(str(number) for number in sorted(machine.groups, key=lambda n: abs(n - int(text)))[:3])
+        raise Refused(
+            "group-missing",
+            f"there is no IOMMU group {text} on {machine.source}",
+            hint=f"the nearest are {near}" if near else "there are no IOMMU groups at all",
+        )
+    return group
+
+
+def _rows(machine: Machine, names: Namer, verdict: GroupVerdict) -> Iterator[Row]:
+    """A row for each member."""
+    number = Cell(str(verdict.number), Tone.STRONG)
+    for member in verdict.members:
+        yield (number, _viable(verdict), *_member(machine, names, member, machine.groups[verdict.number].type))
+
+
+def _viable(verdict: GroupVerdict) -> Cell:
+    if verdict.viable:
+        return Cell("yes", Tone.GOOD)
+    return Cell("no", Tone.BAD) if verdict.blockers else Cell("unknown", Tone.WARN)
+
+
+def _member(machine: Machine, names: Namer, member: MemberVerdict, kind: str | None) -> Row:
+    function = None if member.address is None else machine.functions.get(member.address)
+    blocks = Cell("blocks", Tone.BAD) if member.blocks else Cell("-" if member.seen else "unknown", Tone.FAINT)
+    if function is None:
+        return (member.name, "-", "-", "-", blocks, dash(kind), "-", member.why)
+    return (
+        member.name,
+        pcinames.class_name(function.class_code),
+        dash(function.driver),
+        str(function.role),
+        blocks,
+        dash(kind),
+        pcinames.title(function, names(function)),
+        member.why,
+    )
+
+
+def _severity(verdict: GroupVerdict) -> Severity:
+    if verdict.blockers:
+        return Severity.ERROR
+    return Severity.WARNING if verdict.open else Severity.INFO

@@ -1,0 +1,106 @@
+"""`passgate node show`: everything about one device."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from hostdev import pcinames
+from hostdev.cli import documents, endings, look, tellings
+from hostdev.cli.cells import Cell, Tone
+from hostdev.cli.devices import Device, devices, select
+from hostdev.cli.screen import Screen
+from hostdev.gate import group_verdict
+from hostdev.machine import Machine, PciFunction
+
+LABEL = 14
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show one device."""
+    machine = look.machine(arguments.host)
+    names = pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE)
+    (device,) = devices(machine, names, select(machine, [arguments.address]))
+    if arguments.output == "text":
+        _print(Screen.of(arguments.color), machine, device)
+    else:
+        content = documents.device(device)
+        documents.emit(documents.document("Device", machine=documents.origin(machine), **content), arguments.output)
+    look.tell_unread(machine)
+    return endings.after(device.verdict.findings, arguments.fail_on)
+
+
+def _print(screen: Screen, machine: Machine, device: Device) -> None:
+    function = device.function
+    screen.line(Cell(str(function.address), Tone.STRONG), f"  {device.class_name}  {device.title}")
+    for label, text in _facts(machine, device):
+        screen.line(Cell(f"  {label:<{LABEL}}", Tone.FAINT), text)
+    screen.line(Cell(f"  {'passthrough':<{LABEL}}", Tone.FAINT), device.answer)
+    for found in sorted(device.verdict.findings, key=lambda found: -found.severity.rank):
+        screen.line()
+        for row in tellings.finding(found, evidence=True):
+            screen.line(*row)
+
+
+def _facts(machine: Machine, device: Device) -> Iterator[tuple[str, str]]:
+    """Labels and texts; what does not apply is left out."""
+    function = device.function
+    yield "ids", _ids(device)
+    yield "role", _role(function)
+    yield "driver", _driver(function)
+    yield "group", _group(machine, function)
+    yield "numa node", "-" if function.numa_node is None else str(function.numa_node)
+    above = [str(function.parent)] if function.parent else []
+    yield "below", " of ".join([*above, function.root or "-"])
+    if function.total_vfs:
+        probed = {True: ", probed by drivers", False: ", not probed by drivers", None: ""}[function.vf_autoprobe]
+        yield "vfs", f"{function.num_vfs or 0} of {function.total_vfs}{probed}"
+    if not function.bridge:
+        yield "reset", "?" if function.reset_methods is None else ", ".join(function.reset_methods) or "none"
+    yield from _users(function)
+
+
+def _users(function: PciFunction) -> Iterator[tuple[str, str]]:
+    for net in function.netdevs:
+        words = [net.name, "up" if net.up else "down", *net.uses]
+        yield "interface", ", ".join(words)
+    for block in function.blocks:
+        yield "disk", ", ".join([block.name, *block.uses])
+    if function.boot_vga:
+        yield "display", "the firmware's first"
+    for kind in function.mdev_types:
+        yield "mdev type", f"{kind.name} ({kind.title}), {kind.available} available"
+    for mdev in function.mdevs:
+        yield "mdev", f"{mdev.uuid} of {mdev.type}"
+
+
+def _ids(device: Device) -> str:
+    function = device.function
+    text = f"{pcinames.ids(function)}, class {function.class_code:06x}"
+    if function.subsystem_vendor is None or function.subsystem_device is None:
+        return text
+    named = f" ({device.name.subsystem})" if device.name.subsystem else ""
+    return f"{text}, subsystem {function.subsystem_vendor:04x}:{function.subsystem_device:04x}{named}"
+
+
+def _role(function: PciFunction) -> str:
+    return f"{function.role} of {function.physfn}" if function.physfn else str(function.role)
+
+
+def _driver(function: PciFunction) -> str:
+    text = function.driver or "-"
+    if function.vfio_dev:
+        text += f" ({function.vfio_dev})"
+    return f"{text}, override {function.driver_override}" if function.driver_override else text
+
+
+def _group(machine: Machine, function: PciFunction) -> str:
+    group = machine.group_of(function.address)
+    if group is None:
+        return "-" if function.group is None else f"{function.group}, which could not be read"
+    others = [
+        f"{member.name} {member.why}"
+        for member in group_verdict(machine, group).members
+        if member.address != function.address
+    ]
+    return f"{group.number}, with {'; '.join(others)}" if others else f"{group.number}, alone"

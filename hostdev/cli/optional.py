@@ -1,0 +1,18 @@
+"""Modules that are only there with an extra of the package."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from domxml.errors import BadInput
+
+
+def module(name: str, package: str, *, extra: str) -> Any:
+    """Import a module, or say what to install."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BadInput(
+            "module-missing", f"this needs {package}: {error}", hint=f"pip install 'passgate[{extra}]'"
+        ) from None

@@ -1,0 +1,55 @@
+"""Standard output and standard error: everything a command prints goes through here, and nothing is lost in silence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hostdev.cli.exits import OutputLost
+
+
+def write(text: str) -> None:
+    """Print to standard output."""
+    if sys.stdout is None:
+        raise OutputLost("standard output is closed")
+    write_bytes(text.encode(sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Print bytes to standard output as they are."""
+    if sys.stdout is None:
+        raise OutputLost("standard output is closed")
+    with _kept():
+        sys.stdout.flush()
+        # With PYTHONUNBUFFERED, as in many containers, one write takes only as much as fits into the pipe.
+        rest = memoryview(data)
+        while rest:
+            rest = rest[sys.stdout.buffer.write(rest) or 0 :]
+
+
+def flush() -> None:
+    """Make sure that what was printed has left; a full disk shows only now."""
+    if sys.stdout is not None:
+        with _kept():
+            sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """Print a line to standard error, for people; there may be none who listen."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except OSError:
+            return
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(f"cannot write to standard output: {error.strerror}") from error

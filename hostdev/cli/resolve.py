@@ -1,0 +1,75 @@
+"""From the first words on the command line to a command; a mistake names what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, NoReturn
+
+from domxml.errors import BadInput
+from hostdev.cli import commands
+from hostdev.cli.command import Argument, Command
+
+
+class Call(NamedTuple):
+    """How far the leading words go: to a command, or only to a prefix of some; and what follows them."""
+
+    prefix: str
+    command: Command | None = None
+    rest: tuple[str, ...] = ()
+    help: bool = False
+    version: bool = False
+
+
+def resolve(argv: Sequence[str]) -> Call:
+    """Find the command; `--help` and `--version` may come before it is complete, `--debug` anywhere."""
+    prefix = ""
+    for index, word in enumerate(argv):
+        if word in commands.HELP.names:
+            return Call(prefix=prefix, help=True)
+        if word in commands.VERSION.names:
+            return Call(prefix=prefix, version=True)
+        if word in commands.DEBUG.names:
+            continue
+        if word.startswith("-"):
+            unknown_option(word, (*commands.COMMON, commands.VERSION), prefix)
+        name = f"{prefix} {word}".strip()
+        if name in commands.COMMANDS:
+            rest = tuple(argv[index + 1 :])
+            return Call(prefix=name, command=commands.COMMANDS[name], rest=rest, help=_asks_for_help(rest))
+        if name not in commands.GROUPS:
+            _unknown_command(prefix, word)
+        prefix = name
+    return Call(prefix=prefix)
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that looks most like a word, if one does."""
+    import difflib  # noqa: PLC0415  only a mistake needs it
+
+    matches = difflib.get_close_matches(word, list(candidates), n=1)
+    return matches[0] if matches else None
+
+
+def unknown_option(word: str, known: Iterable[Argument], command: str) -> NoReturn:
+    """Refuse an option that a command does not have."""
+    near = nearest(word, (name for argument in known for name in argument.names))
+    lists = f"{_spoken(command)} --help lists the options"
+    raise BadInput("unknown-option", f"there is no option {word}", hint=f"did you mean {near}?" if near else lists)
+
+
+def _unknown_command(prefix: str, word: str) -> NoReturn:
+    near = nearest(word, commands.below(prefix))
+    raise BadInput(
+        "unknown-command",
+        f"there is no command {_spoken(f'{prefix} {word}')}",
+        hint=f"did you mean {_spoken(f'{prefix} {near}')}?" if near else f"{_spoken(prefix)} --help lists them",
+    )
+
+
+def _asks_for_help(rest: Sequence[str]) -> bool:
+    before = rest[: rest.index("--")] if "--" in rest else rest
+    return any(name in before for name in commands.HELP.names)
+
+
+def _spoken(name: str) -> str:
+    return " ".join(["passgate", *name.split()])

@@ -1,0 +1,99 @@
+"""One hook call: from the domain and the VM that virt-launcher hands over to the domain it gets back.
+
+KubeVirt calls the hook one to three times a boot, each time with the answer of the call before, as libvirt and
+KubeVirt's structs have left it. Only the first call may refuse: behind every later one stands a defined domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from domxml import alias as aliases
+from domxml.document import Domain
+from domxml.errors import PassgateError
+from domxml.finding import Finding
+from domxml.source import holders
+from hostdev.gathering import Channels, gather
+from hostdev.injection import Injection, Options, Wanted, inject
+from hostdev.preparation import Prepared, prepare, resources
+from hostdev.vmi.vmi import Vmi, parse_vmi
+
+if TYPE_CHECKING:
+    from hostdev.machine import Machine
+
+
+class Answer(NamedTuple):
+    """What goes back to virt-launcher, and what there is to say about it."""
+
+    xml: bytes
+    vm: str
+    turn: int
+    """1 for the first call of this process that succeeded."""
+    devices: tuple[str, ...] = ()
+    """Aliases of the devices that are in the domain because of us."""
+    findings: tuple[Finding, ...] = ()
+    trouble: str = ""
+    """Why the input went back as it came, although devices are wanted: only after a first success."""
+
+
+class _Settled(NamedTuple):
+    """What the first success settled; later calls apply it again, whatever the channels say by then."""
+
+    wanted: Wanted
+    options: Options
+    machine: Machine | None
+
+
+class HookCore:
+    """The state of one process, which serves one VM's pod."""
+
+    def __init__(self, channels: Channels, look: Callable[[], Machine | None]) -> None:
+        self._channels = channels
+        self._look = look
+        self._lock = Lock()
+        self._settled: _Settled | None = None
+        self._turn = 0
+
+    def define(self, xml: bytes, vmi: bytes) -> Answer:
+        """Answer one call. Raises PassgateError to refuse, on the first pass only."""
+        with self._lock:
+            try:
+                return self._define(xml, parse_vmi(vmi))
+            except PassgateError as error:
+                if self._settled is None and not is_later_pass(xml):
+                    raise
+                return Answer(xml, "", self._turn, trouble=error.sentence())
+
+    def _define(self, xml: bytes, vmi: Vmi) -> Answer:
+        if vmi.is_migration_target:
+            # KubeVirt throws the answer away; the real domain is the source's.
+            return Answer(xml, str(vmi), self._turn)
+        domain = Domain.parse(xml)
+        settled, findings = self._settle(domain, vmi)
+        injection = inject(domain, settled.wanted, settled.machine, settled.options)
+        self._settled = settled
+        self._turn += 1
+        return Answer(injection.result.xml, str(vmi), self._turn, _devices(injection), (*findings, *injection.findings))
+
+    def _settle(self, domain: Domain, vmi: Vmi) -> tuple[_Settled, tuple[Finding, ...]]:
+        if self._settled is not None:
+            return self._settled, ()
+        ready: Prepared = prepare(vmi, (), gather(self._channels, domain, vmi, resources(vmi)), Options())
+        wants = bool(ready.wanted.requests or ready.wanted.allocations)
+        return _Settled(ready.wanted, ready.options, self._look() if wants else None), ready.findings
+
+
+def is_later_pass(xml: bytes) -> bool:
+    """Whether an earlier pass has put devices of ours into the domain."""
+    try:
+        held = holders(Domain.parse(xml)).values()
+    except PassgateError:
+        return False
+    found = [holder.element.find("alias") for holder in held]
+    return any(alias is not None and aliases.is_ours(alias.get("name", "")) for alias in found)
+
+
+def _devices(injection: Injection) -> tuple[str, ...]:
+    return tuple(change.alias for change in injection.result.changes)

@@ -1,0 +1,236 @@
+"""PCI functions: each read by itself, or as one of the many VFs of a PF that are alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from domxml.pciaddress import PciAddress
+from hostdev.host import Host
+from hostdev.inventory.addresses import Addresses
+from hostdev.inventory.attached import Attached
+from hostdev.inventory.identity import Identity, identity
+from hostdev.inventory.numbers import flag, number
+from hostdev.machine import PciFunction
+
+DEVICES = "sys/bus/pci/devices"
+DRIVERS = "sys/bus/pci/drivers"
+MAX_VFS = 0xFFFF
+"""The widest number that the SR-IOV capability can hold."""
+MAX_ROUTING_ID = 0xFFFF
+"""Bus, slot and function in one number."""
+
+_ROOT = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}", re.ASCII)
+_NVIDIA = 0x10DE
+_UNSET = frozenset({"", "(null)"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """What all functions below one bridge share."""
+
+    parent: PciAddress | None
+    root: str
+    numa_node: int | None
+    on_root_bus: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sriov:
+    """The PF's side of SR-IOV."""
+
+    total: int | None = None
+    enabled: int | None = None
+    autoprobe: bool | None = None
+    vfs: tuple[PciAddress, ...] = ()
+
+
+_Hold = tuple[str | None, str | None, str | None]
+"""Driver, driver_override, and the name below vfio-dev/."""
+
+_NO_SRIOV = _Sriov()
+_NO_VF = (None, None, "")
+
+
+class Functions:
+    """Reads functions; remembers what it learns of bridges and PFs on the way."""
+
+    def __init__(self, host: Host, addresses: Addresses, *, resets_known: bool) -> None:
+        self._host = host
+        self._addresses = addresses
+        self._attached = Attached(host, addresses)
+        self._resets_known = resets_known
+        self._above: dict[str, _Above] = {}
+        self._drivers: dict[str, frozenset[str]] = {}
+        self._vfs: dict[str, tuple[PciAddress, PciAddress, str]] = {}
+
+    def each(self) -> dict[PciAddress, PciFunction]:
+        """All functions of the host, VFs after the first of each PF by the little in which they differ from it."""
+        found: dict[PciAddress, PciFunction] = {}
+        first_vf: dict[PciAddress, PciFunction] = {}
+        # Names are sorted; longer ones are of higher domains. A PF comes before its VFs.
+        for name in sorted(self._host.names(DEVICES) or (), key=len):
+            vf, pf, path = self._vfs.get(name, _NO_VF)
+            first = first_vf.get(pf) if pf else None
+            if vf and first:
+                found[vf] = self._like(first, vf, name, path)
+                continue
+            address = self._addresses.of(name)
+            function = self.one(address) if address else None
+            if address and function:
+                found[address] = function
+                if pf and function.physfn == pf:
+                    first_vf[pf] = function
+            elif address is None:
+                self._host.tell(f"{DEVICES}/{name}", "not a PCI address")
+        return found
+
+    def some(self, wanted: Iterable[PciAddress]) -> dict[PciAddress, PciFunction]:
+        """Those of these functions that are there."""
+        functions = ((address, self.one(address)) for address in wanted)
+        return {address: function for address, function in functions if function is not None}
+
+    def one(self, address: PciAddress) -> PciFunction | None:
+        """One function, read in full; None if it is not there, or does not say what it is."""
+        path = self._host.leads_to(f"{DEVICES}/{address}")
+        uevent = self._host.read(f"{path}/uevent") if path else None
+        if path is None or uevent is None:
+            return None
+        ids = identity(uevent)
+        if ids is None:
+            self._host.tell(f"{path}/uevent", "does not say which PCI function it is")
+            return None
+        model = self._hardware(address, path, ids)
+        vfio = self._host.names(f"{path}/vfio-dev") if ids.driver and not model.bridge else None
+        return self._function(model, address, path, (ids.driver, self._override(path), vfio[0] if vfio else None))
+
+    def _like(self, first: PciFunction, address: PciAddress, name: str, path: str) -> PciFunction:
+        """A VF that is what the first one is: the kernel, too, asks the first for what all of them are."""
+        driver = first.driver
+        if driver is None or name not in self._bound_to(driver):
+            driver = self._host.link_name(f"{path}/driver")
+        vfio = self._attached.vfio.owned.get(name) if driver else None
+        # Siblings on one vfio driver came there in the same way.
+        override = first.driver_override if vfio and driver == first.driver else self._override(path)
+        return self._function(first, address, path, (driver, override, vfio[0] if vfio else None))
+
+    def _hardware(self, address: PciAddress, path: str, ids: Identity) -> PciFunction:
+        """What the hardware and the place decide, which the VFs of one PF share."""
+        bridge = ids.is_bridge
+        if bridge is None:
+            bridge = self._host.exists(f"{path}/secondary_bus_number")
+        physfn = None if bridge else self._addresses.of(self._host.link_name(f"{path}/physfn") or "")
+        sriov = _NO_SRIOV if bridge or physfn else self._sriov(address, path)
+        above = self._over(path.rpartition("/")[0])
+        return PciFunction(
+            address,
+            ids.vendor,
+            ids.device,
+            ids.class_code,
+            ids.subsystem_vendor,
+            ids.subsystem_device,
+            bridge=bridge,
+            numa_node=self._node(path) if above.on_root_bus else above.numa_node,
+            parent=above.parent,
+            root=above.root,
+            physfn=physfn,
+            virtfns=sriov.vfs,
+            total_vfs=sriov.total,
+            num_vfs=sriov.enabled,
+            vf_autoprobe=sriov.autoprobe,
+            reset_methods=None if bridge else self._resets(path),
+            boot_vga=bool(ids.is_display and flag(self._host.read(f"{path}/boot_vga"))),
+        )
+
+    def _function(self, model: PciFunction, address: PciAddress, path: str, hold: _Hold) -> PciFunction:
+        """A function made of its hardware and of what holds it now."""
+        host = self._host
+        driver, override, vfio_dev = hold
+        on_host = driver is not None and vfio_dev is None and not model.bridge
+        vgpu = on_host and model.physfn is not None and model.vendor == _NVIDIA
+        attached = self._attached
+        return PciFunction(
+            address,
+            model.vendor,
+            model.device,
+            model.class_code,
+            model.subsystem_vendor,
+            model.subsystem_device,
+            model.bridge,
+            driver,
+            override,
+            number(host.link_name(f"{path}/iommu_group")),
+            model.numa_node,
+            model.parent,
+            model.root,
+            model.physfn,
+            model.virtfns,
+            model.total_vfs,
+            model.num_vfs,
+            model.vf_autoprobe,
+            model.reset_methods,
+            model.boot_vga,
+            vfio_dev,
+            attached.netdevs.of(address, path) if on_host else (),
+            attached.blocks.of(address) if on_host else (),
+            attached.mdevs.types(address) if on_host else (),
+            attached.mdevs.devices(address) if on_host else (),
+            number(host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
+        )
+
+    def _bound_to(self, driver: str) -> frozenset[str]:
+        if driver not in self._drivers:
+            self._drivers[driver] = frozenset(self._host.names(f"{DRIVERS}/{driver}") or ())
+        return self._drivers[driver]
+
+    def _override(self, path: str) -> str | None:
+        override = self._host.read(f"{path}/driver_override")
+        return None if override in _UNSET else override
+
+    def _sriov(self, address: PciAddress, path: str) -> _Sriov:
+        total = number(self._host.read(f"{path}/sriov_totalvfs"))
+        if total is None:
+            return _NO_SRIOV
+        enabled = number(self._host.read(f"{path}/sriov_numvfs"))
+        autoprobe = flag(self._host.read(f"{path}/sriov_drivers_autoprobe"))
+        return _Sriov(total, enabled, autoprobe, self._vfs_of(address, path, enabled or 0))
+
+    def _vfs_of(self, pf: PciAddress, path: str, enabled: int) -> tuple[PciAddress, ...]:
+        """The addresses of a PF's VFs, as the kernel works them out: by routing id, over bus numbers."""
+        offset = number(self._host.read(f"{path}/sriov_offset")) if enabled else None
+        stride = number(self._host.read(f"{path}/sriov_stride")) if enabled else None
+        if not offset or stride is None:
+            return ()
+        first = (pf.bus << 8 | pf.slot << 3 | pf.function) + offset
+        ids = range(first, first + min(enabled, MAX_VFS) * stride, stride) if stride else (first,)
+        vfs = tuple(PciAddress(pf.domain, i >> 8, i >> 3 & 31, i & 7) for i in ids if 0 <= i <= MAX_ROUTING_ID)
+        beside = path.rpartition("/")[0]
+        for vf in vfs:
+            name = str(vf)
+            self._vfs[name] = vf, pf, f"{beside}/{name}"
+        return vfs
+
+    def _over(self, directory: str) -> _Above:
+        if directory not in self._above:
+            parts = directory.split("/")
+            bridge = self._addresses.of(parts[-1])
+            self._above[directory] = _Above(
+                # Below VMD a host bridge hangs under a function: that function is what leads there.
+                self._addresses.last_in(directory),
+                next((part for part in reversed(parts) if _ROOT.fullmatch(part)), ""),
+                self._node(directory) if bridge else None,
+                on_root_bus=bridge is None,
+            )
+        return self._above[directory]
+
+    def _node(self, directory: str) -> int | None:
+        return number(self._host.read(f"{directory}/numa_node"))
+
+    def _resets(self, path: str) -> tuple[str, ...] | None:
+        file = f"{path}/reset_method"
+        methods = self._host.read(file)
+        if methods is None:
+            # From 5.15 on the file is missing where there is no way to reset.
+            return () if self._resets_known and not self._host.was_told(file) else None
+        return tuple(methods.split())

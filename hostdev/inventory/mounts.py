@@ -1,0 +1,81 @@
+"""What the host has mounted and swaps to, by the device it lies on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hostdev.host import Host
+
+_MOUNTS = ("proc/1/mountinfo", "proc/self/mountinfo")
+"""The host's own view comes first; without privileges only ours can be read."""
+_DEV = "/dev/"
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    device: str
+    root: str
+    point: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """Mount points by `major:minor` and by name below /dev; names of devices that hold swap."""
+
+    by_number: Mapping[str, tuple[str, ...]]
+    by_name: Mapping[str, tuple[str, ...]]
+    swaps: frozenset[str]
+
+    def of(self, name: str, number: str | None, *aliases: str) -> tuple[str, ...]:
+        """What the host does with one block device that has these names."""
+        names = (name, *aliases)
+        points = self.by_number.get(number or "", ())
+        # btrfs and others mount under a made-up number; their source tells.
+        points = points or next((self.by_name[alias] for alias in names if alias in self.by_name), ())
+        swap = ("swap",) if self.swaps.intersection(names) else ()
+        return (*(f"mounted at {point}" for point in points), *swap)
+
+
+def read_mounts(host: Host) -> Mounts:
+    """Mounts and swap of the host, or of the container we are in."""
+    by_number: dict[str, list[_Mount]] = {}
+    by_name: dict[str, list[_Mount]] = {}
+    for mount in _mounts(host):
+        by_number.setdefault(mount.device, []).append(mount)
+        if mount.source.startswith(_DEV):
+            by_name.setdefault(mount.source.removeprefix(_DEV), []).append(mount)
+    return Mounts(
+        {number: _points(mounts) for number, mounts in by_number.items()},
+        {name: _points(mounts) for name, mounts in by_name.items()},
+        frozenset(_swaps(host)),
+    )
+
+
+def _mounts(host: Host) -> Iterator[_Mount]:
+    text = host.text(_MOUNTS[0], quiet=True) or host.text(_MOUNTS[1]) or ""
+    for line in text.splitlines():
+        fields, _, rest = line.partition(" - ")
+        parts, kind = fields.split(" "), rest.split(" ")
+        if len(parts) > 4 and len(kind) > 1:
+            yield _Mount(parts[2], _plain(parts[3]), _plain(parts[4]), _plain(kind[1]))
+
+
+def _points(mounts: list[_Mount]) -> tuple[str, ...]:
+    """Where a file system is mounted as a whole; of mounts of its parts, as pods have by the hundred, the shortest."""
+    whole = sorted({mount.point for mount in mounts if mount.root == "/"})
+    return tuple(whole or sorted({mount.point for mount in mounts}, key=lambda point: (len(point), point))[:1])
+
+
+def _swaps(host: Host) -> Iterator[str]:
+    for line in (host.text("proc/swaps") or "").splitlines()[1:]:
+        name = line.split(" ", 1)[0].split("\t", 1)[0]
+        if name.startswith(_DEV):
+            yield _plain(name).removeprefix(_DEV)
+
+
+def _plain(text: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)

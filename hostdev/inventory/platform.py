@@ -1,0 +1,92 @@
+"""What the host says about itself: kernel, IOMMU, VFIO."""
+
+from __future__ import annotations
+
+from hostdev.host import Host
+from hostdev.machine import Iommu, Kernel, Vfio
+
+GROUPS = "sys/kernel/iommu_groups"
+FIRMWARE = "sys/firmware"
+TABLES = ("DMAR", "IVRS", "IORT")
+"""What firmware calls an IOMMU: Intel's, AMD's, Arm's."""
+
+MODULES = (
+    "vfio",
+    "vfio_pci",
+    "vfio_pci_core",
+    "vfio_iommu_type1",
+    "vfio_iommu_spapr_tce",
+    "vfio_virqfd",
+    "iommufd",
+    "mlx5_vfio_pci",
+    "hisi_acc_vfio_pci",
+    "pds_vfio_pci",
+    "virtio_vfio_pci",
+    "nvgrace_gpu_vfio_pci",
+    "qat_vfio_pci",
+    "xe_vfio_pci",
+    "mdev",
+    "vfio_mdev",
+    "kvmgt",
+    "nvidia_vgpu_vfio",
+    "pci_stub",
+)
+"""Modules that take part in passthrough, loaded or built in."""
+
+_ARCHITECTURES = {
+    "x86_64": ("x86_64", "amd64"),
+    "aarch64": ("aarch64", "arm64"),
+    "s390x": ("s390x",),
+    "ppc64le": ("ppc64le", "powerpc64le", "ppc64el"),
+}
+"""How distributions spell it at the end of a kernel release."""
+_CPU_TYPES = {"x86": "x86_64", "aarch64": "aarch64", "s390": "s390x"}
+
+
+def read_iommu(host: Host) -> Iommu:
+    """IOMMU units, and the firmware's tables where they may be seen."""
+    # Container runtimes mask /sys/firmware with an empty directory.
+    seen = bool(host.names(FIRMWARE))
+    tables = tuple(table for table in TABLES if host.exists(f"{FIRMWARE}/acpi/tables/{table}")) if seen else None
+    return Iommu(tuple(host.names("sys/class/iommu") or ()), tables, host.exists(GROUPS))
+
+
+def read_vfio(host: Host) -> Vfio:
+    """VFIO's modules with their parameters, and its device nodes."""
+    modules = {name: _parameters(host, name) for name in MODULES if host.exists(f"sys/module/{name}")}
+    return Vfio(modules, _nodes(host), host.exists("dev/iommu"))
+
+
+def read_kernel(host: Host) -> Kernel:
+    """Release, command line, boot and architecture."""
+    release = host.read("proc/sys/kernel/osrelease") or ""
+    return Kernel(
+        release,
+        (host.text("proc/cmdline") or "").strip(),
+        host.read("proc/sys/kernel/random/boot_id") or "",
+        host.read("proc/sys/kernel/arch") or _by_release(release) or _by_cpu(host),
+    )
+
+
+def _parameters(host: Host, module: str) -> dict[str, str]:
+    directory = f"sys/module/{module}/parameters"
+    values = {name: host.read(f"{directory}/{name}") for name in host.names(directory) or ()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _nodes(host: Host) -> tuple[str, ...] | None:
+    nodes = host.names("dev/vfio")
+    if nodes is None:
+        return None
+    devices = host.names("dev/vfio/devices") or ()
+    return (*(node for node in nodes if node != "devices"), *(f"devices/{name}" for name in devices))
+
+
+def _by_release(release: str) -> str:
+    return next((name for name, spellings in _ARCHITECTURES.items() if release.endswith(spellings)), "")
+
+
+def _by_cpu(host: Host) -> str:
+    # "cpu:type:x86,ven0000fam0006mod008F:feature:…", on kernels before 6.1, which have no kernel/arch.
+    kind = (host.text("sys/devices/system/cpu/modalias") or "").removeprefix("cpu:type:")
+    return next((name for prefix, name in _CPU_TYPES.items() if kind.startswith(prefix)), "")

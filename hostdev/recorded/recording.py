@@ -1,0 +1,105 @@
+"""A recording as a value: which file held what, which link said what, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from domxml.errors import BadInput
+
+ROOTS = ("sys", "proc", "dev")
+"""What a recording may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, byte for byte."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link and what it says."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A directory with these names in it, besides those that have entries of their own."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that was there and could not be read."""
+
+    reason: str
+
+
+Entry = File | Link | Names | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Entries by path, relative to the root of the machine."""
+
+    machine: str = ""
+    note: str = ""
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse paths and links that would lead out of the directory it is laid out in."""
+        for path, entry in self.entries.items():
+            _check_path(path)
+            for above in ancestors(path):
+                if isinstance(self.entries.get(above, _PLAIN), File | Link | Unreadable):
+                    raise _bad(path, f"lies below {above}, which is not a directory")
+            if isinstance(entry, Link):
+                _check_target(path, entry.target)
+            if isinstance(entry, Names):
+                for name in entry.names:
+                    _check_name(path, name)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """What a scan of this recording has to be told."""
+        return {path: entry.reason for path, entry in self.entries.items() if isinstance(entry, Unreadable)}
+
+
+_PLAIN = Names(())
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """The directories above a path, the outermost first."""
+    return accumulate(path.split("/")[:-1], lambda above, name: f"{above}/{name}")
+
+
+def _check_path(path: str) -> None:
+    parts = path.split("/")
+    if len(parts) < 2 or parts[0] not in ROOTS:
+        raise _bad(path, f"is not below {', '.join(ROOTS)}")
+    for part in parts:
+        _check_name(path, part)
+
+
+def _check_name(path: str, name: str) -> None:
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise _bad(path, f"has {name!r} as a name, which could lead out of the machine's directory")
+
+
+def _check_target(path: str, target: str) -> None:
+    depth = path.count("/")
+    for part in target.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            raise _bad(path, f"is a link to {target!r}, which leads out of the machine's directory")
+    if not target or target.startswith("/") or "\0" in target:
+        raise _bad(path, f"is a link to {target!r}, and not to a place in the machine's directory")
+
+
+def _bad(path: str, what: str) -> BadInput:
+    return BadInput("bad-recording", what, subject=repr(path), hint="record the machine again: passgate node snapshot")

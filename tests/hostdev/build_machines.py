@@ -1,0 +1,15 @@
+"""Writes tests/fixtures/machines again: `python -m tests.hostdev.build_machines`."""
+
+from __future__ import annotations
+
+from tests.hostdev.machines import FIXTURES, MACHINES, recorded
+
+
+def main() -> None:
+    FIXTURES.mkdir(parents=True, exist_ok=True)
+    for name in MACHINES:
+        (FIXTURES / f"{name}.toml").write_text(recorded(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

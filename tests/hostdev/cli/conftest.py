@@ -1,0 +1,65 @@
+"""What tests of the command line share: running it, in this process or in its own, and golden texts."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Callable
+from pathlib import Path, PurePath
+
+import pytest
+
+from hostdev.cli import look
+from hostdev.cli.main import main
+from hostdev.machine import Machine
+from tests.hostdev.cli.running import ROOT, Ran, machine
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    with contextlib.suppress(ValueError):  # another conftest may offer it as well
+        parser.addoption("--regenerate", action="store_true", help="write golden texts anew instead of comparing")
+
+
+_machine = look.machine
+
+
+def _look(spec: str) -> Machine:
+    """Recorded machines do not change: each is laid out once."""
+    return machine(PurePath(spec).stem) if spec.startswith("tests/fixtures/machines/") else _machine(spec)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run a command line in this process, from the root of the repository."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(look, "machine", _look)
+
+    def run(*words: str) -> Ran:
+        capsys.readouterr()
+        code = main(words)
+        printed = capsys.readouterr()
+        return Ran(int(code), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with the one on record."""
+
+    def compare(name: str, text: str) -> None:
+        file = GOLDEN / name
+        if request.config.getoption("--regenerate", default=False):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            return
+        expected = file.read_text(encoding="utf-8") if file.exists() else ""
+        difference = difflib.unified_diff(
+            expected.splitlines(), text.splitlines(), f"golden/{name}", "now", lineterm="", n=1
+        )
+        assert text == expected, "\n".join([*difference, "--regenerate writes it anew"])
+
+    return compare

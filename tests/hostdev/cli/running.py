@@ -1,0 +1,77 @@
+"""Running `passgate` as its own process, and the machines it runs on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hostdev.machine import Machine
+from hostdev.recorded import open_host
+from hostdev.scan import scan
+
+ROOT = Path(__file__).parents[3]
+MACHINES = ROOT / "tests/fixtures/machines"
+PCI_IDS = "tests/hostdev/cli/pci.ids"
+"""A list of names of our own, so that answers do not depend on the system's."""
+NOBODY = 65534
+COMMAND = [sys.executable, "-m", "hostdev.cli.main"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def host(name: str) -> tuple[str, str]:
+    """The words that make a command look at a recorded machine."""
+    return "--host", f"tests/fixtures/machines/{name}.toml"
+
+
+@cache
+def machine(name: str) -> Machine:
+    """The picture of a recorded machine."""
+    with open_host(MACHINES / f"{name}.toml") as opened:
+        return replace(scan(opened), source=host(name)[1])
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a process that finds our packages and nothing special."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "TERM"}}
+    return {**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'xml'}", **changes}
+
+
+def process(
+    *words: str, stdin: str = "", line: str = "", env: Mapping[str, str] | None = None, nobody: bool = False
+) -> Ran:
+    """Run a command line as its own process.
+
+    `line` is a line of sh in which "$@" is the command; `nobody` runs without the rights of root.
+    """
+    command = ["sh", "-c", line, "sh", *COMMAND, *words] if line else [*COMMAND, *words]
+    user = NOBODY if nobody and os.geteuid() == 0 else None
+    done = subprocess.run(  # noqa: S603  our own command
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd="/" if nobody else ROOT,
+        env=environment(**(env or {})),
+        timeout=60,
+        check=False,
+        user=user,
+        group=user,
+    )
+    if nobody and ("No module named" in done.stderr or "can't open" in done.stderr):
+        pytest.skip("nobody may not read this Python")
+    return Ran(done.returncode, done.stdout, done.stderr)

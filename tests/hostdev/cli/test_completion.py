@@ -1,0 +1,192 @@
+"""Completion: what is offered, and that real shells offer it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hostdev.catalogue import ALL
+from hostdev.cli import commands
+from hostdev.cli.completion import candidates
+from hostdev.cli.shells import SCRIPTS
+from tests.hostdev.cli.running import ROOT, Ran, environment, host
+
+QAT = host("qat")[1]
+
+
+def words(*line: str) -> list[str]:
+    return [word for word, _ in candidates(line)]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ([""], ["inject", "node", "completion", "man"]),
+        (["n"], ["node"]),
+        (["--v"], ["--version"]),
+        (["node", "s"], ["show", "snapshot"]),
+        (["node", "--v"], []),
+        (["node", "list", "--c"], ["--color"]),
+        (["node", "list", "-o", "w"], ["wide"]),
+        (["node", "list", "-o", ""], ["table", "wide", "json", "yaml", "name"]),
+        (["node", "list", "--output=j"], ["--output=json"]),
+        (["node", "list", "--nonsense=j"], []),
+        (["node", "list", "--host", ""], [":file"]),
+        (["node", "list", "--debug", "--fail-on", "e"], ["error"]),
+        (["node", "compare", ""], [":file"]),
+        (["node", "compare", "a", ""], [":file"]),
+        (["node", "compare", "a", "b", ""], []),
+        (["node", "show", "3d:01.0", "-o", "json", ""], []),
+        (["node", "explain", "group-n"], ["group-not-viable"]),
+        (["man", ""], [":directory"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+        (["inject", ""], [":file"]),
+        (["nothing", ""], []),
+        (["node", "watch", "--count", ""], []),
+    ],
+)
+def test_offers(line: list[str], offered: list[str]) -> None:
+    assert words(*line) == offered
+
+
+@pytest.mark.parametrize("option", [["--host", QAT], [f"--host={QAT}"]])
+def test_addresses_of_the_host_that_is_meant(option: list[str]) -> None:
+    assert words("node", "show", *option, "0000:3d:02.") == [f"0000:3d:02.{function}" for function in range(8)]
+    assert words("node", "show", *option, "3d:02.") == [f"3d:02.{function}" for function in range(8)]
+    assert words("node", "doctor", *option, "3d:01.0", "3d:00") == ["3d:00.0"]
+
+
+def test_codes_come_with_their_titles() -> None:
+    assert candidates(["node", "explain", "no-iommu"])[0] == ("no-iommu", ALL["no-iommu"].title)
+
+
+def test_every_option_of_every_command_is_offered() -> None:
+    for name, command in commands.COMMANDS.items():
+        offered = words(*name.split(), "--")
+        assert offered == [s for a in (*command.options, *commands.COMMON) for s in a.names if s.startswith("--")]
+
+
+def test_trouble_is_silence(cli: Callable[..., Ran]) -> None:
+    assert cli("__complete", "node", "show", "--host", "/nowhere", "") == Ran(1, "", "")
+    assert cli("__complete") == cli("__complete", "")
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_a_shell_reads_its_script(shell: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script"
+    script.write_text(SCRIPTS[shell])
+    done = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)  # noqa: S603  a syntax check
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A PATH on which passgate is this checkout's."""
+    script = tmp_path / "bin/passgate"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m hostdev.cli.main "$@"\n')
+    script.chmod(0o755)
+    return f"{script.parent}:{os.environ['PATH']}"
+
+
+def typed(shell: list[str], path: str, *keys: str) -> str:
+    """What stands on the screen of a shell after keys were typed."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
+    ours, theirs = pty.openpty()
+    env = environment(
+        PATH=path, TERM="xterm", HOME=str(Path(path.partition(":")[0]).parent), PS1="$ ", ZDOTDIR="/nonexistent"
+    )
+    with subprocess.Popen(  # noqa: S603  a shell in a terminal of our own
+        shell, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env, start_new_session=True
+    ) as running:
+        os.close(theirs)
+        screen = ""
+        for text in keys:
+            os.write(ours, text.encode())
+            screen = _settled(ours)
+        os.write(ours, b"\x03\x04")
+        os.close(ours)
+        running.kill()
+    return screen
+
+
+def _settled(terminal: int) -> str:
+    """What a terminal shows until it is silent for a while."""
+    seen = b""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and select.select([terminal], [], [], 1.5)[0]:
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:
+            break
+    return seen.decode(errors="replace")
+
+
+BASH = ["bash", "--norc", "--noprofile", "-i"]
+SETUP = "source <(passgate completion bash)\r"
+
+
+def test_bash_completes_a_command(path: str) -> None:
+    assert "passgate node groups " in typed(BASH, path, SETUP, "passgate node gr\t")
+
+
+def test_bash_completes_an_address_across_its_colons(path: str) -> None:
+    screen = typed(BASH, path, SETUP, f"passgate node show --host {QAT} 0000:3d:00\t")
+
+    assert f"--host {QAT} 0000:3d:00.0 " in screen.replace("\r\n", "").replace(" \r", "")
+
+
+def test_bash_lists_addresses(path: str) -> None:
+    screen = typed(BASH, path, SETUP, f"passgate node show --host {QAT} 3f:01.\t\t")
+
+    assert all(f"01.{function}" in screen for function in range(8))
+
+
+def test_bash_completes_the_value_of_an_option(path: str) -> None:
+    assert "passgate node list --color=never" in typed(BASH, path, SETUP, "passgate node list --color=n\t")
+
+
+def test_bash_completes_files(path: str) -> None:
+    assert "--host pyproject.toml" in typed(BASH, path, SETUP, "passgate node list --host pypro\t")
+
+
+def test_fish_completes(path: str) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    program = "passgate completion fish | source; complete -C '{}'"
+    lines = {
+        "passgate node gr": f"groups\t{commands.COMMANDS['node groups'].summary}",
+        f"passgate node show --host {QAT} 0000:3d:00": "0000:3d:00.0",
+        "passgate node list --host pypro": "pyproject.toml",
+    }
+    for line, expected in lines.items():
+        done = subprocess.run(  # noqa: S603  a shell
+            ["fish", "--no-config", "-c", program.format(line)],  # noqa: S607
+            capture_output=True, text=True, cwd=ROOT, env=environment(PATH=path), check=True,
+        )  # fmt: skip
+        assert done.stdout.splitlines() == [expected]
+
+
+def test_zsh_completes(path: str) -> None:
+    setup = "PS1='$ '; autoload -U compinit; compinit -u -D; source <(passgate completion zsh)\r"
+    screen = typed(["zsh", "-f", "-i"], path, setup, f"passgate node show --host {QAT} 0000:3d:00\t")
+
+    assert "0000:3d:00.0" in screen.replace("\r\n", "").replace(" \r", "")

@@ -1,0 +1,88 @@
+"""JSON and YAML: every document follows its schema, and the two say the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.hostdev.cli.running import MACHINES, PCI_IDS, Ran, host
+from tests.hostdev.cli.validator import SCHEMAS, errors, schema
+
+EVERY_MACHINE = sorted(file.stem for file in MACHINES.glob("*.toml"))
+OLD = "tests/fixtures/machines/consumer-gpu.toml"
+NEW = "tests/fixtures/machines/tesla-t4.toml"
+DOCUMENTS = {
+    "Device": ("show", "3d:01.0", *host("qat")),
+    "DeviceList": ("list", *host("qat")),
+    "GroupList": ("groups", *host("qat")),
+    "Findings": ("doctor", *host("qat")),
+    "Explanations": ("explain",),
+    "Comparison": ("compare", OLD, NEW),
+    "Machine": ("snapshot", *host("qat")),
+}
+
+
+def test_every_kind_has_a_schema() -> None:
+    kinds = {
+        schema(file.name)["properties"]["kind"]["const"] for file in SCHEMAS.glob("*.json") if file.stem != "common"
+    }
+
+    assert kinds == {*DOCUMENTS, "Holders", "Event"}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_document_follows_its_schema(kind: str, cli: Callable[..., Ran]) -> None:
+    document = json.loads(cli("node", *DOCUMENTS[kind], "-o", "json").out)
+
+    assert document["apiVersion"] == "passgate.dev/v1"
+    assert document["kind"] == kind
+    assert list(errors(document, schema(f"{kind.lower()}.json"))) == []
+
+
+@pytest.mark.parametrize("machine", EVERY_MACHINE)
+@pytest.mark.parametrize("kind", ["DeviceList", "GroupList", "Findings", "Machine"])
+def test_every_machine_makes_good_documents(kind: str, machine: str, cli: Callable[..., Ran]) -> None:
+    document = json.loads(cli("node", DOCUMENTS[kind][0], *host(machine), "-o", "json").out)
+
+    assert list(errors(document, schema(f"{kind.lower()}.json"))) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DOCUMENTS if kind != "Machine"])
+def test_yaml_says_the_same(kind: str, cli: Callable[..., Ran]) -> None:
+    words = ("node", *DOCUMENTS[kind], "-o")
+
+    assert yaml.safe_load(cli(*words, "yaml").out) == json.loads(cli(*words, "json").out)
+
+
+def test_a_device_as_it_was(cli: Callable[..., Ran], golden: Callable[[str, str], None]) -> None:
+    words = ("node", "show", "3b:02.0", *host("two-socket-x710"), "--pci-ids", PCI_IDS)
+
+    golden("show-vf.json", cli(*words, "-o", "json").out)
+    golden("show-vf.yaml", cli(*words, "-o", "yaml").out)
+
+
+def _broken(document: Any) -> list[Any]:
+    item = document["items"][0]
+    return [
+        {**document, "apiVersion": "v2"},
+        {**document, "more": 1},
+        {name: value for name, value in document.items() if name != "items"},
+        {**document, "items": [{**item, "address": "3d:00.0"}]},
+        {**document, "items": [{**item, "vendor": 1}]},
+        {**document, "items": [{**item, "group": True}]},
+        {**document, "items": [{**item, "parent": "nowhere"}]},
+        {**document, "items": [{**item, "role": "king"}]},
+        {**document, "items": {}},
+    ]
+
+
+def test_the_schema_would_notice(cli: Callable[..., Ran]) -> None:
+    document = json.loads(cli("node", *DOCUMENTS["DeviceList"], "-o", "json").out)
+
+    assert [list(errors(broken, schema("devicelist.json"))) for broken in _broken(document) if broken] != []
+    for broken in _broken(document):
+        assert list(errors(broken, schema("devicelist.json"))), broken

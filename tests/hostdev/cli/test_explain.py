@@ -1,0 +1,103 @@
+"""`passgate node explain` and `passgate node snapshot`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from domxml.errors import ExitCode
+from hostdev.catalogue import ALL
+from hostdev.catalogue.explain import explain
+from hostdev.recorded import open_host
+from hostdev.scan import scan
+from tests.hostdev.cli.running import Ran, host, machine, process
+
+SAYS = "qemu-system-x86_64: -device vfio-pci,host=0000:3b:00.0: vfio 0000:3b:00.0: group 12 is not viable"
+
+
+@pytest.mark.parametrize("code", ALL)
+def test_every_code_has_its_page(code: str, cli: Callable[..., Ran]) -> None:
+    assert cli("node", "explain", code) == Ran(0, explain(code), "")
+
+
+def test_without_a_code_all_are_listed(cli: Callable[..., Ran]) -> None:
+    ran = cli("node", "explain")
+
+    assert [line.split()[0] for line in ran.out.splitlines()[1:]] == list(ALL)
+
+
+def test_the_words_of_others(cli: Callable[..., Ran]) -> None:
+    assert cli("node", "explain", SAYS).out == explain("group-not-viable")
+    assert cli("node", "explain", *SAYS.split()[2:]).out == explain("group-not-viable")
+    assert process("node", "explain", "-", stdin=f"Jan 1 virtqemud[1]: {SAYS}\n").out == explain("group-not-viable")
+
+
+def test_bytes_that_are_no_text() -> None:
+    ran = process(
+        "node", "explain", "-", stdin="", line=r'printf "\377\376 vfio 0000:3b:00.0: group 12 is not viable" | "$@"'
+    )
+
+    assert ran.code == 0
+    assert "group-not-viable" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("grup-not-viable",), "did you mean group-not-viable?"),
+        (("the", "dog", "ate", "my", "homework"), "no finding is known that says this"),
+    ],
+)
+def test_what_is_not_known(words: tuple[str, ...], text: str, cli: Callable[..., Ran]) -> None:
+    ran = cli("node", "explain", *words)
+
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert text in ran.err
+
+
+def test_an_empty_log() -> None:
+    ran = process("node", "explain", "-")
+
+    assert ran.code == ExitCode.USAGE
+    assert "no finding is known that says this" in ran.err
+
+
+def test_no_input_at_all() -> None:
+    assert "standard input is closed" in process("node", "explain", "-", line='"$@" <&-').err
+
+
+def test_a_snapshot_is_a_host(cli: Callable[..., Ran], tmp_path: Path) -> None:
+    file = tmp_path / "again.toml"
+    file.write_text(cli("node", "snapshot", *host("consumer-gpu")).out)
+    with open_host(file) as opened:
+        again = scan(opened)
+
+    assert again.functions == machine("consumer-gpu").functions
+    assert again.groups == machine("consumer-gpu").groups
+    assert cli("node", "list", "--host", str(file)).out == cli("node", "list", *host("consumer-gpu")).out
+
+
+def test_identity_is_kept_only_when_asked(cli: Callable[..., Ran], tmp_path: Path) -> None:
+    file = tmp_path / "private.toml"
+    mac = "00:1b:21:3c:4d:5e"
+    text = cli("node", "snapshot", *host("consumer-gpu")).out
+    macs = {net.mac for f in machine("consumer-gpu").functions.values() for net in f.netdevs if net.mac}
+    assert macs
+    for known in macs:
+        text = text.replace(known, mac)
+    file.write_text(text)
+
+    assert mac not in cli("node", "snapshot", "--host", str(file)).out
+    assert mac in cli("node", "snapshot", "--host", str(file), "--keep-identity").out
+
+
+def test_the_picture(cli: Callable[..., Ran]) -> None:
+    document = json.loads(cli("node", "snapshot", *host("consumer-gpu"), "-o", "json").out)
+
+    assert [function["address"] for function in document["functions"]] == [
+        str(a) for a in machine("consumer-gpu").functions
+    ]
+    assert document["functions"][0]["vendor"] == "0x8086"

@@ -1,0 +1,101 @@
+"""Tables and trees for pipes, text that is safe to print, and who gets colour."""
+
+from __future__ import annotations
+
+import re
+import sys
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostdev.cli import columns
+from hostdev.cli.cells import Branch, Cell, Column, Row, Tone, cell, printable
+from hostdev.cli.screen import Screen
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+TEXTS = st.text(max_size=12)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=6))
+def test_columns_stand_below_each_other(rows: list[tuple[str, str, str]]) -> None:
+    text = columns.table([Column("A"), Column("BB"), Column("CCC")], rows, color=False)
+    lines = text.split("\n")[:-1]
+    cells = [[printable(part) for part in row] for row in [("A", "BB", "CCC"), *rows]]
+    first, second = (max(columns.width(row[index]) for row in cells) for index in (0, 1))
+
+    assert len(lines) == len(rows) + 1
+    for line, (one, two, three) in zip(lines, cells, strict=True):
+        gap = len(columns.GAP)
+        pads = (first - columns.width(one) + gap, second - columns.width(two) + gap)
+        assert line == one + " " * pads[0] + two + " " * pads[1] + three
+
+
+@given(TEXTS)
+def test_nothing_that_is_printed_drives_the_terminal(text: str) -> None:
+    assert cell(text).text.isprintable()
+    assert printable(printable(text)) == printable(text)
+
+
+def test_an_escape_sequence_in_a_name_stays_visible() -> None:
+    assert printable("a\x1b]0;x\x07b\n") == r"a\x1b]0;x\x07b\x0a"
+
+
+@given(st.lists(st.sampled_from(Tone)))
+def test_colour_adds_nothing_but_colour(tones: list[Tone]) -> None:
+    rows: list[Row] = [(Cell("x", tone), Cell("y", color="#2f9e44")) for tone in tones]
+    header = [Column("A"), Column("B")]
+
+    assert SGR.sub("", columns.table(header, rows, color=True)) == columns.table(header, rows, color=False)
+    assert "\x1b[38;2;47;158;68my\x1b[0m" in columns.table(
+        header, [("x", rows[0][1])] if rows else [("x", Cell("y", color="#2f9e44"))], color=True
+    )
+
+
+def test_wide_letters_take_two_columns() -> None:
+    assert columns.table([Column("A"), Column("B")], [("表", "x"), ("é", "y")], color=False) == (
+        "A    B\n表   x\né    y\n"
+    )
+    assert columns.width("e\u0301") == 1
+
+
+def test_a_tree_in_a_pipe_is_ascii() -> None:
+    tree = Branch(("a",), (Branch(("b",), (Branch(("c",)),)), Branch(("d",))))
+
+    assert columns.tree([tree, Branch(("e",))], color=False) == "a\n|-- b\n|   `-- c\n`-- d\ne\n"
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "color", "environment", "terminal", "colored"),
+    [
+        (StringIO(), "auto", {}, False, False),
+        (StringIO(), "always", {}, False, True),
+        (StringIO(), "always", {"NO_COLOR": "1"}, False, False),
+        (StringIO(), "always", {"NO_COLOR": ""}, False, True),
+        (StringIO(), "never", {}, False, False),
+        (Terminal(), "auto", {"TERM": "xterm"}, True, True),
+        (Terminal(), "auto", {"TERM": "dumb"}, False, False),
+        (Terminal(), "auto", {"NO_COLOR": "1"}, True, False),
+        (Terminal(), "always", {"NO_COLOR": "1"}, True, False),
+        (Terminal(), "always", {"TERM": "dumb"}, False, True),
+        (Terminal(), "never", {}, True, False),
+        (None, "auto", {}, False, False),
+    ],
+)
+def test_who_gets_colour(  # noqa: PLR0917  a table
+    stream: StringIO | None,
+    color: str,
+    environment: dict[str, str],
+    terminal: bool,  # noqa: FBT001
+    colored: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    assert Screen.of(color, environment) == Screen(terminal=terminal, color=colored)

@@ -1,0 +1,121 @@
+"""What a person at a terminal sees, in a real one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping
+
+import pytest
+
+from hostdev.cli.patience import patience
+from tests.hostdev.cli.running import COMMAND, PCI_IDS, ROOT, environment, host
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+LIST = ("node", "list", *host("two-socket-x710"), "--pci-ids", PCI_IDS)
+
+
+def at_terminal(*words: str, width: int = 120, changes: Mapping[str, str] | None = None) -> str:
+    """Everything a command prints at a terminal of this width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    env = environment(**{"TERM": "xterm-256color", **(changes or {})})
+    with subprocess.Popen(  # noqa: S603  our own command
+        [*COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env
+    ) as running:
+        os.close(theirs)
+        text = b""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and select.select([ours], [], [], 30)[0]:
+            try:
+                text += os.read(ours, 65536)
+            except OSError:
+                break
+    os.close(ours)
+    assert running.returncode == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_a_table_has_a_rule_and_colour() -> None:
+    text = at_terminal(*LIST)
+
+    assert "─" in text
+    assert "\x1b[32myes" in text
+    assert "0000:3b:02.0" in text
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    lines = SGR.sub("", at_terminal(*LIST, width=width)).splitlines()
+
+    assert max(map(len, lines)) <= width
+    assert sum(line.startswith("0000:") for line in lines) == 32, "one line for each function"
+
+
+def test_names_give_way_before_addresses() -> None:
+    text = SGR.sub("", at_terminal(*LIST, width=90))
+
+    assert "…" in text
+    assert all(re.match(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] ", line) for line in text.splitlines()[2:])
+
+
+@pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colour_where_it_is_not_wanted(changes: dict[str, str]) -> None:
+    assert "\x1b" not in at_terminal(*LIST, changes=changes)
+
+
+def test_never_is_never() -> None:
+    assert "\x1b" not in at_terminal(*LIST, "--color", "never")
+
+
+def test_a_tree_has_branches_and_colours_of_groups() -> None:
+    text = at_terminal("node", "draw", *host("consumer-gpu"), "--pci-ids", PCI_IDS, changes={"COLORTERM": "truecolor"})
+
+    assert "└── " in text
+    assert "\x1b[38;2;232;89;12m0000:01:00.0" in text
+
+
+def test_a_page_is_laid_out() -> None:
+    text = SGR.sub("", at_terminal("node", "explain", "group-not-viable", width=80))
+
+    assert "## What it means" not in text
+    assert "What it means" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_patience_says_nothing_when_it_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
+    with patience("waiting", after=0):
+        pass
+
+    assert capsys.readouterr().err == "", "nobody is at a terminal"
+
+
+def test_patience_shows_after_a_while() -> None:
+    program = (
+        "import time\nfrom hostdev.cli.patience import patience\n"
+        "with patience('counting sheep', after=0.1): time.sleep(0.6)\n"
+        "with patience('counting goats', after=30): pass\n"
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(  # noqa: S603  our own program
+        [COMMAND[0], "-c", program], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm")
+    ) as running:
+        os.close(theirs)
+        text = b""
+        while select.select([ours], [], [], 20)[0]:
+            try:
+                text += os.read(ours, 65536)
+            except OSError:
+                break
+    os.close(ours)
+
+    assert running.returncode == 0
+    assert b"counting sheep" in text
+    assert b"goats" not in text

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from domxml import findings
 from domxml.errors import BadInput
 from domxml.finding import FindingKind
-from hostdev.catalogue import allocation, device, driver, group, hostuse, iommu, matching, sriov, vfio, view, vm
+from hostdev.catalogue import allocation, device, driver, group, hostuse, iommu, matching, spec, sriov, vfio, view, vm
 
 
 def _merged(*tables: Iterable[FindingKind]) -> Mapping[str, FindingKind]:
@@ -31,6 +31,7 @@ ALL: Mapping[str, FindingKind] = _merged(
     vm.KINDS,
     allocation.KINDS,
     matching.KINDS,
+    spec.KINDS,
     findings.KINDS,
 )
 

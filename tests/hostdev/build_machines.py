@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.hostdev.machines import FIXTURES, MACHINES, recorded
+from tests.hostdev.machines import MACHINES, recorded
+from tests.hostdev.machines.fixtures import FIXTURES, fixture
 
 
 def main() -> None:
     FIXTURES.mkdir(parents=True, exist_ok=True)
     for name in MACHINES:
-        (FIXTURES / f"{name}.toml").write_text(recorded(name), encoding="utf-8")
+        fixture(name).write_text(recorded(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

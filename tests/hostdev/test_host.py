@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from domxml.errors import HostUnreadable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domxml.errors import HostUnreadable
 from hostdev.host import LIMIT, Host
 
-SECRET = "what stands outside"
+HIDDEN = "what stands outside"
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
     place = tmp_path / "host"
     (place / "sys/class").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
-    (tmp_path / "outside/secret").write_text(SECRET)
+    (tmp_path / "outside/secret").write_text(HIDDEN)
     return place
 
 
@@ -247,16 +247,16 @@ def test_whatever_the_links_say_the_secret_stays_outside(links: dict[str, str], 
         outside = Path(place) / "outside"
         root = Path(place) / "host"
         outside.mkdir()
-        (outside / "secret").write_text(SECRET)
+        (outside / "secret").write_text(HIDDEN)
         (root / "sys/d").mkdir(parents=True)
         for name, target in links.items():
             (root / "sys" / name).symlink_to(target.replace("/outside", str(outside)))
         with Host(root) as host:
             path = "/".join(["sys", *asked])
-            assert host.read(path) != SECRET
+            assert host.read(path) != HIDDEN
             assert "secret" not in (host.names(path) or ())
             found = host.leads_to(path)
-            assert found is None or host.read(found) != SECRET
+            assert found is None or host.read(found) != HIDDEN
 
 
 def test_bytes_that_are_not_utf8_are_shown_as_such(root: Path) -> None:
@@ -328,7 +328,7 @@ def test_a_root_that_is_none_is_refused_with_a_sentence(
 def test_no_descriptor_is_left_open(root: Path) -> None:
     (root / "sys/class/eth0").symlink_to("../devices/eth0")
     os.mkfifo(root / "sys/fifo")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
 
     with Host(root) as host:
         for path in ("sys/class", "sys/class/eth0", "sys/fifo", "sys/missing"):
@@ -340,4 +340,4 @@ def test_no_descriptor_is_left_open(root: Path) -> None:
     with pytest.raises(HostUnreadable):
         Host(root / "sys")
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before

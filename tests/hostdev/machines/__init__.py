@@ -11,8 +11,6 @@ from hostdev.recorded import layout, snapshot
 from hostdev.recorded.recording import Recording
 from tests.hostdev.machines import gpus, servers, views
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "machines"
-
 MACHINES: Mapping[str, Callable[[], Recording]] = {
     build.__name__.replace("_", "-"): build for build in (*servers.MACHINES, *gpus.MACHINES, *views.MACHINES)
 }

@@ -1,0 +1,64 @@
+# Everything a developer types. A bare `make` lists it.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PYTEST := $(PYTHON) -m pytest
+
+# Debian's names of what each step needs.
+TO_RUN := ca-certificates python3 python3-venv
+TO_BUILD := gcc libc6-dev libvirt-dev pkg-config python3-dev
+TO_TEST := debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap zsh
+TO_BENCH := pciutils virtinst
+TO_MAKE_IMAGES := buildah debian-archive-keyring mmdebstrap
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast oracle test-host lint bench image clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## install all that development needs: Debian packages by name, .venv by hashed pins
+
+demo: $(VENV)/.cli ## give a QAT virtual function to two VMs; no hardware, no network beyond the setup
+	@demo/run
+
+test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast ones first, the real ones last
+	@$(PYTEST)
+
+test-fast: $(VENV)/.dev ## run the tests that need neither root nor minutes
+	@$(PYTEST) -m 'not oracle and not vmhost'
+
+oracle: $(VENV)/.dev tested-with ## run the tests that ask real libvirts, in Debian chroots
+	@$(PYTEST) -m oracle
+
+test-host: $(VENV)/.dev tested-with ## run the tests that boot a real passthrough host in QEMU
+	@$(PYTEST) -m vmhost
+
+lint: $(VENV)/.dev ## check style and types
+	@tools/lint
+
+bench: $(VENV)/.dev ## measure what is promised, beside what others need for the same
+	@tools/packages $(TO_BENCH) || echo "going on without them"
+	@$(PYTHON) -m bench
+
+image: $(VENV)/.cli ## build the node image without a registry, and try it
+	@tools/packages $(TO_MAKE_IMAGES)
+	@tools/image
+
+clean: ## remove what was built, .venv too
+	rm -rf build dist $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: tested-with
+tested-with:
+	@tools/packages $(TO_TEST)
+
+$(VENV)/.cli: pyproject.toml requirements/build.txt requirements/cli.txt tools/venv tools/packages
+	@tools/packages $(TO_RUN)
+	@tools/venv --wheels-only cli
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cli requirements/dev.txt
+	@tools/packages $(TO_BUILD)
+	@tools/venv dev
+	@touch $@

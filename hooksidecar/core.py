@@ -1,0 +1,29 @@
+"""What the transports ask of the core: a domain and its VMI in, the domain with its devices out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Answer(Protocol):
+    """One call's result."""
+
+    @property
+    def xml(self) -> bytes:
+        """The domain with its devices."""
+
+    @property
+    def devices(self) -> Sequence[object]:
+        """The host devices in it, as a log names them."""
+
+    @property
+    def passes(self) -> int:
+        """How many calls succeeded so far, this one included."""
+
+
+class Core(Protocol):
+    """Serves one VM, one call at a time."""
+
+    def define(self, domain: bytes, vmi: bytes, *, deadline: float) -> Answer:
+        """Put the devices into the domain before `deadline` (of time.monotonic), or raise PassgateError."""

@@ -1,0 +1,66 @@
+"""Log lines as KubeVirt's own: one JSON object a line, on standard error. No document is ever logged whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+COMPONENT = "passgate-hook"
+
+_LOG = logging.getLogger("hooksidecar")
+
+
+class _Json(logging.Formatter):
+    """A record as JSON in KubeVirt's keys; an exception shows its type and never its text, which may hold secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "component": COMPONENT,
+            "level": record.levelname.lower(),
+            "msg": record.getMessage(),
+            "pos": f"{record.filename}:{record.lineno}",
+            "timestamp": f"{moment}.{int(record.msecs * 1000):06d}Z",
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = record.exc_info[0].__name__
+        line.update(getattr(record, "fields", {}))
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def start(level: str) -> None:
+    """Send everything that is logged in this process to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    logging.raiseExceptions = False  # A reader of the log who went away is no reason to complain in it.
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    _LOG.setLevel(LEVELS[level])
+
+
+def debugging() -> bool:
+    """Whether details are wanted."""
+    return _LOG.isEnabledFor(logging.DEBUG)
+
+
+def info(message: str, **fields: object) -> None:
+    """What happens as it should."""
+    _LOG.info(message, extra={"fields": fields}, stacklevel=2)
+
+
+def warning(message: str, **fields: object) -> None:
+    """A call that was refused."""
+    _LOG.warning(message, extra={"fields": fields}, stacklevel=2)
+
+
+def error(message: str, **fields: object) -> None:
+    """What must not happen."""
+    _LOG.error(message, extra={"fields": fields}, stacklevel=2)
+
+
+def debug(message: str, **fields: object) -> None:
+    """What only a search for a mistake needs."""
+    _LOG.debug(message, extra={"fields": fields}, stacklevel=2)

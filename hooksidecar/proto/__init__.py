@@ -1,0 +1,1 @@
+"""The wire formats, and the command that makes `hooksidecar.stubs` from them."""

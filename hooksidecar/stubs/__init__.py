@@ -1,0 +1,1 @@
+"""Generated from hooksidecar/proto by `python -m hooksidecar.proto.generate`: edit those, not these."""

@@ -1,0 +1,79 @@
+"""One thread that does all the work, a call at a time: whoever waits for it can stop waiting whenever he wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+from hooksidecar import doing
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """A piece of work and its outcome."""
+
+    def __init__(self, task: Callable[[], T]) -> None:
+        self._task = task
+        self._over = threading.Event()
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+        self.abandoned = False
+
+    def run(self) -> None:
+        """Do it, unless nobody waits any more."""
+        if self.abandoned:
+            return
+        try:
+            self._outcome.append(self._task())
+        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, and the thread lives on
+            self._error = error
+        self._over.set()
+
+    def abandon(self) -> None:
+        """Nobody waits any more: what has not begun never begins, what comes out is dropped."""
+        self.abandoned = True
+        self._over.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end; tell whether it came."""
+        return self._over.wait(max(0.0, seconds))
+
+    def outcome(self) -> T:
+        """What came out; raises what went wrong."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+
+class Worker:
+    """The thread. It is a daemon: work that hangs must not keep the process."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job[object]] = SimpleQueue()
+        self._current: Job[object] | None = None
+        self._thread = threading.Thread(target=self._work, name="work", daemon=True)
+        self._thread.start()
+
+    def submit(self, task: Callable[[], T]) -> Job[T]:
+        """Queue a piece of work."""
+        job = Job(task)
+        self._jobs.put(job)  # type: ignore[arg-type]  the queue cares for no outcome
+        return job
+
+    def doing(self, job: Job[T]) -> doing.Doing:
+        """What is done for a job, or instead of it."""
+        now = doing.of(self._thread.ident)
+        if self._current is job:
+            return now
+        return doing.Doing(f"waiting for an earlier call, which was {now.words}", now.where)
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            self._current = job
+            job.run()
+            self._current = None
+            del job  # The documents of the last call need not stay while there is no next one.

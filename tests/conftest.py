@@ -1,0 +1,20 @@
+"""The order of the tests, what is fast first and what is real last; and that interrupts arrive."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+TIERS = ("oracle", "vmhost")
+"""The markers of the slow ones, the slowest last."""
+
+
+def pytest_configure() -> None:
+    """Who starts us in the background lets us ignore interrupts, and all that we start would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by tier; within a tier nothing changes places."""
+    items.sort(key=lambda item: [item.get_closest_marker(tier) is not None for tier in reversed(TIERS)])

@@ -1,0 +1,42 @@
+"""The console blocks of the documents: commands, and below each what it prints.
+
+`python -m tests.consoles` writes down what the commands print now.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+from tests.house import ROOT
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "deploy/README.md")
+BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
+
+
+def replayed(text: str) -> str:
+    """The same document, with the output that its commands have now."""
+    return BLOCK.sub(lambda block: "".join(_run(line) for line in block[0].splitlines() if line.startswith("$ ")), text)
+
+
+def _run(line: str) -> str:
+    program, *arguments = shlex.split(line.removeprefix("$ "))
+    assert program == "passgate", f"only passgate is run here, not {program}"
+    done = subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "hostdev.cli.main", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return f"{line}\n{done.stdout}"
+
+
+if __name__ == "__main__":
+    for name in DOCUMENTS:
+        path = ROOT / name
+        path.write_text(replayed(path.read_text()))

@@ -1,0 +1,122 @@
+"""The house rules that a machine can check: where things are, who imports whom, what no file may name."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.house import FLOORS, ROOT, files, modules, top_level
+
+TOP_LEVEL = {
+    *(".ci", "bench", "demo", "deploy", "docs", "hooksidecar", "hostdev", "requirements", "tests", "tools", "xml"),
+    *(".dockerignore", ".gitignore", "Dockerfile", "LICENSE", "Makefile", "pyproject.toml"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "README.md"),
+}
+EFFECTS = {"grpc", "libvirt", "os", "pyudev", "socket", "subprocess"}
+EDGE = ("hostdev.cli", "hostdev.host", "hostdev.livelibvirt", "hostdev.pcinames", "hostdev.recorded")
+"""The only places of hostdev that touch the world."""
+LONGEST_FILE = 400
+# In pieces, so that this file does not name them either.
+REGISTRIES = [("debian", "org"), ("docker", "io"), ("npmjs", "org"), ("pypi", "org"), ("pythonhosted", "org")]
+REGISTRY = re.compile("|".join(rf"\b{name}\.{top}\b" for name, top in REGISTRIES))
+PINNED = re.compile(r"[\w.-]+==\S+( +--hash=sha256:[0-9a-f]{64})+ *")
+SOMEBODYS_PATH = re.compile(r"(?<![\w.})-])/(?:Users|home|work)/\w")
+
+
+def test_top_level_is_what_it_should_be() -> None:
+    assert top_level() - TOP_LEVEL == set()
+
+
+def test_xml_is_a_source_root_and_no_package() -> None:
+    """A package of that name would shadow the standard library's."""
+    assert {path.name for path in (ROOT / "xml").iterdir()} - {"__pycache__"} == {"domxml"}
+
+    code = "import sys, xml.etree.ElementTree as found; print(found.__file__.startswith(sys.base_prefix))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
+
+    assert said.stdout == "True\n"
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_go_down_only(floor: str) -> None:
+    order = list(FLOORS)
+    above = set(order[order.index(floor) + 1 :]) | {"bench", "tests"}
+
+    up = {module.name: found for module in modules(floor) if (found := _tops(module.imports) & above)}
+
+    assert up == {}
+
+
+def test_the_core_does_not_know_the_command_line() -> None:
+    core = (module for module in modules("hostdev") if not module.within("hostdev.cli"))
+
+    assert [module.name for module in core if any(name.startswith("hostdev.cli") for name in module.imports)] == []
+
+
+def test_domxml_needs_lxml_and_nothing_else() -> None:
+    allowed = {"domxml", "lxml"} | sys.stdlib_module_names
+
+    strange = {module.name: found for module in modules("domxml") if (found := _tops(module.imports) - allowed)}
+
+    assert strange == {}
+
+
+@pytest.mark.parametrize("floor", ["domxml", "hostdev"])
+def test_pure_modules_have_no_effects(floor: str) -> None:
+    pure = (module for module in modules(floor) if not module.within(*EDGE))
+
+    assert {module.name: found for module in pure if (found := _tops(module.imports) & EFFECTS)} == {}
+
+
+def test_the_edge_is_really_there() -> None:
+    """A renamed module must not leave a hole in the rule above."""
+    names = {module.name for module in modules("hostdev")}
+
+    assert set(EDGE) - names == set()
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in files() if path.suffix == ".py"}
+
+    assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+@pytest.mark.parametrize("what", [REGISTRY, SOMEBODYS_PATH], ids=["registry", "path of somebody's machine"])
+def test_no_file_names(what: re.Pattern[str]) -> None:
+    found = {path: what.search(path.read_text(errors="replace")) for path in files()}
+
+    assert {path: match.group() for path, match in found.items() if match} == {}
+
+
+def test_every_requirement_is_pinned_and_hashed() -> None:
+    lists = sorted((ROOT / "requirements").glob("*.txt"))
+    assert {path.stem for path in lists} == {path.stem for path in (ROOT / "requirements").glob("*.in")}
+    for path in lists:
+        text = re.sub(r"(?m)^ *#.*\n|^\n|\\\n", "", path.read_text())
+        assert [line for line in text.splitlines() if not PINNED.fullmatch(line)] == [], path.name
+
+
+def test_keys_of_a_plan_as_json() -> None:
+    """Programs read them: they may grow, and never change."""
+    domain = ROOT / "demo" / "q35.xml"
+    command = ["inject", str(domain), "--device", "0000:3d:02.2,name=qat", "-o", "json"]
+    said = subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "hostdev.cli.main", *command], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    plan = json.loads(said.stdout)
+
+    assert (plan["apiVersion"], plan["kind"]) == ("passgate.dev/v1", "Plan")
+    assert set(plan) == {"apiVersion", "kind", "devices", "controllers", "removed", "findings"}
+    assert set(plan["devices"][0]) == {
+        *("action", "alias", "guestAddress", "name", "resource", "source", "sources", "type", "why"),
+    }
+    assert set(plan["controllers"][0]) == {"action", "busNr", "guestAddress", "index", "model", "node", "why"}
+
+
+def _tops(names: frozenset[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}

@@ -1,0 +1,68 @@
+"""What a scenario is: a function with a docstring that runs on the passthrough host, and the table of all of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Scenarios are listed where there is no libvirt, and run where there is one.
+    from tests.vmhost.inside.bench import Bench
+
+Run = Callable[["Bench"], None]
+
+_TABLE: dict[str, Run] = {}
+
+
+class Mismatch(Exception):
+    """The host did something else than the scenario says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a scenario: a line of the results."""
+
+    name: str
+    passed: bool
+    details: str
+    seconds: float
+    said: tuple[str, ...] = ()
+    """What libvirt and QEMU said, word for word."""
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Outcome:
+        """Read one line."""
+        fields = json.loads(line)
+        return cls(**fields | {"said": tuple(fields["said"])})
+
+
+def scenario(function: Run) -> Run:
+    """Enter a function into the table; its docstring says what it shows."""
+    if not function.__doc__:
+        raise TypeError(f"{function.__name__} does not say what it shows")
+    if function.__name__ in _TABLE:
+        raise TypeError(f"there are two scenarios {function.__name__}")
+    _TABLE[function.__name__] = function
+    return function
+
+
+def all_scenarios() -> dict[str, Run]:
+    """Every scenario of the `scenarios_*.py` beside this file, in their order."""
+    for path in sorted(Path(__file__).parent.glob("scenarios_*.py")):
+        importlib.import_module(f"{__package__}.{path.stem}")
+    return dict(_TABLE)
+
+
+def expect(truth: object, otherwise: str) -> None:
+    """Go on where it holds; end the scenario with a sentence where it does not."""
+    if not truth:
+        raise Mismatch(re.sub(r"\n+$", "", otherwise))

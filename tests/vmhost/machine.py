@@ -1,0 +1,81 @@
+"""Boot the passthrough host in QEMU, without KVM; what it is to run and what it found lie in a shared directory."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vmhost import topology
+from tests.vmhost.image import Image
+
+HERE = Path(__file__).parent
+INIT = HERE / "init"
+ENTER = HERE / "enter"
+
+MEMORY_MIB = 3072
+NODES = (0, 1)
+COMMAND_LINE = "console=ttyS0 intel_iommu=on panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check quiet"
+CONSOLE = "console.log"
+EXIT_CODE = "exit-code"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a boot ended."""
+
+    exit_code: int | None
+    """What /share/run answered; None where the host ended, or was ended, before that."""
+    seconds: float
+    console: str
+    """The serial console, and what QEMU itself had to say."""
+
+
+def boot(image: Image, share: Path, *, timeout: float, append: str = "") -> Result:
+    """Start the host with `share` at /share, have it execute /share/run, and wait for its power-off."""
+    shutil.copy(INIT, share / "init")
+    for name in (EXIT_CODE, CONSOLE):
+        (share / name).unlink(missing_ok=True)
+    # Every program of this chain executes the next one: the process that is waited for, and killed, is QEMU. It gets
+    # the kernel's own order to die with us, and its mounts and its scratch copy of the disk die with it.
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
+    command += [str(ENTER), str(image.root), str(share), str(image.boot), *arguments(append=append)]
+    started = time.monotonic()
+    with (share / "qemu.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            log.write(f"ended after {timeout:.0f} s: it had not powered off\n".encode())
+        finally:
+            process.kill()
+            process.wait()
+    seconds = time.monotonic() - started
+    return Result(_exit_code(share), seconds, "".join(_text(share / name) for name in (CONSOLE, "qemu.log")))
+
+
+def arguments(*, append: str = "") -> list[str]:
+    """QEMU's command line, with the paths that `enter` gives it."""
+    memory = MEMORY_MIB // len(NODES)
+    argv = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]
+    argv += ["-smp", str(len(NODES)), "-m", str(MEMORY_MIB)]
+    for node in NODES:
+        argv += ["-object", f"memory-backend-ram,id=memory{node},size={memory}M"]
+        argv += ["-numa", f"node,nodeid={node},cpus={node},memdev=memory{node}"]
+    argv += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
+    argv += ["-serial", f"file:/share/{CONSOLE}"]
+    argv += ["-kernel", "/image/kernel", "-initrd", "/image/initramfs", "-append", f"{COMMAND_LINE} {append}".strip()]
+    argv += ["-drive", "id=disk-image,file=/image/disk,format=raw,if=none,cache=unsafe,snapshot=on"]
+    argv += ["-fsdev", "local,id=share-directory,path=/share,security_model=none,multidevs=remap"]
+    return argv + topology.arguments()
+
+
+def _exit_code(share: Path) -> int | None:
+    text = _text(share / EXIT_CODE).strip()
+    return int(text) if text else None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,34 @@
+"""The directory that the host sees as /share: the project and what to run go in, the results come out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.vmhost.inside.scenario import Outcome
+
+REPOSITORY = Path(__file__).parents[2]
+PROJECT = ("xml", "hostdev", "hooksidecar", "tests/vmhost")
+RUN = """\
+#!/bin/sh
+export PYTHONPATH=/share/project/xml:/share/project
+exec python3 -m tests.vmhost.inside.run
+"""
+
+
+def lay_out(share: Path, wanted: Iterable[str]) -> None:
+    """Put the project's code and the names of the wanted scenarios into a new share."""
+    for name in PROJECT:
+        shutil.copytree(REPOSITORY / name, share / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (share / "wanted").write_text("\n".join(wanted))
+    run = share / "run"
+    run.write_text(RUN)
+    run.chmod(0o755)
+
+
+def outcomes(share: Path) -> Mapping[str, Outcome]:
+    """The results of every scenario that came to an end, by name."""
+    results = share / "results.jsonl"
+    lines = results.read_text().splitlines() if results.exists() else []
+    return {outcome.name: outcome for outcome in map(Outcome.from_json, lines)}

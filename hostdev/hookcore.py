@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml import alias as aliases
@@ -15,6 +16,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.source import holders
+from hostdev.allocation.wait import wait_for
 from hostdev.gathering import Channels, gather
 from hostdev.injection import Injection, Options, Wanted, inject
 from hostdev.preparation import Prepared, prepare, resources
@@ -29,8 +31,8 @@ class Answer(NamedTuple):
 
     xml: bytes
     vm: str
-    turn: int
-    """1 for the first call of this process that succeeded."""
+    passes: int
+    """How many calls of this process succeeded, this one included."""
     devices: tuple[str, ...] = ()
     """Aliases of the devices that are in the domain because of us."""
     findings: tuple[Finding, ...] = ()
@@ -49,38 +51,46 @@ class _Settled(NamedTuple):
 class HookCore:
     """The state of one process, which serves one VM's pod."""
 
-    def __init__(self, channels: Channels, look: Callable[[], Machine | None]) -> None:
+    def __init__(
+        self, channels: Callable[[], Channels], look: Callable[[], Machine | None], *, wait: float = 0.0
+    ) -> None:
         self._channels = channels
         self._look = look
+        self._wait = wait
         self._lock = Lock()
         self._settled: _Settled | None = None
-        self._turn = 0
+        self._passes = 0
 
-    def define(self, xml: bytes, vmi: bytes) -> Answer:
-        """Answer one call. Raises PassgateError to refuse, on the first pass only."""
+    def define(self, xml: bytes, vmi: bytes, *, deadline: float) -> Answer:
+        """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only."""
         with self._lock:
             try:
-                return self._define(xml, parse_vmi(vmi))
+                return self._define(xml, parse_vmi(vmi), min(deadline, monotonic() + self._wait))
             except PassgateError as error:
                 if self._settled is None and not is_later_pass(xml):
                     raise
-                return Answer(xml, "", self._turn, trouble=error.sentence())
+                return Answer(xml, "", self._passes, trouble=error.sentence())
 
-    def _define(self, xml: bytes, vmi: Vmi) -> Answer:
+    def _define(self, xml: bytes, vmi: Vmi, patience: float) -> Answer:
         if vmi.is_migration_target:
             # KubeVirt throws the answer away; the real domain is the source's.
-            return Answer(xml, str(vmi), self._turn)
+            return Answer(xml, str(vmi), self._passes)
         domain = Domain.parse(xml)
-        settled, findings = self._settle(domain, vmi)
+        settled, findings = self._settle(domain, vmi, patience)
         injection = inject(domain, settled.wanted, settled.machine, settled.options)
         self._settled = settled
-        self._turn += 1
-        return Answer(injection.result.xml, str(vmi), self._turn, _devices(injection), (*findings, *injection.findings))
+        self._passes += 1
+        told = (*findings, *injection.findings)
+        return Answer(injection.result.xml, str(vmi), self._passes, _devices(injection), told)
 
-    def _settle(self, domain: Domain, vmi: Vmi) -> tuple[_Settled, tuple[Finding, ...]]:
+    def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> tuple[_Settled, tuple[Finding, ...]]:
         if self._settled is not None:
             return self._settled, ()
-        ready: Prepared = prepare(vmi, (), gather(self._channels, domain, vmi, resources(vmi)), Options())
+        asked = resources(vmi)
+        if asked:
+            # The agent writes the file when it sees the pod's allocation: that may be a moment after our start.
+            wait_for(lambda: b"there" if self._channels().files else None, patience, clock=monotonic, sleep=sleep)
+        ready: Prepared = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), Options())
         wants = bool(ready.wanted.requests or ready.wanted.allocations)
         return _Settled(ready.wanted, ready.options, self._look() if wants else None), ready.findings
 

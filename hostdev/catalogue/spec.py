@@ -65,7 +65,7 @@ NO_HOOK_SIDECAR = FindingKind(
     hint="add hooks.kubevirt.io/hookSidecars with the image of Passgate, unless a plugin brings it",
     remedy=(
         "Beside the other annotations of the VMI write `hooks.kubevirt.io/hookSidecars: "
-        "'[{\"image\": \"REGISTRY/passgate:TAG\"}]'`. Where a Plugin or binding plugin does it, nothing needs to be done."
+        '\'[{"image": "REGISTRY/passgate:TAG"}]\'`. Where a Plugin or binding plugin does it, nothing needs to be done.'
     ),
 )
 
@@ -78,7 +78,7 @@ BAD_HOOK_SIDECARS = FindingKind(
         "for the VM."
     ),
     hint="write a JSON list of objects, each with an image",
-    remedy="`hooks.kubevirt.io/hookSidecars: '[{\"image\": \"REGISTRY/passgate:TAG\"}]'` is the least that is needed.",
+    remedy='`hooks.kubevirt.io/hookSidecars: \'[{"image": "REGISTRY/passgate:TAG"}]\'` is the least that is needed.',
 )
 
 HOOK_KEY_IGNORED = FindingKind(
@@ -105,7 +105,7 @@ HOOK_WITHOUT_IMAGE = FindingKind(
         "with a `configMap` or `pvc` that brings the executable `onDefineDomain`."
     ),
     hint="add the image of Passgate",
-    remedy="`[{\"image\": \"REGISTRY/passgate:TAG\"}]`.",
+    remedy='`[{"image": "REGISTRY/passgate:TAG"}]`.',
 )
 
 SIDECAR_GATE = FindingKind(
@@ -156,7 +156,7 @@ RESOURCE_NOT_REQUESTED = FindingKind(
         "  domain:\n"
         "    resources:\n"
         "      limits:\n"
-        "        qat.intel.com/generic: \"1\"\n"
+        '        qat.intel.com/generic: "1"\n'
         "```\n\n"
         "A resource may also come from the NetworkAttachmentDefinition of a Multus network, or from the VM's "
         "instancetype; the spec alone does not tell, and the finding is then a warning."
@@ -284,14 +284,7 @@ DRA_CLAIM_MISSING = FindingKind(
     title="A device refers to a claim that the spec does not have",
     cause="`claimName` of a GPU, host device or network must be the `name` of an entry of `spec.resourceClaims`.",
     hint="add the claim to spec.resourceClaims",
-    remedy=(
-        "```yaml\n"
-        "spec:\n"
-        "  resourceClaims:\n"
-        "  - name: gpu-claim\n"
-        "    resourceClaimTemplateName: one-gpu\n"
-        "```"
-    ),
+    remedy=("```yaml\nspec:\n  resourceClaims:\n  - name: gpu-claim\n    resourceClaimTemplateName: one-gpu\n```"),
 )
 
 KINDS: tuple[FindingKind, ...] = (

@@ -109,6 +109,24 @@ INJECT = Command(
     ),
 )
 
+LINT = Command(
+    "lint",
+    "Tell what is wrong with a VM before it is applied.",
+    "Reads a VM or VMI, as YAML or JSON, and looks at its annotations and at what it asks kubelet and KubeVirt for. "
+    "Needs no cluster and no host.",
+    (
+        Argument(("--vmi",), "the manifest; - is standard input", metavar="FILE", default="-", complete=Complete.FILE),
+        _output("table", "json", "yaml"),
+        _fail_on("error"),
+        COLOR,
+    ),
+    run="hostdev.cli.lint:run",
+    examples=(
+        ("passgate lint --vmi vm.yaml", "everything that is wrong, not only the first"),
+        ("passgate lint --vmi vm.yaml --fail-on warning -o json", "a gate for a pipeline"),
+    ),
+)
+
 LIST = Command(
     "node list",
     "List PCI devices: what they are, who drives them, whether they can be passed through.",
@@ -272,6 +290,7 @@ COMMANDS = {
     command.name: command
     for command in (
         INJECT,
+        LINT,
         LIST,
         GROUPS_COMMAND,
         SHOW,

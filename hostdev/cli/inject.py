@@ -13,11 +13,11 @@ from domxml.transform import Transformed
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.cli import output
 from hostdev.injection import Injection, Options, Wanted, inject
+from hostdev.looking import looker
 from hostdev.request import Request, parse_device
 
 if TYPE_CHECKING:
     from hostdev.livelibvirt import Connection
-    from hostdev.machine import Machine
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     connection = _connect(arguments.validate)
     options = Options(version or (connection.version if connection else OLDEST), prune=arguments.prune)
     wanted, options, findings = _wanted(arguments, domain, requests, options)
-    injection = inject(domain, wanted, _machine(arguments.host), options)
+    injection = inject(domain, wanted, looker(arguments.host)(), options)
     injection = injection._replace(findings=(*findings, *injection.findings))
     if connection is not None:
         note = connection.validate(domain.data, injection.result.xml)
@@ -73,16 +73,6 @@ def _connect(uri: str | None) -> Connection | None:
     from hostdev.livelibvirt import Connection  # noqa: PLC0415  libvirt costs 46 ms
 
     return Connection(uri)
-
-
-def _machine(host: str) -> Machine | None:
-    if host == "none":
-        return None
-    from hostdev.recorded import open_host  # noqa: PLC0415  not needed offline
-    from hostdev.scan import scan  # noqa: PLC0415
-
-    with open_host(host) as opened:
-        return scan(opened)
 
 
 def _fails(injection: Injection, fail_on: str | None) -> bool:

@@ -16,8 +16,6 @@ from hostdev.machine import PciFunction
 
 DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"
-MAX_VFS = 0xFFFF
-"""The widest number that the SR-IOV capability can hold."""
 MAX_ROUTING_ID = 0xFFFF
 """Bus, slot and function in one number."""
 
@@ -194,7 +192,7 @@ class Functions:
             return _NO_SRIOV
         enabled = number(self._host.read(f"{path}/sriov_numvfs"))
         autoprobe = flag(self._host.read(f"{path}/sriov_drivers_autoprobe"))
-        return _Sriov(total, enabled, autoprobe, self._vfs_of(address, path, enabled or 0))
+        return _Sriov(total, enabled, autoprobe, self._vfs_of(address, path, min(enabled or 0, total)))
 
     def _vfs_of(self, pf: PciAddress, path: str, enabled: int) -> tuple[PciAddress, ...]:
         """The addresses of a PF's VFs, as the kernel works them out: by routing id, over bus numbers."""
@@ -203,7 +201,7 @@ class Functions:
         if not offset or stride is None:
             return ()
         first = (pf.bus << 8 | pf.slot << 3 | pf.function) + offset
-        ids = range(first, first + min(enabled, MAX_VFS) * stride, stride) if stride else (first,)
+        ids = range(first, first + enabled * stride, stride) if stride else (first,)
         vfs = tuple(PciAddress(pf.domain, i >> 8, i >> 3 & 31, i & 7) for i in ids if 0 <= i <= MAX_ROUTING_ID)
         beside = path.rpartition("/")[0]
         for vf in vfs:

@@ -56,11 +56,10 @@ class Recorder(Host):
         return links
 
     def exists(self, path: str) -> bool:
-        """Something of which the name is remembered."""
+        """Something that is remembered as an empty directory: that it is there is all that counts."""
         found = super().exists(path)
         if found and "/" in path:
-            directory, _, name = path.rpartition("/")
-            self._listed.setdefault(directory, set()).add(name)
+            self._listed.setdefault(path, set())
         return found
 
     def recording(self, machine: str, note: str) -> Recording:

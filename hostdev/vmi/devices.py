@@ -165,4 +165,6 @@ def _guests(entry: JsonObject, key: str) -> tuple[PciAddress, ...]:
     texts = entry.get_strings(key)
     if not texts:
         raise entry.refused(key, "is an empty list", hint=f"leave {key} out")
-    return tuple(parsed(text, PciAddress.parse, f"{entry.place(key)}[{index}]", CODE) for index, text in enumerate(texts))
+    return tuple(
+        parsed(text, PciAddress.parse, f"{entry.place(key)}[{index}]", CODE) for index, text in enumerate(texts)
+    )

@@ -1,0 +1,69 @@
+"""`onDefineDomain --vmi JSON --domain XML`: one hook call as a process, the way KubeVirt's sidecar-shim makes it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from domxml.errors import ExitCode, PassgateError
+from hooksidecar.places import channels
+from hostdev.hookcore import HookCore
+from hostdev.looking import looker
+
+EPILOG = """The new domain goes to standard output, everything else to standard error.
+The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.
+
+exit codes: 0 done; 2 unreadable input; 4 host not readable; 5 refused. KubeVirt fails the start for any but 0."""
+
+LIMIT = 20.0
+"""virt-handler gives all the passes of a boot together so many seconds."""
+
+
+def run() -> int:
+    """What the console script calls."""
+    return main(sys.argv[1:])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Answer one call."""
+    arguments = _parser().parse_args(argv)
+    core = HookCore(lambda: channels(arguments.socket_dir, os.environ), looker(arguments.host), wait=arguments.wait)
+    try:
+        answer = core.define(_bytes(arguments.domain), _bytes(arguments.vmi), deadline=time.monotonic() + LIMIT)
+    except PassgateError as error:
+        sys.stderr.write(error.sentence() + "\n")
+        return error.exit_code
+    for finding in answer.findings:
+        sys.stderr.write(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}\n")
+    if answer.trouble:
+        sys.stderr.write(f"error: {answer.trouble}; a domain is defined already, so it goes back as it came\n")
+    sys.stdout.buffer.write(answer.xml)
+    sys.stdout.buffer.flush()
+    return ExitCode.DONE
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onDefineDomain",
+        description="Put the devices that were allocated to a VM's pod into its libvirt domain.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--vmi", required=True, metavar="JSON", help="the VirtualMachineInstance")
+    parser.add_argument("--domain", required=True, metavar="XML", help="the domain")
+    parser.add_argument("--host", default="/", metavar="ROOT|MACHINE.toml|none", help="where to check the devices")
+    parser.add_argument(
+        "--socket-dir", default="/var/run/kubevirt-hooks", metavar="DIR", help="the hook volume of this container"
+    )
+    parser.add_argument(
+        "--wait", type=float, default=2.0, metavar="SECONDS", help="how long to wait for an allocation file (default 2)"
+    )
+    return parser

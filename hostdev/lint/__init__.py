@@ -1,0 +1,18 @@
+"""What is wrong with a VM, told before it is applied. Pure: a manifest in, findings out."""
+
+from __future__ import annotations
+
+from domxml.finding import Finding
+from hostdev.lint import annotations, devices, numbers, places, resources, sidecar
+from hostdev.lint.view import view_of
+from hostdev.vmi.manifest import Manifest
+
+RULES = (*annotations.RULES, *sidecar.RULES, *resources.RULES, *devices.RULES, *places.RULES, *numbers.RULES)
+"""Every question that is asked of a manifest, in the order of the answers."""
+
+
+def lint(manifest: Manifest) -> tuple[Finding, ...]:
+    """Everything found, the worst first."""
+    view = view_of(manifest)
+    found = [finding for rule in RULES for finding in rule(view)]
+    return tuple(sorted(dict.fromkeys(found), key=lambda finding: -finding.severity.rank))

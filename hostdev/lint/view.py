@@ -1,0 +1,69 @@
+"""What the rules look at: the manifest, and what its annotations ask for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hostdev.request import Request
+from hostdev.vmi.annotations import DEVICES
+from hostdev.vmi.devices import Devices, read_devices
+from hostdev.vmi.manifest import Manifest
+from hostdev.vmi.vmi import Vmi
+
+HOOKS = "hooks.kubevirt.io/hookSidecars"
+
+
+class Asked(NamedTuple):
+    """One entry of `passgate.dev/devices` that can be read, and where it stands."""
+
+    place: str
+    request: Request
+
+    @property
+    def least(self) -> int:
+        """How many devices it needs."""
+        return self.request.count or len(self.request.guests) or 1
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it takes what there is."""
+        return bool(self.request.resource) and self.request.count is None and not self.request.guests
+
+
+class View(NamedTuple):
+    """A manifest, read."""
+
+    manifest: Manifest
+    devices: Devices | None
+    """What `passgate.dev/devices` says; None where it is not written."""
+    asked: tuple[Asked, ...]
+
+    @property
+    def vmi(self) -> Vmi:
+        """The VMI that it makes."""
+        return self.manifest.vmi
+
+    @property
+    def injected(self) -> int:
+        """How many devices get into the guest that KubeVirt does not put there; at least that many."""
+        if self.devices is None:
+            return sum(self.vmi.limits.values()) if HOOKS in self.vmi.annotations else 0
+        return sum(asked.least for asked in self.asked if not asked.request.device)
+
+    @property
+    def elsewhere(self) -> str:
+        """What else, that a manifest does not show, may bring devices or resources; empty: nothing."""
+        definitions = sorted({one.definition for one in self.vmi.interfaces if one.definition})
+        words = [f"the NetworkAttachmentDefinition {name}" for name in definitions]
+        if self.manifest.instancetype:
+            words.append(f"the instancetype {self.manifest.instancetype}")
+        return " or ".join(words)
+
+
+def view_of(manifest: Manifest) -> View:
+    """Read the annotations of a manifest."""
+    text = manifest.vmi.annotations.get(DEVICES)
+    devices = None if text is None else read_devices(text)
+    entries = devices.entries if devices else ()
+    asked = (Asked(f"{DEVICES}[{index}]", entry) for index, entry in enumerate(entries) if entry is not None)
+    return View(manifest, devices, tuple(asked))

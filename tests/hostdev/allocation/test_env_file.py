@@ -1,0 +1,143 @@
+"""The allocation file."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostdev.allocation.env_file import MAX_BYTES, from_env_file, parse_env_file
+from tests.hostdev.allocation.given import A, B, codes, devices, only, the
+
+LINES = f"""\
+# what the container has
+PCIDEVICE_INTEL_COM_SRIOV={A},{B}
+
+PATH=/usr/bin:/bin
+QAT0={A}
+"""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LINES.encode(),
+        LINES.replace("\n", "\r\n").encode(),
+        b"\xef\xbb\xbf" + LINES.encode(),
+        LINES.rstrip().encode(),
+        "\0".join(line for line in LINES.split("\n") if not line.startswith("#")).encode(),
+    ],
+    ids=["lines", "crlf", "byte order mark", "no last line end", "nul"],
+)
+def test_variables_are_read(data: bytes) -> None:
+    file = parse_env_file(data)
+
+    assert file.variables == {"PCIDEVICE_INTEL_COM_SRIOV": f"{A},{B}", "PATH": "/usr/bin:/bin", "QAT0": A}
+    assert file.findings == ()
+
+
+def test_what_a_file_says_is_gathered_with_its_channel() -> None:
+    gathered = from_env_file(LINES.encode(), {"intel.com/sriov": 2})
+
+    assert devices(gathered) == [A, B]
+    assert gathered.allocations[0].sources == (
+        "allocation file PCIDEVICE_INTEL_COM_SRIOV",
+        "allocation file QAT0",
+    )
+    assert gathered.findings == ()
+
+
+def test_another_channel_may_be_named() -> None:
+    assert only(from_env_file(b"QAT0=3d:02.1", {}, channel="environment")).sources == ("environment QAT0",)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('X="a b"', '"a b"'),
+        ("X='a'", "'a'"),
+        ("X=a=b", "a=b"),
+        ("X=", ""),
+        ("X= a ", " a "),
+        ("X=a # b", "a # b"),
+        ("X=a\\", "a\\"),
+        ("X=$Y", "$Y"),
+        ("X=\tä", "\tä"),
+    ],
+)
+def test_a_value_is_taken_as_it_stands(line: str, value: str) -> None:
+    file = parse_env_file(line.encode())
+
+    assert file.variables == {"X": value}
+    assert file.findings == ()
+
+
+@pytest.mark.parametrize("line", ["hunter2", "export QAT0=x", " QAT0=x", "=x", "Ä=x", "QAT\x7f=x", "a\tb=c"])
+def test_a_bad_line_is_told_by_its_number_alone(line: str) -> None:
+    gathered = from_env_file(f"\n{line}\nQAT0={A}\n".encode(), {})
+
+    assert devices(gathered) == [A]
+    [found] = gathered.findings
+    assert (found.code, found.message) == ("variable-unreadable", "not NAME=VALUE: line 2")
+    assert "hunter2" not in str(found)
+
+
+def test_a_bad_entry_of_an_environ_is_told_by_its_number() -> None:
+    file = parse_env_file(b"A=1\0# no comment here\0B=2\0C=x\ny\0")
+
+    assert file.variables == {"A": "1", "B": "2", "C": "x\ny"}
+    assert [found.message for found in file.findings] == ["not NAME=VALUE: entry 2"]
+
+
+def test_many_bad_lines_are_one_finding() -> None:
+    [found] = parse_env_file(b"x\n" * 100).findings
+
+    assert found.message == "not NAME=VALUE: line 1, 2, 3 and 97 more"
+
+
+def test_the_first_of_two_values_counts() -> None:
+    file = parse_env_file(b"X=1\nX=1\nX=2\n")
+
+    assert file.variables == {"X": "1"}
+    assert [found.message for found in file.findings] == [
+        "sets a variable again, to another value: line 3; the first counts"
+    ]
+
+
+def test_a_file_that_is_too_large_is_not_read() -> None:
+    gathered = from_env_file(b"QAT0=3d:02.1\n" + b"#" * MAX_BYTES, {})
+
+    assert gathered.allocations == ()
+    assert str(MAX_BYTES) in the(gathered, "allocation-file-unreadable").message
+
+
+def test_the_largest_file_is_read() -> None:
+    start = b"QAT0=3d:02.1\n"
+
+    assert codes(from_env_file(start + b"#" * (MAX_BYTES - len(start)), {})) == set()
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\0\0", b" \r\n"])
+def test_nothing_is_nothing(data: bytes) -> None:
+    assert parse_env_file(data) == ({}, ())
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read(data: bytes) -> None:
+    gathered = from_env_file(data, {"intel.com/sriov": 1})
+
+    for finding in gathered.findings:
+        assert finding.message.isprintable()
+
+
+@given(
+    st.dictionaries(
+        st.text("ABC_-.09", min_size=1),
+        st.text(st.characters(exclude_characters="\0\n\r", exclude_categories=["Cs"])),
+    )
+)
+def test_lines_and_nul_bytes_say_the_same(variables: dict[str, str]) -> None:
+    entries = [f"{name}={value}" for name, value in variables.items()]
+
+    assert parse_env_file("\n".join(entries).encode()) == (variables, ())
+    assert parse_env_file("".join(f"{entry}\0" for entry in entries).encode()) == (variables, ())

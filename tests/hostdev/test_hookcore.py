@@ -1,0 +1,132 @@
+"""One process over the passes of a boot: refuses at first only, then applies again what the first success settled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from lxml import etree
+
+from domxml.errors import PassgateError
+from hostdev.gathering import Channels
+from hostdev.hookcore import Answer, HookCore
+from hostdev.looking import looker
+from tests.domxml.domains import FOLDER, load
+from tests.kubevirt import standin
+from tests.kubevirt.boot import boot
+
+QAT = Path(__file__).parent.parent / "fixtures" / "machines" / "qat.toml"
+WISH = {"passgate.dev/devices": json.dumps([{"resource": "qat.intel.com/generic", "name": "qat", "rom": {"bar": "off"}}])}
+
+
+def vmi(annotations: Mapping[str, str] | None = None, **status: object) -> bytes:
+    document = json.loads((FOLDER / "q35-default.vmi.json").read_bytes())
+    document["metadata"]["annotations"] = dict(annotations or {})
+    document["spec"]["domain"]["resources"] = {"limits": {"qat.intel.com/generic": "1"}}
+    document["status"] = status
+    return json.dumps(document).encode()
+
+
+def core(environment: Mapping[str, str], host: str = str(QAT), wait: float = 0.0) -> HookCore:
+    return HookCore(lambda: Channels(environment=environment), looker(host), wait=wait)
+
+
+def call(of: HookCore, xml: bytes, given: bytes) -> Answer:
+    return of.define(xml, given, deadline=monotonic() + 5)
+
+
+def test_all_passes_of_a_boot_give_the_same_device_the_same_place() -> None:
+    serving = core({"QAT0": "0000:3d:02.2"})
+    passes = boot(load("q35-default"), lambda xml: call(serving, xml, vmi(WISH)).xml, standin.define)
+    hostdevs = [etree.fromstring(one.answered).find("devices/hostdev") for one in passes]
+
+    assert len(passes) == 3
+    assert {hostdev.find("address").get("bus") for hostdev in hostdevs} == {"0x0c"}
+    assert {hostdev.find("rom").get("bar") for hostdev in hostdevs} == {"off"}
+
+
+def test_without_request_and_allocation_the_very_same_bytes_go_back() -> None:
+    answer = call(core({}), load("q35-default"), vmi())
+
+    assert answer.xml == load("q35-default")
+    assert answer.devices == ()
+
+
+def test_the_first_call_refuses_with_a_sentence() -> None:
+    with pytest.raises(PassgateError) as refusal:
+        call(core({}), load("q35-default"), vmi(WISH))
+
+    assert refusal.value.code == "allocation-missing"
+    assert len(refusal.value.sentence()) < 300
+
+
+def test_a_device_that_the_gate_refuses_is_refused() -> None:
+    with pytest.raises(PassgateError) as refusal:
+        call(core({"QAT0": "0000:3d:1f.7"}), load("q35-default"), vmi(WISH))
+
+    assert refusal.value.code == "device-missing"
+
+
+def test_after_a_success_nothing_is_refused_and_the_same_plan_is_applied() -> None:
+    environment = {"QAT0": "0000:3d:02.2"}
+    serving = core(environment)
+    first = call(serving, load("q35-default"), vmi(WISH))
+    environment.clear()
+    second = call(serving, first.xml, vmi(WISH))
+    broken = call(serving, b"<domain", vmi(WISH))
+    strange = call(serving, first.xml, b"{")
+
+    assert second.xml == first.xml
+    assert second.passes == 2
+    assert (broken.xml, strange.xml) == (b"<domain", first.xml)
+    assert "malformed-xml" in broken.trouble
+    assert "bad-vmi" in strange.trouble
+
+
+def test_a_new_process_behind_a_first_pass_does_not_refuse() -> None:
+    defined = call(core({"QAT0": "0000:3d:02.2"}), load("q35-default"), vmi(WISH)).xml
+    answer = call(core({}), defined, vmi(WISH))
+
+    assert answer.xml == defined
+    assert "allocation-missing" in answer.trouble
+
+
+def test_a_migration_target_gets_its_input_back() -> None:
+    given = vmi(WISH, phase="Running", migrationState={"targetNode": "b"})
+
+    assert call(core({}), load("q35-default"), given).xml == load("q35-default")
+
+
+def test_what_the_author_allows_goes_on_and_is_told() -> None:
+    policy = {"passgate.dev/policy": '{"unsafe": "warn"}'}
+    answer = call(core({"QAT0": "0000:3d:1f.7"}), load("q35-default"), vmi(WISH | policy))
+
+    assert answer.devices == ("ua-passgate-qat",)
+    assert "device-missing" in {finding.code for finding in answer.findings}
+
+
+def test_an_allocation_file_that_comes_late_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "allocation.env"
+    looks = []
+
+    def channels() -> Channels:
+        looks.append(file.exists())
+        if len(looks) == 3:
+            file.write_text("QAT0=0000:3d:02.2\n")
+        return Channels(files=(str(file),) if file.exists() else ())
+
+    serving = HookCore(channels, looker(str(QAT)), wait=5)
+
+    assert call(serving, load("q35-default"), vmi(WISH)).devices == ("ua-passgate-qat",)
+    assert looks[0] is False
+
+
+def test_the_wait_for_a_file_is_bounded() -> None:
+    start = monotonic()
+    with pytest.raises(PassgateError):
+        call(core({}, wait=0.2), load("q35-default"), vmi(WISH))
+
+    assert 0.2 <= monotonic() - start < 2

@@ -11,6 +11,7 @@ from lxml import etree
 
 from domxml.document import Domain
 from domxml.errors import PassgateError
+from domxml.guestpci import prediction
 from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
 from domxml.pciaddress import PciAddress
@@ -25,34 +26,44 @@ QAT = wish("qat", "0000:3d:02.2", rom_bar="off")
 def addresses(xml: bytes) -> dict[str, str]:
     """Every device of the base and the address libvirt will give it, by a name that survives a rewrite."""
     topology = Topology(Domain.parse(xml))
-    prediction = predict(topology)
-    assert prediction.known, (prediction.unknown, prediction.refusal)
-    found = {f"pci {port.index} {port.model.name}": str(port.address) for port in prediction.ports}
+    foreseen = predict(topology)
+    assert foreseen.known, (foreseen.unknown, foreseen.refusal)
+    found = {f"pci {port.index} {port.model.name}": str(port.address) for port in foreseen.ports}
     turns: Counter[str] = Counter()
     for device in topology.devices:
         alias = device.kids.get("alias")
         if alias is None or not alias.get("name", "").startswith("ua-passgate"):
             turns[device.step.name] += 1
-            found[f"{device.step.name} {turns[device.step.name]}"] = str((prediction.addresses or {}).get(device))
-    added = [(d.kind, a) for d, a in (prediction.addresses or {}).items() if d.element is None]
+            found[f"{device.step.name} {turns[device.step.name]}"] = str((foreseen.addresses or {}).get(device))
+    added = [(d.kind, a) for d, a in (foreseen.addresses or {}).items() if d.element is None]
     return found | {f"added {kind}": str(address) for kind, address in added}
 
 
 @pytest.mark.parametrize("path", recorded_passes(), ids=lambda path: path.name)
 def test_the_prediction_is_what_libvirt_made_of_it(path) -> None:  # type: ignore[no-untyped-def]
     topology = Topology(Domain.parse(path.read_bytes()))
-    prediction = predict(topology)
+    foreseen = predict(topology)
     if "s390x" in path.name:
-        assert prediction.unknown
+        assert foreseen.unknown
         return
     read_back = Topology(Domain.parse(path.with_name(path.name.replace(".out.", ".readback.")).read_bytes()))
 
-    assert {port.index: port.address for port in prediction.ports} == {
+    assert {port.index: port.address for port in foreseen.ports} == {
         controller.index: controller.address for controller in read_back.controllers
     }
-    assert sorted((prediction.addresses or {}).values()) == sorted(
+    assert sorted((foreseen.addresses or {}).values()) == sorted(
         device.address for device in read_back.devices if device.address is not None
     )
+
+
+@settings(max_examples=200, deadline=None)
+@given(domains())
+def test_the_second_run_is_left_out_only_where_it_changes_nothing(xml: bytes) -> None:
+    short = addresses(xml)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction._Run, "nothing_can_shift", lambda *_: False)
+
+        assert addresses(xml) == short
 
 
 @settings(max_examples=150, deadline=None)

@@ -145,12 +145,13 @@ def _set_address(
 
 
 def _controller(placed: PlacedController) -> Element:
-    element = etree.Element("controller", type="pci", index=str(placed.number), model=placed.model)
+    element = etree.Element("controller", {"type": "pci", "index": str(placed.number), "model": placed.model})
     if placed.bus_number is not None:
         _set_target(element, placed)
-    address = etree.SubElement(element, "address", {"type": "pci", **placed.address.attributes()})
+    written = {"type": "pci", **placed.address.attributes()}
     if placed.multifunction:
-        address.set("multifunction", "on")
+        written["multifunction"] = "on"
+    etree.SubElement(element, "address", written)
     return element
 
 
@@ -178,8 +179,10 @@ def _append(parent: Element, elements: list[Element], *, after: str) -> None:
     siblings = parent.findall(after)
     position = parent.index(siblings[-1]) if siblings else len(parent) - 1
     separator = parent.text
+    unit = _unit(parent)
     for element in elements:
-        _lay_out(parent, element)
+        if unit:
+            etree.indent(element, unit, level=2)
         element.tail = separator
     if position >= 0:
         previous = parent[position]
@@ -188,10 +191,18 @@ def _append(parent: Element, elements: list[Element], *, after: str) -> None:
 
 
 def _lay_out(parent: Element, element: Element) -> None:
-    """Indent an element as its siblings below <devices> are; a document without line breaks stays without."""
-    text = parent.text or ""
-    if "\n" in text and not text.strip():
-        margin = text.rpartition("\n")[2]
+    """Indent an element that has changed as its siblings below <devices> are."""
+    unit = _unit(parent)
+    if unit:
         tail = element.tail
-        etree.indent(element, margin[: max(1, len(margin) // 2)], level=2)
+        etree.indent(element, unit, level=2)
         element.tail = tail
+
+
+def _unit(devices: Element) -> str:
+    """One step of indentation; empty for a document without line breaks, which stays without."""
+    text = devices.text or ""
+    if "\n" not in text or text.strip():
+        return ""
+    margin = text.rpartition("\n")[2]
+    return margin[: max(1, len(margin) // 2)]

@@ -22,6 +22,7 @@ HINT = "nothing was changed; please report this domain"
 
 _ADDRESSES = etree.XPath("devices/*/address[@type='pci']")
 _CONTROLLERS = etree.XPath("devices/controller[@type='pci' and @index]")
+_CHASSIS = etree.XPath("boolean(devices/controller/target[@chassis or @port])")
 _UNIQUE = (
     ("alias", etree.XPath("devices/*/alias/@name")),
     ("acpiIndex", etree.XPath("devices/*/acpi/@index")),
@@ -118,6 +119,8 @@ class _Tree:
             yield f"PCI controller {address.bus} takes no devices"
 
     def _of_controllers(self) -> Iterator[tuple[str, str]]:
+        # Where nobody writes chassis or port, libvirt derives them from index and address: they cannot collide.
+        written = bool(_CHASSIS(self.domain.root))
         chassis: set[tuple[str, str]] = set()
         where = {element: address for address, element in self.seats.items() if element.tag == "controller"}
         for index, element in self.controllers.items():
@@ -135,7 +138,7 @@ class _Tree:
                     yield name, f"a {model.name} cannot be plugged into a {parent.get('model')}"
             if model.plugs_as & PCI_BRIDGE and index <= address.bus:
                 yield name, f"its index must be larger than its bus {address.bus}"
-            if model.name == "pcie-root-port":
+            if written and model.name == "pcie-root-port":
                 key = _chassis_and_port(element, index, address)
                 if key in chassis:
                     yield name, f"chassis {key[0]} and port {key[1]} are taken already; QEMU refuses them"

@@ -94,6 +94,7 @@ class AddressSet:
         buses = self.buses
         for index in range(self._first.get(needs, 0), len(buses)):
             bus = buses[index]
+            # Most buses are ports that are taken already.
             if bus.is_port and bus.slots:
                 continue
             if compatible(bus.accepts, needs, bus_index=index, from_config=False):

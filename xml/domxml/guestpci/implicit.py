@@ -79,8 +79,9 @@ def _added_controllers(topology: Topology, have: list[Device], machine: MachineT
     if machine.default_sata and ("sata", 0) not in present:
         present.add(("sata", 0))
         yield _controller("sata", "", 0, PCI)
+    highest = _highest_drives(topology)
     for kind, needs in (("scsi", UNKNOWN), ("ide", PCI), ("sata", PCI)):
-        for index in range(_highest_drive(topology, kind) + 1):
+        for index in range(highest.get(kind, -1) + 1):
             if (kind, index) not in present:
                 present.add((kind, index))
                 yield _controller(kind, "", index, needs)
@@ -108,16 +109,19 @@ def _ports(controller: Device) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() else _SERIAL_PORTS
 
 
-def _highest_drive(topology: Topology, kind: str) -> int:
-    highest = -1
+def _highest_drives(topology: Topology) -> dict[str, int]:
+    """The highest controller that a disk of each kind of bus needs."""
+    highest: dict[str, int] = {}
     for device in topology.devices:
-        if device.step is not Step.DISK or disk_bus(device.kids) != kind:
+        kind = disk_bus(device.kids) if device.step is Step.DISK else ""
+        if kind not in _DISKS_PER_CONTROLLER:
             continue
         address = device.kids.get("address")
         if address is not None and address.get("type", "drive") == "drive" and "controller" in address.attrib:
-            highest = max(highest, int(address.get("controller", "0"), 0))
+            needed = int(address.get("controller", "0"), 0)
         else:
-            highest = max(highest, disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind])
+            needed = disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind]
+        highest[kind] = max(highest.get(kind, -1), needed)
     return highest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -108,21 +109,39 @@ class _Run:
         self.ports = {c.index: Port(c.index, MODELS[c.model], c.address, c) for c in topology.controllers}
         self.ports.setdefault(0, Port(0, MODELS[str(topology.machine.root)], None))
         self.max_index = topology.max_index
+        self.tried: dict[Device, PciAddress] = {}
+        """What the dry run gave."""
 
     def predict(self) -> Prediction:
         dry = self._pass(dry_run=True)
         buses = dry.buses
         if self.max_index <= 0 and len(buses) > 1 and self.pcie:
             dry.reserve_next(spare_needs(pcie=True))
+        tried = {}
         for index in range(1, len(buses := dry.buses)):
             if index not in self.ports:
                 self.ports[index] = Port(index, buses[index].model, None)
-                dry.reserve_next(buses[index].model.plugs_as)
+                tried[index] = dry.reserve_next(buses[index].model.plugs_as)
         # Growing while controllers are connected would need buses that libvirt does not look at again.
         if len(dry.buses) != len(self.ports):
             raise Impossible("No more available PCI slots")
-        self._pass(dry_run=False)
+        if self.nothing_can_shift(tried):
+            self.where.update(self.tried)
+            for index, address in tried.items():
+                self.ports[index].address = address
+        else:
+            self._pass(dry_run=False)
         return Prediction(tuple(self.ports[index] for index in sorted(self.ports)), self.where)
+
+    def nothing_can_shift(self, tried: Mapping[int, PciAddress]) -> bool:
+        """Whether the second run would only repeat the first: plain PCI Express devices, each on a port of its own."""
+        return (
+            self.pcie
+            and all(port.address or index in tried or not index for index, port in self.ports.items())
+            and all(
+                device.needs == PCIE_DEVICE | AUTOASSIGN and device.step is not Step.VIDEO for device in self.tried
+            )
+        )
 
     def _pass(self, *, dry_run: bool) -> AddressSet:
         size = max(self.ports) + 1
@@ -170,8 +189,7 @@ class _Run:
             address = self._usb2(addresses, device)
         else:
             address = addresses.reserve_next(device.needs)
-        if not dry_run:
-            self.where[device] = address
+        (self.tried if dry_run else self.where)[device] = address
 
     def _usb2(self, addresses: AddressSet, device: Device) -> PciAddress:
         function = _USB2_FUNCTION[device.model]

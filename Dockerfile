@@ -16,6 +16,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
 COPY pyproject.toml README.md LICENSE ./
 COPY xml xml
 COPY hostdev hostdev
+COPY hooksidecar hooksidecar
 RUN venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \
     && venv/bin/pip --python /opt/passgate/bin/python3 install --quiet --no-compile --no-deps --no-index wheels/*.whl
 # Any user runs it, and none may write here: the bytecode is there from the start and never compared with its source.
@@ -32,7 +33,7 @@ LABEL org.opencontainers.image.title="passgate-node" \
       org.opencontainers.image.base.name="${BASE}"
 RUN apt-get -qq update \
     && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends libudev1 pci.ids >/dev/null \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
     && python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|ensurepip|turtledemo)/' \
         "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/passgate /opt/passgate

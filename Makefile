@@ -1,18 +1,17 @@
 # Everything a developer types. A bare `make` lists it.
 
 VENV := .venv
-PYTHON := $(VENV)/bin/python
-PYTEST := $(PYTHON) -m pytest
+PYTEST := $(VENV)/bin/python -m pytest
 
 # Debian's names of what each step needs.
 TO_RUN := ca-certificates python3 python3-venv
 TO_BUILD := gcc libc6-dev libvirt-dev pkg-config python3-dev
-TO_TEST := debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap zsh
+TO_TEST := debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap mount zsh
 TO_BENCH := pciutils virtinst
 TO_MAKE_IMAGES := buildah debian-archive-keyring mmdebstrap
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast oracle test-host lint bench image clean
+.PHONY: help setup demo test test-fast oracle test-host lint bench image clean tested-with
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +38,7 @@ lint: $(VENV)/.dev ## check style and types
 
 bench: $(VENV)/.dev ## measure what is promised, beside what others need for the same
 	@tools/packages $(TO_BENCH) || echo "going on without them"
-	@$(PYTHON) -m bench
+	@$(VENV)/bin/python -m bench
 
 image: $(VENV)/.cli ## build the node image without a registry, and try it
 	@tools/packages $(TO_MAKE_IMAGES)
@@ -49,7 +48,6 @@ clean: ## remove what was built, .venv too
 	rm -rf build dist $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: tested-with
 tested-with:
 	@tools/packages $(TO_TEST)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from domxml.finding import Finding
+
 
 class Answer(Protocol):
     """One call's result."""
@@ -14,8 +16,20 @@ class Answer(Protocol):
         """The domain with its devices."""
 
     @property
+    def vm(self) -> str:
+        """Whose domain it is, as a log names it."""
+
+    @property
     def devices(self) -> Sequence[object]:
         """The host devices in it, as a log names them."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was noticed on the way."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the input goes back as it came, although devices are wanted."""
 
     @property
     def passes(self) -> int:
@@ -25,5 +39,5 @@ class Answer(Protocol):
 class Core(Protocol):
     """Serves one VM, one call at a time."""
 
-    def define(self, domain: bytes, vmi: bytes, *, deadline: float) -> Answer:
+    def define(self, domain: bytes, vmi: bytes, /, *, deadline: float) -> Answer:
         """Put the devices into the domain before `deadline` (of time.monotonic), or raise PassgateError."""

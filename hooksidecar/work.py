@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hooksidecar import doing
 
@@ -38,8 +38,9 @@ class Job(Generic[T]):
         self._over.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end; tell whether it came."""
-        return self._over.wait(max(0.0, seconds))
+        """Wait until it is done or abandoned; tell whether it is done."""
+        self._over.wait(max(0.0, seconds))
+        return bool(self._outcome) or self._error is not None
 
     def outcome(self) -> T:
         """What came out; raises what went wrong."""
@@ -52,15 +53,15 @@ class Worker:
     """The thread. It is a daemon: work that hangs must not keep the process."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job[object]] = SimpleQueue()
-        self._current: Job[object] | None = None
+        self._jobs: SimpleQueue[Job[Any]] = SimpleQueue()
+        self._current: Job[Any] | None = None
         self._thread = threading.Thread(target=self._work, name="work", daemon=True)
         self._thread.start()
 
     def submit(self, task: Callable[[], T]) -> Job[T]:
         """Queue a piece of work."""
         job = Job(task)
-        self._jobs.put(job)  # type: ignore[arg-type]  the queue cares for no outcome
+        self._jobs.put(job)
         return job
 
     def doing(self, job: Job[T]) -> doing.Doing:

@@ -107,8 +107,9 @@ class _Matcher:
             source = self.by_alias.get(prefix + request.device)
             if source is not None:
                 self.taken.add(source)
-                where = f"domain {prefix}{request.device}"
-                return Chosen(source, request, request.name or request.device, guest, sources=(where,))
+                given = next((one for one in self.given if one.device == source), None)
+                told = (given.resource, given.sources) if given else ("", (f"domain {prefix}{request.device}",))
+                return Chosen(source, request, request.name or request.device, guest, *told)
         allocation = next((one for one in self.given if one.name == request.device), None)
         if allocation is None:
             raise Refused(
@@ -149,9 +150,7 @@ class _Matcher:
             hint=ALLOCATION_MISSING.hint,
         )
 
-    def _chosen(
-        self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None
-    ) -> Chosen:
+    def _chosen(self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None) -> Chosen:
         source = _source(allocation)
         self.taken.add(source)
         resource = allocation.resource or request.resource

@@ -11,7 +11,7 @@ from hostdev.host import Host
 from hostdev.inventory.addresses import Addresses
 from hostdev.inventory.functions import Functions
 from hostdev.inventory.groups import each_group, read_group
-from hostdev.inventory.platform import read_iommu, read_kernel, read_vfio
+from hostdev.inventory.platform import read_iommu, read_kernel, read_node_cpus, read_vfio
 from hostdev.machine import IommuGroup, Machine, PciFunction
 
 RESET_METHOD_KERNEL = (5, 15)
@@ -22,8 +22,8 @@ def scan(host: Host, *, only: Collection[PciAddress] | None = None) -> Machine:
     """Look at the host.
 
     With `only`, the picture holds these functions, their IOMMU groups with all members, their PFs and the bridges
-    above them, each read in full. Without, it holds everything, and trusts that the VFs of one PF are alike in what
-    their hardware decides.
+    above them, each read in full. Without, it holds everything, and trusts that the VFs of one PF are alike: in what
+    their hardware decides, and in how those on the same vfio driver came there.
     """
     with _uncollected():
         return _picture(host, only)
@@ -45,6 +45,7 @@ def _picture(host: Host, only: Collection[PciAddress] | None) -> Machine:
         iommu=read_iommu(host),
         vfio=read_vfio(host),
         kernel=kernel,
+        node_cpus=read_node_cpus(host),
         source=host.source,
         unread=host.unread,
     )

@@ -64,8 +64,8 @@ def _named(chosen: Sequence[Chosen], held: Mapping[Source, Holder]) -> list[Name
     for one in chosen:
         base = one.name or DEFAULT_NAME
         alone = counts[base] == 1 and base not in taken
-        name = kept.get(one.source) if not one.request.name else None
-        if name is None or name in taken:
+        name = "" if one.request.name else kept.get(one.source, "")
+        if not name or name in taken:
             name = base if alone else _numbered(base, taken)
         taken.add(name)
         named.append(Named(name, one))

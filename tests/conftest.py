@@ -1,10 +1,11 @@
-"""The order of the tests, what is fast first and what is real last; and that interrupts arrive."""
+"""What holds for all tests: what is fast comes first, interrupts arrive, and no machine is too slow."""
 
 from __future__ import annotations
 
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 TIERS = ("oracle", "vmhost")
 """The markers of the slow ones, the slowest last."""
@@ -13,6 +14,8 @@ TIERS = ("oracle", "vmhost")
 def pytest_configure() -> None:
     """Who starts us in the background lets us ignore interrupts, and all that we start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

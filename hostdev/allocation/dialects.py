@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hostdev.allocation.naming import STEMS
+
 
 class Dialect(NamedTuple):
     """One plugin's way of telling. Several plugins share a way; what is said of each then holds for all."""
@@ -97,6 +99,8 @@ _DIGITS = 5
 
 def speaking(variable: str) -> tuple[Dialect, ...]:
     """The rows that a variable's name fits."""
+    if variable in STEMS:
+        return ()
     return tuple(row for row in DIALECTS if variable.startswith(row.starts) and _fits(row, variable))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from domxml.finding import Finding
-from hostdev.allocation.channels import ALLOCATION_FILE, ENVIRONMENT, channel_of
+from hostdev.allocation.channels import ALLOCATION_FILE, ENVIRONMENT, channel_of, trust
 from hostdev.allocation.printing import listed
-from hostdev.allocation.uniting import by_device, foremost
+from hostdev.allocation.uniting import by_device
 from hostdev.allocation.values import Allocation, Device, Gathered
 from hostdev.catalogue.allocation import CHANNELS_DISAGREE, DEVICE_IN_TWO_RESOURCES
 
@@ -17,15 +17,20 @@ def merge(*gathered: Gathered) -> Gathered:
     # In whichever order the channels come, the outcome is the same.
     told = sorted(gathered, key=repr)
     allocations = [allocation for one in told for allocation in one.allocations]
-    joined = by_device(sorted(allocations, key=foremost))
+    joined = by_device(sorted(allocations, key=_foremost))
     findings = [finding for one in told for finding in one.findings]
     findings += [*_twice_given(allocations), *_disagreements(joined)]
     return Gathered(tuple(joined), _each_once(findings))
 
 
+def _foremost(allocation: Allocation) -> tuple[int, tuple[object, ...]]:
+    """Sort key: how far the best source of an allocation is trusted."""
+    return trust(allocation.sources[0] if allocation.sources else "")
+
+
 def _twice_given(allocations: Sequence[Allocation]) -> Iterator[Finding]:
     resources: dict[Device, dict[str, str]] = {}
-    for allocation in sorted(allocations, key=foremost):
+    for allocation in sorted(allocations, key=_foremost):
         if allocation.resource:
             where = allocation.sources[0] if allocation.sources else "unknown"
             resources.setdefault(allocation.device, {}).setdefault(allocation.resource, where)
@@ -56,6 +61,6 @@ def _shown(devices: Iterable[Device]) -> str:
 def _each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Two channels may tell the same; the worst comes first."""
     once: dict[tuple[str, str, str], Finding] = {}
-    for finding in sorted(findings):
+    for finding in findings:
         once.setdefault((finding.code, finding.subject, finding.message), finding)
     return tuple(sorted(once.values(), key=lambda finding: (-finding.severity.rank, finding)))

@@ -10,8 +10,8 @@ SHOWN = 3
 
 def printable(text: str, limit: int = NAME_LIMIT) -> str:
     """The text in printable ASCII, cut to a length that leaves room for a sentence around it."""
-    escaped = ascii(text[:limit])[1:-1]
-    return escaped if len(text) <= limit and len(escaped) <= limit else f"{escaped[: limit - 3]}..."
+    escaped = ascii(text[: limit + 1])[1:-1]
+    return escaped if len(escaped) <= limit else f"{escaped[: limit - 3]}..."
 
 
 def listed(things: Iterable[object]) -> str:

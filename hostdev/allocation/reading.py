@@ -29,12 +29,9 @@ class Reading(NamedTuple):
     devices: tuple[Device, ...]
     evidence: tuple[Evidence, ...]
     resource: str = ""
+    is_info: bool = False
+    """Whether it is the JSON beside a list."""
     readable: bool = True
-
-    @property
-    def is_info(self) -> bool:
-        """Whether it is the JSON beside a list."""
-        return bool(self.suffix) and self.variable != self.stem + self.suffix
 
     @property
     def family(self) -> str:
@@ -85,7 +82,7 @@ def _reading(variable: str, value: str, rows: tuple[Dialect, ...], evidence: tup
     if len(suffix) > len(INFO) and suffix.endswith(INFO) and value.lstrip().startswith("{"):
         words = _keys(value)
         about = Reading(variable, rows, stem, suffix.removesuffix(INFO), tokens.devices(words or ()), evidence)
-        return about._replace(readable=words is not None)
+        return about._replace(is_info=True, readable=words is not None)
     return Reading(variable, rows, stem, suffix, tokens.devices(tokens.split(value)), evidence)
 
 
@@ -98,5 +95,5 @@ def _keys(value: str) -> list[str] | None:
 
 
 def _looks_like_addresses(value: str) -> bool:
-    words = tokens.split(value) if value.count(":") > 1 else ()
+    words = tokens.split(value)
     return bool(words) and all(word.count(":") == 2 and isinstance(tokens.classify(word), PciAddress) for word in words)

@@ -8,21 +8,15 @@ from collections.abc import Sequence
 
 from domxml.errors import BadInput
 from domxml.finding import Finding
-from hostdev.cli import documents, endings, output
-from hostdev.cli.cells import Cell, Column, Fit
+from hostdev.cli import documents, endings, output, tellings
+from hostdev.cli.cells import Cell, Column, dash
 from hostdev.cli.screen import Screen
-from hostdev.cli.tellings import TONES
+from hostdev.gathering import read_file
 from hostdev.lint import lint
 from hostdev.vmi.manifest import Manifest, parse_manifest
 from hostdev.vmi.vmi import MAX_BYTES
 
-TABLE = (
-    Column("SEVERITY"),
-    Column("CODE"),
-    Column("WHERE", Fit.WRAP),
-    Column("MESSAGE", Fit.WRAP, least=30),
-    Column("HINT", Fit.WRAP, least=20, spare=True),
-)
+TABLE = (Column("SEVERITY"), Column("CODE"), Column("WHERE"), Column("MESSAGE"), Column("HINT"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,29 +25,34 @@ def run(arguments: argparse.Namespace) -> int:
     findings = lint(manifest)
     if arguments.output != "table":
         documents.emit(_document(manifest, findings), arguments.output)
-    elif findings:
-        Screen.of(arguments.color).table(TABLE, [_row(finding) for finding in findings])
     else:
-        output.tell(f"note: nothing is wrong with {manifest}")
+        _print(Screen.of(arguments.color), manifest, findings)
     return endings.after(findings, arguments.fail_on)
 
 
 def _read(name: str) -> bytes:
-    try:
-        if name == "-":
-            if sys.stdin is None:
-                raise BadInput("no-input", "standard input is closed")
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        with open(name, "rb") as file:  # noqa: PTH123  as everywhere
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        what = f"cannot read the manifest: {error.strerror}"
-        raise BadInput("unreadable-file", what, subject=name, hint="name a file, or - for standard input") from None
+    if name != "-":
+        return read_file(name)
+    if sys.stdin is None:
+        raise BadInput("no-input", "standard input is closed")
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _print(screen: Screen, manifest: Manifest, findings: Sequence[Finding]) -> None:
+    if not findings:
+        output.tell(f"note: nothing is wrong with {manifest}")
+    elif screen.terminal:
+        # Places are long, and a table on a terminal would cut them.
+        for found in findings:
+            for row in tellings.finding(found._replace(message=f"{found.subject}: {found.message}")):
+                screen.line(*row)
+    else:
+        screen.table(TABLE, [_row(finding) for finding in findings])
 
 
 def _row(finding: Finding) -> tuple[Cell | str, ...]:
-    severity = Cell(finding.severity, TONES[finding.severity])
-    return (severity, finding.code, finding.subject, finding.message, Cell(finding.hint))
+    severity = Cell(finding.severity, tellings.TONES[finding.severity])
+    return (severity, finding.code, finding.subject, finding.message, dash(finding.hint))
 
 
 def _document(manifest: Manifest, findings: Sequence[Finding]) -> documents.Document:

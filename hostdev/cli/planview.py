@@ -8,10 +8,9 @@ from typing import Any
 
 from domxml.apply import Change
 from domxml.document import Domain
-from domxml.placement.values import PlacedController
+from domxml.placement.values import PlacedController, PlacedDevice
 from domxml.source import Mdev
 from hostdev.injection import Injection
-from hostdev.matching import Chosen
 
 API_VERSION = "passgate.dev/v1"
 
@@ -32,7 +31,7 @@ def as_json(_domain: Domain, injection: Injection) -> str:
     document = {
         "apiVersion": API_VERSION,
         "kind": "Plan",
-        "devices": [_device(change, injection.origins[change.placed.wish.name]) for change in result.changes],
+        "devices": [_device(change, *_origin(injection, change.placed)) for change in result.changes],
         "controllers": [_controller(controller) for controller in result.controllers],
         "removed": list(result.removed),
         "findings": [finding.as_dict() for finding in injection.findings],
@@ -40,7 +39,15 @@ def as_json(_domain: Domain, injection: Injection) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _device(change: Change, origin: Chosen) -> dict[str, Any]:
+def _origin(injection: Injection, placed: PlacedDevice) -> tuple[str, tuple[str, ...]]:
+    """The resource and the sources of a device; the other functions of its slot come along with it."""
+    origin = injection.origins[placed.wish.name]
+    if placed.member.source == origin.source:
+        return origin.resource, origin.sources
+    return "", (f"together with {origin.source}",)
+
+
+def _device(change: Change, resource: str, sources: tuple[str, ...]) -> dict[str, Any]:
     placed = change.placed
     return {
         "name": placed.wish.name,
@@ -48,8 +55,8 @@ def _device(change: Change, origin: Chosen) -> dict[str, Any]:
         "type": "mdev" if isinstance(placed.member.source, Mdev) else "pci",
         "source": str(placed.member.source),
         "guestAddress": None if placed.address is None else str(placed.address),
-        "resource": origin.resource or None,
-        "sources": list(origin.sources),
+        "resource": resource or None,
+        "sources": list(sources),
         "action": change.action,
         "why": placed.why,
     }
@@ -76,9 +83,8 @@ def story(domain: Domain, injection: Injection) -> str:
         where = "an address that libvirt chooses" if placed.address is None else f"guest {placed.address}"
         lines.append(f"  {change.action:<9} {placed.member.source} -> {where}")
         lines.append(f"            as {change.alias}: {placed.why}")
-        origin = injection.origins[placed.wish.name]
-        if origin.resource:
-            lines.append(f"            allocated for {origin.resource}: {', '.join(origin.sources)}")
+        resource, sources = _origin(injection, placed)
+        lines.append("            " + (f"allocated for {resource}: " if resource else "") + ", ".join(sources))
         lines += [f"            {key} = {value}" for key, value in placed.member.attributes.items()]
     lines += [f"  removed   {alias}" for alias in result.removed]
     for controller in result.controllers:

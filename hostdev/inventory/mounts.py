@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from hostdev.host import Host
 
-_MOUNTS = ("proc/1/mountinfo", "proc/self/mountinfo")
-"""The host's own view comes first; without privileges only ours can be read."""
+_HOST = "proc/1/mountinfo"
+_OURS = "proc/self/mountinfo"
+"""All that can be read without privileges, and in a container not the host's."""
 _DEV = "/dev/"
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -56,7 +57,8 @@ def read_mounts(host: Host) -> Mounts:
 
 
 def _mounts(host: Host) -> Iterator[_Mount]:
-    text = host.text(_MOUNTS[0], quiet=True) or host.text(_MOUNTS[1]) or ""
+    # Where neither can be read, the first one's reason is told.
+    text = host.text(_HOST, quiet=True) or host.text(_OURS) or host.text(_HOST) or ""
     for line in text.splitlines():
         fields, _, rest = line.partition(" - ")
         parts, kind = fields.split(" "), rest.split(" ")

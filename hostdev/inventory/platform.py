@@ -1,11 +1,16 @@
-"""What the host says about itself: kernel, IOMMU, VFIO."""
+"""What the host says about itself: kernel, processors, IOMMU, VFIO."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hostdev.host import Host
+from hostdev.inventory.numbers import number
 from hostdev.machine import Iommu, Kernel, Vfio
 
 GROUPS = "sys/kernel/iommu_groups"
+NODES = "sys/devices/system/node"
+MAX_CPU = 0xFFFF
 FIRMWARE = "sys/firmware"
 TABLES = ("DMAR", "IVRS", "IORT")
 """What firmware calls an IOMMU: Intel's, AMD's, Arm's."""
@@ -66,6 +71,23 @@ def read_kernel(host: Host) -> Kernel:
         host.read("proc/sys/kernel/random/boot_id") or "",
         host.read("proc/sys/kernel/arch") or _by_release(release) or _by_cpu(host),
     )
+
+
+def read_node_cpus(host: Host) -> dict[int, frozenset[int]]:
+    """The CPUs of each NUMA node."""
+    nodes = ((number(name.removeprefix("node")), name) for name in host.names(NODES, prefix="node") or ())
+    return {
+        node: frozenset(_cpus(host.read(f"{NODES}/{name}/cpulist") or "")) for node, name in nodes if node is not None
+    }
+
+
+def _cpus(text: str) -> Iterator[int]:
+    """Read `0-23,48-71`."""
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        low, high = number(first), number(last or first)
+        if low is not None and high is not None:
+            yield from range(low, min(high, MAX_CPU) + 1)
 
 
 def _parameters(host: Host, module: str) -> dict[str, str]:

@@ -28,7 +28,8 @@ def unseen(view: View) -> Iterator[Finding]:
 def unknown(view: View) -> Iterator[Finding]:
     """Entries that refer to a device by a name that it does not have."""
     sources = {device.name: True for device in view.vmi.devices}
-    sources.update({interface.name: interface.is_sriov for interface in view.vmi.interfaces})
+    # What a binding plugin connects may have a device in network-info.
+    sources.update({one.name: one.is_sriov or bool(one.plugin) for one in view.vmi.interfaces})
     for asked in view.asked:
         if asked.request.device and not sources.get(asked.request.device):
             yield _not_found(view, asked, [name for name, is_device in sources.items() if is_device])

@@ -9,13 +9,14 @@ from domxml.finding import Finding
 from hostdev.catalogue.spec import ATTRIBUTE_TAKEN, NAME_COLLISION
 from hostdev.lint.view import Asked, View
 from hostdev.vmi.devices import MOST_DEVICES
+from hostdev.vmi.vmi import Disk, Interface
 
 _FUNCTIONS = range(8)
 
 
 def attributes(view: View) -> Iterator[Finding]:
     """Boot orders and ACPI indexes."""
-    spec = (*view.vmi.disks, *view.vmi.interfaces)
+    spec: list[Disk | Interface] = [*view.vmi.disks, *view.vmi.interfaces]
     orders = {device.boot_order: device.name for device in spec if device.boot_order}
     indexes = {one.acpi_index: one.name for one in view.vmi.interfaces if one.acpi_index}
     for key, taken in (("bootOrder", orders), ("acpiIndex", indexes)):

@@ -74,13 +74,14 @@ def unreachable(view: View) -> Iterator[Finding]:
 
 def _places(view: View) -> list[Place]:
     """The spec's addresses first, then ours."""
-    places = []
-    for device in (*view.vmi.disks, *view.vmi.interfaces):
-        if device.guest is not None:
-            kind = "interface" if device in view.vmi.interfaces else "disk"
-            owner = f"the {kind} {device.name}"
-            name = device.name if kind == "interface" else ""
-            places.append(Place(device.guest, owner, device.place, name, ours=False))
+    places = [
+        Place(disk.guest, f"the disk {disk.name}", disk.place, ours=False) for disk in view.vmi.disks if disk.guest
+    ]
+    places += [
+        Place(one.guest, f"the interface {one.name}", one.place, one.name, ours=False)
+        for one in view.vmi.interfaces
+        if one.guest
+    ]
     for asked in view.asked:
         request = asked.request
         for index, address in enumerate(request.guests):

@@ -34,6 +34,8 @@ _KEYS: Mapping[str, Callable[[JsonObject, str], object]] = MappingProxyType(
     }
 )
 """What KubeVirt reads of a hook sidecar, and of what type it must be."""
+_SPELLED = {key.lower(): key for key in _KEYS}
+"""KubeVirt reads keys in any case."""
 
 
 def hooks(view: View) -> Iterator[Finding]:
@@ -71,7 +73,9 @@ def limits(view: View) -> Iterator[Finding]:
         yield SIDECAR_LIMITS.found(vmi.at("spec.domain.cpu" if vmi.dedicated_cpus else "spec.domain.resources"), what)
 
 
-def _sidecar(sidecar: JsonObject) -> Iterator[Finding]:
+def _sidecar(written: JsonObject) -> Iterator[Finding]:
+    fields = {_SPELLED.get(key.lower(), key): value for key, value in written.fields.items()}
+    sidecar = written._replace(fields=fields)
     for key in sidecar.fields:
         if key not in _KEYS:
             what = f"KubeVirt ignores the key {shown(key)}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hostdev.request import Request
-from hostdev.vmi.annotations import DEVICES
-from hostdev.vmi.devices import Devices, read_devices
+from hostdev.vmi.devices import DEVICES, Devices, read_devices
 from hostdev.vmi.manifest import Manifest
 from hostdev.vmi.vmi import Vmi
 
@@ -48,7 +47,8 @@ class View(NamedTuple):
         """How many devices get into the guest that KubeVirt does not put there; at least that many."""
         if self.devices is None:
             return sum(self.vmi.limits.values()) if HOOKS in self.vmi.annotations else 0
-        return sum(asked.least for asked in self.asked if not asked.request.device)
+        plugged = {interface.name for interface in self.vmi.interfaces if interface.plugin}
+        return sum(one.least for one in self.asked if not one.request.device or one.request.device in plugged)
 
     @property
     def elsewhere(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,22 +12,26 @@ from tempfile import TemporaryDirectory
 from domxml.errors import BadInput, HostUnreadable
 from hostdev.host import Host
 from hostdev.recorded import toml
-from hostdev.recorded.recording import File, Link, Names, Recording
+from hostdev.recorded.recording import File, Link, Names, Recording, ancestors
 
 SUFFIX = ".toml"
 MAX_SIZE = 64 << 20
+
+_MEMORY = "/dev/shm"  # noqa: S108  # TemporaryDirectory makes a directory of our own in it
+_PAGES_EACH = 4 * 4096
+"""A file, and its share of directories and of names that nothing stands in."""
 
 
 @contextmanager
 def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
     """The host at a root directory, or of a recorded machine, which is laid out for as long as it is needed."""
     path = Path(spec)
-    if path.suffix != SUFFIX or path.is_dir():
+    if path.suffix != SUFFIX or _is_directory(path):
         with Host(path, source=str(spec)) as host:
             yield host
         return
     recording = toml.parse(_content(path))
-    with _scratch() as directory:
+    with _scratch(len(recording.entries)) as directory:
         write(recording, Path(directory))
         with Host(directory, source=str(spec), unreadable=recording.unreadable) as host:
             yield host
@@ -55,43 +60,61 @@ def write(recording: Recording, directory: Path) -> None:
 
 
 def _write(recording: Recording, directory: Path) -> None:
-    links = {path: entry.target for path, entry in recording.entries.items() if isinstance(entry, Link)}
-    for path, entry in recording.entries.items():
-        place = directory / path
+    entries = recording.entries
+    places = {path for path, entry in entries.items() if isinstance(entry, Names)}
+    for place in sorted(places.union(*map(ancestors, entries))):
+        (directory / place).mkdir(exist_ok=True)
+        places.add(place)
+    links: dict[str, str] = {}
+    for path, entry in entries.items():
         if isinstance(entry, File):
-            _parent(place).write_bytes(entry.content)
+            _make(f"{directory}/{path}", entry.content)
+        elif isinstance(entry, Link):
+            links[path] = entry.target
         elif isinstance(entry, Names):
-            place.mkdir(parents=True, exist_ok=True)
-    # What has only a name becomes an empty file, unless it is the directory of something else.
-    for path, entry in recording.entries.items():
-        for name in entry.names if isinstance(entry, Names) else ():
-            place = directory / path / name
-            if f"{path}/{name}" not in links and not place.exists():
-                place.touch()
+            # What has only a name becomes an empty file.
+            for bare in {f"{path}/{name}" for name in entry.names} - places - entries.keys():
+                _make(f"{directory}/{bare}", b"")
     # Links come last: nothing is ever written through one.
     for path, target in links.items():
-        _parent(directory / path).symlink_to(target)
+        (directory / path).symlink_to(target)
 
 
-def _parent(place: Path) -> Path:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+def _make(place: str, content: bytes) -> None:
+    with Path(place).open("xb") as file:
+        file.write(content)
 
 
-def _scratch() -> TemporaryDirectory[str]:
+def _scratch(entries: int) -> TemporaryDirectory[str]:
     try:
-        return TemporaryDirectory(prefix="passgate-")
+        return TemporaryDirectory(prefix="passgate-", dir=_memory(entries * _PAGES_EACH))
     except OSError as error:
         raise HostUnreadable("not-laid-out", f"no temporary directory: {error.strerror}") from None
 
 
-def _content(path: Path) -> str:
-    if not path.exists():
-        raise BadInput("no-machine", "there is no such file", subject=str(path), hint=_HINT)
-    if not path.is_file():
-        raise BadInput("bad-recording", "is no regular file", subject=str(path), hint=_HINT)
+def _memory(needed: int) -> str | None:
+    """The file system in memory, if there is one with room: thousands of small files take ten times as long on disk."""
     try:
-        if path.stat().st_size > MAX_SIZE:
+        room = os.statvfs(_MEMORY)
+    except OSError:
+        return None
+    roomy = room.f_bavail * room.f_frsize > needed and os.access(_MEMORY, os.W_OK | os.X_OK)
+    return _MEMORY if roomy else None
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _content(path: Path) -> str:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BadInput("bad-recording", "is no regular file", subject=str(path), hint=_HINT)
+        if status.st_size > MAX_SIZE:
             raise BadInput("bad-recording", f"is larger than {MAX_SIZE >> 20} MiB", subject=str(path), hint=_HINT)
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -25,12 +25,13 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 def write(recording: Recording) -> str:
     """The text of a recording."""
-    head = {"format": FORMAT, "machine": recording.machine, "note": recording.note}
+    head = {"machine": recording.machine, "note": recording.note}
     tables: dict[str, dict[str, Entry]] = {}
     for path, entry in sorted(recording.entries.items()):
         directory, _, name = path.rpartition("/")
         tables.setdefault(directory, {})[name] = entry
-    parts = [HEADER + "".join(f"{key} = {json.dumps(value)}\n" for key, value in head.items() if value)]
+    told = "".join(f"{key} = {_string(value)}\n" for key, value in head.items() if value)
+    parts = [f"{HEADER}format = {FORMAT}\n{told}"]
     for directory, entries in sorted(tables.items()):
         lines = [f"{_key(name)} = {_value(entry)}\n" for name, entry in entries.items()]
         parts.append(f"[{_string(directory)}]\n" + "".join(lines))
@@ -130,8 +131,9 @@ def _key(name: str) -> str:
 
 
 def _string(text: str) -> str:
-    # TOML's basic strings are JSON's, except that DEL has to be escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # TOML's basic strings are JSON's, except that DEL has to be escaped, and that half a surrogate pair is nothing.
+    whole = text.encode("utf-8", "replace").decode()
+    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _bad(path: str, what: str) -> BadInput:

@@ -162,6 +162,8 @@ def _guests(entry: JsonObject, key: str) -> tuple[PciAddress, ...]:
     if isinstance(entry.fields[key], str):
         guest = entry.get_parsed(key, PciAddress.parse)
         return () if guest is None else (guest,)
+    if not isinstance(entry.fields[key], list):
+        raise entry.wrong(key, "an address, or a list of addresses")
     texts = entry.get_strings(key)
     if not texts:
         raise entry.refused(key, "is an empty list", hint=f"leave {key} out")

@@ -103,7 +103,7 @@ def _flaw(value: Any) -> _Flaw | None:
         return _Flaw("is no finite number")
     if value is None or isinstance(value, list | int | float):
         return None
-    return _Flaw(f"is a {type(value).__name__}", "put it into quotes")
+    return _Flaw(f"is of type {type(value).__name__}, which JSON does not know", "put it into quotes")
 
 
 def _key_flaw(key: Any) -> _Flaw | None:

@@ -71,7 +71,8 @@ class JsonObject(NamedTuple):
 
     def get_objects(self, key: str) -> tuple[JsonObject, ...]:
         """A list of objects."""
-        return list_of_objects(self.fields.get(key) or [], self.place(key), self.code)
+        value = self.fields.get(key)
+        return list_of_objects([] if value is None else value, self.place(key), self.code)
 
     def get_strings(self, key: str) -> tuple[str, ...]:
         """A list of texts."""

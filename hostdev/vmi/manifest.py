@@ -12,6 +12,8 @@ from hostdev.vmi.jsonvalue import JsonObject, as_object
 from hostdev.vmi.vmi import CODE, MAX_BYTES, TEMPLATES, Vmi, kind_of, vmi_of
 
 FILE = Format("the manifest", CODE, MAX_BYTES)
+_TEXT = "tag:yaml.org,2002:str"
+_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
 
 class Manifest(NamedTuple):
@@ -81,7 +83,12 @@ def _yaml(data: bytes) -> list[Any]:
 
 def _loader(yaml: Any) -> Any:
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """The safe loader; of two equal keys it would silently keep the last."""
+        """The safe loader; of two equal keys it would silently keep the last, and it counts to base 60."""
+
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+            tag = super().resolve(kind, value, implicit)
+            # kubectl reads 0000:00:05.0 as text.
+            return _TEXT if tag in _NUMBERS and ":" in value else tag
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as PyYAML has it
             repeated = twice(f"{key.tag} {key.value}" for key, _ in node.value if isinstance(key.value, str))

@@ -134,11 +134,6 @@ class Vmi(NamedTuple):
         """How many of each resource the compute container asks kubelet for, as far as the spec alone tells."""
         return Counter(self.limits) + Counter(device.resource for device in self.devices if device.resource)
 
-    @property
-    def places(self) -> Mapping[str, PciAddress]:
-        """The guest addresses that the spec itself asks for, by the name of the interface."""
-        return {one.name: one.guest for one in self.interfaces if one.guest is not None}
-
     def at(self, path: str) -> str:
         """A place in the object it was read from."""
         return f"{self.place}.{path}" if self.place else path

@@ -38,8 +38,7 @@ def devices(draw: st.DrawFn, *, arm: bool = False) -> list[str]:
             "<controller type='usb' index='0' model='none'/>",
             "<sound model='ich9'/>",
             "<watchdog model='i6300esb' action='reset'/>",
-            "<hostdev mode='subsystem' type='pci' managed='no'><source><address domain='0' bus='0xfd' slot='0'/></source>"
-            "</hostdev>",
+            "<hostdev mode='subsystem' type='pci'><source><address domain='0' bus='0xfd' slot='0'/></source></hostdev>",
         ]
     picked = draw(st.lists(st.sampled_from(singles), unique=True))
     kinds: set[str] = set()
@@ -58,7 +57,8 @@ def domains(draw: st.DrawFn) -> bytes:
     inside = draw(devices(arm=machine == "virt"))
     if machine != "pc":
         ports = draw(st.integers(0, 4))
-        inside = [f"<controller type='pci' index='{index + 1}' model='pcie-root-port'/>" for index in range(ports)] + inside
+        written = [f"<controller type='pci' index='{index + 1}' model='pcie-root-port'/>" for index in range(ports)]
+        inside = written + inside
         if ports or draw(st.booleans()):
             inside.insert(0, "<controller type='pci' index='0' model='pcie-root'/>")
     body = "\n    ".join(inside)

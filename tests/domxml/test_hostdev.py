@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from lxml import etree
 
 from domxml.errors import PassgateError
 from tests.domxml.domains import load
-from tests.domxml.wishes import guest_of, inject, wish
+from tests.domxml.wishes import guest_of, inject, tree_of, wish
 
 DOMAIN = """<domain type='kvm'><name>d</name><os><type arch='x86_64' machine='q35'>hvm</type></os>
 <devices><controller type='usb' model='none'/><memballoon model='none'/>{}</devices></domain>"""
@@ -31,7 +30,7 @@ def test_an_existing_hostdev_is_found_however_it_is_written(address: str, mode: 
     alias = "<alias name='ua-hostdevice-x'/>"
     given = domain(f"<hostdev {mode} type='pci' managed='no'><source>{address}</source>{alias}</hostdev>")
     result = inject(given, wish("qat", "0000:3d:02.2", rom_bar="off"))
-    tree = etree.fromstring(result.xml)
+    tree = tree_of(result.xml)
 
     assert len(tree.findall("devices/hostdev")) == 1
     assert tree.find("devices/hostdev").attrib == {"mode": "subsystem", "type": "pci", "managed": "no"}
@@ -43,7 +42,7 @@ def test_an_existing_hostdev_is_found_however_it_is_written(address: str, mode: 
 def test_a_mediated_device_is_added_and_found_again() -> None:
     first = inject(domain(""), wish("gpu", UUID, display="off"))
     again = inject(first.xml, wish("gpu", UUID.upper(), display="off"))
-    hostdev = etree.fromstring(first.xml).find("devices/hostdev")
+    hostdev = tree_of(first.xml).find("devices/hostdev")
 
     assert hostdev.attrib["type"] == "mdev"
     assert hostdev.attrib["model"] == "vfio-pci"
@@ -52,15 +51,12 @@ def test_a_mediated_device_is_added_and_found_again() -> None:
     assert again.xml == first.xml
 
 
-@pytest.mark.parametrize(
-    "holder",
-    [
-        "<interface type='hostdev'><source><address type='pci' domain='0' bus='0x3d' slot='2' function='2'/></source>"
-        "<mac address='52:54:00:00:00:01'/></interface>",
-        "<disk type='nvme'><source type='pci' managed='no' namespace='1'><address domain='0' bus='0x3d' slot='2' "
-        "function='2'/></source><target dev='vda' bus='virtio'/></disk>",
-    ],
-)
+SOURCE = "<address type='pci' domain='0' bus='0x3d' slot='2' function='2'/>"
+INTERFACE = f"<interface type='hostdev'><source>{SOURCE}</source><mac address='52:54:00:00:00:01'/></interface>"
+NVME = f"<disk type='nvme'><source type='pci' namespace='1'>{SOURCE}</source><target dev='vda' bus='virtio'/></disk>"
+
+
+@pytest.mark.parametrize("holder", [INTERFACE, NVME])
 def test_a_device_that_an_interface_or_a_disk_holds_is_refused(holder: str) -> None:
     with pytest.raises(PassgateError) as refusal:
         inject(domain(holder), wish("qat", "3d:02.2"))
@@ -92,7 +88,7 @@ def test_an_alias_that_libvirt_would_drop_is_replaced(alias: str) -> None:
 
 
 def test_an_alias_that_is_taken_is_refused_and_not_written_twice() -> None:
-    given = domain("<rng model='virtio'><backend model='random'>/dev/urandom</backend><alias name='ua-passgate-x'/></rng>")
+    given = domain("<rng model='virtio'><backend model='random'>/r</backend><alias name='ua-passgate-x'/></rng>")
     with pytest.raises(PassgateError, match="alias"):
         inject(given, wish("x", "3d:00.0"))
 

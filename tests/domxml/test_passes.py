@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from lxml import etree
 
 from domxml.document import Domain
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
 from domxml.wish import Wish
+from hooksidecar.rehearsal import standin
+from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
-from tests.domxml.wishes import multifunction, wish
-from tests.kubevirt import standin
-from tests.kubevirt.boot import Pass, boot
+from tests.domxml.wishes import multifunction, tree_of, wish
 
 WISHES = (
     wish("qat", "0000:3d:02.2", rom_bar="off", bootOrder="9"),
@@ -33,7 +32,7 @@ def ours(xml: bytes) -> dict[str, dict[str, str]]:
     """Guest address by alias, as it is written."""
     return {
         hostdev.find("alias").get("name"): dict(hostdev.find("address").attrib)
-        for hostdev in etree.fromstring(xml).iterfind("devices/hostdev")
+        for hostdev in tree_of(xml).iterfind("devices/hostdev")
         if "passgate" in hostdev.find("alias").get("name")
         if hostdev.find("address") is not None
     }
@@ -46,7 +45,7 @@ def test_every_pass_gives_the_same_addresses_and_restores_what_was_lost(name: st
 
     assert len(answers[0]) == 4
     assert all(answer == answers[0] for answer in answers)
-    last = etree.fromstring(passes[-1].answered)
+    last = tree_of(passes[-1].answered)
     qat = last.find("devices/hostdev/alias[@name='ua-passgate-qat']/..")
     assert qat.find("rom").get("bar") == "off"
     assert qat.find("driver").get("name") == "vfio"
@@ -59,7 +58,7 @@ def test_nothing_of_the_base_moves_between_the_passes(name: str) -> None:
     passes = run(name, WISHES)
     places = []
     for one in passes:
-        tree = etree.fromstring(one.defined)
+        tree = tree_of(one.defined)
         places.append(
             {
                 str(element.find("target").get("dev")): element.find("address").get("bus")
@@ -79,7 +78,7 @@ def test_nothing_of_the_base_moves_between_the_passes(name: str) -> None:
 def test_expander_buses_keep_number_and_node_through_the_passes() -> None:
     passes = run("q35-numa-dedicated-hugepages-1gi", NODE)
     targets = [
-        etree.fromstring(one.answered).find("devices/controller[@model='pcie-expander-bus']/target") for one in passes
+        tree_of(one.answered).find("devices/controller[@model='pcie-expander-bus']/target") for one in passes
     ]
 
     assert len(passes) == 3

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from lxml import etree
+
 from domxml.alias import alias_for
 from domxml.document import Domain
 from domxml.pciaddress import PciAddress
@@ -10,7 +14,7 @@ from domxml.transform import Transformed, transform
 from domxml.wish import Member, Wish
 
 
-def wish(name: str, source: str, guest: str = "", *, node: int | None = None, **attributes: str) -> Wish:
+def wish(name: str, source: str, guest: str = "", *, node: int | None = None, **attributes: Any) -> Wish:
     """One device in a slot of its own."""
     asked = PciAddress.parse(guest) if guest else None
     settings = {key.replace("_", "."): value for key, value in attributes.items()}
@@ -26,6 +30,11 @@ def multifunction(name: str, source: str, functions: int, guest: str = "") -> Wi
         for number in range(functions)
     )
     return Wish(name, members, PciAddress.parse(guest) if guest else None)
+
+
+def tree_of(xml: bytes | str) -> Any:
+    """Parse; an element that a test does not find there fails it as it should."""
+    return etree.fromstring(xml)
 
 
 def inject(xml: bytes, *wishes: Wish) -> Transformed:

@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lxml import etree
-
 from tests.domxml.domains import FOLDER, load
+from tests.domxml.wishes import tree_of
 
 MACHINE = Path(__file__).parent.parent / "fixtures" / "machines" / "qat.toml"
 VMI = (FOLDER / "q35-default.vmi.json").read_text()
@@ -30,7 +29,7 @@ def test_a_device_of_its_environment_is_injected() -> None:
     done = run(VMI, load("q35-default").decode(), QAT0="0000:3d:02.2")
 
     assert done.returncode == 0
-    assert etree.fromstring(done.stdout).find("devices/hostdev/alias").get("name") == "ua-passgate-qat"
+    assert tree_of(done.stdout).find("devices/hostdev/alias").get("name") == "ua-passgate-qat"
 
 
 def test_a_device_of_the_allocation_file_is_injected(tmp_path: Path) -> None:

@@ -8,18 +8,19 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from lxml import etree
 
 from domxml.errors import PassgateError
+from hooksidecar.rehearsal import standin
+from hooksidecar.rehearsal.boot import boot
 from hostdev.gathering import Channels
 from hostdev.hookcore import Answer, HookCore
 from hostdev.looking import looker
 from tests.domxml.domains import FOLDER, load
-from tests.kubevirt import standin
-from tests.kubevirt.boot import boot
+from tests.domxml.wishes import tree_of
 
 QAT = Path(__file__).parent.parent / "fixtures" / "machines" / "qat.toml"
-WISH = {"passgate.dev/devices": json.dumps([{"resource": "qat.intel.com/generic", "name": "qat", "rom": {"bar": "off"}}])}
+DEVICES = [{"resource": "qat.intel.com/generic", "name": "qat", "rom": {"bar": "off"}}]
+WISH = {"passgate.dev/devices": json.dumps(DEVICES)}
 
 
 def vmi(annotations: Mapping[str, str] | None = None, **status: object) -> bytes:
@@ -41,7 +42,7 @@ def call(of: HookCore, xml: bytes, given: bytes) -> Answer:
 def test_all_passes_of_a_boot_give_the_same_device_the_same_place() -> None:
     serving = core({"QAT0": "0000:3d:02.2"})
     passes = boot(load("q35-default"), lambda xml: call(serving, xml, vmi(WISH)).xml, standin.define)
-    hostdevs = [etree.fromstring(one.answered).find("devices/hostdev") for one in passes]
+    hostdevs = [tree_of(one.answered).find("devices/hostdev") for one in passes]
 
     assert len(passes) == 3
     assert {hostdev.find("address").get("bus") for hostdev in hostdevs} == {"0x0c"}

@@ -323,6 +323,13 @@ def test_group_zero_is_a_group() -> None:
     assert group("group-zero", "00:02.0").number == 0
 
 
+def test_the_processors_of_each_node() -> None:
+    cpus = picture("two-socket-x710").node_cpus
+
+    assert cpus == {0: frozenset((*range(24), *range(48, 72))), 1: frozenset((*range(24, 48), *range(72, 96)))}
+    assert picture("real-q35-sriov").node_cpus == {0: frozenset({0}), 1: frozenset({1})}
+
+
 def test_a_real_kernel() -> None:
     machine = picture("real-q35-sriov")
 

@@ -185,6 +185,16 @@ def test_block_devices_that_hold_each_other(x710: Path) -> None:
     assert "mounted at / through vg0-root" in disk.uses
 
 
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("", set()), ("0", {0}), ("0-1,3", {0, 1, 3}), ("x-1,2-,-3,5", {2, 5}), ("0-9999999999999", set(range(1 << 16)))],
+)
+def test_lists_of_processors(x710: Path, text: str, cpus: set[int]) -> None:
+    (x710 / "sys/devices/system/node/node1/cpulist").write_text(text)
+
+    assert seen(x710).node_cpus[1] == cpus
+
+
 def test_asking_for_what_is_not_there(x710: Path) -> None:
     assert seen(x710, PciAddress.parse("ffff:ff:1f.7")).functions == {}
 
@@ -215,7 +225,6 @@ def test_every_call_may_fail_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     lay_out(fixture("nvme-in-gpu-group").read_text(), tmp_path / "host")
     whole = scan(Host(tmp_path / "host"))
     for number in range(1, 10_000):
-        # The first calls open the root itself.
         host = Host(tmp_path / "host")
         failing = _Failing(number, error)
         monkeypatch.setattr("hostdev.host.os", failing)

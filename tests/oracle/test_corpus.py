@@ -118,7 +118,8 @@ def _injected(bases: list[Base], counts: Counter[str]) -> Iterator[tuple[Base, T
         try:
             yield base, inject(base.xml, *WISHES)
         except PassgateError as refusal:
-            assert refusal.code in ROOM_FULL | NOT_SERVED, (base.name, str(refusal))
+            if refusal.code not in ROOM_FULL | NOT_SERVED:
+                raise
             counts[f"{base.topology.machine.name} refused: {refusal.code}"] += 1
 
 

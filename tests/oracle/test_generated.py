@@ -59,7 +59,8 @@ def test_an_address_is_honoured_or_refused_never_refused_by_libvirt(
     try:
         result = inject(xml, wish("qat", "0000:fe:02.2", asked))
     except PassgateError as refusal:
-        assert refusal.exit_code == 5
+        if refusal.exit_code != 5:
+            raise
         return
     base, after = oracle.define(xml), oracle.define(result.xml)
 
@@ -86,7 +87,10 @@ def test_libvirt_takes_the_addresses_that_are_honoured(oracle: Oracle, name: str
     assert str(answer.addresses["hostdev:pci:0000:fe:02.2"]) == got
 
 
-@pytest.mark.parametrize(("name", "asked", "words"), [row for row in REFUSED if "slot must" in row[2] or "domain" in row[2]])
+IN_LIBVIRTS_WORDS = [row for row in REFUSED if "slot must" in row[2] or "domain" in row[2]]
+
+
+@pytest.mark.parametrize(("name", "asked", "words"), IN_LIBVIRTS_WORDS)
 def test_the_words_of_a_refusal_are_libvirts(oracle: Oracle, name: str, asked: str, words: str) -> None:
     domain, rest = asked.split(":", 1)
     bus, slot_function = rest.split(":")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
-from lxml import etree
 
 from domxml.document import Domain
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
 from domxml.wish import Wish
+from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
-from tests.domxml.wishes import multifunction, wish
-from tests.kubevirt.boot import Pass, boot
-from tests.oracle.addresses import moved
+from tests.domxml.wishes import multifunction, tree_of, wish
+from tests.oracle.addresses import Addresses, moved
 from tests.oracle.client import Defined, Oracle
 
 pytestmark = pytest.mark.oracle
@@ -49,16 +50,16 @@ def test_a_boot_is_accepted_and_every_address_stays(oracle: Oracle, name: str) -
     assert all(place == places[0] for place in places)
     for ours, base in zip(with_us, without, strict=True):
         assert _of_guest(moved(_addresses(base), _addresses(ours))) == {}
-    last = etree.fromstring(with_us[-1].answered)
+    last = tree_of(with_us[-1].answered)
     assert last.find("devices/hostdev/alias[@name='ua-passgate-qat']/../rom").get("bar") == "off"
     assert last.find("devices/hostdev/alias[@name='ua-passgate-qat']/../driver").get("name") == "vfio"
 
 
-def _addresses(one: Pass) -> dict[str, object]:
-    return dict(Defined(one.defined).addresses)
+def _addresses(one: Pass) -> Addresses:
+    return Defined(one.defined).addresses
 
 
-def _of_guest(shifts: dict[str, object]) -> dict[str, object]:
+def _of_guest(shifts: Mapping[str, object]) -> dict[str, object]:
     """Root ports that KubeVirt adds for hotplug come after ours, with other indexes: no device sits on them."""
     return {key: place for key, place in shifts.items() if not key.startswith("controller:pci:")}
 
@@ -66,6 +67,6 @@ def _of_guest(shifts: dict[str, object]) -> dict[str, object]:
 def _ours(xml: bytes) -> dict[str, dict[str, str]]:
     return {
         hostdev.find("alias").get("name"): dict(hostdev.find("address").attrib)
-        for hostdev in etree.fromstring(xml).iterfind("devices/hostdev")
+        for hostdev in tree_of(xml).iterfind("devices/hostdev")
         if "passgate" in hostdev.find("alias").get("name")
     }

@@ -1,23 +1,28 @@
-"""Build and cache the passthrough host: a Debian root that runs QEMU, and the disk, initramfs and kernel it boots."""
+"""Build and cache the passthrough host: a Debian root that runs QEMU, and the disk, initramfs and kernel it boots.
+
+`python -m tests.vmhost.image [--small-kernel]` builds what is not there yet.
+"""
 
 from __future__ import annotations
 
 import argparse
-import logging
 import lzma
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.vmhost import cache, initramfs, obstacles, recipe
-from tests.vmhost.cache import Entry, Log
+from tests.oracle.cache import cache_dir, ensure, place
+from tests.vmhost import initramfs, kernel, obstacles, recipe
+from tests.vmhost.debian import NotPossible, install
 
-HERE = Path(__file__).parent
-INIT = HERE / "initramfs-init"
+Say = Callable[[str], None]
 
-logger = logging.getLogger(__name__)
+BUILD_DISK_MIB = 2048
+KERNEL_DISK_MIB = 4096
+INIT = Path(__file__).with_name("initramfs-init")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +33,71 @@ class Image:
     """The Debian root: QEMU runs out of it, and the disk is made of it."""
     boot: Path
     """Holds `kernel`, `initramfs` and `disk`."""
+    kernel: Path
+
+    @property
+    def built(self) -> bool:
+        """Whether all of it is there."""
+        return self.root.exists() and self.kernel.exists() and self.boot.exists()
 
 
-class NotPossible(Exception):
-    """This machine cannot build or boot the host; the text says why."""
+def image() -> Image:
+    """Where this recipe's host is, or will be."""
+    modules = (*recipe.INITRAMFS_MODULES, *recipe.HOST_MODULES)
+    files = map(str, recipe.FILES.items())
+    root_recipe = [recipe.SUITE, *recipe.PACKAGES, *recipe.LEFT_OUT, *modules, *files, *recipe.MOUNT_POINTS]
+    boot = _place("boot", [*root_recipe, recipe.DISK_SIZE, INIT.read_text()])
+    return Image(_place("root", root_recipe), boot, boot / "kernel")
 
 
-def ensure() -> Image:
-    """Build what is not cached yet."""
-    entries = ROOT, BOOT
-    if not all(entry.path.exists() for entry in entries) and (reason := obstacles.to_build()):
+def build(say: Say = print) -> Image:
+    """Build what is not there yet."""
+    wanted = image()
+    if not wanted.built:
+        _check(disk_mib=BUILD_DISK_MIB)
+    if not wanted.root.exists():
+        log = _log(wanted.root)
+        say(f"installing Debian {recipe.SUITE} with kernel, QEMU and libvirt, about 90 seconds (log: {log})")
+        ensure(wanted.root, lambda partial: _make_root(partial, log))
+    if not wanted.boot.exists():
+        say("writing kernel, initramfs and disk")
+        ensure(wanted.boot, lambda partial: _make_boot(partial, wanted.root))
+    return wanted
+
+
+def with_small_kernel(ordinary: Image) -> Image:
+    """The same host with the small kernel, where it is, or will be."""
+    return replace(ordinary, kernel=_place("kernel", [recipe.SUITE, *kernel.PACKAGES, kernel.SCRIPT]) / "kernel")
+
+
+def build_small_kernel(ordinary: Image, say: Say = print) -> Image:
+    """Build the small kernel, unless it is there."""
+    wanted = with_small_kernel(ordinary)
+    if not wanted.built:
+        _check(disk_mib=KERNEL_DISK_MIB)
+        target = wanted.kernel.parent
+        say(f"building a small kernel, 10 to 20 minutes (log: {_log(target)})")
+        ensure(target, lambda partial: kernel.make(partial, _log(target)))
+    return wanted
+
+
+def _check(*, disk_mib: int) -> None:
+    if reason := obstacles.to_build(disk_mib=disk_mib):
         raise NotPossible(reason)
-    return Image(*(entry.ensure() for entry in entries))
 
 
-def _build_root(root: Path, log: Log) -> None:
-    logger.info("installing %d packages of Debian %s and what they need", len(recipe.PACKAGES), recipe.SUITE)
-    log.run(
-        "mmdebstrap",
-        "--variant=apt",
-        "--mode=root",
-        "--components=main",
-        f"--keyring={obstacles.KEYRING}",
-        f"--include={','.join(recipe.PACKAGES)}",
-        '--aptopt=Apt::Install-Recommends "false"',
-        *(f"--dpkgopt=path-exclude={path}" for path in recipe.LEFT_OUT),
-        recipe.SUITE,
-        root,
-        obstacles.mirror() or "",
-        # The kernel package would spend half a minute on an initramfs that nothing boots.
-        environment={"INITRD": "No"},
-    )
-    logger.info("unpacking the kernel's modules")
-    _keep_modules(root, log)
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}.log")
+
+
+def _place(name: str, ingredients: list[str]) -> Path:
+    return cache_dir().with_name("vmhost") / place(name, ingredients).name
+
+
+def _make_root(root: Path, log: Path) -> None:
+    log.unlink(missing_ok=True)
+    install(root, recipe.PACKAGES, log, left_out=recipe.LEFT_OUT)
+    _keep_modules(root)
     for name, text in recipe.FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -68,39 +105,35 @@ def _build_root(root: Path, log: Log) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
 
 
-def _build_boot(boot: Path, log: Log) -> None:
-    root = ROOT.path
-    logger.info("writing kernel and initramfs")
-    (image,) = (root / "boot").glob("vmlinuz-*")
+def _make_boot(boot: Path, root: Path) -> None:
+    (packed,) = (root / "boot").glob("vmlinuz-*")
     # Unpacked, because the emulated processor takes seconds over it.
-    packed = initramfs.compressed_kernel(image.read_bytes())
-    unpack = subprocess.run(["chroot", root, "zstd", "-dc"], input=packed, stdout=subprocess.PIPE, check=True)
-    (boot / "kernel").write_bytes(unpack.stdout)
+    kernel = _inside(root, "zstd", "-dc", given=initramfs.compressed_kernel(packed.read_bytes()))
+    (boot / "kernel").write_bytes(kernel)
     modules = _with_dependencies(root, recipe.INITRAMFS_MODULES)
     files = {"init": INIT.read_bytes(), "bin/busybox": (root / "usr/bin/busybox").read_bytes()}
     # Numbered: insmod in the order of names is insmod in the order of dependencies.
     files |= {f"modules/{number:02}-{path.name}": path.read_bytes() for number, path in enumerate(modules)}
     (boot / "initramfs").write_bytes(initramfs.archive(files))
-    logger.info("writing the disk")
-    log.run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", root, boot / "disk", recipe.DISK_SIZE)
+    settings = ("-q", "-t", "ext4", "-O", "^has_journal", "-m", "0")
+    subprocess.run(["mke2fs", *settings, "-d", root, boot / "disk", recipe.DISK_SIZE], check=True)
 
 
-def _keep_modules(root: Path, log: Log) -> None:
+def _keep_modules(root: Path) -> None:
     """Unpack the modules the host needs, drop the others."""
-    wanted = _with_dependencies(root, (*recipe.INITRAMFS_MODULES, *recipe.HOST_MODULES))
-    for packed in wanted:
+    for packed in _with_dependencies(root, (*recipe.INITRAMFS_MODULES, *recipe.HOST_MODULES)):
         packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
     for packed in (root / "usr/lib/modules").rglob("*.ko.xz"):
         packed.unlink()
-    log.run("chroot", root, "depmod", _kernel_release(root))
+    _inside(root, "depmod", _kernel_release(root))
 
 
 def _with_dependencies(root: Path, modules: tuple[str, ...]) -> list[Path]:
     """The files of modules in the order of loading."""
-    command = ["chroot", root, "modprobe", "--set-version", _kernel_release(root), "--show-depends", "--all", *modules]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    paths = dict.fromkeys(line.split()[1] for line in shown if line.startswith("insmod "))
-    return [root / path.lstrip("/") for path in paths]
+    release = _kernel_release(root)
+    shown = _inside(root, "modprobe", "--set-version", release, "--show-depends", "--all", *modules).decode()
+    paths = [line.split()[1] for line in shown.splitlines() if line.startswith("insmod ")]
+    return [root / path.lstrip("/") for path in dict.fromkeys(paths)]
 
 
 def _kernel_release(root: Path) -> str:
@@ -108,29 +141,28 @@ def _kernel_release(root: Path) -> str:
     return modules.name
 
 
-ROOT = Entry(
-    "root",
-    (recipe.SUITE, *recipe.PACKAGES, *recipe.LEFT_OUT, *recipe.INITRAMFS_MODULES, *recipe.HOST_MODULES)
-    + tuple(map(str, recipe.FILES.items()))
-    + recipe.MOUNT_POINTS,
-    _build_root,
-)
-BOOT = Entry("boot", (*ROOT.made_of, recipe.DISK_SIZE, INIT.read_text()), _build_boot)
+def _inside(root: Path, *command: str, given: bytes = b"") -> bytes:
+    """What a program of the root answers."""
+    done = subprocess.run(["chroot", root, *command], check=True, input=given, stdout=subprocess.PIPE)
+    return done.stdout
 
 
-def main() -> int:
-    """Build with progress lines."""
-    argparse.ArgumentParser(prog="python -m tests.vmhost.image", description=__doc__).parse_args()
-    started = time.monotonic()
-    logging.basicConfig(level=logging.INFO, format="[%(relativeCreated)7d ms] %(message)s")
+def main(arguments: list[str], say: Say = print) -> int:
+    """Build with progress lines; 0 when the host is there."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vmhost.image", description="build the passthrough host")
+    parser.add_argument("--small-kernel", action="store_true", help="also build a kernel that boots faster")
+    wanted = parser.parse_args(arguments)
+    begun = time.monotonic()
     try:
-        image = ensure()
-    except (NotPossible, cache.BuildFailed) as error:
-        sys.stderr.write(f"{error}\n")
+        built = build(say)
+        if wanted.small_kernel:
+            built = build_small_kernel(built, say)
+    except NotPossible as reason:
+        say(str(reason))
         return 1
-    logger.info("done in %.0f s: %s, %s", time.monotonic() - started, image.root, image.boot)
+    say(f"{built.root}, {built.boot} and {built.kernel} are there after {time.monotonic() - begun:.0f} s")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

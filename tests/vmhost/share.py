@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tests.house import ROOT
 from tests.vmhost.inside.scenario import Outcome
 
-REPOSITORY = Path(__file__).parents[2]
 PROJECT = ("xml", "hostdev", "hooksidecar", "tests/vmhost")
 RUN = """\
 #!/bin/sh
@@ -20,7 +20,7 @@ exec python3 -m tests.vmhost.inside.run
 def lay_out(share: Path, wanted: Iterable[str]) -> None:
     """Put the project's code and the names of the wanted scenarios into a new share."""
     for name in PROJECT:
-        shutil.copytree(REPOSITORY / name, share / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, share / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
     (share / "wanted").write_text("\n".join(wanted))
     run = share / "run"
     run.write_text(RUN)

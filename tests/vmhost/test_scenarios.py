@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vmhost.report import Report
 from tests.vmhost.inside.scenario import all_scenarios
+from tests.vmhost.report import Report
 
 pytestmark = pytest.mark.vmhost
 
 
-@pytest.mark.parametrize("name", all_scenarios())
-def test_scenario(name: str, report: Report) -> None:
-    if failure := report.failure(name):
+@pytest.mark.parametrize("scenario", all_scenarios())
+def test_scenario(scenario: str, report: Report) -> None:
+    if failure := report.failure(scenario):
         pytest.fail(failure, pytrace=False)

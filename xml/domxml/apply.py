@@ -35,8 +35,9 @@ def apply(
     new = [_controller(controller) for controller in placement.controllers if not controller.restores]
     _append(domain.devices, new, after="controller")
     for pin in placement.pins:
-        if pin.device.element is not None:
-            _set_address(pin.device.element, pin.address)
+        element = pin.device.element
+        if element is not None and _set_address(element, pin.address):
+            _lay_out(domain.devices, element)
     added = [_new(machine, placed) for placed in placement.devices if placed.member.source not in held]
     _append(domain.devices, added, after="hostdev")
     return tuple(_change(domain, placed, held.get(placed.member.source)) for placed in placement.devices)

@@ -59,6 +59,12 @@ def test_an_alternative_of_a_prioritised_list_is_the_request() -> None:
     assert devices(from_metadata({DIRECT: _document(_device(pci=A), request="gpu/large")})) == [A]
 
 
+def test_the_order_of_the_files_never_matters() -> None:
+    files = {DIRECT: _document(_device(pci=A)), TEMPLATE: _document(_device(pci=B))}
+
+    assert from_metadata(files) == from_metadata(dict(reversed(files.items())))
+
+
 def test_other_files_are_passed_over() -> None:
     document = _document(_device(pci=A))
 
@@ -168,8 +174,11 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["requests", "name", "devices", "attributes", "mdevUUID", "string", "resource.kubernetes.io/pciBusID"]
-                + ["status", "deviceStatus", "gpuStatuses", "deviceResourceClaimStatus", "pciAddress", "mDevUUID"]
+                [
+                    *("requests", "name", "devices", "attributes", "mdevUUID", "string"),
+                    *("resource.kubernetes.io/pciBusID", "status", "deviceStatus", "gpuStatuses"),
+                    *("deviceResourceClaimStatus", "pciAddress", "mDevUUID"),
+                ]
             ),
             inner,
             max_size=5,

@@ -44,7 +44,19 @@ def test_the_example_of_each_row_is_understood(row: Dialect) -> None:
 @pytest.mark.parametrize(
     "variable",
     [
-        *("QAT_SECTION_NAME", "QAT", "QATX", "QAT0_FOO", "xQAT0", "qat0", "QAT-1", "QAT 1", "QAT1.5", "QAT０", "QAT²"),
+        *(
+            "QAT_SECTION_NAME",
+            "QAT",
+            "QATX",
+            "QAT0_FOO",
+            "xQAT0",
+            "qat0",
+            "QAT-1",
+            "QAT 1",
+            "QAT1.5",
+            "QAT\uff10",
+            "QAT\xb2",
+        ),
         *("QAT123456", "VFIO_BDF", "VFIO_BDFX", "PCIDEVICE_", "PCI_RESOURCE_", "SOMEBODYS_DEVICE"),
     ],
 )
@@ -98,6 +110,10 @@ def test_an_unknown_count_of_a_family_is_not_checked() -> None:
     assert environment({"QAT0": A}, {"qat.intel.com/cy": None, "qat.intel.com/dc": 5}).findings == ()
 
 
+def test_the_largest_number_is_read() -> None:
+    assert devices(environment({"QAT99999": A})) == [A]
+
+
 def test_dsa_and_qat_are_two_families() -> None:
     gathered = environment({"VFIO_BDF0": A, "QAT0": B}, {"dsa.intel.com/vfio": 1, "qat.intel.com/generic": 1})
 
@@ -117,6 +133,8 @@ def test_the_dra_driver_names_one_device_in_two_ways() -> None:
     assert sorted(devices(gathered)) == [A, B]
     assert {one.label for one in gathered.allocations} == {"sriovnetwork"}
     assert gathered.findings == ()
+    empty = environment({"SRIOVNETWORK_PCI_ADDRESSES": ""})
+    assert the(empty, "fewer-than-requested").subject == "SRIOVNETWORK_PCI_ADDRESSES"
 
 
 class TestInformation:
@@ -167,6 +185,14 @@ class TestInformation:
         assert devices(gathered) == [A]
         assert gathered.findings == ()
 
+    def test_blanks_do_not_matter(self) -> None:
+        text = json.dumps({f" {A} ": {}, "": {}, " ": {}})
+
+        assert devices(environment({f"{SRIOV}_INFO": f"\n {text}"})) == [A]
+
+    def test_it_is_about_something(self) -> None:
+        assert codes(environment({"PCIDEVICE__INFO": INFO})) == {"device-name-unreadable"}
+
     def test_an_empty_one_says_nothing(self) -> None:
         assert environment({SRIOV: A, f"{SRIOV}_INFO": "{}"}, {"intel.com/sriov": 1}).findings == ()
 
@@ -202,6 +228,11 @@ class TestCounts:
         assert found.message == "2 named (0000:65:00.0, 0000:65:00.1), 1 requested"
         assert "before 1.6 NVIDIA" in found.hint
         assert "Harvester" in found.hint
+
+    def test_variables_of_several_resources_may_stand_between(self) -> None:
+        variables = {SRIOV: A, "PCIDEVICE_X_Y": C, "PCI_RESOURCE_INTEL_COM_SRIOV": B}
+
+        assert environment(variables, {"intel.com/sriov": 2, "x/y": 1}).findings == ()
 
     def test_a_plugin_without_known_habits_gets_the_hint_of_the_table(self) -> None:
         gathered = environment({SRIOV: f"{A},{B}"}, {"intel.com/sriov": 1})

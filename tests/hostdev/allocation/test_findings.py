@@ -80,7 +80,7 @@ def test_the_page_of_dialects_is_the_table() -> None:
     page = (Path(__file__).parents[3] / "docs" / "dialects.md").read_text(encoding="utf-8")
     rows = [
         f"| {row.plugin} | {', '.join(f'`{name}`' for name in row.variables)} | `{row.example}` | "
-        f"{'; '.join(habit for habit in (row.more, row.fewer) if habit) or '–'} |"
+        f"{'; '.join(habit for habit in (row.more, row.fewer) if habit) or '-'} |"
         for row in DIALECTS
     ]
 

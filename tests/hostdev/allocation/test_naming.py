@@ -54,7 +54,7 @@ def test_the_variable_of_another_resource_is_not_taken() -> None:
 
 
 def test_two_resources_with_one_variable_are_ambiguous() -> None:
-    gathered = environment({"PCIDEVICE_A_B_C": A}, {"a.b/c": 1, "a_b/c": 1})
+    gathered = environment({"PCIDEVICE_A_B_C": A}, {"a_b/c": 1, "a.b/c": 1})
 
     assert only(gathered).resource == ""
     assert only(gathered).label == "a-b-c"

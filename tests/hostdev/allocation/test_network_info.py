@@ -68,6 +68,12 @@ def test_a_network_without_an_address_is_told(element: object, message: str) -> 
     assert (found.subject, found.message) == ("net1", message)
 
 
+def test_blanks_around_an_address_do_not_matter() -> None:
+    info = {"type": "pci", "pci": {"pci-address": f" {A}\n"}}
+
+    assert devices(from_network_info(_info({"network": "net1", "deviceInfo": info}))) == [A]
+
+
 def test_a_vdpa_device_is_left_alone() -> None:
     info = {"type": "vdpa", "vdpa": {"parent-device": "vdpa:0000:65:00.3", "driver": "vhost", "pci-address": A}}
 

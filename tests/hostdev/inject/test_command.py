@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from lxml import etree
 
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.test_document import BAD_DOCUMENTS
+from tests.domxml.wishes import tree_of
 from tests.hostdev.inject.command import Outcome, passgate
 
 QAT = "0000:3d:02.2"
@@ -33,7 +33,7 @@ def test_it_is_a_filter() -> None:
     outcome = inject("--device", f"{QAT},name=qat", given=load("q35-default"))
 
     assert (outcome.code, outcome.err) == (0, "")
-    assert etree.fromstring(outcome.out).find("devices/hostdev/alias").get("name") == "ua-passgate-qat"
+    assert tree_of(outcome.out).find("devices/hostdev/alias").get("name") == "ua-passgate-qat"
     assert inject("--device", f"{QAT},name=qat", given=outcome.out).out == outcome.out
 
 
@@ -85,7 +85,7 @@ SPECS = {
     "slot too high": ("0000:00:20.0", "bad-address"),
     "function too high": ("0000:00:02.8", "bad-address"),
     "one digit": ("3b:0.1", "bad-address"),
-    "full-width digits": ("０000:3b:00.1", "bad-address"),
+    "full-width digits": ("\uff10000:3b:00.1", "bad-address"),
     "path": ("../../../etc/passwd", "bad-address"),
     "line break": ("0000:3b:00.1\n", "bad-address"),
     "bad UUID": ("c0ffee-1111-2222-3333-44445555666g", "bad-uuid"),
@@ -146,7 +146,7 @@ def test_a_wrong_use_is_told(arguments: tuple[str, ...]) -> None:
 def test_several_devices_without_names_are_numbered_whatever_their_order() -> None:
     one = inject("--device", "3d:02.2", "--device", "3d:02.3", given=load("q35-default"))
     other = inject("--device", "3d:02.3", "--device", "3d:02.2", given=load("q35-default"))
-    aliases = [e.get("name") for e in etree.fromstring(one.out).iterfind("devices/hostdev/alias")]
+    aliases = [e.get("name") for e in tree_of(one.out).iterfind("devices/hostdev/alias")]
 
     assert one.out == other.out
     assert aliases == ["ua-passgate-device-1", "ua-passgate-device-2"]

@@ -212,6 +212,11 @@ class Builder:
         """A device that is swapped to."""
         self._swaps.append(f"/dev/{name}                               partition\t4194300\t\t0\t\t-2")
 
+    def nodes(self, *cpus: str) -> None:
+        """NUMA nodes by their CPUs."""
+        for node, text in enumerate(cpus):
+            self.file(f"sys/devices/system/node/node{node}/cpulist", text)
+
     def module(self, name: str, **parameters: str) -> None:
         """A loaded module."""
         if not parameters:

@@ -22,6 +22,7 @@ def hgx_h100() -> Recording:
     machine = Builder(cmdline="root=/dev/sda2 ro intel_iommu=on iommu=pt vfio-pci.ids=10de:2330,10de:22a3")
     board(machine, node=0)
     machine.vfio("iommufd")
+    machine.nodes("0-55,112-167", "56-111,168-223")
     for index, (bus, node) in enumerate(((0x17, 0), (0x48, 0), (0x8A, 1), (0xC9, 1))):
         root = machine.root(f"pci0000:{bus - 1:02x}", node=node)
         port = machine.bridge(root, f"0000:{bus - 1:02x}:01.0", "8086:352a")

@@ -41,6 +41,7 @@ def board(machine: Builder, *, node: int = -1) -> Place:
 
 def two_socket_x710() -> Recording:
     machine = Builder()
+    machine.nodes("0-23,48-71", "24-47,72-95")
     board(machine, node=0)
     machine.vfio()
     root = machine.root("pci0000:3a", node=0)
@@ -114,6 +115,7 @@ def kunpeng() -> Recording:
         vfio_dev=False,
     )
     machine.vfio("vfio_virqfd")
+    machine.nodes("0-31", "32-63", "64-95", "96-127")
     root = machine.root("pci0000:00", node=0)
     port = machine.bridge(root, "0000:00:00.0", "19e5:a120", reset=None)
     nvme = machine.function(port, "0000:01:00.0", "19e5:3714", NVME, driver="nvme", reset=None)
@@ -145,6 +147,7 @@ def amd_epyc() -> Recording:
         regions=(MSI, "0x000000fd00000000 0x000000ffffffffff reserved"),
     )
     machine.vfio("mlx5_vfio_pci")
+    machine.nodes("0-63,128-191", "64-127,192-255")
     root = machine.root("pci0000:00", node=0)
     machine.function(root, "0000:00:00.0", "1022:1480", 0x060000, reset=None)
     machine.function(root, "0000:00:00.2", "1022:1481", 0x080600, grouped=False, reset=None)

@@ -25,9 +25,7 @@ def numa_nodes_are_as_the_topology_says(_bench: Bench) -> None:
     """Every device of a group shows the node of its host bridge, VFs too."""
     addresses = sorted(address for group in pci.groups() for address in group)
     wrong = {
-        str(address): node
-        for address in addresses
-        if (node := pci.numa_node(address)) != topology.node_of(address)
+        str(address): node for address in addresses if (node := pci.numa_node(address)) != topology.node_of(address)
     }
     expect(not wrong, f"devices on another node than the table says: {wrong}")
 

@@ -92,4 +92,6 @@ def two_devices_at_one_guest_address_are_refused(bench: Bench) -> None:
 def a_device_in_use_is_refused(bench: Bench) -> None:
     """A VF that a running domain holds cannot be given to another."""
     with bench.running(domain("holder", hostdev(VF))):
-        bench.start_refused(domain("latecomer", hostdev(VF)), f"PCI device {VF} is in use by driver QEMU, domain holder")
+        bench.start_refused(
+            domain("latecomer", hostdev(VF)), f"PCI device {VF} is in use by driver QEMU, domain holder"
+        )

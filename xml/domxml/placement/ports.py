@@ -26,7 +26,7 @@ def place_on_ports(room: Room, pending: Sequence[Wish], asked_buses: frozenset[i
     for number in range(start, last + 1):
         address = next(places, None)
         if address is None:
-            raise no_room(f"no slot is left for a root port: {last - start + 1} were needed")
+            raise no_room(f"{last - start + 1} more root ports are needed, and there is room for {number - start}")
         why = wanted.get(number, f"keeps libvirt from filling the gap below bus {last} by itself")
         # Function 0 announces that more may follow: a guest looks no further otherwise.
         port = PlacedController(number, PORT, address, why, multifunction=address.function == 0)

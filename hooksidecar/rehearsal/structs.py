@@ -1,0 +1,105 @@
+"""A double of virt-launcher's Go structs: what of a domain survives being read into them and written again.
+
+It keeps the older, smaller set of fields (before KubeVirt 1.8): whoever survives that survives newer releases too.
+"""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from domxml.document import Domain, Element
+
+DOMAIN_CHILDREN = frozenset(
+    {
+        *("name", "uuid", "memory", "currentMemory", "maxMemory", "memoryBacking", "os", "sysinfo", "devices", "clock"),
+        *("resource", "metadata", "features", "cpu", "vcpu", "vcpus", "cputune", "numatune", "iothreads"),
+        "launchSecurity",
+    }
+)
+DEVICES = frozenset(
+    {
+        *("emulator", "interface", "channel", "hostdev", "panic", "controller", "video", "graphics", "memballoon"),
+        *("disk", "input", "serial", "console", "watchdog", "rng", "filesystem", "redirdev", "sound", "tpm", "vsock"),
+        "memory",
+    }
+)
+ADDRESS = frozenset(
+    {"type", "domain", "bus", "slot", "function", "controller", "target", "unit", "uuid", "device"}
+    | {"cssid", "ssid", "devno"}
+)
+KEPT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "hostdev": (
+        frozenset({"type", "managed", "mode", "model", "display", "ramfb"}),
+        frozenset({"source", "boot", "address", "alias", "driver"}),
+    ),
+    "controller": (frozenset({"type", "index", "model"}), frozenset({"driver", "alias", "address", "target"})),
+    "interface": (
+        frozenset({"type", "trustGuestRxFilters"}),
+        frozenset(
+            {
+                "source",
+                "target",
+                "model",
+                "mac",
+                "mtu",
+                "boot",
+                "link",
+                "filterref",
+                "alias",
+                "driver",
+                "rom",
+                "address",
+            }
+            | {"acpi", "backend", "portForward"}
+        ),
+    ),
+}
+"""Attributes and children that the structs of a device have; other devices are taken to survive whole."""
+EMPTIED = {"controller": "target", "hostdev": "driver"}
+"""Children that come back without anything in them."""
+SINGLE = ("rng", "memballoon", "vsock", "memory")
+INNER_LOST = {"memoryBacking": ("locked", "discard"), "features": ("ioapic", "msrs", "tseg", "poll-control")}
+
+
+def round_trip(xml: bytes) -> bytes:
+    """Read a domain into the structs and write it again: UTF-8, no declaration, unknown things gone."""
+    domain = Domain.parse(xml)
+    for child in list(domain.root):
+        if not isinstance(child.tag, str) or child.tag not in DOMAIN_CHILDREN:
+            domain.root.remove(child)
+        for lost in INNER_LOST.get(str(child.tag), ()):
+            for element in child.findall(lost):
+                child.remove(element)
+    seen: set[str] = set()
+    for device in list(domain.devices):
+        tag = str(device.tag)
+        again = tag in SINGLE and tag in seen
+        seen.add(tag)
+        if tag not in DEVICES or again:
+            domain.devices.remove(device)
+        else:
+            _device(device)
+    etree.cleanup_namespaces(domain.root)
+    return etree.tostring(domain.root, encoding="utf-8")
+
+
+def _device(device: Element) -> None:
+    attributes, children = KEPT.get(str(device.tag), (None, None))
+    if attributes is not None and children is not None:
+        _strip(device, attributes)
+        for child in list(device):
+            if child.tag not in children:
+                device.remove(child)
+    for emptied in device.findall(EMPTIED.get(str(device.tag), "none")):
+        _strip(emptied, frozenset())
+        for child in list(emptied):
+            emptied.remove(child)
+    for address in device.iter("address"):
+        _strip(address, ADDRESS)
+        for child in list(address):
+            address.remove(child)
+
+
+def _strip(element: Element, kept: frozenset[str]) -> None:
+    for name in set(element.attrib) - kept:
+        del element.attrib[name]

@@ -1,0 +1,105 @@
+"""H10: SIGTERM, SIGINT and Shutdown end in 0 within a second, whatever is going on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.domxml.domains import load
+from tests.hooksidecar.client import Failed
+from tests.hooksidecar.conftest import Start
+from tests.hooksidecar.sidecar import Sidecar
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+STUCK = b"<domain>stuck</domain>"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_h10_a_signal_ends_in_0_within_a_second(start: Start, number: signal.Signals) -> None:
+    sidecar = start("device")
+    sidecar.ready().info()
+
+    code, took = sidecar.end(number)
+
+    assert code == 0
+    assert took < 1.0
+    assert not sidecar.path.exists()
+    assert sidecar.log()[-1]["msg"] == "stopped"
+
+
+def test_h10_shutdown_is_answered_and_then_ends_in_0(start: Start) -> None:
+    sidecar = start("device")
+    client = sidecar.ready()
+
+    begun = time.monotonic()
+    assert client.shutdown() == b""
+    code = sidecar.process.wait(10)
+
+    assert code == 0
+    assert time.monotonic() - begun < 1.0
+    assert not sidecar.path.exists()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_h10_a_call_that_hangs_does_not_keep_the_process(start: Start, number: signal.Signals) -> None:
+    sidecar = start("stuck", "--wait", "10")
+    client = sidecar.ready()
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.define, STUCK)
+        time.sleep(0.3)
+        code, took = sidecar.end(number)
+        assert isinstance(call.exception(), Failed)
+
+    assert code == 0
+    assert took < 1.0
+
+
+def test_a_call_under_way_is_answered_before_the_end(start: Start) -> None:
+    sidecar = start("slow")
+    client = sidecar.ready()
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.define, b"<domain/>")
+        time.sleep(0.25)
+        code, _ = sidecar.end()
+        assert call.result() == b"<domain/>"
+
+    assert code == 0
+
+
+@pytest.mark.parametrize("moment", [120, 160, 200, 250])
+def test_h10_a_signal_while_it_starts_is_not_lost(start: Start, moment: int) -> None:
+    """As process 1 of a container it would ignore what it does not handle; here the handler shows in the exit code."""
+    sidecar = start("device")
+    while not _handles(sidecar.process.pid, signal.SIGTERM):
+        assert sidecar.process.poll() is None
+    time.sleep(moment / 1000 - 0.12)
+
+    code, took = sidecar.end()
+
+    assert code == 0
+    assert took < 2.0
+
+
+def test_a_log_that_nobody_reads_is_no_reason_to_fail(mount: Path) -> None:
+    reader, writer = os.pipe()
+    with Sidecar(mount, "device", "--log-level", "debug", log=writer) as sidecar:
+        client = sidecar.ready()
+        os.close(writer)
+        os.close(reader)
+
+        assert b"ua-passgate-qat" in client.define(load("q35-default"))
+        assert client.shutdown() == b""
+        assert sidecar.process.wait(10) == 0
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(line for line in lines if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)

@@ -1,0 +1,106 @@
+"""H12: the log has KubeVirt's keys, digests and what changed; no secret and no whole document."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from hooksidecar import difference
+from tests.domxml.domains import load
+from tests.hooksidecar.client import Failed
+from tests.hooksidecar.conftest import Start
+from tests.hooksidecar.cores import ADDRESS, with_device
+
+SECRET = "hunter2-and-more"  # noqa: S105  a test looks for it where it must not be
+DOMAIN = load("q35-default").replace(
+    b"<devices>", f'<devices><graphics type="vnc" passwd="{SECRET}"></graphics>'.encode(), 1
+)
+VMI = f'{{"metadata": {{"name": "vm", "annotations": {{"password": "{SECRET}"}}}}}}'.encode()
+
+
+def test_h12_a_line_a_call_in_kubevirts_keys(start: Start) -> None:
+    sidecar = start("device")
+    client = sidecar.ready()
+    answer = client.define(DOMAIN, VMI)
+    client.define(answer, VMI)
+
+    first, second = sidecar.said("answered")
+
+    assert {"component", "level", "msg", "pos", "timestamp"} <= set(first)
+    assert (first["component"], first["level"], first["hook"]) == ("passgate-hook", "info", "OnDefineDomain")
+    assert first["timestamp"].endswith("Z")
+    assert first["domainDigest"] == _digest(DOMAIN)
+    assert first["answerDigest"] == second["domainDigest"] == second["answerDigest"] == _digest(answer)
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (first["pass"], second["pass"]) == (1, 2)
+    assert first["devices"] == [ADDRESS]
+    assert 0 < first["ms"] < 2000
+
+
+@pytest.mark.parametrize("core", ["device", "broken", "blame"])
+def test_h12_no_secret_and_no_document_is_logged_at_any_level(start: Start, core: str) -> None:
+    sidecar = start(core, "--log-level", "debug")
+    client = sidecar.ready()
+    for _ in range(2):
+        try:
+            client.define(DOMAIN, VMI)
+        except Failed as failed:
+            assert SECRET not in failed.details  # noqa: PT017
+
+    assert SECRET not in sidecar.log_text()
+    assert "annotations" not in sidecar.log_text()
+    assert "topology" not in sidecar.log_text()  # Of the domain, but nothing that changed.
+
+
+def test_h12_debug_shows_what_changed_and_info_does_not(start: Start) -> None:
+    quiet = start("device")
+    quiet.ready().define(DOMAIN)
+    quiet.end()
+    loud = start("device", "--log-level", "debug")
+    loud.ready().define(DOMAIN)
+
+    assert quiet.said("what changed") == []
+    (line,) = loud.said("what changed")
+    assert any(change.startswith("+devices/hostdev ") for change in line["diff"])
+    assert "+devices/hostdev/alias name=ua-passgate-qat" in line["diff"]
+
+
+def test_a_difference_shows_only_what_changed() -> None:
+    lines = difference.of(DOMAIN, with_device(DOMAIN))
+
+    assert lines
+    assert all(line.startswith("+") for line in lines)
+    assert SECRET not in "".join(lines)
+
+
+def test_a_difference_shows_no_password_that_changed() -> None:
+    other = DOMAIN.replace(SECRET.encode(), b"other")
+
+    assert difference.of(DOMAIN, other) == []
+
+
+def test_the_same_domain_written_otherwise_is_no_difference() -> None:
+    assert (
+        difference.of(
+            b"<domain><devices><a b='1'/></devices></domain>",
+            b"""<domain>
+      <devices><a b="1"></a></devices></domain>""",
+        )
+        == []
+    )
+
+
+def test_every_line_of_the_log_is_json_whatever_happens(start: Start) -> None:
+    sidecar = start("broken", "--log-level", "debug")
+    client = sidecar.ready()
+    for request in (b"", b"\xff\xff"):
+        with pytest.raises(Failed):
+            client.call("/kubevirt.hooks.v1alpha3.Callbacks/OnDefineDomain", request)
+    sidecar.end()
+
+    assert [line["level"] for line in sidecar.log()] == ["info", "error", "warning", "info"]
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()[:16]}"

@@ -1,0 +1,53 @@
+"""The page for the VM's author: its examples are right, and no key is missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hostdev.lint import lint
+from hostdev.vmi.annotations import requests
+from hostdev.vmi.devices import KEYS, ROM_KEYS, read_devices
+from hostdev.vmi.manifest import parse_manifest
+from hostdev.vmi.policy import KEYS as POLICY_KEYS
+from hostdev.vmi.policy import read_policy
+
+PAGE = (Path(__file__).parents[3] / "docs" / "annotations.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+MANIFEST = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+SENTENCES = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_example_is_read(text: str) -> None:
+    errors = read_devices(text).errors if text.startswith("[") else read_policy(text)[1]
+
+    assert errors == ()
+
+
+def test_every_key_has_its_row_and_is_used() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+
+    assert rows == {*KEYS, *POLICY_KEYS}
+    for key in KEYS:
+        assert any(f'"{key}"' in text for text in EXAMPLES), key
+    assert all(f"`{key}`" in PAGE for key in ROM_KEYS)
+
+
+def test_the_manifest_has_nothing_wrong_with_it() -> None:
+    assert MANIFEST is not None
+    manifest = parse_manifest(MANIFEST[1].encode())
+
+    assert [finding.code for finding in lint(manifest)] == ["sidecar-gate"]
+    assert len(requests(manifest.vmi) or ()) == 1
+    assert yaml.safe_load(MANIFEST[1])["kind"] == manifest.kind
+
+
+def test_the_sentences_are_what_is_said() -> None:
+    assert SENTENCES is not None
+    wrong = '[{"device": "x", "guestAdress": ""}, {"resource": "a.b/c", "count": "two"}]'
+
+    assert sorted(SENTENCES[1].splitlines()) == sorted(str(error) for error in read_devices(wrong).errors)

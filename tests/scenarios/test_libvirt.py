@@ -1,0 +1,86 @@
+"""Each scenario before a real libvirt: accepted, every device where it was, also through the passes of a boot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lxml import etree
+
+from domxml.version import LibvirtVersion
+from hooksidecar.rehearsal.boot import Pass, boot
+from tests.oracle.addresses import Addresses, guest_addresses, moved
+from tests.oracle.client import Defined, Oracle
+from tests.scenarios.cases import Case
+
+pytestmark = pytest.mark.oracle
+
+
+def defined(oracle: Oracle, xml: bytes) -> Defined:
+    answer = oracle.define(xml, redefine=True)
+    assert isinstance(answer, Defined), answer.message
+    return answer
+
+
+def inject(case: Case, oracle: Oracle, xml: bytes) -> bytes:
+    outcome = case.inject("--libvirt", str(LibvirtVersion.from_number(oracle.version)), domain=xml)
+    assert outcome.code == 0, outcome.err
+    return outcome.out
+
+
+def wished(case: Case) -> set[str]:
+    """The devices that shall move: those we were asked to place."""
+    plan = json.loads(case.inject("-o", "json").out)
+    return {f"hostdev:{device['type']}:{device['source']}" for device in plan["devices"]}
+
+
+def of_the_base(case: Case, addresses: Addresses) -> Addresses:
+    return {key: address for key, address in addresses.items() if key not in wished(case)}
+
+
+def test_it_is_accepted_and_nothing_moves(oracle: Oracle, case: Case) -> None:
+    base, ours = defined(oracle, case.domain), defined(oracle, inject(case, oracle, case.domain))
+
+    assert moved(of_the_base(case, base.addresses), ours.addresses) == {}
+    assert wished(case) <= ours.addresses.keys()
+    assert ours.again == ours.xml
+
+
+def test_libvirt_keeps_all_of_it(oracle: Oracle, case: Case) -> None:
+    """What libvirt reads back is complete: one more run adds nothing to a device."""
+    xml = inject(case, oracle, case.domain)
+    read = defined(oracle, xml).xml
+
+    assert settings(read) == settings(xml)
+    assert guest_addresses(inject(case, oracle, read)) == guest_addresses(read)
+
+
+def test_a_boot_keeps_every_address(oracle: Oracle, case: Case) -> None:
+    """The passes of virt-launcher, with libvirt's read-back between them."""
+    with_us, without = passes(oracle, case, ours=True), passes(oracle, case, ours=False)
+    places = [{key: guest_addresses(one.defined)[key] for key in wished(case)} for one in with_us]
+
+    assert all(place == places[0] for place in places)
+    for mine, base in zip(with_us, without, strict=True):
+        # Root ports that KubeVirt adds for hotplug come after ours, with other indexes: no device sits on them.
+        guest = {k: a for k, a in guest_addresses(base.defined).items() if not k.startswith("controller:pci:")}
+        assert moved(of_the_base(case, guest), guest_addresses(mine.defined)) == {}
+    assert settings(with_us[-1].answered) == settings(with_us[0].answered)
+
+
+def passes(oracle: Oracle, case: Case, *, ours: bool) -> list[Pass]:
+    return boot(
+        case.domain, lambda xml: inject(case, oracle, xml) if ours else xml, lambda xml: defined(oracle, xml).xml
+    )
+
+
+def settings(xml: bytes) -> dict[str, dict[str, object]]:
+    """By alias: where it sits, and what was asked of it."""
+    return {
+        hostdev.find("alias").get("name"): {
+            "address": {key: value for key, value in hostdev.find("address").attrib.items() if key != "multifunction"},
+            **{child.tag: dict(child.attrib) for child in hostdev.iterfind("rom")},
+            **{child.tag: dict(child.attrib) for child in hostdev.iterfind("acpi")},
+        }
+        for hostdev in etree.fromstring(xml).iterfind("devices/hostdev")
+    }

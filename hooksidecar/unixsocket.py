@@ -109,7 +109,7 @@ class UnixSocket:
                 raise Refused(
                     "socket-taken", "there is something that is no socket", subject=self.path, hint="remove it"
                 )
-            if False:
+            if _alive(self.path):
                 raise Refused(
                     "socket-taken",
                     "another server answers at this socket",

@@ -16,10 +16,10 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.source import holders
-from hostdev.allocation.wait import wait_for
-from hostdev.gathering import Channels, gather
-from hostdev.injection import Injection, Options, Wanted, inject
-from hostdev.preparation import Prepared, prepare, resources
+from hostdev.allocation.wait import filled, wait_for
+from hostdev.gathering import Channels, gather, read_file
+from hostdev.injection import Injection, Options
+from hostdev.preparation import Prepared, carry_out, prepare, resources, waits_for_file
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Answer(NamedTuple):
 class _Settled(NamedTuple):
     """What the first success settled; later calls apply it again, whatever the channels say by then."""
 
-    wanted: Wanted
-    options: Options
+    prepared: Prepared
     machine: Machine | None
 
 
@@ -76,23 +75,29 @@ class HookCore:
             # KubeVirt throws the answer away; the real domain is the source's.
             return Answer(xml, str(vmi), self._passes)
         domain = Domain.parse(xml)
-        settled, findings = self._settle(domain, vmi, patience)
-        injection = inject(domain, settled.wanted, settled.machine, settled.options)
-        self._settled = settled
+        settled = self._settled or self._settle(domain, vmi, patience)
+        injection = carry_out(domain, settled.prepared, settled.machine)
+        # What was noticed while gathering is told once.
+        self._settled = settled._replace(prepared=settled.prepared._replace(findings=()))
         self._passes += 1
-        told = (*findings, *injection.findings)
-        return Answer(injection.result.xml, str(vmi), self._passes, _devices(injection), told)
+        return Answer(injection.result.xml, str(vmi), self._passes, _devices(injection), injection.findings)
 
-    def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> tuple[_Settled, tuple[Finding, ...]]:
-        if self._settled is not None:
-            return self._settled, ()
+    def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> _Settled:
+        # The agent writes its file when it sees the pod's allocation, KubeVirt fills network-info when the pod runs:
+        # that may be a moment after our start.
+        wait_for(lambda: self._told(vmi), patience, clock=monotonic, sleep=sleep)
         asked = resources(vmi)
-        if asked:
-            # The agent writes the file when it sees the pod's allocation: that may be a moment after our start.
-            wait_for(lambda: b"there" if self._channels().files else None, patience, clock=monotonic, sleep=sleep)
-        ready: Prepared = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), Options())
+        ready = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), Options())
         wants = bool(ready.wanted.requests or ready.wanted.allocations)
-        return _Settled(ready.wanted, ready.options, self._look() if wants else None), ready.findings
+        return _Settled(ready, self._look() if wants else None)
+
+
+    def _told(self, vmi: Vmi) -> bytes | None:
+        """Something, once every channel has spoken that will."""
+        channels = self._channels()
+        if channels.network_info and not filled(read_file(channels.network_info)):
+            return None
+        return b"all" if channels.files or not waits_for_file(vmi) else None
 
 
 def is_later_pass(xml: bytes) -> bool:

@@ -129,7 +129,7 @@ class _Matcher:
         exact = [one for one in self.given if one.resource == request.resource]
         family = [one for one in self.given if one.family and request.resource.startswith(f"{one.family}/")]
         found = [one for one in (exact or family) if _source(one) not in self.taken]
-        wanted = request.count or len(request.guests) or None
+        wanted = request.quantity or len(request.guests) or None
         if len(found) < (wanted or 1):
             raise self._too_few(request, found)
         if wanted is not None and len(found) > wanted:
@@ -145,7 +145,7 @@ class _Matcher:
         seen = ", ".join(f"{one.device} ({one.sources[0]})" for one in found) or "nothing"
         return Refused(
             ALLOCATION_MISSING.code,
-            f"{request.count or len(request.guests) or 'at least 1'} wanted, allocated and seen: {seen}",
+            f"{request.quantity or len(request.guests) or 'at least 1'} wanted, allocated and seen: {seen}",
             subject=request.resource,
             hint=ALLOCATION_MISSING.hint,
         )

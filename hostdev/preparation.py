@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from domxml.finding import Finding
+from domxml import alias as aliases
+from domxml.document import Domain
+from domxml.errors import Refused
+from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.allocation.values import Gathered
-from hostdev.injection import Options, Wanted
+from hostdev.injection import Injection, Options, Wanted, inject
 from hostdev.request import Request
 from hostdev.vmi.annotations import policy, requests
+from hostdev.vmi.guards import guards
 from hostdev.vmi.vmi import Vmi
+
+if TYPE_CHECKING:
+    from hostdev.machine import Machine
 
 
 class Prepared(NamedTuple):
@@ -19,18 +26,25 @@ class Prepared(NamedTuple):
 
     wanted: Wanted
     options: Options
+    vmi: Vmi | None = None
     findings: tuple[Finding, ...] = ()
 
 
 def resources(vmi: Vmi | None, extra: Sequence[Request] = ()) -> Mapping[str, int | None]:
     """The resources whose variables to look for, with counts where they are known."""
-    asked: dict[str, int | None] = {request.resource: request.count for request in extra if request.resource}
+    asked: dict[str, int | None] = {request.resource: request.quantity for request in extra if request.resource}
     if vmi is not None:
         for request in requests(vmi) or ():
             if request.resource:
-                asked[request.resource] = request.count
+                asked[request.resource] = request.quantity
         asked.update(vmi.asked)
     return asked
+
+
+def waits_for_file(vmi: Vmi) -> bool:
+    """Whether the VM wants devices that only an allocation file, or the environment, can name."""
+    written = requests(vmi)
+    return bool(vmi.limits) if written is None else any(request.resource for request in written)
 
 
 def prepare(vmi: Vmi | None, extra: tuple[Request, ...], gathered: Gathered, options: Options) -> Prepared:
@@ -41,4 +55,21 @@ def prepare(vmi: Vmi | None, extra: tuple[Request, ...], gathered: Gathered, opt
         places = {interface.name: interface.guest for interface in vmi.interfaces if interface.guest is not None}
         options = options._replace(allowed=policy(vmi).allowed)
     wanted = Wanted((*(written or ()), *extra), written is None, gathered.allocations, places)
-    return Prepared(wanted, options, gathered.findings)
+    return Prepared(wanted, options, vmi, gathered.findings)
+
+
+def carry_out(domain: Domain, prepared: Prepared, machine: Machine | None) -> Injection:
+    """Inject what was prepared; what is told includes what was noticed before, and what KubeVirt will not know."""
+    if prepared.wanted.requests or prepared.wanted.allocations:
+        _refuse_doubt(prepared)
+    injection = inject(domain, prepared.wanted, machine, prepared.options)
+    ours = sum(aliases.is_ours(change.alias) for change in injection.result.changes)
+    guarded = guards(prepared.vmi, ours) if prepared.vmi is not None else ()
+    return injection._replace(findings=(*prepared.findings, *injection.findings, *guarded))
+
+
+def _refuse_doubt(prepared: Prepared) -> None:
+    """Channels that contradict each other, or cannot be read, do not say which device to give."""
+    for finding in prepared.findings:
+        if finding.severity is Severity.ERROR and finding.code not in prepared.options.allowed:
+            raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)

@@ -37,7 +37,7 @@ class Request(NamedTuple):
     """A name in the VM's spec: the hostdev that KubeVirt made is enriched."""
     name: str = ""
     """Empty: named by whoever plans, in an order that does not depend on host addresses being written anywhere."""
-    count: int | None = None
+    quantity: int | None = None
     """How many devices must be there; None: all, and at least one."""
     guests: tuple[PciAddress, ...] = ()
     """Guest addresses asked for, one a device."""

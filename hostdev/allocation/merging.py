@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from domxml.finding import Finding
 from hostdev.allocation.channels import ALLOCATION_FILE, ENVIRONMENT, channel_of, trust
-from hostdev.allocation.printing import listed
+from hostdev.allocation.printing import listed, printable
 from hostdev.allocation.uniting import by_device
 from hostdev.allocation.values import Allocation, Device, Gathered
 from hostdev.catalogue.allocation import CHANNELS_DISAGREE, DEVICE_IN_TWO_RESOURCES
@@ -51,7 +51,7 @@ def _disagreements(allocations: Sequence[Allocation]) -> Iterator[Finding]:
         file, own = channels.get(ALLOCATION_FILE), channels.get(ENVIRONMENT)
         if file and own and file != own:
             text = f"the {ALLOCATION_FILE} names {_shown(file)}, the {ENVIRONMENT} {_shown(own)}"
-            yield CHANNELS_DISAGREE.found(what, text)
+            yield CHANNELS_DISAGREE.found(printable(what), text)
 
 
 def _shown(devices: Iterable[Device]) -> str:

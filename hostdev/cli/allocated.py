@@ -6,10 +6,9 @@ import argparse
 
 from domxml.document import Domain
 from domxml.errors import BadInput
-from domxml.finding import Finding
 from hostdev.gathering import Channels, gather, read_file
-from hostdev.injection import Options, Wanted
-from hostdev.preparation import prepare, resources
+from hostdev.injection import Options
+from hostdev.preparation import Prepared, prepare, resources
 from hostdev.request import Request
 from hostdev.vmi.manifest import parse_manifest
 from hostdev.vmi.vmi import Vmi
@@ -17,7 +16,7 @@ from hostdev.vmi.vmi import Vmi
 
 def prepared(
     arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
-) -> tuple[Wanted, Options, tuple[Finding, ...]]:
+) -> Prepared:
     """Read them all, and say what is wanted."""
     vmi = _vmi(arguments.vmi)
     channels = Channels(
@@ -26,8 +25,7 @@ def prepared(
         network_info=arguments.network_info or "",
     )
     gathered = gather(channels, domain, vmi, resources(vmi, requests))
-    ready = prepare(vmi, requests, gathered, options)
-    return ready.wanted, ready.options, ready.findings
+    return prepare(vmi, requests, gathered, options)
 
 
 def _vmi(path: str | None) -> Vmi | None:

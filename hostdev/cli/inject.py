@@ -27,9 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     domain = Domain.parse(_read(arguments.domain))
     connection = _connect(arguments.validate)
     options = Options(version or (connection.version if connection else OLDEST), prune=arguments.prune)
-    wanted, options, findings = _wanted(arguments, domain, requests, options)
-    injection = inject(domain, wanted, looker(arguments.host)(), options)
-    injection = injection._replace(findings=(*findings, *injection.findings))
+    injection = _inject(arguments, domain, requests, options)
     if connection is not None:
         note = connection.validate(domain.data, injection.result.xml)
         if note:
@@ -42,14 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _wanted(
+def _inject(
     arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
-) -> tuple[Wanted, Options, tuple[Finding, ...]]:
+) -> Injection:
+    machine = looker(arguments.host)()
     if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
-        return Wanted(requests), options, ()
+        return inject(domain, Wanted(requests), machine, options)
     from hostdev.cli.allocated import prepared  # noqa: PLC0415  devices named outright need none of it
+    from hostdev.preparation import carry_out  # noqa: PLC0415
 
-    return prepared(arguments, domain, requests, options)
+    return carry_out(domain, prepared(arguments, domain, requests, options), machine)
 
 
 def _read(name: str) -> bytes:

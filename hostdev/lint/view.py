@@ -21,12 +21,12 @@ class Asked(NamedTuple):
     @property
     def least(self) -> int:
         """How many devices it needs."""
-        return self.request.count or len(self.request.guests) or 1
+        return self.request.quantity or len(self.request.guests) or 1
 
     @property
     def takes_all(self) -> bool:
         """Whether it takes what there is."""
-        return bool(self.request.resource) and self.request.count is None and not self.request.guests
+        return bool(self.request.resource) and self.request.quantity is None and not self.request.guests
 
 
 class View(NamedTuple):

@@ -77,7 +77,7 @@ def _request(entry: Entry) -> Request | None:
         resource=entry.take("resource", matching(_RESOURCE, "a resource's name, such as qat.intel.com/generic"), ""),
         device=entry.take("device", matching(_DEVICE, "a name in the VM's spec"), ""),
         name=entry.take("name", matching(NAME, "made of letters, digits, - and _, at most 63"), ""),
-        count=entry.take("count", _count, None),
+        quantity=entry.take("count", _count, None),
         guests=entry.take("guestAddress", _guests, ()),
         functions=entry.take("functions", matching(FUNCTIONS, KEYS["functions"]), "one"),
         numa=entry.take("numa", _numa, ""),
@@ -105,8 +105,8 @@ def _check_together(entry: Entry, request: Request) -> None:
         hint = "make an entry for each" if which else f"write one of {', '.join(WHICH)}"
         entry.errors.append(BadInput(CODE, what, subject=entry.entry.path, hint=hint))
         return
-    most = request.count if which == ["resource"] else 1
-    if which != ["resource"] and request.count not in {None, 1}:
+    most = request.quantity if which == ["resource"] else 1
+    if which != ["resource"] and request.quantity not in {None, 1}:
         hint = f"a {which[0]} is one device; leave count out"
         entry.errors.append(entry.entry.refused("count", f"must be 1 for a {which[0]}", hint=hint))
     elif most is not None and len(request.guests) > most:

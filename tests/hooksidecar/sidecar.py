@@ -43,7 +43,7 @@ class Sidecar:
     def __enter__(self) -> Self:
         with self._log.open("wb") as file:
             log = file if self._stderr is None else self._stderr
-            self.process = subprocess.Popen(self.command, stderr=log, env=self._env, cwd=self.mount.parent)  # noqa: S603
+            self.process = subprocess.Popen(self.command, stderr=log, env=self._env, cwd=self.mount.parent)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -35,7 +35,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 def _loaded(before: str) -> set[str]:
     path = ROOT / "tests" / "fixtures" / "domains" / "q35-default.xml"
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(
         [sys.executable, "-S", "-c", LIST.format(before=before), str(path)],
         env=environment(
             PYTHONPATH=":".join([str(ROOT), str(ROOT / "xml"), *(p for p in sys.path if "site-pack" in p)])
@@ -69,7 +69,7 @@ def test_memory_stays_below_the_limit_of_a_sidecar(start: Start) -> None:
         client.define(DOMAIN)
 
     resident = sidecar.status("VmRSS")
-    print(f"resident after 20 calls: {resident} KiB")  # noqa: T201  the figure is of interest
+    print(f"resident after 20 calls: {resident} KiB")
 
     assert resident < MOST_KIB
 
@@ -85,7 +85,7 @@ def test_thousands_of_calls_leave_no_thread_no_file_and_no_memory_behind(start: 
         client.define(DOMAIN)
 
     after = _stable(sidecar)
-    print(f"threads, files, KiB after 200 calls: {(threads, files, resident)}; after 2,200: {after}")  # noqa: T201
+    print(f"threads, files, KiB after 200 calls: {(threads, files, resident)}; after 2,200: {after}")
     assert after[0] <= threads + 2
     assert after[1] <= files
     assert after[2] < resident + 2048
@@ -105,5 +105,5 @@ def test_h8_info_is_answered_soon_after_the_start(start: Start, core: str) -> No
     start(core).ready().info()
     took = time.monotonic() - begun
 
-    print(f"from exec to Info: {took * 1000:.0f} ms")  # noqa: T201
+    print(f"from exec to Info: {took * 1000:.0f} ms")
     assert took < 5.0  # The figure is the benchmark's business; this only catches a start that hangs.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +14,7 @@ from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
 from tests.hooksidecar.conftest import Start
 from tests.hooksidecar.cores import ADDRESS, with_device
+from tests.hooksidecar.sidecar import environment
 
 SECRET = "hunter2-and-more"  # noqa: S105  a test looks for it where it must not be
 DOMAIN = load("q35-default").replace(
@@ -89,6 +93,26 @@ def test_the_same_domain_written_otherwise_is_no_difference() -> None:
         )
         == []
     )
+
+
+def test_h12_an_exception_that_a_library_logs_shows_its_kind_and_not_its_text() -> None:
+    """What it says may quote a document."""
+    code = """
+import logging
+from hooksidecar import log
+log.start("debug")
+try:
+    raise ValueError("%s")
+except ValueError:
+    logging.getLogger("grpc._server").exception("Exception calling application")
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code % SECRET], capture_output=True, text=True, check=True, env=environment()
+    )
+    line = json.loads(said.stderr)
+
+    assert (line["level"], line["exception"]) == ("error", "ValueError")
+    assert SECRET not in said.stderr
 
 
 def test_every_line_of_the_log_is_json_whatever_happens(start: Start) -> None:

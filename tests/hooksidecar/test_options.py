@@ -88,4 +88,4 @@ def test_what_a_thread_does_is_told_in_words() -> None:
 
 def _hook(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hooksidecar.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)

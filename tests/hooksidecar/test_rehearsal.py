@@ -20,7 +20,7 @@ ONE_PASS = {"i440fx", "s390x-ccw"}
 def rehearse(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     files = ["--vmi", str(FOLDER / f"{name}.vmi.json"), "--domain", str(FOLDER / f"{name}.xml")]
     command = [sys.executable, "-m", "hooksidecar.main", "rehearse", *files, *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
 
 
 @pytest.fixture
@@ -82,6 +82,22 @@ def test_a_mistake_is_a_sentence_and_exit_2(words: list[str], says: str) -> None
 
     assert said.returncode == 2
     assert says in said.stderr
+
+
+def test_a_live_libvirt_reads_every_answer_back(allocation: str) -> None:
+    """The test driver has libvirt's parser, and gives no guest addresses of its own."""
+    said = rehearse("q35-numa-dedicated-hugepages-1gi", "--env-file", allocation, "--connect", "test:///default")
+
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert said.stdout.count("  restored  ua-passgate-qat driver name=vfio") == 2
+    assert "stand-in" not in said.stdout
+
+
+def test_libvirts_refusal_is_told_in_its_own_words(allocation: str) -> None:
+    said = rehearse("q35-default", "--env-file", allocation, "--connect", "test:///default")
+
+    assert said.returncode == 5
+    assert "error: libvirt says: XML error: both maximum memory size" in said.stderr
 
 
 def test_losses_are_found() -> None:

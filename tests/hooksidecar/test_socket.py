@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -91,6 +92,18 @@ def test_of_two_that_start_at_once_exactly_one_serves(mount: Path) -> None:
         assert one.ready().info()
 
 
+def test_while_another_process_sets_up_its_socket_nobody_else_does(mount: Path) -> None:
+    fd = os.open(mount, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    code, said = refused(mount)
+    os.close(fd)
+
+    assert code == 5
+    assert f"error: {mount}: another process holds the directory's lock [socket-busy]" in said
+    with Sidecar(mount, "same") as sidecar:
+        assert sidecar.ready().info()
+
+
 def test_something_else_in_the_place_of_the_socket_stays(mount: Path) -> None:
     (mount / f"{NAME}.sock").write_text("precious")
 
@@ -120,7 +133,7 @@ def test_a_mount_we_may_not_write(mount: Path) -> None:
         pytest.skip("needs root, to become another user")
     mount.parent.chmod(0o755)
     mount.chmod(0o755)
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(
         [*_as("nobody"), *_program(mount)], env=environment(), capture_output=True, text=True, check=False
     )
 
@@ -136,8 +149,8 @@ def test_a_mount_that_takes_nothing(mount: Path, options: str, code: int, reason
     if os.getuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare, to mount something")
     script = f'mount -t tmpfs -o {options} none "$0" && exec "$@"'
-    said = subprocess.run(  # noqa: S603
-        ["unshare", "--mount", "sh", "-c", script, str(mount), *_program(mount)],  # noqa: S607
+    said = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, str(mount), *_program(mount)],
         env=environment(),
         capture_output=True,
         text=True,

@@ -131,3 +131,33 @@ def test_the_wait_for_a_file_is_bounded() -> None:
         call(core({}, wait=0.2), load("q35-default"), vmi(WISH))
 
     assert 0.2 <= monotonic() - start < 2
+
+
+def test_channels_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "allocation.env"
+    file.write_text("PCI_RESOURCE_A_COM_B=0000:3d:02.3\n")
+    environment = {"PCI_RESOURCE_A_COM_B": "0000:3d:02.2"}
+    serving = HookCore(lambda: Channels(files=(str(file),), environment=environment), looker(str(QAT)))
+    with pytest.raises(PassgateError) as refusal:
+        call(serving, load("q35-default"), vmi())
+
+    assert refusal.value.code == "channels-disagree"
+
+
+def test_a_network_info_that_is_still_empty_is_waited_for(tmp_path: Path) -> None:
+    info = tmp_path / "network-info"
+    info.write_text("")
+    looks: list[int] = []
+
+    def channels() -> Channels:
+        looks.append(1)
+        if len(looks) == 3:
+            device = {"type": "pci", "version": "1.1.0", "pci": {"pci-address": "0000:3d:02.2"}}
+            info.write_text(json.dumps({"interfaces": [{"network": "net1", "deviceInfo": device}]}))
+        return Channels(network_info=str(info))
+
+    given = json.loads(vmi())
+    given["spec"]["domain"]["resources"] = {}
+    serving = HookCore(channels, looker(str(QAT)), wait=5)
+
+    assert call(serving, load("q35-default"), json.dumps(given).encode()).devices == ("ua-passgate-net1",)

@@ -145,6 +145,36 @@ def test_links_out_of_the_tree_are_told_and_not_followed(x710: Path) -> None:
     assert seen(x710, ADDRESS).functions == {}
 
 
+def test_vfs_that_share_a_group(x710: Path) -> None:
+    (x710 / NIC).parent.joinpath("0000:3b:02.4/iommu_group").unlink()
+    (x710 / NIC).parent.joinpath("0000:3b:02.4/iommu_group").symlink_to("../../../../kernel/iommu_groups/12")
+    (x710 / "sys/kernel/iommu_groups/12/devices/0000:3b:02.4").touch()
+    neighbour = PciAddress.parse("0000:3b:02.4")
+
+    machine = seen(x710)
+
+    assert machine.groups[12].members == (ADDRESS, neighbour)
+    assert machine.groups[12] == seen(x710, neighbour).groups[12]
+
+
+def test_a_pf_that_claims_what_is_no_vf_of_it(x710: Path) -> None:
+    # 0000:3b:00.1 and 0000:3b:02.0 by their routing ids.
+    (x710 / NIC / "sriov_offset").write_text("1")
+    (x710 / NIC / "sriov_stride").write_text("15")
+
+    pf = PciAddress.parse("0000:3b:00.0")
+
+    assert without(seen(x710), pf) == without(picture("two-socket-x710"), pf)
+
+
+def test_how_a_device_is_reset_is_not_known_where_it_could_not_be_read(x710: Path) -> None:
+    (x710 / NIC / "reset_method").unlink()
+    assert seen(x710).functions[PciAddress.parse("0000:3b:00.0")].reset_methods == ()
+
+    os.mkfifo(x710 / NIC / "reset_method")
+    assert seen(x710).functions[PciAddress.parse("0000:3b:00.0")].reset_methods is None
+
+
 def test_a_group_link_to_nowhere(x710: Path) -> None:
     shutil.rmtree(x710 / "sys/kernel/iommu_groups/12")
 

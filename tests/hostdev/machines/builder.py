@@ -114,8 +114,8 @@ class Builder:
         self._numbers_of(path, ids, subsystem or ids, class_code)
         self._uevent(path, address, driver)
         self.file(f"{path}/numa_node", str(node))
-        unset = "vfio-pci" if driver in VFIO_DRIVERS else "(null)"
-        self.file(f"{path}/driver_override", override or unset)
+        by_hand = driver if driver in VFIO_DRIVERS else None
+        self.file(f"{path}/driver_override", override or by_hand or "(null)")
         if reset is not None:
             self.file(f"{path}/reset_method", reset)
         if class_code >> 8 in {0x0604, 0x0607}:

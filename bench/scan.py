@@ -6,18 +6,16 @@ namespace of its own, so that pyudev and lspci read the same files.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.interleaved import Timing, measure
 from domxml.pciaddress import PciAddress
 from hostdev.host import Host
 from hostdev.recorded import layout
@@ -27,8 +25,10 @@ from tests.hostdev.machines.builder import Builder
 
 PFS = 64
 VFS = ("vfio-pci",) * 60 + (None,) * 3
-ROUNDS = 15
+TURNS = 15
 NAMESPACE = "--in-mount-namespace"
+WHOLE = "whole host"
+ONE = "one device and its group"
 ASKED = PciAddress.parse("0000:1f:03.4")
 
 Case = Callable[[], object]
@@ -67,22 +67,24 @@ def ours(root: str) -> dict[str, Case]:
         with Host(root) as host:
             return scan(host, only=[ASKED])
 
-    return {"passgate, whole host": whole, "passgate, one device and its group": one}
+    return {f"passgate, {WHOLE}": whole, f"passgate, {ONE}": one}
 
 
 def theirs() -> dict[str, Case]:
     """What else reads /sys: only where the tree lies over it."""
     import pyudev  # noqa: PLC0415  # the rest can be measured without
 
+    def linked(path: str) -> str | None:
+        try:
+            return os.readlink(path)  # noqa: PTH115  # pathlib would take longer
+        except FileNotFoundError:
+            return None
+
     def facts(device: pyudev.Device) -> tuple[object, ...]:
         get = device.attributes.get
-        group = os.readlink(f"{device.sys_path}/iommu_group")
-        try:
-            physfn = os.readlink(f"{device.sys_path}/physfn")
-        except FileNotFoundError:
-            physfn = None
         numbers = (get("vendor"), get("device"), get("subsystem_vendor"), get("subsystem_device"), get("class"))
-        return device.sys_name, device.driver, *numbers, get("numa_node"), group, physfn
+        links = (linked(f"{device.sys_path}/{name}") for name in ("iommu_group", "physfn"))
+        return device.sys_name, device.driver, *numbers, get("numa_node"), *links
 
     def whole() -> object:
         return [facts(device) for device in pyudev.Context().list_devices(subsystem="pci")]
@@ -93,40 +95,23 @@ def theirs() -> dict[str, Case]:
         members = os.listdir(f"{asked.sys_path}/iommu_group/devices")  # noqa: PTH208
         return [facts(pyudev.Devices.from_name(context, "pci", name)) for name in members]
 
-    cases: dict[str, Case] = {"pyudev, whole host": whole, "pyudev, one device and its group": one}
+    cases: dict[str, Case] = {f"pyudev, {WHOLE}": whole, f"pyudev, {ONE}": one}
     lspci = shutil.which("lspci")
     if lspci:
-        cases["lspci -D -k"] = lambda: subprocess.run([lspci, "-D", "-k"], check=True, stdout=subprocess.DEVNULL)
+        cases["lspci -D -k"] = lambda: subprocess.run([lspci, "-D", "-k"], check=True, capture_output=True)  # noqa: S603
     return cases
 
 
-def measure(cases: Mapping[str, Case]) -> dict[str, list[float]]:
-    """Milliseconds of each case, taken in turns so that all see the same load."""
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for turn in range(ROUNDS + 1):
-        for name, case in cases.items():
-            # Nobody pays for the garbage of another.
-            gc.collect()
-            start = time.perf_counter()
-            answer = case()
-            taken = time.perf_counter() - start
-            del answer
-            # The first turn warms the caches.
-            if turn:
-                times[name].append(taken * 1000)
-    return times
-
-
-def lines(times: Mapping[str, list[float]]) -> Iterator[str]:
+def lines(timings: Mapping[str, Timing]) -> Iterator[str]:
     """Name, median, and how many times as fast as pyudev at the same task."""
-    for name, values in times.items():
-        task = name.partition(", ")[2] or "whole host"
-        reference = times.get(f"pyudev, {task}")
-        ratio = statistics.median(b / a for a, b in zip(values, reference, strict=True)) if reference else None
-        yield f"{name:<46} {statistics.median(values):>9.2f} ms  {f'{ratio:.1f}x' if ratio else '-':>6}"
+    for name, timing in timings.items():
+        task = name.partition(", ")[2] or WHOLE
+        reference = timings.get(f"pyudev, {task}")
+        ratio = f"{reference.times(timing):.1f}x" if reference else "-"
+        yield f"{name:<46} {timing.median * 1000:>9.2f} ms  {ratio:>6}"
 
 
-def in_namespace(directory: str) -> dict[str, list[float]] | None:
+def in_namespace(directory: str) -> dict[str, Timing] | None:
     """Measure with the tree mounted over /sys; None where that is not allowed."""
     unshare = shutil.which("unshare")
     if os.geteuid() != 0 or unshare is None:
@@ -134,27 +119,33 @@ def in_namespace(directory: str) -> dict[str, list[float]] | None:
     command = [unshare, "--mount", sys.executable, "-m", "bench.scan", NAMESPACE, directory]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
-        print(done.stderr.strip().rpartition("\n")[2], file=sys.stderr)
+        sys.stderr.write(done.stderr)
         return None
-    found: dict[str, list[float]] = json.loads(done.stdout)
-    return found
+    return {name: Timing(name, tuple(seconds)) for name, seconds in json.loads(done.stdout).items()}
+
+
+def inside(directory: str) -> None:
+    """Measure in a mount namespace of our own, and print the seconds."""
+    subprocess.run(["/bin/mount", "--bind", f"{directory}/sys", "/sys"], check=True)  # noqa: S603
+    # libudev would otherwise notice that this is no sysfs.
+    os.environ["SYSTEMD_DEVICE_VERIFY_SYSFS"] = "0"
+    timings = measure({**theirs(), **ours("/")}, turns=TURNS)
+    json.dump({name: timing.seconds for name, timing in timings.items()}, sys.stdout)
 
 
 def main() -> None:
     """Build, measure, print."""
     if sys.argv[1:2] == [NAMESPACE]:
-        subprocess.run(["/bin/mount", "--bind", f"{sys.argv[2]}/sys", "/sys"], check=True)  # noqa: S603
-        # libudev would otherwise notice that this is no sysfs.
-        os.environ["SYSTEMD_DEVICE_VERIFY_SYSFS"] = "0"
-        json.dump(measure({**theirs(), **ours("/")}), sys.stdout)
+        inside(sys.argv[2])
         return
-    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
+    memory = Path("/dev/shm")  # noqa: S108  # only to make a directory of our own in it
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
         layout.write(tree(), Path(directory))
-        times = in_namespace(directory)
-        if times is None:
-            print("pyudev and lspci are left out: the tree cannot be mounted over /sys without being root")
-            times = measure(ours(directory))
-    print("\n".join(lines(times)))
+        timings = in_namespace(directory)
+        if timings is None:
+            sys.stdout.write("pyudev and lspci are left out: only root may mount the tree over /sys\n")
+            timings = measure(ours(directory), turns=TURNS)
+    sys.stdout.writelines(f"{line}\n" for line in lines(timings))
 
 
 if __name__ == "__main__":

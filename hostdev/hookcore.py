@@ -16,6 +16,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.source import holders
+from hostdev.allocation.dialects import speaking
 from hostdev.allocation.wait import filled, wait_for
 from hostdev.gathering import Channels, gather, read_file
 from hostdev.injection import Injection, Options
@@ -97,7 +98,8 @@ class HookCore:
         channels = self._channels()
         if channels.network_info and not filled(read_file(channels.network_info)):
             return None
-        return b"all" if channels.files or not waits_for_file(vmi) else None
+        named = channels.files or any(speaking(variable) for variable in channels.environment)
+        return b"all" if named or not waits_for_file(vmi) else None
 
 
 def is_later_pass(xml: bytes) -> bool:

@@ -106,7 +106,7 @@ def test_companions_share_one_guest_slot() -> None:
     seats = {device["source"]: device["guestAddress"] for device in plan(case)["devices"]}
     first = etree.fromstring(case.inject().out).find("devices/hostdev/address[@multifunction='on']")
 
-    assert seats == {f"0000:b1:00.{number}": f"0000:0c:00.{number}" for number in range(4)}
+    assert seats == {f"0000:b1:00.{number}": f"0000:10:00.{number}" for number in range(4)}
     assert (first.get("slot"), first.get("function")) == ("0x00", "0x0")
 
 

@@ -73,7 +73,8 @@ class Builder:
             self.entries.setdefault(f"{directory}/reserved_regions", _lines(*self.regions))
             for name, path in members.items():
                 self.link(f"{directory}/devices/{name}", path)
-        self.file("proc/1/mountinfo", *self._mounts)
+        if "proc/self/mountinfo" not in self.entries:
+            self.file("proc/1/mountinfo", *self._mounts)
         self.file("proc/net/route", *self._routes)
         self.file("proc/swaps", *self._swaps)
         return Recording(note=note, entries=self.entries)

@@ -66,6 +66,7 @@ class _Placer:
         self.why: dict[str, str] = {}
         self.findings: list[Finding] = []
         self.pins: tuple[Pin, ...] = ()
+        self.displaced = False
         self.before: Prediction | None = None
         self.controllers: list[PlacedController] = []
 
@@ -142,7 +143,7 @@ class _Placer:
         self.controllers += room.controllers
         if before is not None and before.known and (unaddressed or self.topology.machine.root is RootKind.PCI):
             self.before = before
-            self.pins = self._pins(before) if unaddressed else ()
+            self.pins = self._pins(before) if unaddressed or self.displaced else ()
         self._tell_indexes(room)
 
     def _predict(self) -> Prediction | None:
@@ -199,6 +200,7 @@ class _Placer:
                 if isinstance(room.owners[function], Member):
                     raise taken(wish, function, room.owners[function].label)
                 del room.owners[function]
+                self.displaced = True
 
     def _place_pcie(
         self, room: Room, prediction: Prediction | None, asked: Sequence[Wish], pending: Sequence[Wish]
@@ -241,7 +243,7 @@ class _Placer:
             self.slots[name], self.why[name] = slot, why
 
     def _pins(self, before: Prediction) -> tuple[Pin, ...]:
-        """A device that libvirt would have placed leaves its turn: those behind it are held where they would be."""
+        """A device leaves its turn, or has to go elsewhere: those behind it are held where they would be."""
         ours = {placed.address for placed in self._placed()}
         return tuple(
             Pin(device, address)

@@ -1,7 +1,7 @@
 """How long a scan takes on a host with 4096 functions, ours and others': `python -m bench.scan`.
 
-The host is a tree on tmpfs with 64 PFs of 63 VFs each. Where we may, the tree is mounted over /sys in a mount
-namespace of its own, so that pyudev and lspci read the same files.
+The host is a tree on tmpfs with 64 PFs of 63 VFs each. Where we may, the tree is mounted over /sys and /dev in a
+mount namespace of its own, so that pyudev and lspci read the same files.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ def theirs() -> dict[str, Case]:
     """What else reads /sys: only where the tree lies over it."""
     import pyudev  # noqa: PLC0415  # the rest can be measured without
 
+    # Made once: it looks for the library with a process of its own.
+    context = pyudev.Context()
+
     def linked(path: str) -> str | None:
         try:
             return os.readlink(path)  # noqa: PTH115  # pathlib would take longer
@@ -87,10 +90,9 @@ def theirs() -> dict[str, Case]:
         return device.sys_name, device.driver, *numbers, get("numa_node"), *links
 
     def whole() -> object:
-        return [facts(device) for device in pyudev.Context().list_devices(subsystem="pci")]
+        return [facts(device) for device in context.list_devices(subsystem="pci")]
 
     def one() -> object:
-        context = pyudev.Context()
         asked = pyudev.Devices.from_name(context, "pci", str(ASKED))
         members = os.listdir(f"{asked.sys_path}/iommu_group/devices")  # noqa: PTH208
         return [facts(pyudev.Devices.from_name(context, "pci", name)) for name in members]
@@ -126,10 +128,12 @@ def in_namespace(directory: str) -> dict[str, Timing] | None:
 
 def inside(directory: str) -> None:
     """Measure in a mount namespace of our own, and print the seconds."""
-    subprocess.run(["/bin/mount", "--bind", f"{directory}/sys", "/sys"], check=True)  # noqa: S603
+    cases = {**theirs(), **ours("/")}
+    for place in ("sys", "dev"):
+        subprocess.run(["/bin/mount", "--bind", f"{directory}/{place}", f"/{place}"], check=True)  # noqa: S603
     # libudev would otherwise notice that this is no sysfs.
     os.environ["SYSTEMD_DEVICE_VERIFY_SYSFS"] = "0"
-    timings = measure({**theirs(), **ours("/")}, turns=TURNS)
+    timings = measure(cases, turns=TURNS)
     json.dump({name: timing.seconds for name, timing in timings.items()}, sys.stdout)
 
 

@@ -92,7 +92,6 @@ class HookCore:
         wants = bool(ready.wanted.requests or ready.wanted.allocations)
         return _Settled(ready, self._look() if wants else None)
 
-
     def _told(self, vmi: Vmi) -> bytes | None:
         """Something, once every channel has spoken that will."""
         channels = self._channels()

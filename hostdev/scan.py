@@ -11,7 +11,7 @@ from hostdev.host import Host
 from hostdev.inventory.addresses import Addresses
 from hostdev.inventory.functions import Functions
 from hostdev.inventory.groups import each_group, read_group
-from hostdev.inventory.platform import read_iommu, read_kernel, read_node_cpus, read_vfio
+from hostdev.inventory.platform import nodes_of, read_iommu, read_kernel, read_node_cpus, read_vfio
 from hostdev.machine import IommuGroup, Machine, PciFunction
 
 RESET_METHOD_KERNEL = (5, 15)
@@ -22,8 +22,9 @@ def scan(host: Host, *, only: Collection[PciAddress] | None = None) -> Machine:
     """Look at the host.
 
     With `only`, the picture holds these functions, their IOMMU groups with all members, their PFs and the bridges
-    above them, each read in full. Without, it holds everything, and trusts that the VFs of one PF are alike: in what
-    their hardware decides, and in how those on the same vfio driver came there.
+    above them, each read in full, and of VFIO's nodes those that are theirs. Without, it holds everything, and
+    trusts that the VFs of one PF are alike: in what their hardware decides, and in how those on the same vfio driver
+    came there.
     """
     with _uncollected():
         return _picture(host, only)
@@ -36,14 +37,16 @@ def _picture(host: Host, only: Collection[PciAddress] | None) -> Machine:
     if only is None:
         functions = reader.each()
         groups = each_group(host, addresses, functions)
+        nodes = None
     else:
         functions, groups = _around(host, addresses, reader, only)
+        nodes = nodes_of(functions.values(), groups)
     return Machine(
         functions=functions,
         groups=groups,
         mdevs={mdev.uuid: mdev for function in functions.values() for mdev in function.mdevs},
         iommu=read_iommu(host),
-        vfio=read_vfio(host),
+        vfio=read_vfio(host, nodes),
         kernel=kernel,
         node_cpus=read_node_cpus(host),
         source=host.source,

@@ -28,9 +28,7 @@ def read_group(host: Host, addresses: Addresses, group: int) -> IommuGroup | Non
     )
 
 
-def each_group(
-    host: Host, addresses: Addresses, functions: Mapping[PciAddress, PciFunction]
-) -> dict[int, IommuGroup]:
+def each_group(host: Host, addresses: Addresses, functions: Mapping[PciAddress, PciFunction]) -> dict[int, IommuGroup]:
     """All groups of the host; of the groups that VFs of one PF have to themselves, the first is read in full."""
     linked: dict[int | None, list[PciFunction]] = {}
     for function in functions.values():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hostdev.host import Host
 from hostdev.inventory.numbers import number
-from hostdev.machine import Iommu, Kernel, Vfio
+from hostdev.machine import Iommu, Kernel, PciFunction, Vfio
 
 GROUPS = "sys/kernel/iommu_groups"
 NODES = "sys/devices/system/node"
+VFIO = "dev/vfio"
+CONTAINER = "vfio"
+DEVICES = "devices"
 MAX_CPU = 0xFFFF
 FIRMWARE = "sys/firmware"
 TABLES = ("DMAR", "IVRS", "IORT")
@@ -56,10 +59,22 @@ def read_iommu(host: Host) -> Iommu:
     return Iommu(tuple(host.names("sys/class/iommu") or ()), tables, host.exists(GROUPS))
 
 
-def read_vfio(host: Host) -> Vfio:
-    """VFIO's modules with their parameters, and its device nodes."""
+def read_vfio(host: Host, nodes: Iterable[str] | None = None) -> Vfio:
+    """VFIO's modules with their parameters, and its device nodes: all, or those of these that are there."""
     modules = {name: _parameters(host, name) for name in MODULES if host.exists(f"sys/module/{name}")}
-    return Vfio(modules, _nodes(host), host.exists("dev/iommu"))
+    there = _all_nodes(host) if nodes is None else _some_nodes(host, nodes)
+    return Vfio(modules, there, host.exists("dev/iommu"))
+
+
+def nodes_of(functions: Iterable[PciFunction], groups: Iterable[int]) -> Iterator[str]:
+    """What VFIO would call the nodes of these functions and groups, and of their mediated devices."""
+    yield CONTAINER
+    for group in groups:
+        yield from (str(group), f"noiommu-{group}")
+    for function in functions:
+        if function.vfio_dev:
+            yield f"{DEVICES}/{function.vfio_dev}"
+        yield from (str(mdev.group) for mdev in function.mdevs)
 
 
 def read_kernel(host: Host) -> Kernel:
@@ -96,12 +111,18 @@ def _parameters(host: Host, module: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _nodes(host: Host) -> tuple[str, ...] | None:
-    nodes = host.names("dev/vfio")
+def _all_nodes(host: Host) -> tuple[str, ...] | None:
+    nodes = host.names(VFIO)
     if nodes is None:
         return None
-    devices = host.names("dev/vfio/devices") or ()
-    return (*(node for node in nodes if node != "devices"), *(f"devices/{name}" for name in devices))
+    devices = host.names(f"{VFIO}/{DEVICES}")
+    if devices is None:
+        return tuple(nodes)
+    return (*(node for node in nodes if node != DEVICES), *(f"{DEVICES}/{name}" for name in devices))
+
+
+def _some_nodes(host: Host, nodes: Iterable[str]) -> tuple[str, ...] | None:
+    return tuple(node for node in nodes if host.exists(f"{VFIO}/{node}")) if host.exists(VFIO) else None
 
 
 def _by_release(release: str) -> str:

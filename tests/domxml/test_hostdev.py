@@ -80,9 +80,7 @@ def test_a_device_that_is_asked_for_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("alias", ["hostdev0", "ua-a.b", "ua-a b", ""])
 def test_an_alias_that_libvirt_would_drop_is_replaced(alias: str) -> None:
-    given = domain(
-        f"<hostdev type='pci'><source><address bus='0x3d'/></source><alias name='{alias}'/></hostdev>"
-    )
+    given = domain(f"<hostdev type='pci'><source><address bus='0x3d'/></source><alias name='{alias}'/></hostdev>")
 
     assert guest_of(inject(given, wish("qat", "3d:00.0"))) == {"ua-passgate-qat": "None"}
 

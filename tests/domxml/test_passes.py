@@ -77,9 +77,7 @@ def test_nothing_of_the_base_moves_between_the_passes(name: str) -> None:
 
 def test_expander_buses_keep_number_and_node_through_the_passes() -> None:
     passes = run("q35-numa-dedicated-hugepages-1gi", NODE)
-    targets = [
-        tree_of(one.answered).find("devices/controller[@model='pcie-expander-bus']/target") for one in passes
-    ]
+    targets = [tree_of(one.answered).find("devices/controller[@model='pcie-expander-bus']/target") for one in passes]
 
     assert len(passes) == 3
     assert [(target.get("busNr"), target.findtext("node")) for target in targets] == [("253", "0")] * 3

@@ -288,7 +288,6 @@ def test_the_directory_vanishes_with_the_host() -> None:
     assert not root.exists()
 
 
-
 def test_the_directory_vanishes_when_something_goes_wrong() -> None:
     roots = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,17 @@ def test_asked_for_one_function_a_scan_says_what_it_says_of_all(name: str) -> No
             assert needed <= part.functions.keys()
             assert part.kernel == whole.kernel
             assert part.iommu == whole.iommu
-            assert part.vfio == whole.vfio
+            assert part.vfio.modules == whole.vfio.modules
+            assert part.vfio.nodes == _nodes(whole, part.functions.values(), part.groups)
+
+
+def _nodes(machine: Machine, functions: Iterable[PciFunction], groups: Iterable[int]) -> tuple[str, ...] | None:
+    if machine.vfio.nodes is None:
+        return None
+    theirs = ["vfio", *(name for group in groups for name in (str(group), f"noiommu-{group}"))]
+    for seen in functions:
+        theirs += [f"devices/{seen.vfio_dev}", *(str(mdev.group) for mdev in seen.mdevs)]
+    return tuple(name for name in theirs if name in machine.vfio.nodes)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,6 +10,8 @@ from lxml import etree
 
 from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal.boot import Pass, boot
+from tests.domxml.domains import load
+from tests.hostdev.inject.command import passgate
 from tests.oracle.addresses import Addresses, guest_addresses, moved
 from tests.oracle.client import Defined, Oracle
 from tests.scenarios.cases import Case
@@ -88,3 +90,14 @@ def settings(xml: bytes) -> dict[str, dict[str, object]]:
         }
         for hostdev in etree.fromstring(xml).iterfind("devices/hostdev")
     }
+
+
+def test_who_has_to_make_room_is_the_only_one_that_moves(oracle: Oracle) -> None:
+    """On a conventional bus a planned place may be taken; those behind it stay where they would be."""
+    base = load("i440fx")
+    outcome = passgate("inject", "--device", "3d:02.2,name=qat,guest=00:04.0", given=base)
+    before, after = (defined(oracle, xml).addresses for xml in (base, outcome.out))
+
+    assert list(moved(before, after)) == ["controller:scsi:0"]
+    assert f"controller scsi 0: its guest address becomes {after['controller:scsi:0']}" in outcome.err
+    assert outcome.err.count("base-device-moves") == 1

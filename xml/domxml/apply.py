@@ -25,9 +25,7 @@ class Change(NamedTuple):
     alias: str
 
 
-def apply(
-    domain: Domain, machine: MachineType, placement: Placement, held: dict[Source, Holder]
-) -> tuple[Change, ...]:
+def apply(domain: Domain, machine: MachineType, placement: Placement, held: dict[Source, Holder]) -> tuple[Change, ...]:
     """Edit the domain in place; answer what was done to each device."""
     for controller in placement.controllers:
         if controller.restores:

@@ -60,7 +60,7 @@ def process(
     """
     command = ["sh", "-c", line, "sh", *COMMAND, *words] if line else [*COMMAND, *words]
     user = NOBODY if nobody and os.geteuid() == 0 else None
-    done = subprocess.run(  # noqa: S603  our own command
+    done = subprocess.run(
         command,
         input=stdin,
         capture_output=True,

@@ -91,7 +91,7 @@ def test_a_shell_reads_its_script(shell: str, tmp_path: Path) -> None:
         pytest.skip(f"{shell} is not installed")
     script = tmp_path / "script"
     script.write_text(SCRIPTS[shell])
-    done = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)  # noqa: S603  a syntax check
+    done = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -114,7 +114,7 @@ def typed(shell: list[str], path: str, *keys: str) -> str:
     env = environment(
         PATH=path, TERM="xterm", HOME=str(Path(path.partition(":")[0]).parent), PS1="$ ", ZDOTDIR="/nonexistent"
     )
-    with subprocess.Popen(  # noqa: S603  a shell in a terminal of our own
+    with subprocess.Popen(
         shell, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env, start_new_session=True
     ) as running:
         os.close(theirs)
@@ -178,8 +178,8 @@ def test_fish_completes(path: str) -> None:
         "passgate node list --host pypro": "pyproject.toml",
     }
     for line, expected in lines.items():
-        done = subprocess.run(  # noqa: S603  a shell
-            ["fish", "--no-config", "-c", program.format(line)],  # noqa: S607
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", program.format(line)],
             capture_output=True, text=True, cwd=ROOT, env=environment(PATH=path), check=True,
         )  # fmt: skip
         assert done.stdout.splitlines() == [expected]

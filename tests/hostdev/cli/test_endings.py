@@ -24,7 +24,7 @@ def test_the_installed_script_works() -> None:
     script = Path(sys.executable).with_name("passgate")
     if not script.exists():
         pytest.skip("passgate is not installed beside this Python")
-    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)  # noqa: S603  our own
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
 
     assert done.stdout.startswith("passgate ")
     assert "Python 3." in done.stdout
@@ -109,7 +109,7 @@ def test_the_codes_of_the_core(cli: Callable[..., Ran], monkeypatch: pytest.Monk
 
 
 def test_an_interrupt_is_silent() -> None:
-    with subprocess.Popen(  # noqa: S603  our own command
+    with subprocess.Popen(
         [*COMMAND, "node", "explain", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT,
     ) as running:  # fmt: skip
@@ -138,7 +138,7 @@ def test_a_reader_that_goes_away_ends_us_in_silence(unbuffered: str) -> None:
 def test_the_signal_is_the_real_one() -> None:
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(  # noqa: S603  our own command
+    done = subprocess.run(
         [*COMMAND, *LONG], stdout=write, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False
     )
     os.close(write)

@@ -15,7 +15,7 @@ HEAVY = ("rich", "pyudev", "yaml", "libvirt", "lxml", "grpc", "argparse", "datac
 
 def loaded(program: str) -> set[str]:
     """The modules that a program has loaded when it is done."""
-    done = subprocess.run(  # noqa: S603  our own program
+    done = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport sys, json; sys.stderr.write(json.dumps(sorted(sys.modules)))"],
         capture_output=True, text=True, cwd=ROOT, env=environment(), check=True,
     )  # fmt: skip

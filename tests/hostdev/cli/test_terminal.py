@@ -27,9 +27,7 @@ def at_terminal(*words: str, width: int = 120, changes: Mapping[str, str] | None
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     env = environment(**{"TERM": "xterm-256color", **(changes or {})})
-    with subprocess.Popen(  # noqa: S603  our own command
-        [*COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env
-    ) as running:
+    with subprocess.Popen([*COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env) as running:
         os.close(theirs)
         text = b""
         deadline = time.monotonic() + 30
@@ -104,7 +102,7 @@ def test_patience_shows_after_a_while() -> None:
         "with patience('counting goats', after=30): pass\n"
     )
     ours, theirs = pty.openpty()
-    with subprocess.Popen(  # noqa: S603  our own program
+    with subprocess.Popen(
         [COMMAND[0], "-c", program], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm")
     ) as running:
         os.close(theirs)

@@ -95,7 +95,7 @@ def test_only_what_concerns_a_device(cli: Callable[..., Ran], kernel: Kernel) ->
 @contextmanager
 def watching(*words: str) -> Iterator[subprocess.Popen[str]]:
     """The command, ready for events."""
-    with subprocess.Popen(  # noqa: S603  our own command
+    with subprocess.Popen(
         [*COMMAND, "node", "watch", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment(),
     ) as running:  # fmt: skip

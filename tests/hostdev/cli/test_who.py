@@ -171,7 +171,7 @@ def test_processes_that_may_not_be_looked_into(visible: bool, root: Path) -> Non
 def running(*words: str) -> Iterator[int]:
     """A process that waits, with these words on its command line."""
     program = "import sys; print(flush=True); sys.stdin.read()"
-    with subprocess.Popen(  # noqa: S603  our own program
+    with subprocess.Popen(
         [sys.executable, "-c", program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as started:
         assert started.stdout is not None

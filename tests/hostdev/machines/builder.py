@@ -231,9 +231,7 @@ class Builder:
             self.module(name)
         self.module("vfio", enable_unsafe_noiommu_mode="N", **parameters)
         self.module("vfio_pci", disable_denylist="N", disable_idle_d3="N", disable_vga="N", enable_sriov="N")
-        self.module(
-            "vfio_iommu_type1", allow_unsafe_interrupts="N", disable_hugepages="N", dma_entry_limit="65535"
-        )
+        self.module("vfio_iommu_type1", allow_unsafe_interrupts="N", disable_hugepages="N", dma_entry_limit="65535")
         if self.vfio_nodes:
             self.file("dev/vfio/vfio")
 

@@ -95,11 +95,7 @@ def container_view() -> Recording:
     machine.netdev("virtual", "eth0")
     machine.route("eth0")
     entries |= machine.entries
-    entries |= {
-        path: entry
-        for path, entry in machine.recording("").entries.items()
-        if path.startswith("proc/net/")
-    }
+    entries |= {path: entry for path, entry in machine.recording("").entries.items() if path.startswith("proc/net/")}
     machine.entries = entries
     machine.names("sys/firmware")
     machine.file(

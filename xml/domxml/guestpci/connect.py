@@ -138,9 +138,7 @@ _CONTROLLERS: dict[str | None, int] = {
         ),
         PCIE,
     ),
-    **dict.fromkeys(
-        ("usb:none", "usb:qusb1", "usb:qusb2", "scsi:ncr53c90", "fdc:", "ccid:", "isa:", "xenbus:"), NONE
-    ),
+    **dict.fromkeys(("usb:none", "usb:qusb1", "usb:qusb2", "scsi:ncr53c90", "fdc:", "ccid:", "isa:", "xenbus:"), NONE),
 }
 
 RULES: Mapping[str, Rule] = {

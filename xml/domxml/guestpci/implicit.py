@@ -145,11 +145,7 @@ def _number(controllers: list[Device]) -> None:
         numbers = used.setdefault(controller.kind, set())
         if text is not None and text.isascii() and text.isdigit():
             controller.index = int(text)
-        elif (
-            controller.model in USB2
-            and previous is not None
-            and (previous.index, controller.model) not in taken_usb2
-        ):
+        elif controller.model in USB2 and previous is not None and (previous.index, controller.model) not in taken_usb2:
             controller.index = previous.index
         else:
             controller.index = next(number for number in range(len(controllers) + 256) if number not in numbers)

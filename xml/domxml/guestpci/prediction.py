@@ -28,9 +28,7 @@ class Port:
 
     __slots__ = ("address", "device", "index", "model")
 
-    def __init__(
-        self, index: int, model: BusModel, address: PciAddress | None, device: Device | None = None
-    ) -> None:
+    def __init__(self, index: int, model: BusModel, address: PciAddress | None, device: Device | None = None) -> None:
         self.index = index
         self.model = model
         self.address = address
@@ -138,9 +136,7 @@ class _Run:
         return (
             self.pcie
             and all(port.address or index in tried or not index for index, port in self.ports.items())
-            and all(
-                device.needs == PCIE_DEVICE | AUTOASSIGN and device.step is not Step.VIDEO for device in self.tried
-            )
+            and all(device.needs == PCIE_DEVICE | AUTOASSIGN and device.step is not Step.VIDEO for device in self.tried)
         )
 
     def _pass(self, *, dry_run: bool) -> AddressSet:

@@ -79,9 +79,7 @@ class _Placer:
             self._place(asked, pending)
         nodes = {s.bus: w.node for w in self.wishes if w.node is not None and (s := self.slots[w.name]) is not None}
         self.controllers += restored(self.topology, nodes)
-        return Placement(
-            tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before
-        )
+        return Placement(tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before)
 
     def _with_lost_bus(self, wish: Wish) -> Wish:
         """A device that kept its address while its controller got lost asks for that very address."""
@@ -230,9 +228,7 @@ class _Placer:
         conventional = self.topology.machine.root is RootKind.PCI
         if prediction is not None and not prediction.known:
             reason = prediction.refusal or "; ".join(prediction.unknown)
-            self.findings += [
-                PLACEMENT_FALLBACK.found(wish.name, reason, severity=Severity.INFO) for wish in pending
-            ]
+            self.findings += [PLACEMENT_FALLBACK.found(wish.name, reason, severity=Severity.INFO) for wish in pending]
         unplaced = sum(device.wants for device in self.topology) if prediction and not prediction.known else 0
         slots = place_on_root(room, pending, keep_free=(unplaced + 1) if conventional else 0)
         why = "a slot at the far end of bus 0" if conventional else "a slot of the pretended root bus"

@@ -12,6 +12,7 @@ from domxml.wish import Wish
 
 LAST_SLOT = 0x1F
 
+
 def place_on_root(room: Room, pending: Sequence[Wish], *, keep_free: int) -> dict[str, PciAddress]:
     """Give each wish a slot of the root bus, leaving `keep_free` of them for what libvirt still has to place."""
     slots: dict[str, PciAddress] = {}

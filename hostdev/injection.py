@@ -57,7 +57,8 @@ def inject(domain: Domain, wanted: Wanted, machine: Machine | None, options: Opt
     """Put the wanted devices into the domain; without a machine nothing of the host is known, or checked."""
     held = holders(domain)
     matched = match(wanted.requests, wanted.allocations, held, wanted.places, everything=wanted.everything)
-    wished, named, findings = wishes(matched.chosen, domain, held, machine)
+    given = frozenset(one.device for one in wanted.allocations)
+    wished, named, findings = wishes(matched.chosen, domain, held, machine, given)
     gate = _gate(machine, wished, options.allowed) if machine is not None and wished else ()
     result = transform(domain, wished, libvirt=options.libvirt, prune=options.prune)
     return Injection(result, (*matched.findings, *findings, *gate, *result.findings), _origins(named))

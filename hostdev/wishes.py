@@ -32,12 +32,16 @@ class Named(NamedTuple):
 
 
 def wishes(
-    chosen: Sequence[Chosen], domain: Domain, held: Mapping[Source, Holder], machine: Machine | None
+    chosen: Sequence[Chosen],
+    domain: Domain,
+    held: Mapping[Source, Holder],
+    machine: Machine | None,
+    given: frozenset[object],
 ) -> tuple[list[Wish], list[Named], list[Finding]]:
-    """Make the wishes; also tell which device got which name."""
+    """Make the wishes; also tell which device got which name. `given` is all that is known to be allocated."""
     findings: list[Finding] = []
     named = _named(_one_per_slot(chosen), held)
-    made = [_wish(one, domain, machine, findings) for one in named]
+    made = [_wish(one, domain, machine, given, findings) for one in named]
     return made, named, findings
 
 
@@ -82,9 +86,11 @@ def _numbered(base: str, taken: set[str]) -> str:
     return next(name for number in range(1, len(taken) + 2) if (name := f"{base}-{number}") not in taken)
 
 
-def _wish(named: Named, domain: Domain, machine: Machine | None, findings: list[Finding]) -> Wish:
+def _wish(
+    named: Named, domain: Domain, machine: Machine | None, given: frozenset[object], findings: list[Finding]
+) -> Wish:
     name, one = named
-    sources = _functions(name, one, machine)
+    sources = _functions(name, one, machine, given)
     alone = len(sources) == 1
     members = []
     for source in sources:
@@ -98,7 +104,7 @@ def _wish(named: Named, domain: Domain, machine: Machine | None, findings: list[
     return Wish(name, tuple(members), guest, _node(named, domain, machine, findings))
 
 
-def _functions(name: str, one: Chosen, machine: Machine | None) -> tuple[Source, ...]:
+def _functions(name: str, one: Chosen, machine: Machine | None, given: frozenset[object]) -> tuple[Source, ...]:
     """The host functions that make up the guest device."""
     functions, source = one.request.functions, one.source
     if functions == "one":
@@ -125,7 +131,23 @@ def _functions(name: str, one: Chosen, machine: Machine | None) -> tuple[Source,
         )
     slot = source.slot_address
     same_slot = sorted(a for a, f in machine.functions.items() if a.slot_address == slot and not f.bridge)
+    _check_companions(source, same_slot, machine, given)
     return tuple(same_slot) or (source,)
+
+
+def _check_companions(
+    source: PciAddress, functions: Sequence[PciAddress], machine: Machine, given: frozenset[object]
+) -> None:
+    """A function of another IOMMU group comes along only if the pod was given it: else QEMU could not open it."""
+    group = machine.functions[source].group if source in machine.functions else None
+    for function in functions:
+        if given and function not in given and machine.functions[function].group != group:
+            raise Refused(
+                "companion-not-allocated",
+                f"{function} is in another IOMMU group and was not allocated to this pod",
+                subject=str(source),
+                hint="request it too, or leave functions out",
+            )
 
 
 def _node(named: Named, domain: Domain, machine: Machine | None, findings: list[Finding]) -> int | None:

@@ -16,8 +16,8 @@ from hostdev.machine import PciFunction
 
 DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"
-MAX_ROUTING_ID = 0xFFFF
-"""Bus, slot and function in one number."""
+ROUTING_IDS = 0x10000
+"""Bus, slot and function in one number: there are so many."""
 
 _ROOT = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}", re.ASCII)
 _NVIDIA = 0x10DE
@@ -201,8 +201,9 @@ class Functions:
         if not offset or stride is None:
             return ()
         first = (pf.bus << 8 | pf.slot << 3 | pf.function) + offset
-        ids = range(first, first + enabled * stride, stride) if stride else (first,)
-        vfs = tuple(PciAddress(pf.domain, i >> 8, i >> 3 & 31, i & 7) for i in ids if 0 <= i <= MAX_ROUTING_ID)
+        # A single VF may have no stride.
+        ids = range(first, min(first + enabled * (stride or 1), ROUTING_IDS), stride or enabled)
+        vfs = tuple(PciAddress(pf.domain, i >> 8, i >> 3 & 31, i & 7) for i in ids)
         beside = path.rpartition("/")[0]
         for vf in vfs:
             name = str(vf)

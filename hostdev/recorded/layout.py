@@ -117,6 +117,8 @@ def _content(path: Path) -> str:
         if status.st_size > MAX_SIZE:
             raise BadInput("bad-recording", f"is larger than {MAX_SIZE >> 20} MiB", subject=str(path), hint=_HINT)
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput("no-machine", "there is no such file", subject=str(path), hint=_HINT) from None
     except UnicodeDecodeError:
         raise BadInput("bad-recording", "is not UTF-8 text", subject=str(path), hint=_HINT) from None
     except OSError as error:

@@ -252,7 +252,7 @@ def test_what_is_no_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "large.toml").touch()
     os.truncate(tmp_path / "large.toml", layout.MAX_SIZE + 1)
     refused = {
-        "missing.toml": "No such file",
+        "missing.toml": "no such file",
         "fifo.toml": "no regular",
         "latin1.toml": "not UTF-8",
         "large.toml": "larger than",

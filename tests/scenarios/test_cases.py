@@ -104,10 +104,10 @@ def test_companions_share_one_guest_slot() -> None:
     """KubeVirt puts each function into a slot of its own; the guest shall see one card."""
     case = next(case for case in CASES if case.name == "harvester-shared-group")
     seats = {device["source"]: device["guestAddress"] for device in plan(case)["devices"]}
-    first = etree.fromstring(case.inject().out).find("devices/hostdev/address[@multifunction='on']")
+    first = etree.fromstring(case.inject().out).findall("devices/hostdev/address[@multifunction='on']")
 
     assert seats == {f"0000:b1:00.{number}": f"0000:10:00.{number}" for number in range(4)}
-    assert (first.get("slot"), first.get("function")) == ("0x00", "0x0")
+    assert [(address.get("slot"), address.get("function")) for address in first] == [("0x00", "0x0")]
 
 
 def test_the_bond_is_of_the_guest_addresses() -> None:

@@ -80,16 +80,18 @@ def passes(oracle: Oracle, case: Case, *, ours: bool) -> list[Pass]:
     )
 
 
-def settings(xml: bytes) -> dict[str, dict[str, object]]:
+def settings(xml: bytes) -> dict[str, dict[str, dict[str, str]]]:
     """By alias: where it sits, and what was asked of it."""
-    return {
-        hostdev.find("alias").get("name"): {
-            "address": {key: value for key, value in hostdev.find("address").attrib.items() if key != "multifunction"},
-            **{child.tag: dict(child.attrib) for child in hostdev.iterfind("rom")},
-            **{child.tag: dict(child.attrib) for child in hostdev.iterfind("acpi")},
-        }
-        for hostdev in etree.fromstring(xml).iterfind("devices/hostdev")
-    }
+    return {_child(hostdev, "alias")["name"]: _settings(hostdev) for hostdev in etree.fromstring(xml).iter("hostdev")}
+
+
+def _settings(hostdev: etree._Element) -> dict[str, dict[str, str]]:
+    address = {key: value for key, value in _child(hostdev, "address").items() if key != "multifunction"}
+    return {"address": address, "rom": _child(hostdev, "rom"), "acpi": _child(hostdev, "acpi")}
+
+
+def _child(hostdev: etree._Element, tag: str) -> dict[str, str]:
+    return {str(key): str(value) for child in hostdev.iterfind(tag) for key, value in child.attrib.items()}
 
 
 def test_who_has_to_make_room_is_the_only_one_that_moves(oracle: Oracle) -> None:

@@ -17,9 +17,9 @@ def guest_node(domain: Domain, host_node: int, cpus: Mapping[int, AbstractSet[in
     `cpus` tells which host CPUs each host node has.
     """
     for memnode in domain.root.iterfind("numatune/memnode"):
-        cell = memnode.get("cellid", "")
-        if cell.isdigit() and _numbers(memnode.get("nodeset", "")) == {host_node}:
-            return int(cell)
+        number = memnode.get("cellid", "")
+        if number.isdigit() and _numbers(memnode.get("nodeset", "")) == {host_node}:
+            return int(number)
     if domain.root.find("numatune/memnode") is not None:
         return None
     pinned = {

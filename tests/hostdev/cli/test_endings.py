@@ -38,7 +38,7 @@ def test_the_installed_script_works() -> None:
         ("pyproject.toml", ExitCode.USAGE, "not a recorded machine"),
         ("README.md", ExitCode.HOST_UNREADABLE, "README.md: cannot open the directory: Not a directory"),
         ("docs", ExitCode.HOST_UNREADABLE, "docs: holds no sys/ directory"),
-        ("nowhere.toml", ExitCode.USAGE, "nowhere.toml: cannot be read: No such file or directory"),
+        ("nowhere.toml", ExitCode.USAGE, "nowhere.toml: there is no such file"),
     ],
 )
 def test_a_host_that_is_none(spec: str, code: ExitCode, words: str, cli: Callable[..., Ran]) -> None:

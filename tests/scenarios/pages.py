@@ -81,7 +81,8 @@ def pictures() -> Iterator[tuple[Path, str]]:
 def invented(text: str) -> list[str]:
     """The YAML of a page that stands in no file of the scenarios."""
     files = [file.read_text().splitlines() for file in (ROOT / "tests/fixtures/scenarios").rglob("*.yaml")]
-    return [block for block in FENCE.findall(text) if not any(_is_part(block.splitlines(), file) for file in files)]
+    blocks = map(dedent, FENCE.findall(text))
+    return [block for block in blocks if not any(_is_part(block.splitlines(), file) for file in files)]
 
 
 def _is_part(block: list[str], file: list[str]) -> bool:

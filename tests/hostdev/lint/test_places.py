@@ -145,3 +145,10 @@ def test_an_interface_at_its_own_address() -> None:
     one = {"devices": {"interfaces": DEVICES["interfaces"][:1]}}
 
     assert told([{"device": "a", "guestAddress": "0000:06:00.0"}, {"resource": QAT}], domain=one) == []
+
+
+@pytest.mark.parametrize("address", ["0000:06:01.0", "0000:06:00.1", "0000:00:1f.0"])
+def test_what_the_spec_itself_asks_for_is_left_to_kubevirt(address: str) -> None:
+    one = {"devices": {"interfaces": [{"name": "a", "sriov": {}, "pciAddress": address}]}}
+
+    assert told(domain=one) == []

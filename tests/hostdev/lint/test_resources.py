@@ -68,6 +68,12 @@ def test_fewer_than_wanted() -> None:
     ]
 
 
+def test_fewer_than_wanted_but_for_what_the_manifest_does_not_show() -> None:
+    (finding,) = found([{"resource": QAT, "count": 2}], vm={"instancetype": {"name": "u1"}})
+
+    assert (finding.code, finding.severity) == ("request-count-mismatch", Severity.WARNING)
+
+
 def test_more_than_wanted() -> None:
     assert told([{"resource": QAT, "count": 2}], limits={QAT: "3"}) == [
         (

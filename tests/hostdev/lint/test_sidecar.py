@@ -87,6 +87,7 @@ def test_annotations_that_stand_at_the_vm() -> None:
         f"error annotation-misplaced metadata.annotations[{HOOKS}]: {where}",
         f"error annotation-misplaced metadata.annotations[passgate.dev/devices]: {where}",
     ]
+    assert [finding.code for finding in found(hooks=None, own={HOOKS: "[]"})] == ["annotation-misplaced"]
     (finding,) = found(own={HOOKS: "[]"})
     assert finding.message.endswith("and the one of the template is what counts")
     assert finding.hint == "move it to spec.template.metadata.annotations"

@@ -100,6 +100,14 @@ def test_limits_count_devices_however_they_are_written() -> None:
     assert vmi.asked == {"a.b/x": 2, "a.b/y": 2, "a.b/z": 2000}
 
 
+@pytest.mark.parametrize(
+    ("memory", "requested", "size"),
+    [("4Gi", None, 4 << 30), ("4Gi", "5Gi", 4 << 30), (None, "5Gi", 5 << 30), (None, None, 0)],
+)
+def test_guest_memory(memory: str | None, requested: str | None, size: int) -> None:
+    assert of(spec(memory={"guest": memory}, resources={"requests": {"memory": requested}})).memory == size
+
+
 def test_devices_from_claims() -> None:
     vmi = of(
         {

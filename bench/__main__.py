@@ -18,6 +18,9 @@ def main() -> None:
     say(process.run())
     say("A host with 4096 PCI functions; last column: how many times as fast as pyudev at the same task")
     subprocess.run([sys.executable, "-m", "bench.scan"], check=False)
+    say("")
+    say("The sidecar, beside a bare grpcio server that only echoes")
+    subprocess.run([sys.executable, "-m", "bench.sidecar"], check=False)
 
 
 def say(text: str) -> None:

@@ -30,7 +30,11 @@ def parse(command: Command, rest: Sequence[str]) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Argparse that raises our errors instead of leaving."""
+    """Argparse that raises our errors instead of leaving, and prints nothing itself."""
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        # Asked for with every argument; without a width it loads shutil and, with it, three compressors.
+        return argparse.HelpFormatter(prog=self.prog, width=100)
 
     def error(self, message: str) -> NoReturn:
         raise _usage_error(self.prog.removeprefix("passgate "), message.removeprefix("argument "))

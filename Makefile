@@ -6,9 +6,9 @@ PYTEST := $(VENV)/bin/python -m pytest
 # Debian's names of what each step needs.
 TO_RUN := ca-certificates python3 python3-venv
 TO_BUILD := gcc libc6-dev libvirt-dev pkg-config python3-dev
-TO_TEST := cpio debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap mount zsh
+TO_TEST := busybox-static cpio debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap mount zsh
 TO_BENCH := pciutils virtinst
-TO_MAKE_IMAGES := buildah debian-archive-keyring mmdebstrap
+TO_MAKE_IMAGES := bubblewrap buildah debian-archive-keyring mmdebstrap
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast oracle test-host lint bench image clean tested-with
@@ -18,7 +18,7 @@ help: ## show this list
 
 setup: $(VENV)/.dev ## install all that development needs: Debian packages by name, .venv by hashed pins
 
-demo: $(VENV)/.cli ## give a QAT virtual function to two VMs; no hardware, no network beyond the setup
+demo: $(VENV)/.cli ## boot a VM with a QAT virtual function, all of it played; no hardware, no network beyond the setup
 	@demo/run
 
 test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast ones first, the real ones last
@@ -31,6 +31,7 @@ oracle: $(VENV)/.dev tested-with ## run the tests that ask real libvirts, in Deb
 	@$(PYTEST) -m oracle
 
 test-host: $(VENV)/.dev tested-with ## run the tests that boot a real passthrough host in QEMU
+	@$(VENV)/bin/python -m tests.vmhost.image --small-kernel || echo "going on without it"
 	@$(PYTEST) -m vmhost
 
 lint: $(VENV)/.dev ## check style and types
@@ -40,7 +41,7 @@ bench: $(VENV)/.dev ## measure what is promised, beside what others need for the
 	@tools/packages $(TO_BENCH) || echo "going on without them"
 	@$(VENV)/bin/python -m bench
 
-image: $(VENV)/.cli ## build the node image without a registry, and try it
+image: $(VENV)/.cli ## build the images without a registry, and try them
 	@tools/packages $(TO_MAKE_IMAGES)
 	@tools/image
 
@@ -56,7 +57,7 @@ $(VENV)/.cli: pyproject.toml requirements/build.txt requirements/cli.txt tools/v
 	@tools/venv --wheels-only cli
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.cli requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.cli requirements/dev.txt requirements/schemas.txt
 	@tools/packages $(TO_BUILD)
-	@tools/venv dev
+	@tools/venv dev schemas
 	@touch $@

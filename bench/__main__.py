@@ -21,6 +21,9 @@ def main() -> None:
     say("")
     say("The sidecar, beside a bare grpcio server that only echoes")
     subprocess.run([sys.executable, "-m", "bench.sidecar"], check=False)
+    say("")
+    say("The node agent, from kubelet's record to the file in the sidecar's volume")
+    subprocess.run([sys.executable, "-m", "bench.agent"], check=False)
 
 
 def say(text: str) -> None:

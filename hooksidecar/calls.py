@@ -1,26 +1,26 @@
-"""A call from its bytes to its answer: decoded, measured, bounded in time, logged; every failure becomes a status."""
+"""A call from its bytes to its answer: decoded, measured, answered, logged; every failure becomes a status."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from domxml.errors import BadInput, PassgateError
-from hooksidecar import doing, log
+from hooksidecar import log
+from hooksidecar.bounded import WORK, Bounded, Failed, refused, took
 from hooksidecar.core import Answer, Core
-from hooksidecar.work import Job, Worker
 
 M = TypeVar("M", bound=Message)
 
 LARGEST = 4 * 1024 * 1024
 """Bytes of a message that gRPC hands over anywhere; virt-launcher takes no larger answer either."""
-WORK = 2.0
-"""Seconds a call may take, waiting for the allocation aside."""
 
 
 class Question(NamedTuple):
@@ -35,58 +35,47 @@ class Question(NamedTuple):
 class Calls:
     """Puts questions to the core, one at a time."""
 
-    def __init__(self, core: Core, *, wait: float) -> None:
-        self._core = core
+    def __init__(self, make_core: Callable[[], Core], *, wait: float) -> None:
+        self._core = cache(make_core)
         self._budget = WORK + wait
-        self._worker = Worker()
+        self.bounded = Bounded()
+
+    def warm_up(self) -> None:
+        """Load what the first call needs; any earlier it would delay the answer to Info."""
+        self.bounded.begin(self._warm)
+
+    def _warm(self) -> None:
+        self._core()
+        # All of it stays: no collection of garbage need look at it again.
+        gc.collect()
+        gc.freeze()
 
     def define(self, question: Question, context: grpc.ServicerContext) -> bytes:
         """The domain with its devices; ends the call with a status when there is none."""
         begun = time.monotonic()
         fields = {"hook": question.hook, "version": question.version, **_shape("domain", question.domain)}
-        budget = min(self._budget, context.time_remaining() or self._budget)
-        job = self._worker.submit(lambda: self._core.define(question.domain, question.vmi, deadline=begun + budget))
         try:
-            answer = self._wait(job, budget, context)
-            self._check_size(answer.xml)
-        except _Late as late:
-            log.error("late", **fields, **_took(begun), doing=late.doing.words, where=late.doing.where)
-            what = f"deadline: no answer within {budget:.1f} s: {late.doing.words}: KubeVirt will ask again"
-            _end(context, grpc.StatusCode.DEADLINE_EXCEEDED, what)
-        except _Cancelled:
-            log.warning("cancelled by the caller", **fields, **_took(begun))
-            _end(context, grpc.StatusCode.CANCELLED, "cancelled")
-        except PassgateError as error:
-            refuse(error, context, **fields, **_took(begun))
-        except Exception as error:  # noqa: BLE001  the server outlives its defects
-            place = doing.place_of(error)
-            log.error("defect", **fields, **_took(begun), exception=type(error).__name__, where=place)
-            _end(context, grpc.StatusCode.INTERNAL, _defect(error, place))
-        self._tell(question, answer, fields, begun)
+            answer = self.bounded.run(lambda deadline: self._define(question, deadline), self._budget, context, fields)
+        except Failed as failed:
+            failed.end(context)
+        # Only now: an answer that does not go out must settle nothing.
+        passes = self._core().keep(answer)
+        self._tell(question, answer, {**fields, "pass": passes}, begun)
         return answer.xml
 
-    def _wait(self, job: Job[Answer], budget: float, context: grpc.ServicerContext) -> Answer:
-        if not context.add_callback(job.abandon):
-            job.abandon()
-        if job.wait(budget):
-            return job.outcome()
-        if job.abandoned:
-            raise _Cancelled
-        late = _Late(self._worker.doing(job))
-        job.abandon()
-        raise late
-
-    def _check_size(self, xml: bytes) -> None:
-        if len(xml) > LARGEST - 1024:
+    def _define(self, question: Question, deadline: float) -> Answer:
+        answer = self._core().define(question.domain, question.vmi, deadline=deadline)
+        if len(answer.xml) > LARGEST - 1024:
             raise BadInput(
-                "answer-too-large", f"the domain has {len(xml)} bytes now, virt-launcher takes {LARGEST} at most"
+                "answer-too-large", f"the domain has {len(answer.xml)} bytes now, virt-launcher takes {LARGEST} at most"
             )
+        return answer
 
     def _tell(self, question: Question, answer: Answer, fields: dict[str, Any], begun: float) -> None:
         devices = [str(device) for device in answer.devices]
         same = answer.xml == question.domain
-        result = {**_shape("answer", answer.xml), "changed": not same, "pass": answer.passes, "devices": devices}
-        log.info("answered", vm=answer.vm, **fields, **result, **_took(begun))
+        result = {**_shape("answer", answer.xml), "changed": not same, "devices": devices}
+        log.info("answered", vm=answer.vm, **fields, **result, **took(begun))
         if answer.trouble:
             log.error("a domain is defined already: the input went back as it came", reason=answer.trouble)
         for finding in answer.findings:
@@ -123,43 +112,9 @@ def decoded(request: bytes, kind: Callable[[], M], context: grpc.ServicerContext
 
 def refuse(error: PassgateError, context: grpc.ServicerContext, **fields: object) -> NoReturn:
     """End a call with a sentence."""
-    log.warning("refused", **fields, code=error.code, reason=error.sentence())
-    _end(context, _status(error), error.sentence())
-
-
-class _Late(Exception):
-    def __init__(self, doing: doing.Doing) -> None:
-        super().__init__()
-        self.doing = doing
-
-
-class _Cancelled(Exception):
-    pass
-
-
-def _status(error: PassgateError) -> grpc.StatusCode:
-    bad = isinstance(error, BadInput)
-    return grpc.StatusCode.INVALID_ARGUMENT if bad else grpc.StatusCode.FAILED_PRECONDITION
-
-
-def _end(context: grpc.ServicerContext, status: grpc.StatusCode, sentence: str) -> NoReturn:
-    context.abort(status, sentence)
-    raise AssertionError  # abort raises
-
-
-def _defect(error: Exception, place: str) -> str:
-    return PassgateError(
-        "internal-error",
-        f"{type(error).__name__} in {place.rpartition(' > ')[2]}",
-        subject="a defect of passgate",
-        hint="see the log of the sidecar, and report it",
-    ).sentence()
+    refused(error, **fields).end(context)
 
 
 def _shape(name: str, data: bytes) -> dict[str, object]:
     """A document as a log may show it."""
     return {f"{name}Digest": f"sha256:{hashlib.sha256(data).hexdigest()[:16]}", f"{name}Bytes": len(data)}
-
-
-def _took(begun: float) -> dict[str, float]:
-    return {"ms": round((time.monotonic() - begun) * 1000, 1)}

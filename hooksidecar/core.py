@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from domxml.finding import Finding
 
@@ -31,13 +31,15 @@ class Answer(Protocol):
     def trouble(self) -> str:
         """Why the input goes back as it came, although devices are wanted."""
 
-    @property
-    def passes(self) -> int:
-        """How many calls succeeded so far, this one included."""
-
 
 class Core(Protocol):
     """Serves one VM, one call at a time."""
 
     def define(self, domain: bytes, vmi: bytes, /, *, deadline: float) -> Answer:
-        """Put the devices into the domain before `deadline` (of time.monotonic), or raise PassgateError."""
+        """Put the devices into the domain before `deadline` (of time.monotonic), or raise PassgateError.
+
+        It leaves no trace: an answer that nobody waits for any more is thrown away.
+        """
+
+    def keep(self, answer: Any, /) -> int:
+        """Hold to what an answer settled, because it goes out now; tell how many did so far."""

@@ -10,7 +10,10 @@ from typing import NamedTuple
 WORDS = (
     ("hostdev.allocation.wait", "waiting for the allocation file"),
     ("hostdev.allocation", "reading what was allocated"),
+    ("hostdev.cloudinit", "writing the network data"),
     ("hostdev.vmi", "reading the VMI"),
+    ("hooksidecar.agent.record", "reading kubelet's record"),
+    ("hostdev.kubelet", "reading kubelet's record"),
     ("hostdev.host", "reading the host's files"),
     ("hostdev.scan", "reading the host's devices"),
     ("hostdev.inventory", "reading the host's devices"),

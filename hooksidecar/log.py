@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-COMPONENT = "passgate-hook"
 
 _LOG = logging.getLogger("hooksidecar")
 
@@ -17,10 +16,14 @@ _LOG = logging.getLogger("hooksidecar")
 class _Json(logging.Formatter):
     """A record as JSON in KubeVirt's keys; an exception shows its type and never its text, which may hold secrets."""
 
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {
-            "component": COMPONENT,
+            "component": self._component,
             "level": record.levelname.lower(),
             "msg": record.getMessage(),
             "pos": f"{record.filename}:{record.lineno}",
@@ -32,10 +35,10 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def start(level: str) -> None:
+def start(level: str, component: str = "passgate-hook") -> None:
     """Send everything that is logged in this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json())
+    handler.setFormatter(_Json(component))
     logging.raiseExceptions = False  # A reader of the log who went away is no reason to complain in it.
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     _LOG.setLevel(LEVELS[level])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode, PassgateError
+from hooksidecar.stop import Stop
 
 if TYPE_CHECKING:
+    from hooksidecar.calls import Calls
+    from hooksidecar.cloudinit import CloudInitCalls
     from hooksidecar.core import Core
     from hooksidecar.options import Options
 
@@ -25,8 +27,13 @@ def run() -> NoReturn:
 
 def main(words: Sequence[str], make_core: MakeCore | None = None) -> int:
     """Run a command line and say how it ended."""
+    return answered(lambda: _run(words, make_core or _core))
+
+
+def answered(action: Callable[[], int]) -> int:
+    """Do something; what goes wrong becomes sentences on standard error and an exit code."""
     try:
-        return _run(words, make_core or _core)
+        return action()
     except PassgateError as error:
         _tell(f"error: {error.subject}: {error.message}" if error.subject else f"error: {error.message}", error.code)
         if error.hint:
@@ -52,8 +59,11 @@ def end(code: int) -> NoReturn:
 
 def _run(words: Sequence[str], make_core: MakeCore) -> int:
     if words[:1] == ["rehearse"]:
-        from hooksidecar.rehearsal.command import rehearse  # noqa: PLC0415  the server goes without
-
+        try:
+            from hooksidecar.rehearsal.command import rehearse  # noqa: PLC0415  the server goes without
+        except ModuleNotFoundError as error:
+            hint = "pip install passgate where you rehearse; the sidecar's image has no more than the sidecar needs"
+            raise PassgateError("module-missing", f"a rehearsal needs {error.name}", hint=hint) from None
         return rehearse(words[1:])
     if {"-h", "--help"} & set(words):
         from hooksidecar import options  # noqa: PLC0415
@@ -65,39 +75,42 @@ def _run(words: Sequence[str], make_core: MakeCore) -> int:
 
         sys.stdout.write(version.text())
         return ExitCode.DONE
-    stop = _until_told()
+    stop = until_told()
     from hooksidecar import options  # noqa: PLC0415
 
     return _serve(options.parse(words), make_core, stop)
 
 
-def _until_told() -> threading.Event:
+def until_told() -> Stop:
     """Set by SIGTERM and SIGINT, from the very start: process 1 of a container ignores what it does not handle."""
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     return stop
 
 
-def _serve(options: Options, make_core: MakeCore, stop: threading.Event) -> int:
+def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     # gRPC's C core would write lines of its own into our log; what is wrong with a socket, we say ourselves.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from hooksidecar import log, services  # noqa: PLC0415  signals are handled before anything heavy is loaded
+    from hooksidecar import lean  # noqa: PLC0415  signals are handled before anything heavy is loaded
+
+    lean.load()
+    from hooksidecar import log, services  # noqa: PLC0415
     from hooksidecar.calls import Calls  # noqa: PLC0415
     from hooksidecar.server import Server  # noqa: PLC0415
     from hooksidecar.unixsocket import UnixSocket, name_for  # noqa: PLC0415
 
     log.start(options.log_level)
-    if options.mode == "plugin":
-        directory, _, name = options.plugin_socket.rpartition("/")
-        place = UnixSocket(directory or ".", name)
-    else:
-        place = UnixSocket(options.socket_dir, name_for(os.environ))
-    calls = Calls(make_core(options), wait=options.wait)
-    server = Server(services.plugin(calls) if options.mode == "plugin" else services.hook(calls, stop.set))
+    name = options.plugin_socket.rpartition("/")[2] if options.mode == "plugin" else name_for(os.environ)
+    place = UnixSocket(options.mount, name)
+    calls = Calls(lambda: make_core(options), wait=options.wait)
+    plugin = options.mode == "plugin"
+    server = Server(services.plugin(calls) if plugin else services.hook(calls, stop.set, _cloud_init(options, calls)))
     try:
         place.publish(server.listen)
         log.info("serving", socket=place.path, mode=options.mode)
+        if plugin:
+            calls.warm_up()  # Nobody asks a plugin for Info.
         stop.wait()
     finally:
         place.remove()
@@ -107,17 +120,34 @@ def _serve(options: Options, make_core: MakeCore, stop: threading.Event) -> int:
 
 
 def _core(options: Options) -> Core:
-    from hooksidecar.places import channels  # noqa: PLC0415  not before signals are handled
+    import hostdev.gate  # noqa: PLC0415  the first call needs these too
+    import hostdev.scan  # noqa: F401, PLC0415
+    from hooksidecar.places import channels  # noqa: PLC0415  not before Info can be answered
     from hostdev.hookcore import HookCore  # noqa: PLC0415
     from hostdev.looking import looker  # noqa: PLC0415
 
-    return HookCore(lambda: channels(options.socket_dir, os.environ), looker(options.host), wait=options.wait)
+    return HookCore(
+        lambda: channels(options.mount, os.environ),
+        looker(options.host),
+        wait=options.wait,
+        makes_bonds=options.cloud_init,
+    )
+
+
+def _cloud_init(options: Options, calls: Calls) -> CloudInitCalls | None:
+    if not options.cloud_init:
+        return None
+    from hooksidecar.cloudinit import CloudInitCalls  # noqa: PLC0415  most sidecars go without
+    from hooksidecar.places import network_info  # noqa: PLC0415
+    from hostdev.cloudinit.hook import CloudInitHook  # noqa: PLC0415
+
+    return CloudInitCalls(CloudInitHook(network_info, wait=options.wait), calls.bounded, wait=options.wait)
 
 
 def _tell(text: str, code: str = "") -> None:
     try:
         sys.stderr.write(f"{text} [{code}]\n" if code else f"{text}\n")
-    except OSError:
+    except (OSError, AttributeError):  # Nobody listens, or there is no such stream.
         return
 
 

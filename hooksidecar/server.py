@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
+from typing import TypeAlias
 
 import grpc
 
 from domxml.errors import BadInput
-from hooksidecar.calls import LARGEST
-from hooksidecar.services import Methods
+from hooksidecar.bounded import Busy
+from hooksidecar.calls import LARGEST, refuse
+from hooksidecar.services import AT_ONCE, Method, Methods
 
-THREADS = 64
-"""As many calls as may wait at once; threads are made when they are needed, and Info never stands in line."""
+WAITING = 56
+"""Calls that may wait at once, for the rest of their message or for an answer; who comes then is told to come again."""
+THREADS = WAITING + 8
+"""One for each call that waits, made when it is needed, and some for what is answered at once."""
 HARD_LIMIT = 2 * LARGEST
-"""Beyond it gRPC itself refuses."""
+"""Beyond it gRPC refuses unread, in its own words. Up to it we do: what is read is there up to four times meanwhile,
+and a sidecar may have 64 MB in all."""
 OPTIONS = (
     ("grpc.max_receive_message_length", HARD_LIMIT),
     ("grpc.max_send_message_length", HARD_LIMIT),
 )
 GRACE = 0.5
 """Seconds for the calls under way at the end."""
+
+
+_Behavior: TypeAlias = Callable[[Iterator[bytes], grpc.ServicerContext], bytes]
 
 
 class Server:
@@ -48,7 +58,32 @@ class Server:
 
 class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes none at run time
     def __init__(self, methods: Methods) -> None:
-        self._methods = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
+        room = Semaphore(WAITING)
+        # Taken for streams, calls come here before their message does: it may be late, or never come.
+        self._methods = {
+            name: grpc.stream_unary_rpc_method_handler(_at_once(method) if name in AT_ONCE else _in_room(method, room))
+            for name, method in methods.items()
+        }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         return self._methods.get(handler_call_details.method)
+
+
+def _at_once(method: Method) -> _Behavior:
+    """What takes nothing from its message does not wait for it."""
+    return lambda _messages, context: method(b"", context)
+
+
+def _in_room(method: Method, room: Semaphore) -> _Behavior:
+    def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        if not room.acquire(blocking=False):
+            refuse(Busy("busy", f"{WAITING} calls wait for an answer already", hint="ask again later"), context)
+        try:
+            message = next(messages, None)
+            if message is None:
+                refuse(BadInput("bad-message", "the request holds no message"), context)
+            return method(message, context)
+        finally:
+            room.release()
+
+    return behave

@@ -16,26 +16,37 @@ class Job(Generic[T]):
     """A piece of work and its outcome."""
 
     def __init__(self, task: Callable[[], T]) -> None:
-        self._task = task
+        self._task: Callable[[], T] | None = task
+        self._lock = threading.Lock()
         self._over = threading.Event()
         self._outcome: list[T] = []
         self._error: BaseException | None = None
+        self._taken = False
         self.abandoned = False
 
     def run(self) -> None:
         """Do it, unless nobody waits any more."""
-        if self.abandoned:
+        task = self._task
+        if task is None:
             return
         try:
-            self._outcome.append(self._task())
+            self._outcome.append(task())
         except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, and the thread lives on
             self._error = error
         self._over.set()
 
     def abandon(self) -> None:
         """Nobody waits any more: what has not begun never begins, what comes out is dropped."""
-        self.abandoned = True
+        with self._lock:
+            self.abandoned = not self._taken
+        self._task = None  # Its documents need not wait in line behind a call that hangs.
         self._over.set()
+
+    def take(self) -> bool:
+        """Whether the outcome still has a taker; from now on it has, whoever abandons the job."""
+        with self._lock:
+            self._taken = not self.abandoned
+            return self._taken
 
     def wait(self, seconds: float) -> bool:
         """Wait until it is done or abandoned; tell whether it is done."""

@@ -18,9 +18,11 @@ from domxml.finding import Finding
 from domxml.source import holders
 from hostdev.allocation.dialects import speaking
 from hostdev.allocation.wait import filled, wait_for
+from hostdev.catalogue.cloudinit import BONDS_NOT_READ
 from hostdev.gathering import Channels, gather, read_file
-from hostdev.injection import Injection, Options
+from hostdev.injection import Options
 from hostdev.preparation import Prepared, carry_out, prepare, resources, waits_for_file
+from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
 if TYPE_CHECKING:
@@ -32,65 +34,92 @@ class Answer(NamedTuple):
 
     xml: bytes
     vm: str
-    passes: int
-    """How many calls of this process succeeded, this one included."""
     devices: tuple[str, ...] = ()
     """Aliases of the devices that are in the domain because of us."""
     findings: tuple[Finding, ...] = ()
     trouble: str = ""
     """Why the input went back as it came, although devices are wanted: only after a first success."""
+    settled: Settled | None = None
+    """What later calls hold to, once this answer went out."""
 
 
-class _Settled(NamedTuple):
+class Settled(NamedTuple):
     """What the first success settled; later calls apply it again, whatever the channels say by then."""
 
     prepared: Prepared
     machine: Machine | None
+    text: bytes = b""
+    """The VMI as it came; a boot's later passes come with the same."""
 
 
 class HookCore:
     """The state of one process, which serves one VM's pod."""
 
     def __init__(
-        self, channels: Callable[[], Channels], look: Callable[[], Machine | None], *, wait: float = 0.0
+        self,
+        channels: Callable[[], Channels],
+        look: Callable[[], Machine | None],
+        *,
+        wait: float = 0.0,
+        makes_bonds: bool = True,
     ) -> None:
+        self._makes_bonds = makes_bonds
         self._channels = channels
         self._look = look
         self._wait = wait
         self._lock = Lock()
-        self._settled: _Settled | None = None
+        self._settled: Settled | None = None
         self._passes = 0
 
     def define(self, xml: bytes, vmi: bytes, *, deadline: float) -> Answer:
-        """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only."""
-        with self._lock:
-            try:
-                return self._define(xml, parse_vmi(vmi), min(deadline, monotonic() + self._wait))
-            except PassgateError as error:
-                if self._settled is None and not is_later_pass(xml):
-                    raise
-                return Answer(xml, "", self._passes, trouble=error.sentence())
+        """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only.
 
-    def _define(self, xml: bytes, vmi: Vmi, patience: float) -> Answer:
+        Nothing is remembered of it until `keep` is called: whoever asked may be gone by now.
+        """
+        try:
+            return self._define(xml, vmi, min(deadline, monotonic() + self._wait))
+        except PassgateError as error:
+            if self._settled is None and not is_later_pass(xml):
+                raise
+            return Answer(xml, "", trouble=error.sentence())
+
+    def keep(self, answer: Answer) -> int:
+        """Hold to what an answer settled, because it goes out now; tell how many did so far."""
+        with self._lock:
+            if answer.settled is not None:
+                self._settled = self._settled or answer.settled
+                self._passes += 1
+            return self._passes
+
+    def _define(self, xml: bytes, text: bytes, patience: float) -> Answer:
+        vmi = self._read(text)
         if vmi.is_migration_target:
             # KubeVirt throws the answer away; the real domain is the source's.
-            return Answer(xml, str(vmi), self._passes)
+            return Answer(xml, str(vmi))
         domain = Domain.parse(xml)
         settled = self._settled or self._settle(domain, vmi, patience)
         injection = carry_out(domain, settled.prepared, settled.machine)
         # What was noticed while gathering is told once.
-        self._settled = settled._replace(prepared=settled.prepared._replace(findings=()))
-        self._passes += 1
-        return Answer(injection.result.xml, str(vmi), self._passes, _devices(injection), injection.findings)
+        settled = settled._replace(prepared=settled.prepared._replace(findings=()), text=text)
+        devices = tuple(change.alias for change in injection.result.changes)
+        return Answer(injection.result.xml, str(vmi), devices, injection.findings, settled=settled)
 
-    def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> _Settled:
+    def _read(self, text: bytes) -> Vmi:
+        settled = self._settled
+        known = settled.prepared.vmi if settled is not None and settled.text == text else None
+        return known or parse_vmi(text)
+
+    def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> Settled:
         # The agent writes its file when it sees the pod's allocation, KubeVirt fills network-info when the pod runs:
         # that may be a moment after our start.
         wait_for(lambda: self._told(vmi), patience, clock=monotonic, sleep=sleep)
         asked = resources(vmi)
         ready = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), Options())
+        if BONDS in vmi.annotations and not self._makes_bonds:
+            what = "nobody reads it here: this sidecar runs without --cloud-init"
+            ready = ready._replace(findings=(*ready.findings, BONDS_NOT_READ.found(BONDS, what)))
         wants = bool(ready.wanted.requests or ready.wanted.allocations)
-        return _Settled(ready, self._look() if wants else None)
+        return Settled(ready, self._look() if wants else None)
 
     def _told(self, vmi: Vmi) -> bytes | None:
         """Something, once every channel has spoken that will."""
@@ -109,7 +138,3 @@ def is_later_pass(xml: bytes) -> bool:
         return False
     found = [holder.element.find("alias") for holder in held]
     return any(alias is not None and aliases.is_ours(alias.get("name", "")) for alias in found)
-
-
-def _devices(injection: Injection) -> tuple[str, ...]:
-    return tuple(change.alias for change in injection.result.changes)

@@ -7,10 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.document import Domain
-from domxml.errors import Refused
-from domxml.finding import Finding, Severity
+from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
-from domxml.source import Mdev, Source, holders
+from domxml.source import holders
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from domxml.wish import Wish
@@ -69,21 +68,6 @@ def _origins(named: Sequence[Named]) -> dict[str, Chosen]:
 
 
 def _gate(machine: Machine, wished: Sequence[Wish], allowed: frozenset[str]) -> tuple[Finding, ...]:
-    """Refuse for the first error that is not allowed; the rest is told."""
-    from hostdev.gate import check  # noqa: PLC0415  an offline run has no gate
+    from hostdev.gate import demand  # noqa: PLC0415  an offline run has no gate
 
-    sources: list[Source] = [member.source for wish in wished for member in wish.members]
-    addresses = [source for source in sources if isinstance(source, PciAddress)]
-    mdevs = [source.uuid for source in sources if isinstance(source, Mdev)]
-    findings = check(machine, addresses, mdevs=mdevs)
-    for finding in findings:
-        if _stops(finding) and finding.code not in allowed:
-            raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
-    return findings
-
-
-def _stops(finding: Finding) -> bool:
-    """An error, or a wanted device of which the host did not show what the verdict rests on: doubt is no yes."""
-    return finding.severity is Severity.ERROR or (
-        finding.code == "host-unreadable" and finding.severity is Severity.WARNING
-    )
+    return demand(machine, (member.source for wish in wished for member in wish.members), allowed=allowed)

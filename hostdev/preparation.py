@@ -11,6 +11,7 @@ from domxml.errors import Refused
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.allocation.values import Gathered
+from hostdev.catalogue.allocation import NETWORK_WITHOUT_DEVICE
 from hostdev.injection import Injection, Options, Wanted, inject
 from hostdev.request import Request
 from hostdev.vmi.annotations import policy, requests
@@ -61,15 +62,24 @@ def prepare(vmi: Vmi | None, extra: tuple[Request, ...], gathered: Gathered, opt
 def carry_out(domain: Domain, prepared: Prepared, machine: Machine | None) -> Injection:
     """Inject what was prepared; what is told includes what was noticed before, and what KubeVirt will not know."""
     if prepared.wanted.requests or prepared.wanted.allocations:
-        _refuse_doubt(prepared)
+        refuse_doubt(prepared)
     injection = inject(domain, prepared.wanted, machine, prepared.options)
     ours = sum(aliases.is_ours(change.alias) for change in injection.result.changes)
     guarded = guards(prepared.vmi, ours) if prepared.vmi is not None else ()
     return injection._replace(findings=(*prepared.findings, *injection.findings, *guarded))
 
 
-def _refuse_doubt(prepared: Prepared) -> None:
-    """Channels that contradict each other, or cannot be read, do not say which device to give."""
+def refuse_doubt(prepared: Prepared) -> None:
+    """Channels that contradict each other, cannot be read, or name no device do not say which device to give."""
     for finding in prepared.findings:
-        if finding.severity is Severity.ERROR and finding.code not in prepared.options.allowed:
+        doubtful = finding.severity is Severity.ERROR or _is_network_asked_for(finding, prepared)
+        if doubtful and finding.code not in prepared.options.allowed:
             raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+
+
+def _is_network_asked_for(finding: Finding, prepared: Prepared) -> bool:
+    """Whether a request refers to a binding plugin's interface whose network has no device, perhaps not yet."""
+    if finding.code != NETWORK_WITHOUT_DEVICE.code or prepared.vmi is None:
+        return False
+    plugged = {interface.name for interface in prepared.vmi.interfaces if interface.plugin}
+    return finding.subject in plugged & {request.device for request in prepared.wanted.requests}

@@ -12,7 +12,10 @@ import sys
 
 from tests.house import ROOT
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "deploy/README.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/install.md"),
+    *("deploy/README.md", "deploy/examples/README.md"),
+)
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 
 

@@ -21,6 +21,7 @@ EDGE = (
     "hostdev.cli",
     "hostdev.gathering",
     "hostdev.host",
+    "hostdev.kubelet.podresources",
     "hostdev.livelibvirt",
     "hostdev.pcinames",
     "hostdev.recorded",

@@ -1,4 +1,4 @@
-"""Make the stubs of the wire formats: `python -m hooksidecar.proto.generate [DIRECTORY]`."""
+"""Make the stubs of the wire formats, KubeVirt's and kubelet's: `python -m hooksidecar.proto.generate`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
-PROTOS = Path(__file__).parent
-STUBS = PROTOS.parent / "stubs"
+ROOT = Path(__file__).parents[2]
+PACKAGES = tuple(ROOT / package for package in ("hooksidecar", "hostdev/kubelet"))
+"""Each has its formats in proto/, and what is made of them in stubs/."""
 
 
-def generate(target: Path) -> int:
-    """Write a message module and its types for each .proto; the answer is protoc's exit code."""
-    sources = sorted(path.name for path in PROTOS.glob("*.proto"))
-    return int(protoc.main(["protoc", f"-I{PROTOS}", f"--python_out={target}", f"--pyi_out={target}", *sources]))
+def generate(package: Path, target: Path) -> int:
+    """Write a message module and its types for each .proto of a package; the answer is protoc's exit code."""
+    protos = package / "proto"
+    sources = sorted(path.name for path in protos.glob("*.proto"))
+    return int(protoc.main(["protoc", f"-I{protos}", f"--python_out={target}", f"--pyi_out={target}", *sources]))
 
 
 if __name__ == "__main__":
-    sys.exit(generate(Path(sys.argv[1]) if len(sys.argv) > 1 else STUBS))
+    sys.exit(max(generate(package, package / "stubs") for package in PACKAGES))

@@ -6,15 +6,19 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from domxml.errors import BadInput, PassgateError, Refused
+from hooksidecar.rehearsal.cloudinit import HOOK_POINT, Documents
 from hooksidecar.stubs import callbacks_v1alpha3_pb2 as callbacks
 from hooksidecar.stubs import info_pb2 as info
 
+M = TypeVar("M", bound=Message)
+
+CALL_FAILED = "call-failed"
 TICK = 0.3
 """Seconds between two looks at the mount; the first one follows a look even when all was there."""
 DIAL = 2.0
@@ -22,6 +26,8 @@ INFO = 1.0
 CALL = 60.0
 SUPPORTED = ("v1alpha3", "v1alpha2", "v1alpha1")
 """The newest first: virt-launcher takes the first that the sidecar has too."""
+SINCE = {HOOK_POINT: "v1alpha2", "Shutdown": "v1alpha3"}
+"""Hook points that the first version does not have."""
 
 
 class Sidecar(NamedTuple):
@@ -36,16 +42,25 @@ class Sidecar(NamedTuple):
         """OnDefineDomain."""
         request = callbacks.OnDefineDomainParams(domainXML=domain, vmi=vmi)
         method = f"/kubevirt.hooks.{self.version}.Callbacks/OnDefineDomain"
-        answer: callbacks.OnDefineDomainResult = _call(self.path, method, request, callbacks.OnDefineDomainResult, CALL)
-        return answer.domainXML
+        return _call(self.path, method, request, callbacks.OnDefineDomainResult, CALL).domainXML
 
-    def shutdown(self) -> bool:
-        """Shutdown, if it was asked for; tells whether."""
-        if self.version != "v1alpha3" or "Shutdown" not in self.hook_points:
-            return False
+    def subscribes(self, point: str) -> bool:
+        """Whether virt-launcher would call it."""
+        return point in self.hook_points and SINCE.get(point, self.version) <= self.version
+
+    def pre_cloud_init_iso(self, given: Documents, vmi: bytes) -> Documents:
+        """PreCloudInitIso."""
+        request = callbacks.PreCloudInitIsoParams(
+            cloudInitNoCloudSource=given.older, vmi=vmi, cloudInitData=given.newer
+        )
+        method = f"/kubevirt.hooks.{self.version}.Callbacks/{HOOK_POINT}"
+        answer = _call(self.path, method, request, callbacks.PreCloudInitIsoResult, CALL)
+        return Documents(answer.cloudInitNoCloudSource, answer.cloudInitData)
+
+    def shutdown(self) -> None:
+        """Shutdown."""
         method = "/kubevirt.hooks.v1alpha3.Callbacks/Shutdown"
         _call(self.path, method, callbacks.ShutdownParams(), callbacks.ShutdownResult, CALL)
-        return True
 
 
 def collect(
@@ -64,7 +79,14 @@ def collect(
                 if name not in found and (sidecar := ask(f"{mount}/{name}")) is not None:
                     found[name] = sidecar
         time.sleep(TICK)
-        if len(found) >= number:
+        if len(found) > number:
+            raise Refused(
+                "too-many-sockets",
+                f"{len(found)} sockets answered for {number} sidecars ({', '.join(found)}); virt-launcher counts "
+                "sockets, and would start without another sidecar",
+                hint="one socket in each mount; anything else belongs into userdata/",
+            )
+        if len(found) == number:
             return list(found.values())
         check()
     raise Refused(
@@ -78,7 +100,11 @@ def ask(path: str) -> Sidecar | None:
     """Info; None for what cannot be dialled, which is tried again. What answers wrongly ends virt-launcher at once."""
     if not _dials(path):
         return None
-    said = _call(path, "/kubevirt.hooks.info.Info/Info", info.InfoParams(), info.InfoResult, INFO)
+    try:
+        said = _call(path, "/kubevirt.hooks.info.Info/Info", info.InfoParams(), info.InfoResult, INFO)
+    except Refused as error:
+        error.hint = f"virt-launcher gives Info {INFO:.0f} s, once, and panics without an answer"
+        raise
     version = next((version for version in SUPPORTED if version in said.versions), None)
     if version is None:
         raise Refused(
@@ -113,18 +139,25 @@ def _connection(path: str) -> grpc.Channel:
     return grpc.insecure_channel(f"unix:{path.replace('%', '%25')}", [("grpc.default_authority", "localhost")])
 
 
-def _call(path: str, method: str, request: Message, answer: Any, timeout: float) -> Any:
+def _call(path: str, method: str, request: Message, kind: Callable[[], M], timeout: float) -> M:
     """A connection a call, as virt-launcher makes it."""
     with _connection(path) as channel:
         try:
-            call = channel.unary_unary(method, type(request).SerializeToString, answer.FromString)
-            return call(request, timeout=timeout)
+            call = channel.unary_unary(method, type(request).SerializeToString, bytes)
+            data = call(request, timeout=timeout)
         except grpc.RpcError as error:
             raise _failure(error, method) from None
+    answer = kind()
+    try:
+        answer.ParseFromString(data)
+    except DecodeError:
+        name = method.rpartition("/")[2]
+        raise Refused("bad-answer", f"{len(data)} bytes came that are no answer to this call", subject=name) from None
+    return answer
 
 
 def _failure(error: grpc.RpcError, method: str) -> PassgateError:
     status = error if isinstance(error, grpc.Call) else None
     code = status.code().name if status else "UNKNOWN"
     details = (status.details() if status else "") or ""
-    return Refused("call-failed", details, subject=f"{method.rpartition('/')[2]} {code}")
+    return Refused(CALL_FAILED, details, subject=f"{method.rpartition('/')[2]} {code}")

@@ -1,54 +1,166 @@
-"""What a live libvirt makes of a domain: defined under a name nobody has, read back, forgotten."""
+"""What libvirt makes of a domain: a real one, in a process of its own because it may crash, or the stand-in."""
 
 from __future__ import annotations
 
+import json
+import selectors
+import subprocess
+import sys
+import time
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import libvirt
 from lxml import etree
 
 from domxml.document import Domain
 from domxml.errors import BadInput, Refused
+from domxml.version import LibvirtVersion
+from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import Define
+from hooksidecar.rehearsal.elsewhere import fit
 
+CHILD = Path(__file__).with_name("readback_child.py")
+PYTHONS = ((sys.executable,), ("/usr/bin/python3",))
+"""Ours may have no libvirt binding where that of the distribution has one."""
+NO_BINDING = 3
+PATIENCE = 120.0
+"""Seconds; an embedded driver probes its emulators before its first answer."""
+WITHOUT = "without --connect a stand-in answers"
+FAREWELL = 5.0
 IDENTITY = ("name", "uuid")
 
 
-def live(uri: str) -> Define:
-    """A define by the libvirt at this URI."""
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    try:
-        connection = libvirt.open(uri)
-    except libvirt.libvirtError as error:
+ADDRESSES = "that libvirt gives the other devices the addresses that are predicted for them"
+DEFINING = ("that libvirt takes these domains", "that libvirt keeps everything that is written in them")
+
+
+class ReadBack(NamedTuple):
+    """Who reads back."""
+
+    define: Define
+    version: str = ""
+    """Of libvirt; the stand-in has none."""
+    uri: str = ""
+    cannot_prove: tuple[str, ...] = ()
+
+    @property
+    def real(self) -> bool:
+        """Whether it is libvirt that speaks."""
+        return bool(self.version)
+
+
+@contextmanager
+def read_back(uri: str, pythons: Sequence[Sequence[str]] = PYTHONS) -> Iterator[ReadBack]:
+    """The libvirt at this URI while the `with` block lasts; without a URI the stand-in."""
+    if not uri:
+        yield ReadBack(standin.define, cannot_prove=(*DEFINING, ADDRESSES))
+        return
+    for python in pythons:
+        child = _Child([*python, "-I", "-c", CHILD.read_text(), uri])
+        try:
+            about = child.hear()
+            if about is None and child.code() == NO_BINDING:
+                continue
+            yield _opened(child, uri, about)
+            return
+        finally:
+            child.end()
+    raise BadInput(
+        "module-missing",
+        "no Python here has libvirt's binding",
+        subject=uri,
+        hint=f"apt-get install python3-libvirt, or pip install 'passgate[libvirt]'; {WITHOUT}",
+    )
+
+
+def _opened(child: _Child, uri: str, about: dict[str, Any] | None) -> ReadBack:
+    if about is None or "unreachable" in about:
+        why = about["unreachable"] if about else f"it ended with {child.code()}"
         raise BadInput(
-            "libvirt-unreachable", f"cannot connect to libvirt: {error.get_error_message()}", subject=uri
-        ) from None
+            "libvirt-unreachable",
+            f"cannot connect to libvirt: {why}",
+            subject=uri,
+            hint=f"try qemu:///system, qemu:///session or test:///default; {WITHOUT}",
+        )
+    version: int = about["version"]
 
     def define(xml: bytes) -> bytes:
         domain = Domain.parse(xml)
         before = {tag: domain.root.findtext(tag) for tag in IDENTITY}
         fresh = uuid.uuid4()
         _identify(domain, {"name": f"passgate-{fresh}", "uuid": str(fresh)})
-        domain.root.set("type", connection.getType().lower())
-        try:
-            defined = connection.defineXML(domain.serialise().decode())
-        except libvirt.libvirtError as error:
-            raise Refused("libvirt-refuses", f"libvirt says: {error.get_error_message()}") from None
-        try:
-            read = Domain.parse(defined.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).encode())
-        finally:
-            defined.undefine()
+        domain.root.set("type", about["type"])
+        fit(domain.root, version)
+        child.say(domain.serialise().decode())
+        answer = child.hear()
+        if answer is None:
+            raise Refused(
+                "libvirt-crashes", f"libvirt's process ended with {child.code()} over this domain", subject=uri
+            )
+        if "refused" in answer:
+            raise Refused("libvirt-refuses", f"libvirt says: {answer['refused']}")
+        read = Domain.parse(answer["xml"].encode())
         _identify(read, before)
         return read.serialise()
 
-    return define
+    # The test driver parses and formats as any driver does, and hands out no addresses.
+    cannot_prove = (ADDRESSES,) if about["type"] == "test" else ()
+    return ReadBack(define, str(LibvirtVersion.from_number(version)), uri, cannot_prove)
 
 
 def _identify(domain: Domain, values: dict[str, str | None]) -> None:
+    """Give a name that nobody has, or give it back."""
     for tag, text in values.items():
         element = domain.root.find(tag)
-        if element is None:
-            element = etree.SubElement(domain.root, tag)
-        element.text = text
+        if text is None and element is not None:
+            domain.root.remove(element)
+        elif text is not None:
+            (etree.SubElement(domain.root, tag) if element is None else element).text = text
     for entry in domain.root.iterfind("sysinfo/system/entry[@name='uuid']"):
         entry.text = domain.root.findtext("uuid")
+
+
+class _Child:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603  our own program
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+    def say(self, value: object) -> None:
+        assert self._process.stdin is not None  # noqa: S101
+        data = memoryview(json.dumps(value).encode() + b"\n")
+        try:
+            while data:
+                data = data[self._process.stdin.write(data) or 0 :]
+        except BrokenPipeError:
+            return  # Its end is heard next.
+
+    def hear(self) -> dict[str, Any] | None:
+        """Its next line; None when it has ended."""
+        assert self._process.stdout is not None  # noqa: S101
+        until = time.monotonic() + PATIENCE
+        line = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(max(0.0, until - time.monotonic())):
+                    raise Refused("libvirt-silent", f"libvirt has not answered for {PATIENCE:.0f} s")
+                chunk = self._process.stdout.read(1 << 16)
+                if not chunk:
+                    return None
+                line += chunk
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def code(self) -> int:
+        return self._process.wait(PATIENCE)
+
+    def end(self) -> None:
+        """Let it go; a driver that hangs is killed."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.communicate(timeout=FAREWELL)
+        self._process.kill()
+        self._process.communicate()

@@ -42,7 +42,8 @@ def _place_devices(domain: Domain, prediction: Prediction) -> None:
             if device.index >= 0:
                 element.set("type", device.kind)
                 element.set("index", str(device.index))
-            element.set("model", device.model or ("virtio" if device.kind == "memballoon" else ""))
+            if model := device.model or ("virtio" if device.kind == "memballoon" else ""):
+                element.set("model", model)
         if device.wants:
             for stale in element.findall("address"):
                 element.remove(stale)

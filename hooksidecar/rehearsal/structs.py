@@ -1,6 +1,6 @@
 """A double of virt-launcher's Go structs: what of a domain survives being read into them and written again.
 
-It keeps the older, smaller set of fields (before KubeVirt 1.8): whoever survives that survives newer releases too.
+What is here, every release has; what only some have is in `releases`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from lxml import etree
 
 from domxml.document import Domain, Element
+from hooksidecar.rehearsal.releases import ANY, Structs
 
 DOMAIN_CHILDREN = frozenset(
     {
@@ -55,13 +56,11 @@ KEPT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     ),
 }
 """Attributes and children that the structs of a device have; other devices are taken to survive whole."""
-EMPTIED = {"controller": "target", "hostdev": "driver"}
-"""Children that come back without anything in them."""
 SINGLE = ("rng", "memballoon", "vsock", "memory")
 INNER_LOST = {"memoryBacking": ("locked", "discard"), "features": ("ioapic", "msrs", "tseg", "poll-control")}
 
 
-def round_trip(xml: bytes) -> bytes:
+def round_trip(xml: bytes, structs: Structs = ANY.structs) -> bytes:
     """Read a domain into the structs and write it again: UTF-8, no declaration, unknown things gone."""
     domain = Domain.parse(xml)
     for child in list(domain.root):
@@ -75,31 +74,41 @@ def round_trip(xml: bytes) -> bytes:
         tag = str(device.tag)
         again = tag in SINGLE and tag in seen
         seen.add(tag)
-        if tag not in DEVICES or again:
+        if tag not in DEVICES | structs.devices or again:
             domain.devices.remove(device)
         else:
-            _device(device)
+            _device(device, structs)
     etree.cleanup_namespaces(domain.root)
     return etree.tostring(domain.root, encoding="utf-8")
 
 
-def _device(device: Element) -> None:
+def _device(device: Element, structs: Structs) -> None:
     attributes, children = KEPT.get(str(device.tag), (None, None))
     if attributes is not None and children is not None:
-        _strip(device, attributes)
-        for child in list(device):
-            if child.tag not in children:
-                device.remove(child)
-    for emptied in device.findall(EMPTIED.get(str(device.tag), "none")):
-        _strip(emptied, frozenset())
-        for child in list(emptied):
-            emptied.remove(child)
+        _strip(device, attributes, children | _more_children(str(device.tag), structs))
+    for child, kept in _inner(str(device.tag), structs):
+        for element in device.findall(child):
+            _strip(element, kept, kept)
     for address in device.iter("address"):
-        _strip(address, ADDRESS)
-        for child in list(address):
-            address.remove(child)
+        _strip(address, ADDRESS, frozenset())
 
 
-def _strip(element: Element, kept: frozenset[str]) -> None:
-    for name in set(element.attrib) - kept:
+def _more_children(tag: str, structs: Structs) -> frozenset[str]:
+    if tag == "controller":
+        return structs.controller
+    return frozenset({"acpi"}) if tag == "hostdev" and structs.acpi else frozenset()
+
+
+def _inner(tag: str, structs: Structs) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Children that come back with no more than this in them."""
+    if tag == "controller":
+        return (("target", structs.target),)
+    return (("driver", structs.driver), ("acpi", structs.acpi)) if tag == "hostdev" else ()
+
+
+def _strip(element: Element, attributes: frozenset[str], children: frozenset[str]) -> None:
+    for name in set(element.attrib) - attributes:
         del element.attrib[name]
+    for child in list(element):
+        if child.tag not in children:
+            element.remove(child)

@@ -54,6 +54,18 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
     return EnvFile(variables, tuple(findings))
 
 
+def to_env_file(variables: Mapping[str, str]) -> bytes:
+    """Write what `parse_env_file` reads; with NUL bytes between where a line could not hold all of it."""
+    fits = not any("\n" in value or value.endswith("\r") or name.startswith("#") for name, value in variables.items())
+    end = "\n" if fits else "\0"
+    return "".join(f"{name}={value}{end}" for name, value in variables.items()).encode()
+
+
+def can_be_written(name: str, value: str) -> bool:
+    """Whether an environment, and so the file, can hold the variable."""
+    return bool(name) and "=" not in name and _is_name(name) and "\0" not in value
+
+
 def _entries(data: bytes) -> Iterator[tuple[int, str, str]]:
     """Number, name and value of each entry; no name where it is none."""
     whole = b"\0" in data

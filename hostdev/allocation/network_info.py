@@ -39,6 +39,16 @@ def from_network_info(data: bytes) -> Gathered:
     return Gathered(tuple(allocations), tuple(findings))
 
 
+def told_macs(data: bytes) -> dict[str, str]:
+    """The MAC address of each network that has one; what cannot be read tells none."""
+    try:
+        document = jsontext.load_object(data.decode("utf-8-sig"))
+    except ValueError:
+        return {}
+    entries = map(jsontext.mapping, jsontext.items(document.get("interfaces")))
+    return {jsontext.string(entry.get("network")): jsontext.string(entry.get("mac")) for entry in entries}
+
+
 def _networks(document: Mapping[str, Any]) -> Iterator[tuple[str, Device | None, object]]:
     """Each network, its device, and what is said of it."""
     interfaces = document.get("interfaces")

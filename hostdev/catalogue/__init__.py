@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from domxml import findings
 from domxml.errors import BadInput
 from domxml.finding import FindingKind
-from hostdev.catalogue import allocation, device, driver, group, hostuse, iommu, matching, spec, sriov, vfio, view, vm
+from hostdev.catalogue import (
+    allocation,
+    cloudinit,
+    device,
+    driver,
+    group,
+    holding,
+    hostuse,
+    iommu,
+    kubelet,
+    manifest,
+    matching,
+    spec,
+    sriov,
+    vfio,
+    view,
+    vm,
+)
+
+T = TypeVar("T")
 
 
 def _merged(*tables: Iterable[FindingKind]) -> Mapping[str, FindingKind]:
@@ -30,20 +50,29 @@ ALL: Mapping[str, FindingKind] = _merged(
     hostuse.KINDS,
     vm.KINDS,
     allocation.KINDS,
+    kubelet.KINDS,
     matching.KINDS,
+    holding.KINDS,
+    manifest.KINDS,
     spec.KINDS,
+    cloudinit.KINDS,
     findings.KINDS,
 )
 
 
 def kind(code: str) -> FindingKind:
     """The row of one code; an unknown one is refused with the nearest known one."""
+    return looked_up(ALL, code)
+
+
+def looked_up(table: Mapping[str, T], code: str) -> T:
+    """The same in any table of codes."""
     wanted = code.strip().lower()
-    if wanted in ALL:
-        return ALL[wanted]
+    if wanted in table:
+        return table[wanted]
     import difflib  # noqa: PLC0415  only a mistake needs it
 
-    near = difflib.get_close_matches(wanted, ALL, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, table, n=1, cutoff=0.5)
     raise BadInput(
         "unknown-finding",
         f"there is no finding {code.strip()[:60]!r}",

@@ -171,7 +171,8 @@ NETWORK_WITHOUT_DEVICE = FindingKind(
         "KubeVirt lists the networks of SR-IOV interfaces and of binding plugins that asked for device information. "
         "Multus passes that information on only if the network attachment definition carries the annotation "
         "`k8s.v1.cni.cncf.io/resourceName` and the device plugin has written it; KubeVirt then leaves the VF out of "
-        "the domain without a word."
+        "the domain without a word. A VM that asks for such a network of a binding plugin by `device` is refused, and "
+        "tried again."
     ),
     hint="annotate the network attachment definition with k8s.v1.cni.cncf.io/resourceName",
     remedy=(

@@ -14,7 +14,10 @@ ADDRESS_NOT_ALLOCATED = FindingKind(
     ),
     hint="request the device's resource in spec.domain.resources.limits",
     remedy="Put the device's resource into the VM's limits and ask for it by `resource` instead of `address`.",
-    says=("Could not open '/dev/vfio/{group}': No such file or directory",),
+    says=(
+        "Could not open '/dev/vfio/{group}': No such file or directory",
+        "failed to open /dev/vfio/{group}: No such file or directory",
+    ),
 )
 
 ALLOCATION_SURPLUS = FindingKind(
@@ -42,7 +45,10 @@ ALLOCATION_MISSING = FindingKind(
     remedy=(
         "1. `passgate lint --vmi` tells whether the VM asks kubelet for the resource at all.\n"
         "2. In the pod, `env` of the compute container shows what the plugin gave.\n"
-        "3. Where the plugin's variables follow no known dialect, name the device with `address`."
+        "3. Who passes it on? With the policy the container `compute` has a `postStart`, which `kubectl get pod POD -o "
+        "yaml` shows: without one the policy or its binding is not installed, or the VM has no annotation of ours. "
+        "With the agent its log has a line `allocation written` with the pod's UID; it must run on this node.\n"
+        "4. Where the plugin's variables follow no known dialect, name the device with `address`."
     ),
 )
 

@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hostdev.catalogue import ALL
+from hostdev.catalogue.errors import ERRORS
 from hostdev.catalogue.explain import page
 from hostdev.catalogue.words import shown
 
 INDEX = "README.md"
+ERROR_PAGE = "errors.md"
 
 
 def pages() -> Mapping[str, str]:
     """The text of every page by its file name, the index included."""
-    return {INDEX: "\n".join(_index()) + "\n", **{f"{code}.md": page(row) for code, row in ALL.items()}}
+    written = {f"{code}.md": page(row) for code, row in ALL.items()}
+    return {INDEX: "\n".join(_index()) + "\n", ERROR_PAGE: "\n".join(_errors()) + "\n", **written}
 
 
 def write(directory: Path) -> None:
@@ -32,13 +35,27 @@ def _index() -> Iterator[str]:
     yield "Each finding has a code that never changes. `passgate node explain CODE` prints the same page; it also takes"
     yield "the text of an error, or a log on standard input."
     yield ""
-    yield from _table(("code", "severity", "title"), ((_link(c), str(k.severity), k.title) for c, k in ALL.items()))
+    yield from table(("code", "severity", "title"), ((_link(c), str(k.severity), k.title) for c, k in ALL.items()))
     yield ""
     yield "## By the text of the error"
     yield ""
     yield "DEVICE, GROUP and UUID stand for an address, a number and a UUID, … for anything."
     yield ""
-    yield from _table(("text", "findings"), _by_text())
+    yield from table(("text", "findings"), _by_text())
+    yield ""
+    yield "[Troubleshooting](../troubleshooting.md) has these texts by who says them, with what to do;"
+    yield f"[errors]({ERROR_PAGE}) has the codes of errors that are no findings."
+
+
+def _errors() -> Iterator[str]:
+    yield "# Errors"
+    yield ""
+    yield "What was wrong with what Passgate was given; it stands in brackets behind the message, and before a refusal."
+    yield "These are no findings: no policy passes them over, and `--fail-on` has nothing to do with them."
+    yield "`passgate node explain CODE` tells the same."
+    yield ""
+    rows = ((f"`{error.code}`", error.title, error.hint.replace("|", "\\|")) for error in ERRORS)
+    yield from table(("code", "what is wrong", "what to do"), iter(sorted(rows)))
 
 
 def _by_text() -> Iterator[tuple[str, str]]:
@@ -50,7 +67,8 @@ def _by_text() -> Iterator[tuple[str, str]]:
         yield f"`{text}`".replace("|", "\\|"), ", ".join(_link(code) for code in codes[text])
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    """A table in Markdown."""
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     for row in rows:

@@ -9,9 +9,9 @@ BAD_ANNOTATION = FindingKind(
     severity=Severity.ERROR,
     title="An annotation of ours cannot be read",
     cause=(
-        "`passgate.dev/devices` and `passgate.dev/policy` hold JSON, and are read strictly: a key that is not known, a "
-        "key that is there twice or a value of the wrong type is refused. A misspelt wish that nobody notices would "
-        "start the VM without it."
+        "`passgate.dev/devices`, `passgate.dev/policy` and `passgate.dev/bonds` hold JSON, and are read strictly: a "
+        "key that is not known, a key that is there twice or a value of the wrong type is refused. A misspelt wish "
+        "that nobody notices would start the VM without it."
     ),
     hint="repair what the message names",
     remedy=(

@@ -127,6 +127,56 @@ LINT = Command(
     ),
 )
 
+MANIFEST = Command(
+    "manifest",
+    "Write the cluster's objects for devices of a machine, and a VM that gets them.",
+    "Devices are named by address, by vendor:device, by class as `passgate node list` shows it, or by a type of "
+    "mediated devices. Devices of network cards become SR-IOV policies and networks, all others lines of the KubeVirt "
+    "object. The documents go to standard output, findings to standard error; nothing is applied.",
+    (
+        Argument(
+            ("DEVICE",),
+            "devices to hand out: 3d:02.2, 8086:37c9, crypto or nvidia-222",
+            nargs="*",
+            complete=Complete.ADDRESS,
+        ),
+        HOST,
+        Argument(
+            ("--by",),
+            "who hands them out: KubeVirt itself, another device plugin, the SR-IOV network operator, or the SR-IOV "
+            "plugin and CNI without it (default: operator for VFs of network cards, kubevirt for others)",
+            choices=("kubevirt", "plugin", "operator", "cni"),
+        ),
+        Argument(("--resource",), "the name under which they are handed out, instead of one made of their names"),
+        Argument(("--only",), "one part of the documents", choices=("cluster", "vm")),
+        Argument(("--name",), "the VM's name", default="passgate"),
+        Argument(("--namespace",), "the namespace of the VM and its networks", default="default"),
+        Argument(("--node",), "the name of the node, if only it shall be configured and run the VM"),
+        Argument(("--image",), "the image of Passgate's sidecar", default="registry.example/passgate:latest"),
+        Argument(("--disk",), "the VM's container disk", metavar="IMAGE", default="registry.example/disk:latest"),
+        Argument(
+            ("--vfs",), "how many VFs a port shall have (default: as many as now, else all)", metavar="N", type=int
+        ),
+        Argument(("--vlan",), "the VLAN of the networks", metavar="ID", type=int),
+        Argument(("--kubevirt",), "the KubeVirt object", metavar="NAMESPACE/NAME", default="kubevirt/kubevirt"),
+        Argument(
+            ("--operator-namespace",),
+            "the namespace of the SR-IOV network operator",
+            metavar="NAMESPACE",
+            default="sriov-network-operator",
+        ),
+        _output("yaml", "json"),
+        _fail_on(),
+        PCI_IDS,
+    ),
+    run="hostdev.cli.manifest:run",
+    examples=(
+        ("passgate manifest 10de:1eb8 > t4.yaml", "KubeVirt hands out the Tesla T4s, and a VM gets one"),
+        ("passgate manifest 3b:00.0 --vfs 8 --vlan 100", "eight VFs of a network port, by the operator"),
+        ("passgate manifest 8086:37c9 --by plugin --only vm", "a VM with what Intel's QAT plugin hands out"),
+    ),
+)
+
 LIST = Command(
     "node list",
     "List PCI devices: what they are, who drives them, whether they can be passed through.",
@@ -179,7 +229,8 @@ DOCTOR = Command(
 EXPLAIN = Command(
     "node explain",
     "Explain a finding, or an error message of QEMU, libvirt or the kernel.",
-    "Takes the code of a finding, or the text of an error as it was met; - reads the text from standard input. "
+    "Takes the code of a finding or of an error, or the text of an error as it was met; - reads the text from standard "
+    "input. "
     "Without one it lists the codes.",
     (
         Argument(("CODE",), "a code, or words of an error message", nargs="*", complete=Complete.CODE),
@@ -195,18 +246,29 @@ EXPLAIN = Command(
 
 WHO = Command(
     "node who",
-    "Tell who holds a device: which process, which domain.",
-    "Looks through the processes of this node for an open VFIO file or a QEMU that was given the device, and, with "
-    "--connect, asks libvirt. Says so when it may not look.",
+    "Tell who holds a device: which process, which pod, which domain.",
+    "Looks through the processes of this node for an open VFIO file or a QEMU that was given the device, asks kubelet "
+    "which pod it was granted to, and, with --connect, libvirt. The best source stands first; where they name "
+    "different pods, that is a finding. Says so when it may not look.",
     (
         DEVICE,
         HOST,
+        Argument(
+            ("--kubelet-dir",),
+            "kubelet's directory, or a copy of it (default: var/lib/kubelet of the host, if it is there)",
+            metavar="DIR",
+            complete=Complete.DIRECTORY,
+        ),
         Argument(("--connect",), "also ask the libvirt at this URI", metavar="URI"),
-        _output("table", "json", "yaml"),
+        _output("table", "wide", "json", "yaml"),
+        _fail_on(),
         COLOR,
     ),
     run="hostdev.cli.node.who:run",
-    examples=(("passgate node who 3d:02.2 --connect qemu:///system", "also asks libvirt for the domain"),),
+    examples=(
+        ("passgate node who 3d:02.2 -o wide", "with the containers and the UIDs of the pods"),
+        ("passgate node who 3d:02.2 --connect qemu:///system", "also asks libvirt for the domain"),
+    ),
 )
 
 SNAPSHOT = Command(
@@ -291,6 +353,7 @@ COMMANDS = {
     for command in (
         INJECT,
         LINT,
+        MANIFEST,
         LIST,
         GROUPS_COMMAND,
         SHOW,

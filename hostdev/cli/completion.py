@@ -124,6 +124,6 @@ def _devices(spec: str) -> list[str]:
 
 
 def _codes() -> list[Candidate]:
-    from hostdev.catalogue import ALL  # noqa: PLC0415  only where codes are wanted
+    from hostdev.catalogue.explain import EXPLAINED  # noqa: PLC0415  only where codes are wanted
 
-    return [(code, kind.title) for code, kind in ALL.items()]
+    return [(code, row.title) for code, row in EXPLAINED.items()]

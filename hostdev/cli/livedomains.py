@@ -9,10 +9,10 @@ from domxml.errors import BadInput, PassgateError
 from domxml.pciaddress import PciAddress
 from domxml.source import holders
 from hostdev.cli import optional, output
-from hostdev.cli.holders import Holder, How
+from hostdev.holding.claim import Claim, How
 
 
-def ask(uri: str, address: PciAddress) -> Iterator[Holder]:
+def ask(uri: str, address: PciAddress) -> Iterator[Claim]:
     """Every running domain whose XML names the address."""
     libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
@@ -35,4 +35,4 @@ def ask(uri: str, address: PciAddress) -> Iterator[Holder]:
             output.tell(f"note: domain {name} cannot be read: {error.sentence()}")
             continue
         if element is not None:
-            yield Holder(How.DOMAIN, name, f"<{element.element.tag}> in {uri}", guest=name)
+            yield Claim(How.DOMAIN, name, f"<{element.element.tag}> in {uri}", guest=name)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from domxml.finding import Finding
+from domxml.errors import Refused
+from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
+from hostdev.catalogue.view import HOST_UNREADABLE
 from hostdev.gate import device, driver, group, hostuse, iommu, presence, sriov, together, unread, vfio
 from hostdev.gate.group import group_verdict
 from hostdev.gate.rule import Rule, View
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict, Verdict
 from hostdev.machine import Machine, PciFunction
 
-__all__ = ["check", "judge", "group_verdict", "Verdict", "GroupVerdict", "MemberVerdict", "HOST_RULES", "device_rules"]
+if TYPE_CHECKING:
+    # It loads lxml, which a look at a host does without.
+    from domxml.source import Source
+
+__all__ = [
+    "check",
+    "demand",
+    "judge",
+    "group_verdict",
+    "Verdict",
+    "GroupVerdict",
+    "MemberVerdict",
+    "HOST_RULES",
+    "device_rules",
+]
 
 HOST_RULES: tuple[Rule[Machine], ...] = (*iommu.RULES, *vfio.HOST_RULES)
 _BRIDGE_RULES = device.KIND_RULES
@@ -27,7 +44,7 @@ _DEVICE_RULES: tuple[Rule[View], ...] = (
     *hostuse.RULES,
 )
 
-_NOBODY: Mapping[PciAddress, str] = MappingProxyType({})
+_NOBODY: Mapping[PciAddress | str, str] = MappingProxyType({})
 
 
 def check(
@@ -35,14 +52,15 @@ def check(
     wanted: Iterable[PciAddress],
     *,
     mdevs: Iterable[str] = (),
-    held: Mapping[PciAddress, str] = _NOBODY,
+    held: Mapping[PciAddress | str, str] = _NOBODY,
     viommu: bool = False,
 ) -> tuple[Finding, ...]:
     """Everything found about giving these devices to one VM: the host's findings first, then each device's.
 
-    `held` tells which devices somebody else has, and who it is; `viommu` that the VM has a virtual IOMMU.
+    `held` tells which devices, mediated ones by UUID, somebody else has, and who it is; `viommu` that the VM has a
+    virtual IOMMU.
     """
-    asked = tuple(wanted)
+    asked, uuids = tuple(wanted), tuple(mdevs)
     addresses = tuple(dict.fromkeys(asked))
     findings = [
         *unread.everything(machine),
@@ -51,9 +69,35 @@ def check(
         *(finding for address in addresses for finding in _of_device(machine, address, frozenset(addresses))),
         *together.held_elsewhere(machine, addresses, held),
         *(together.split_by_viommu(machine, addresses) if viommu else ()),
-        *together.missing_mdevs(machine, mdevs),
+        *together.missing_mdevs(machine, uuids),
+        *together.mdevs_held_elsewhere(uuids, held),
     ]
     return tuple(dict.fromkeys(findings))
+
+
+def demand(
+    machine: Machine,
+    wanted: Iterable[Source],
+    *,
+    held: Mapping[PciAddress | str, str] = _NOBODY,
+    allowed: Collection[str] = (),
+) -> tuple[Finding, ...]:
+    """The same for a VM that is about to get them: refuse for the first error that is not allowed, tell the rest."""
+    sources = tuple(wanted)
+    addresses = [source for source in sources if isinstance(source, PciAddress)]
+    mdevs = [source.uuid for source in sources if not isinstance(source, PciAddress)]
+    findings = check(machine, addresses, mdevs=mdevs, held=held)
+    for finding in findings:
+        if _stops(finding) and finding.code not in allowed:
+            raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+    return findings
+
+
+def _stops(finding: Finding) -> bool:
+    """An error, or a wanted device of which the host did not show what the verdict rests on: doubt is no yes."""
+    return finding.severity is Severity.ERROR or (
+        finding.code == HOST_UNREADABLE.code and finding.severity is Severity.WARNING
+    )
 
 
 def device_rules(function: PciFunction) -> tuple[Rule[View], ...]:

@@ -23,7 +23,9 @@ def duplicates(wanted: Sequence[PciAddress]) -> Iterator[Finding]:
             yield DUPLICATE_DEVICE.found(str(address), f"is asked for {times} times")
 
 
-def held_elsewhere(machine: Machine, wanted: Iterable[PciAddress], held: Mapping[PciAddress, str]) -> Iterator[Finding]:
+def held_elsewhere(
+    machine: Machine, wanted: Iterable[PciAddress], held: Mapping[PciAddress | str, str]
+) -> Iterator[Finding]:
     """Devices that somebody else has, themselves or another member of their IOMMU group."""
     for address in wanted:
         group = machine.group_of(address)
@@ -38,6 +40,13 @@ def held_elsewhere(machine: Machine, wanted: Iterable[PciAddress], held: Mapping
                 else f"its group {group.number if group else ''} is held by {holder}, which has {holders[0]}",
                 evidence=tuple(Evidence(str(member), held[member]) for member in holders),
             )
+
+
+def mdevs_held_elsewhere(uuids: Iterable[str], held: Mapping[PciAddress | str, str]) -> Iterator[Finding]:
+    """Mediated devices that somebody else has; each has an IOMMU group of its own."""
+    for uuid in uuids:
+        if uuid in held:
+            yield DEVICE_IN_USE.found(uuid, f"is held by {held[uuid]}", evidence=(Evidence(uuid, held[uuid]),))
 
 
 def split_by_viommu(machine: Machine, wanted: Iterable[PciAddress]) -> Iterator[Finding]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from domxml.finding import Finding
-from hostdev.lint import annotated, devices, numbers, places, resources, sidecar
+from hostdev.lint import annotated, cloudinit, devices, numbers, places, resources, sidecar
 from hostdev.lint.view import view_of
 from hostdev.vmi.manifest import Manifest
 
-RULES = (*annotated.RULES, *sidecar.RULES, *resources.RULES, *devices.RULES, *places.RULES, *numbers.RULES)
+RULES = (
+    *(*annotated.RULES, *sidecar.RULES, *cloudinit.RULES),
+    *(*resources.RULES, *devices.RULES, *places.RULES, *numbers.RULES),
+)
 """Every question that is asked of a manifest, in the order of the answers."""
 
 

@@ -9,6 +9,7 @@ from domxml.finding import Finding
 from hostdev.catalogue.spec import ANNOTATION_MISPLACED, BAD_ANNOTATION, UNKNOWN_ANNOTATION
 from hostdev.lint.view import HOOKS, View
 from hostdev.vmi.annotations import KNOWN, PREFIX
+from hostdev.vmi.bonds import BONDS, read_bonds
 from hostdev.vmi.policy import POLICY, read_policy
 
 
@@ -18,6 +19,9 @@ def unreadable(view: View) -> Iterator[Finding]:
     errors = view.devices.errors if view.devices else ()
     if text is not None:
         errors += read_policy(text)[1]
+    text = view.vmi.annotations.get(BONDS)
+    if text is not None:
+        errors += read_bonds(text)[1]
     for error in errors:
         yield BAD_ANNOTATION.found(error.subject, error.message, hint=error.hint or None)
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from domxml.attributes import did_you_mean
 from domxml.errors import BadInput
-from domxml.finding import Finding
+from domxml.finding import Finding, Severity
 from hostdev.catalogue.spec import (
     BAD_HOOK_SIDECARS,
     HOOK_KEY_IGNORED,
@@ -45,7 +45,10 @@ def hooks(view: View) -> Iterator[Finding]:
         ours = [name for name in KNOWN if name in view.vmi.annotations]
         if ours and HOOKS not in view.manifest.own_annotations:
             what = f"{HOOKS} is not set, though {' and '.join(ours)} {'are' if len(ours) > 1 else 'is'}"
-            yield NO_HOOK_SIDECAR.found(view.vmi.at("metadata.annotations"), what)
+            finding = NO_HOOK_SIDECAR.found(view.vmi.at("metadata.annotations"), what)
+            plugins = " or ".join(sorted({one.plugin for one in view.vmi.interfaces if one.plugin}))
+            hint = f"nothing to do if the network binding plugin {plugins} brings Passgate"
+            yield finding._replace(severity=Severity.INFO, hint=hint) if plugins else finding
         return
     try:
         sidecars = list_of_objects(parse_json(text, _HOOKS), HOOKS, _HOOKS.code)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hostdev.request import Request
+from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.devices import DEVICES, read_devices
 from hostdev.vmi.policy import POLICY, Policy, read_policy
 from hostdev.vmi.vmi import Vmi
 
 PREFIX = "passgate.dev/"
-BONDS = f"{PREFIX}bonds"
 KNOWN: Mapping[str, str] = MappingProxyType(
     {DEVICES: "which devices", POLICY: "what to do about findings", BONDS: "interfaces that belong together"}
 )
@@ -35,6 +35,17 @@ def policy(vmi: Vmi) -> Policy:
     if text is None:
         return Policy()
     read, errors = read_policy(text)
+    if errors:
+        raise errors[0]
+    return read
+
+
+def bonds(vmi: Vmi) -> tuple[Bond, ...]:
+    """The interfaces that the VM's author wants to be one."""
+    text = vmi.annotations.get(BONDS)
+    if text is None:
+        return ()
+    read, errors = read_bonds(text)
     if errors:
         raise errors[0]
     return read

@@ -11,6 +11,9 @@ from domxml.errors import BadInput
 from hostdev.vmi.jsonvalue import joined, shown
 
 MAX_DEPTH = 64
+_MANY = 100_000
+"""A value that holds itself has no end."""
+_PLAIN = frozenset({bool, int, type(None)})
 _Trail: TypeAlias = "tuple[_Trail, str | int] | None"
 
 
@@ -52,6 +55,8 @@ def check_size(text: str | bytes, format_: Format) -> None:
 
 def check_plain(value: Any, format_: Format) -> None:
     """Refuse a value that holds anything JSON has no word for; a value that holds itself is looked at once."""
+    if _is_surely_plain(value):
+        return
     seen: set[int] = set()
     waiting: list[tuple[Any, _Trail, int]] = [(value, None, 0)]
     while waiting:
@@ -67,6 +72,32 @@ def check_plain(value: Any, format_: Format) -> None:
                 raise _too_deep(_path(format_, trail), format_)
             items: Iterable[tuple[Any, Any]] = found.items() if isinstance(found, dict) else enumerate(found)
             waiting += [(inner, (trail, key), depth + 1) for key, inner in items]
+
+
+def _is_surely_plain(value: Any) -> bool:
+    """Whether a quick look is enough, as for nearly every document: texts in ASCII, whole numbers, not deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for found in level:
+            kind = type(found)
+            if kind is dict and _are_ascii(found):
+                below += found.values()
+            elif kind is list:
+                below += found
+            elif kind not in _PLAIN and not (kind is str and found.isascii()):
+                return False
+        if not below or len(below) > _MANY:
+            return not below
+        level = below
+    return False
+
+
+def _are_ascii(keys: Iterable[Any]) -> bool:
+    try:
+        return all(map(str.isascii, keys))
+    except TypeError:
+        return False
 
 
 def twice(keys: Iterable[str]) -> str | None:

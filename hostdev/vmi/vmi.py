@@ -28,6 +28,8 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Where each kind of object keeps what becomes the VMI."""
 
 BINDINGS = ("masquerade", "bridge", "sriov", "macvtap", "passt", "passtBinding", "slirp")
+_CLOUD_INIT = ("cloudInitNoCloud", "cloudInitConfigDrive")
+_NETWORK_DATA = ("networkData", "networkDataBase64", "networkDataSecretRef")
 _TARGET_PHASES = frozenset({"Running", "WaitingForSync"})
 """The target of a migration between clusters is a VMI of its own that never was Scheduled."""
 
@@ -65,6 +67,16 @@ class Interface(NamedTuple):
         return self.binding == "sriov"
 
 
+class CloudInit(NamedTuple):
+    """The volume with the guest's cloud-init data, of which KubeVirt reads the first."""
+
+    place: str
+    config_drive: bool = False
+    """The older of its two formats, whose network data is OpenStack's."""
+    network_data: bool = False
+    """The VM's author has written network data, or refers to a secret with it."""
+
+
 class Disk(NamedTuple):
     """A disk, as far as it takes places from others."""
 
@@ -89,6 +101,7 @@ class Vmi(NamedTuple):
     host_devices: tuple[SpecDevice, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     disks: tuple[Disk, ...] = ()
+    cloud_init: CloudInit | None = None
     limits: Mapping[str, int] = MappingProxyType({})
     """Extended resources (those with a slash) that the spec asks for outright, with their counts."""
     requests: Mapping[str, int] = MappingProxyType({})
@@ -187,6 +200,7 @@ def _vmi(document: JsonObject) -> Vmi:
         host_devices=tuple(map(_device, devices.get_objects("hostDevices"))),
         interfaces=tuple(_interface(one, networks) for one in devices.get_objects("interfaces")),
         disks=tuple(map(_disk, devices.get_objects("disks"))),
+        cloud_init=next(filter(None, map(_cloud_init, spec.get_objects("volumes"))), None),
         limits=_extended(resources.get_object("limits")),
         requests=_extended(resources.get_object("requests")),
         claims=tuple(claim.get_str("name") or "" for claim in spec.get_objects("resourceClaims")),
@@ -233,6 +247,14 @@ def _interface(interface: JsonObject, networks: Mapping[str | None, JsonObject])
 def _disk(disk: JsonObject) -> Disk:
     order = disk.get_int("bootOrder")
     return Disk(disk.get_str("name") or "", disk.path, _guest(disk.get_object("disk")), order)
+
+
+def _cloud_init(volume: JsonObject) -> CloudInit | None:
+    for key in _CLOUD_INIT:
+        if volume.has(key):
+            source = volume.get_object(key)
+            return CloudInit(source.path, key == "cloudInitConfigDrive", any(map(source.fields.get, _NETWORK_DATA)))
+    return None
 
 
 def _guest(owner: JsonObject) -> PciAddress | None:

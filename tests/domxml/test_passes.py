@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domxml.document import Domain
+from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
 from domxml.wish import Wish
@@ -73,6 +74,18 @@ def test_nothing_of_the_base_moves_between_the_passes(name: str) -> None:
         )
 
     assert all(place == places[0] for place in places)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if "s390x" not in name and "i440fx" not in name])
+def test_a_guest_counts_its_ports_as_their_indexes_say(name: str) -> None:
+    """A guest numbers buses by slot and function: spare ports that KubeVirt adds last must not come before ours."""
+    tree = tree_of(run(name, WISHES)[-1].defined)
+    places = {
+        int(port.get("index")): PciAddress.from_attributes(port.find("address").attrib)
+        for port in tree.iterfind("devices/controller[@model='pcie-root-port']")
+    }
+
+    assert sorted(places, key=lambda index: places[index]) == sorted(places)
 
 
 def test_expander_buses_keep_number_and_node_through_the_passes() -> None:

@@ -220,6 +220,23 @@ def test_devices_of_a_node_sit_behind_an_expander_bus_with_its_own_number(name: 
     assert len(tree.findall(f"devices/controller/address[@bus='{behind}']")) == 4
 
 
+def test_a_guest_numbers_the_buses_of_the_main_tree_as_we_do_when_others_are_on_nodes() -> None:
+    wishes = [wish("near", "3d:02.1", node=0), wish("asked", "3d:02.2", guest="0b:00.0"), wish("plain", "3d:02.3")]
+    result = inject(load("q35-numa-dedicated-hugepages-1gi"), *wishes)
+    controllers = tree_of(result.xml).findall("devices/controller[@type='pci']")
+    addresses = {int(one.get("index")): one.find("address") for one in controllers}
+    ports = {
+        PciAddress.from_attributes(addresses[int(one.get("index"))].attrib): int(one.get("index"))
+        for one in controllers
+        if one.get("model") == "pcie-root-port" and addresses[int(one.get("index"))].get("bus") == "0x00"
+    }
+
+    # Firmware goes through the slots of bus 0, and skips expander buses.
+    assert [index for _, index in sorted(ports.items())] == list(range(1, len(ports) + 1))
+    assert guest_of(result)["ua-passgate-asked"] == "0000:0b:00.0"
+    assert int(guest_of(result)["ua-passgate-plain"].split(":")[1], 16) in ports.values()
+
+
 def test_a_node_that_the_guest_does_not_have_is_told_and_the_device_placed_normally() -> None:
     result = inject(load("q35-default"), wish("qat", "3d:02.2", node=3))
 

@@ -12,10 +12,13 @@ from domxml.errors import BadInput, HostUnreadable, Refused
 from domxml.finding import Finding
 from domxml.transform import transform
 from hooksidecar import main
+from hostdev import hookcore
+from hostdev.gathering import Channels
 from tests.domxml.wishes import wish
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105  a test looks for it where it must not be
 ADDRESS = "0000:3d:02.2"
+SMALL = b"<domain/>"
 
 
 class Answer(NamedTuple):
@@ -24,11 +27,10 @@ class Answer(NamedTuple):
     devices: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     trouble: str = ""
-    passes: int = 1
 
 
 class Simple:
-    """A core that is one function; it counts, and tells the count as its pass."""
+    """A core that is one function; it counts the answers that go out."""
 
     def __init__(self, function: Callable[[bytes], bytes]) -> None:
         self._function = function
@@ -36,9 +38,22 @@ class Simple:
 
     def define(self, domain: bytes, _vmi: bytes, /, *, deadline: float) -> Answer:
         assert deadline > time.monotonic()
-        xml = self._function(domain)
+        return Answer(self._function(domain), devices=(ADDRESS,))
+
+    def keep(self, _answer: Answer, /) -> int:
         self._passes += 1
-        return Answer(xml, devices=(ADDRESS,), passes=self._passes)
+        return self._passes
+
+
+class Fresh:
+    """The real core, new for every call: it is always the first, which may refuse."""
+
+    def define(self, domain: bytes, vmi: bytes, /, *, deadline: float) -> hookcore.Answer:
+        core = hookcore.HookCore(lambda: Channels(environment={"QAT0": ADDRESS}), lambda: None)
+        return core.define(domain, vmi, deadline=deadline)
+
+    def keep(self, _answer: hookcore.Answer, /) -> int:
+        return 1
 
 
 def with_device(domain: bytes) -> bytes:
@@ -72,8 +87,8 @@ def unreadable(_domain: bytes) -> bytes:
     raise HostUnreadable("host-unreadable", "holds no sys/ directory", subject="/host")
 
 
-def grow(_domain: bytes) -> bytes:
-    return b"<domain>" + bytes(5 << 20)
+def grow(domain: bytes) -> bytes:
+    return domain if domain == SMALL else b"<domain>" + bytes(5 << 20)
 
 
 CORES = {
@@ -89,4 +104,6 @@ CORES = {
 }
 
 if __name__ == "__main__":
-    main.end(main.main(sys.argv[2:], lambda _options: Simple(CORES[sys.argv[1]])))
+    main.end(
+        main.main(sys.argv[2:], lambda _options: Fresh() if sys.argv[1] == "fresh" else Simple(CORES[sys.argv[1]]))
+    )

@@ -60,6 +60,23 @@ def test_h10_a_call_that_hangs_does_not_keep_the_process(start: Start, number: s
     assert took < 1.0
 
 
+def test_h10_a_call_that_hangs_does_not_keep_the_process_from_a_shutdown(start: Start) -> None:
+    sidecar = start("stuck", "--wait", "10")
+    client = sidecar.ready()
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.define, STUCK)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        assert client.shutdown() == b""
+        assert sidecar.process.wait(10) == 0
+        took = time.monotonic() - begun
+        assert isinstance(call.exception(), Failed)
+
+    assert took < 1.0
+    assert not sidecar.path.exists()
+
+
 def test_a_call_under_way_is_answered_before_the_end(start: Start) -> None:
     sidecar = start("slow")
     client = sidecar.ready()
@@ -97,6 +114,22 @@ def test_a_log_that_nobody_reads_is_no_reason_to_fail(mount: Path) -> None:
         assert b"ua-passgate-qat" in client.define(load("q35-default"))
         assert client.shutdown() == b""
         assert sidecar.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
+def test_without_standard_streams_it_serves_and_ends_as_ever(mount: Path, closed: str) -> None:
+    with Sidecar(mount, "device") as sidecar:
+        sidecar.end(signal.SIGKILL)
+    sidecar.command = ["sh", "-c", f'exec "$@" {closed}', "sh", *sidecar.command]
+    with sidecar:
+        client = sidecar.ready()
+        client.info()
+
+        assert b"ua-passgate-qat" in client.define(load("q35-default"))
+        assert sidecar.end()[0] == 0
+    sidecar.command = [str(mount / "absent") if word == str(mount) else word for word in sidecar.command]
+    with sidecar:
+        assert sidecar.process.wait(20) == 2
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:

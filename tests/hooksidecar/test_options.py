@@ -17,11 +17,16 @@ from tests.hooksidecar.sidecar import environment
 
 
 def test_every_flag_is_a_field_and_every_field_a_flag() -> None:
-    assert [flag.name.lstrip("-").replace("-", "_") for flag in FLAGS] == list(Options._fields)
+    assert [flag.field for flag in FLAGS] == list(Options._fields)
 
 
 def test_both_spellings_of_a_value() -> None:
     assert parse(["--wait=1.5", "--host", "/host"]) == Options(host="/host", wait=1.5)
+
+
+def test_a_switch_has_no_value() -> None:
+    assert parse(["--cloud-init", "--wait", "1"]) == Options(wait=1.0, cloud_init=True)
+    assert parse([]).cloud_init is False
 
 
 @pytest.mark.parametrize(
@@ -38,6 +43,12 @@ def test_both_spellings_of_a_value() -> None:
         (["--wait", "3600"], "--wait needs a number"),
         (["--mode", "plugin"], "--mode plugin and --plugin-socket go together"),
         (["--plugin-socket", "/x.sock"], "--mode plugin and --plugin-socket go together"),
+        (["--cloud-init=yes"], "--cloud-init takes no value"),
+        (["--cloud-init", "yes"], "there is no 'yes'"),
+        (
+            ["--mode", "plugin", "--plugin-socket", "/x.sock", "--cloud-init"],
+            "--cloud-init and --mode plugin exclude each other",
+        ),
     ],
 )
 def test_a_mistake_is_a_sentence(words: list[str], says: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksidecar.proto.generate import STUBS, generate
+from hooksidecar.proto.generate import PACKAGES, generate
 from hooksidecar.stubs import (
     callbacks_v1alpha1_pb2,
     callbacks_v1alpha2_pb2,
@@ -17,11 +17,13 @@ from hooksidecar.stubs import (
 from tests.hooksidecar.wirebytes import fields, message
 
 
-def test_generating_them_again_gives_the_same(tmp_path: Path) -> None:
-    assert generate(tmp_path) == 0
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_generating_them_again_gives_the_same(package: Path, tmp_path: Path) -> None:
+    assert generate(package, tmp_path) == 0
 
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    committed = {path.name: path.read_text() for path in STUBS.glob("*_pb2.py*") if path.is_file()}
+    committed = {path.name: path.read_text() for path in (package / "stubs").glob("*_pb2.py*") if path.is_file()}
+    assert made
     assert made == committed
 
 

@@ -15,7 +15,7 @@ from domxml.errors import BadInput
 from domxml.finding import FindingKind, Severity
 from hostdev.catalogue import ALL, _merged, kind
 from hostdev.catalogue.explain import explain, match_text
-from hostdev.catalogue.pages import INDEX, pages, write
+from hostdev.catalogue.pages import ERROR_PAGE, INDEX, pages, write
 from hostdev.catalogue.words import filled, shown
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings"
@@ -38,7 +38,7 @@ def test_the_pages_are_those_of_the_table() -> None:
 def test_the_pages_are_what_explain_prints(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "hostdev.catalogue.pages", str(tmp_path)], check=True)
     assert (tmp_path / "group-not-viable.md").read_text(encoding="utf-8") == explain("group-not-viable")
-    assert {file.name for file in tmp_path.iterdir()} == {INDEX, *(f"{code}.md" for code in ALL)}
+    assert {file.name for file in tmp_path.iterdir()} == {INDEX, ERROR_PAGE, *(f"{code}.md" for code in ALL)}
 
 
 def test_writing_leaves_other_files_alone(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def core(environment: Mapping[str, str], host: str = str(QAT), wait: float = 0.0
 
 
 def call(of: HookCore, xml: bytes, given: bytes) -> Answer:
-    return of.define(xml, given, deadline=monotonic() + 5)
+    answer = of.define(xml, given, deadline=monotonic() + 5)
+    of.keep(answer)
+    return answer
 
 
 def test_all_passes_of_a_boot_give_the_same_device_the_same_place() -> None:
@@ -81,10 +83,44 @@ def test_after_a_success_nothing_is_refused_and_the_same_plan_is_applied() -> No
     strange = call(serving, first.xml, b"{")
 
     assert second.xml == first.xml
-    assert second.passes == 2
+    assert serving.keep(broken) == 2  # Of four answers, two were passes.
     assert (broken.xml, strange.xml) == (b"<domain", first.xml)
     assert "malformed-xml" in broken.trouble
     assert "bad-vmi" in strange.trouble
+
+
+def test_an_answer_that_does_not_go_out_settles_nothing() -> None:
+    environment = {"QAT0": "0000:3d:02.2"}
+    serving = core(environment)
+    lost = serving.define(load("q35-default"), vmi(WISH), deadline=monotonic() + 5)
+    environment.clear()
+
+    assert lost.devices == ("ua-passgate-qat",)
+    with pytest.raises(PassgateError) as refusal:
+        call(serving, load("q35-default"), vmi(WISH))
+    assert refusal.value.code == "allocation-missing"
+    environment["QAT0"] = "0000:3d:02.3"
+    assert serving.keep(serving.define(load("q35-default"), vmi(WISH), deadline=monotonic() + 5)) == 1
+
+
+def test_of_two_first_answers_the_one_that_goes_out_first_holds() -> None:
+    environment = {"QAT0": "0000:3d:02.2"}
+    serving = core(environment)
+    first = serving.define(load("q35-default"), vmi(WISH), deadline=monotonic() + 5)
+    environment["QAT0"] = "0000:3d:02.3"
+    second = serving.define(load("q35-default"), vmi(WISH), deadline=monotonic() + 5)
+
+    assert (serving.keep(first), serving.keep(second)) == (1, 2)
+    assert call(serving, first.xml, vmi(WISH)).xml == first.xml
+
+
+def test_a_vmi_that_changed_is_read_again() -> None:
+    serving = core({"QAT0": "0000:3d:02.2"})
+    first = call(serving, load("q35-default"), vmi(WISH))
+    target = vmi(WISH, phase="Running", migrationState={"targetNode": "b"})
+
+    assert call(serving, first.xml, vmi(WISH)).devices == ("ua-passgate-qat",)
+    assert call(serving, load("q35-default"), target).xml == load("q35-default")
 
 
 def test_a_new_process_behind_a_first_pass_does_not_refuse() -> None:
@@ -161,3 +197,47 @@ def test_a_network_info_that_is_still_empty_is_waited_for(tmp_path: Path) -> Non
     serving = HookCore(channels, looker(str(QAT)), wait=5)
 
     assert call(serving, load("q35-default"), json.dumps(given).encode()).devices == ("ua-passgate-net1",)
+
+
+def _plugged(tmp_path: Path, device: dict[str, object] | None, wish: object) -> tuple[HookCore, bytes]:
+    """A VM with an interface of a binding plugin, and what network-info says of its network."""
+    info = tmp_path / "network-info"
+    entry = {"network": "front", "mac": "02:00:00:00:00:09", **({"deviceInfo": device} if device else {})}
+    info.write_text(json.dumps({"interfaces": [entry]}))
+    given = json.loads(vmi())
+    given["spec"]["domain"]["resources"] = {}
+    given["spec"]["domain"]["devices"] = {"interfaces": [{"name": "front", "binding": {"name": "passgate"}}]}
+    if wish is not None:
+        given["metadata"]["annotations"] = {"passgate.dev/devices": json.dumps(wish)}
+    return HookCore(lambda: Channels(network_info=str(info)), looker(str(QAT))), json.dumps(given).encode()
+
+
+@pytest.mark.parametrize("device", [None, {"type": "pci", "pci": {}}])
+def test_a_network_without_a_device_is_refused_when_it_is_asked_for(
+    tmp_path: Path, device: dict[str, object] | None
+) -> None:
+    serving, given = _plugged(tmp_path, device, [{"device": "front"}])
+    with pytest.raises(PassgateError) as refusal:
+        call(serving, load("q35-default"), given)
+
+    assert (refusal.value.code, refusal.value.subject) == ("network-without-device", "front")
+
+
+def test_a_network_without_a_device_that_nobody_asks_for_is_told(tmp_path: Path) -> None:
+    serving, given = _plugged(tmp_path, None, None)
+    answer = call(serving, load("q35-default"), given)
+
+    assert answer.xml == load("q35-default")
+    assert [finding.code for finding in answer.findings] == ["network-without-device"]
+
+
+@pytest.mark.parametrize(("makes", "codes"), [(True, []), (False, ["bonds-not-read"])])
+def test_bonds_that_nobody_reads_are_told(makes: bool, codes: list[str]) -> None:  # noqa: FBT001
+    given = json.loads(vmi())
+    given["spec"]["domain"]["resources"] = {}
+    given["metadata"]["annotations"] = {"passgate.dev/bonds": "[]"}
+    serving = HookCore(Channels, looker(str(QAT)), makes_bonds=makes)
+
+    answer = call(serving, load("q35-default"), json.dumps(given).encode())
+
+    assert [finding.code for finding in answer.findings] == codes

@@ -20,7 +20,7 @@ Have = TypeVar("Have", Root, Corpus)
 def root(request: pytest.FixtureRequest) -> Root:
     """A root with libvirt, once per release."""
     suite: Suite = request.param
-    return _or_skip(available(suite, build=_may_build(), say=_teller(request)))
+    return _or_skip(available(suite, build=may_build(), say=teller(request)))
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def oracle(root: Root) -> Iterator[Oracle]:
 @pytest.fixture(scope="session")
 def corpus(request: pytest.FixtureRequest) -> Corpus:
     """libvirt's own test inputs and expected outputs."""
-    return _or_skip(inputs.corpus(fetch=_may_build(), say=_teller(request)))
+    return _or_skip(inputs.corpus(fetch=may_build(), say=teller(request)))
 
 
 def _or_skip(wanted: Have | Unavailable) -> Have:
@@ -42,11 +42,12 @@ def _or_skip(wanted: Have | Unavailable) -> Have:
     return wanted
 
 
-def _may_build() -> bool:
+def may_build() -> bool:
+    """Whether roots may be built, which takes a minute each."""
     return os.environ.get("PASSGATE_NO_BUILD") != "1"
 
 
-def _teller(request: pytest.FixtureRequest) -> Say:
+def teller(request: pytest.FixtureRequest) -> Say:
     """Writes past pytest's capture: who waits wants to know what for."""
     plugins = request.config.pluginmanager
     capture, reporter = plugins.get_plugin("capturemanager"), plugins.get_plugin("terminalreporter")

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from lxml import etree
 
+from hooksidecar.rehearsal.elsewhere import fit
 from tests.oracle.roots import ARCHITECTURES
 
 OWN_ALIAS = "ua-passgate-"
-OPTIONAL_SLOTS = 10_000_000
-"""libvirt 9.0 refuses a maxMemory of no slots, 11.3 takes it."""
 
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
-_DISTRIBUTION_MACHINES = (
-    (re.compile(r"pc-q35-rhel.*"), "q35"),
-    (re.compile(r"(?:pc-i440fx-)?rhel.*"), "pc"),
-    (re.compile(r"virt-rhel.*"), "virt"),
-    (re.compile(r"s390-ccw-virtio-rhel.*"), "s390-ccw-virtio"),
-)
 
 
 def portable(xml: bytes, version: int, *, validate: bool = False) -> str:
@@ -28,10 +19,7 @@ def portable(xml: bytes, version: int, *, validate: bool = False) -> str:
     except etree.XMLSyntaxError:
         return xml.decode(errors="replace")
     _emulate(root)
-    _use_known_machine(root)
-    if version < OPTIONAL_SLOTS:
-        for element in root.findall("maxMemory[@slots='0']"):
-            root.remove(element)
+    fit(root, version)
     if validate:
         _satisfy_schema(root)
     return etree.tostring(root, encoding="unicode")
@@ -44,13 +32,6 @@ def _emulate(root: etree._Element) -> None:
     if architecture in ARCHITECTURES:
         for emulator in root.iterfind("devices/emulator"):
             emulator.text = f"/usr/bin/qemu-system-{architecture}"
-
-
-def _use_known_machine(root: etree._Element) -> None:
-    for element in root.iterfind("os/type[@machine]"):
-        for pattern, name in _DISTRIBUTION_MACHINES:
-            if pattern.fullmatch(element.get("machine", "")):
-                element.set("machine", name)
 
 
 def _satisfy_schema(root: etree._Element) -> None:

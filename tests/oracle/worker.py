@@ -28,6 +28,13 @@ class Silent(Exception):
     """The child did not answer in time and was killed."""
 
 
+def python_of(root: Root) -> tuple[str, ...]:
+    """The command that runs the root's Python in it."""
+    # QEMU detaches when libvirt probes it: without a reaper as PID 1 libvirt waits half a minute for a zombie.
+    reaper = ("sh", "-c", 'chroot "$@"; exit $?', "sh")
+    return (*ISOLATED, f"--mount-proc={root.path}/proc", *reaper, str(root.path), "/usr/bin/python3")
+
+
 class Worker:
     """Runs the child in a slot of its own while the `with` block lasts."""
 
@@ -70,10 +77,7 @@ class Worker:
 
     def _start(self) -> None:
         self._slot.clear()
-        path = self._root.path
-        # QEMU detaches when libvirt probes it: without a reaper as PID 1 libvirt waits half a minute for a zombie.
-        reaper = ("sh", "-c", 'chroot "$@"; exit $?', "sh")
-        command = [*ISOLATED, f"--mount-proc={path}/proc", *reaper, str(path), "/usr/bin/python3", "-I", "-c", CHILD]
+        command = [*python_of(self._root), "-I", "-c", CHILD]
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(
                 [*command, self._slot.inside],

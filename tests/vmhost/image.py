@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.oracle.cache import cache_dir, ensure, place
-from tests.vmhost import initramfs, kernel, obstacles, recipe
+from tests.vmhost import initramfs, kernel, obstacles, recipe, wheels
 from tests.vmhost.debian import NotPossible, install
 
 Say = Callable[[str], None]
@@ -46,6 +46,7 @@ def image() -> Image:
     modules = (*recipe.INITRAMFS_MODULES, *recipe.HOST_MODULES)
     files = map(str, recipe.FILES.items())
     root_recipe = [recipe.SUITE, *recipe.PACKAGES, *recipe.LEFT_OUT, *modules, *files, *recipe.MOUNT_POINTS]
+    root_recipe.append(wheels.PINS.read_text())
     boot = _place("boot", [*root_recipe, recipe.DISK_SIZE, INIT.read_text()])
     return Image(_place("root", root_recipe), boot, boot / "kernel")
 
@@ -97,6 +98,7 @@ def _place(name: str, ingredients: list[str]) -> Path:
 def _make_root(root: Path, log: Path) -> None:
     log.unlink(missing_ok=True)
     install(root, recipe.PACKAGES, log, left_out=recipe.LEFT_OUT)
+    wheels.install(root, log)
     _keep_modules(root)
     for name, text in recipe.FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

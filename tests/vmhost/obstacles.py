@@ -50,6 +50,11 @@ def to_build(*, disk_mib: int) -> str | None:
     return None if mirror() else "apt is not configured with a Debian mirror on this machine"
 
 
+def boots_in_memory() -> int:
+    """How many hosts at a time this machine has memory for."""
+    return _memory_available() // BOOT_MEMORY_MIB
+
+
 def _memory_available() -> int:
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
     return int(found[1]) // 1024 if found else 0

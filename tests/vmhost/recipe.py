@@ -7,6 +7,9 @@ from collections.abc import Mapping
 SUITE = "trixie"
 """The first release with SR-IOV in QEMU's igb and nvme, and a libvirt that KubeVirt ships."""
 
+VERSIONS = "Linux 6.12, libvirt 11.3, QEMU 10.0"
+"""What it has; updates of a release change only what comes after."""
+
 PACKAGES = (
     "busybox-static",
     "iproute2",
@@ -18,13 +21,7 @@ PACKAGES = (
     "linux-image-amd64",
     "pciutils",
     "python3",
-    "python3-grpcio",
     "python3-libvirt",
-    "python3-lxml",
-    "python3-protobuf",
-    "python3-pyudev",
-    "python3-rich",
-    "python3-yaml",
     "qemu-system-x86",
     "seabios",
     "udev",
@@ -49,6 +46,7 @@ INITRAMFS_MODULES = ("virtio_blk", "ext4", "9pnet_virtio", "9p")
 HOST_MODULES = (
     "vfio-pci",
     "vfio_iommu_type1",
+    "kvm-amd",
     "pci-stub",
     "igb",
     "igbvf",
@@ -88,3 +86,5 @@ log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 MOUNT_POINTS = ("image", "share", "var/log/libvirt/qemu")
 DISK_SIZE = "1G"
 """Sparse; what is not used takes no room."""
+GUEST_KERNEL = "guest-kernel"
+"""The file on the share that guests of the host boot."""

@@ -1,9 +1,10 @@
-"""What one boot of the passthrough host told."""
+"""What the boots of the passthrough host told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.vmhost.inside.scenario import Outcome
 from tests.vmhost.machine import Result
@@ -12,17 +13,30 @@ CONSOLE_TAIL = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """The boot as such, and the outcome of every scenario that came to an end."""
+class Boot:
+    """One boot, and the outcome of every scenario that came to an end in it."""
 
-    boot: Result
+    result: Result
     outcomes: Mapping[str, Outcome]
+    share: Path
+    """What the scenarios left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of them, by the scenarios that were to run in each."""
+
+    boots: Mapping[str, Boot]
+
+    def outcome(self, name: str) -> Outcome | None:
+        """What became of a scenario; None where it never came to its end."""
+        return self.boots[name].outcomes.get(name)
 
     def failure(self, name: str) -> str:
         """Why a scenario did not pass, empty where it did."""
-        outcome = self.outcomes.get(name)
+        outcome, result = self.outcome(name), self.boots[name].result
         if outcome and outcome.passed:
             return ""
-        console = "\n".join(self.boot.console.splitlines()[-CONSOLE_TAIL:])
-        details = outcome.details if outcome else f"no result; the host ended with {self.boot.exit_code}"
-        return f"{details}\n--- the host's console, after {self.boot.seconds:.0f} s:\n{console}"
+        console = "\n".join(result.console.splitlines()[-CONSOLE_TAIL:])
+        details = outcome.details if outcome else f"no result; the host ended with {result.exit_code}"
+        return f"{details}\n--- the host's console, after {result.seconds:.0f} s:\n{console}"

@@ -7,9 +7,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.house import ROOT
+from tests.vmhost import recipe
 from tests.vmhost.inside.scenario import Outcome
 
-PROJECT = ("xml", "hostdev", "hooksidecar", "tests/vmhost")
+PROJECT = (
+    "xml",
+    "hostdev",
+    "hooksidecar",
+    "tests/vmhost",
+    "tests/hooksidecar",
+    "tests/fixtures/domains",
+    "requirements",
+)
 RUN = """\
 #!/bin/sh
 export PYTHONPATH=/share/project/xml:/share/project
@@ -17,11 +26,13 @@ exec python3 -m tests.vmhost.inside.run
 """
 
 
-def lay_out(share: Path, wanted: Iterable[str]) -> None:
-    """Put the project's code and the names of the wanted scenarios into a new share."""
+def lay_out(share: Path, wanted: Iterable[str], guest_kernel: Path | None = None) -> None:
+    """Put the project's code, the names of the wanted scenarios and a kernel for guests into a new share."""
     for name in PROJECT:
         shutil.copytree(ROOT / name, share / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
     (share / "wanted").write_text("\n".join(wanted))
+    if guest_kernel:
+        shutil.copy(guest_kernel, share / recipe.GUEST_KERNEL)
     run = share / "run"
     run.write_text(RUN)
     run.chmod(0o755)

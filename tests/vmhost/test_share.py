@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.vmhost import share
-from tests.vmhost.inside.scenario import Outcome, all_scenarios, scenario
+from tests.vmhost.inside.scenario import Outcome, Row, all_scenarios, scenario
 from tests.vmhost.machine import Result
-from tests.vmhost.report import Report
+from tests.vmhost.report import Boot, Report
 
 if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
@@ -54,7 +54,7 @@ def test_the_share_holds_all_that_scenarios_import(tmp_path: Path) -> None:
 
 def test_outcomes_come_back_as_they_were_written(tmp_path: Path) -> None:
     written = [
-        Outcome("good", passed=True, details="", seconds=1.5, said=("“no”", "two\nlines")),
+        Outcome("good", passed=True, details="", seconds=1.5, rows=(Row("start", "“no”", "two\nlines"),)),
         Outcome("bad", passed=False, details="it started", seconds=0.1),
     ]
     (tmp_path / "results.jsonl").write_text("".join(outcome.to_json() + "\n" for outcome in written))
@@ -66,21 +66,21 @@ def test_a_host_that_told_nothing_has_no_outcomes(tmp_path: Path) -> None:
     assert share.outcomes(tmp_path) == {}
 
 
-def test_a_failure_shows_the_details_and_the_end_of_the_console() -> None:
+def test_a_failure_shows_the_details_and_the_end_of_the_console(tmp_path: Path) -> None:
     console = "\n".join(f"line {number}" for number in range(100))
     outcomes = {
         "good": Outcome("good", passed=True, details="", seconds=1),
         "bad": Outcome("bad", passed=False, details="it started", seconds=1),
     }
-    report = Report(Result(0, 12.3, console), outcomes)
+    report = Report(dict.fromkeys(outcomes, Boot(Result(0, 12.3, console), outcomes, tmp_path)))
 
     assert report.failure("good") == ""
     assert report.failure("bad").startswith("it started\n--- the host's console, after 12 s:\nline 75\n")
     assert report.failure("bad").endswith("\nline 99")
 
 
-def test_a_scenario_without_a_result_has_failed() -> None:
-    report = Report(Result(None, 240, "Kernel panic"), {})
+def test_a_scenario_without_a_result_has_failed(tmp_path: Path) -> None:
+    report = Report({"any": Boot(Result(None, 240, "Kernel panic"), {}, tmp_path)})
 
     assert (
         report.failure("any")

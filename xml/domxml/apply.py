@@ -129,7 +129,7 @@ def _set_address(
     found = element.find("address")
     changed = found is None
     target = etree.SubElement(element, "address") if found is None else found
-    if changed or target.get("type") != "pci" or PciAddress.from_attributes(target.attrib) != address:
+    if changed or target.get("type") != "pci" or PciAddress.from_attributes(target) != address:
         target.attrib.clear()
         target.set("type", "pci")
         for name, value in address.attributes().items():

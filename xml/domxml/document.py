@@ -52,7 +52,8 @@ class Domain:
 
     def serialise(self) -> bytes:
         """UTF-8 without an XML declaration: KubeVirt's parser refuses any other declared encoding."""
-        return etree.tostring(self.root.getroottree(), encoding="utf-8", xml_declaration=False)
+        # Much faster than encoding="utf-8", with the same bytes.
+        return etree.tostring(self.root.getroottree(), encoding="unicode").encode()
 
     @property
     def name(self) -> str:

@@ -89,4 +89,4 @@ def _all_holders(domain: Domain) -> Iterator[Holder]:
         if element.get("type") == "mdev":
             yield Holder(element, Mdev.parse(address.get("uuid", "")))
         else:
-            yield Holder(element, PciAddress.from_attributes(address.attrib))
+            yield Holder(element, PciAddress.from_attributes(address))

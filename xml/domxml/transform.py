@@ -52,11 +52,13 @@ def transform(
     findings = placement.findings
     if placement.before is not None:
         findings += _moves(placement.before, Topology(domain))
-    if not removed and not placement.controllers and all(change.action == "unchanged" for change in changes):
-        verify(domain.data, changes, ())
+    nothing_new = not removed and not placement.controllers and not placement.pins
+    if nothing_new and all(change.action == "unchanged" for change in changes):
+        # Nothing was written: what was read is what goes out.
+        verify(domain, changes, ())
         return Transformed(domain.data, changes, findings=findings)
     output = domain.serialise()
-    verify(output, changes, placement.controllers)
+    verify(Domain.parse(output), changes, placement.controllers)
     return Transformed(output, changes, placement.controllers, removed, findings)
 
 

@@ -24,16 +24,15 @@ _ADDRESSES = etree.XPath("devices/*/address[@type='pci']")
 _CONTROLLERS = etree.XPath("devices/controller[@type='pci' and @index]")
 _CHASSIS = etree.XPath("boolean(devices/controller/target[@chassis or @port])")
 _UNIQUE = (
-    ("alias", etree.XPath("devices/*/alias/@name")),
-    ("acpiIndex", etree.XPath("devices/*/acpi/@index")),
-    ("bootOrder", etree.XPath("devices/*/boot/@order")),
+    ("alias", etree.XPath("devices/*/alias/@name", smart_strings=False)),
+    ("acpiIndex", etree.XPath("devices/*/acpi/@index", smart_strings=False)),
+    ("bootOrder", etree.XPath("devices/*/boot/@order", smart_strings=False)),
 )
 """What libvirt or QEMU refuses to see twice."""
 
 
-def verify(data: bytes, changes: Sequence[Change], controllers: Iterable[PlacedController]) -> None:
-    """Parse the output again and refuse it, whole, for the first thing that is wrong with it."""
-    domain = Domain.parse(data)
+def verify(domain: Domain, changes: Sequence[Change], controllers: Iterable[PlacedController]) -> None:
+    """Refuse an output, as it is read again, for the first thing that is wrong with it: whole."""
     held = holders(domain)
     for change in changes:
         holder = held.get(change.placed.member.source)
@@ -69,7 +68,7 @@ def _check_device(element: Element, change: Change) -> None:
         raise _wrong(change.alias, f"the hostdev has lost {', '.join(lost)}")
     if placed.address is not None:
         address = element.find("address")
-        if address is None or PciAddress.from_attributes(address.attrib) != placed.address:
+        if address is None or PciAddress.from_attributes(address) != placed.address:
             raise _wrong(change.alias, f"the hostdev is not at guest address {placed.address}")
 
 
@@ -84,7 +83,7 @@ class _Tree:
         self.seats: dict[PciAddress, Element] = {}
         self.doubles: dict[PciAddress, list[Element]] = {}
         for written in cast("list[Any]", _ADDRESSES(domain.root)):
-            address = PciAddress.from_attributes(written.attrib)
+            address = PciAddress.from_attributes(written)
             if address.domain or address.bus or address.slot:
                 owner = self.seats.setdefault(address, written.getparent())
                 if owner is not written.getparent():

@@ -1,4 +1,4 @@
-"""`passgate node explain`: what a finding means, by its code or by somebody else's error message."""
+"""`passgate node explain`: what a finding or an error means, by its code or by somebody else's message."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import FindingKind
-from hostdev.catalogue import ALL, kind
-from hostdev.catalogue.explain import match_text, page
+from hostdev.catalogue import looked_up
+from hostdev.catalogue.explain import EXPLAINED, Row, match_text, page
 from hostdev.cli import documents, output
-from hostdev.cli.cells import Cell, Column, Fit
+from hostdev.cli.cells import Cell, Column, Fit, dash
 from hostdev.cli.screen import Screen
 from hostdev.cli.tellings import TONES
 
@@ -20,20 +20,20 @@ TABLE = (Column("CODE"), Column("SEVERITY"), Column("TITLE", Fit.WRAP))
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a page for one finding, a list for several."""
-    kinds = [kind(code) for code in _codes(arguments.code)]
+    rows = [looked_up(EXPLAINED, code) for code in _codes(arguments.code)]
     if arguments.output != "text":
-        documents.emit(documents.document("Explanations", items=[_item(found) for found in kinds]), arguments.output)
-    elif len(kinds) == 1:
-        Screen.of(arguments.color).markdown(page(kinds[0]))
+        documents.emit(documents.document("Explanations", items=[_item(row) for row in rows]), arguments.output)
+    elif len(rows) == 1:
+        Screen.of(arguments.color).markdown(page(rows[0]))
     else:
-        _list(Screen.of(arguments.color), kinds)
+        _list(Screen.of(arguments.color), rows)
     return ExitCode.DONE
 
 
 def _codes(words: Sequence[str]) -> Sequence[str]:
     if not words:
-        return tuple(ALL)
-    if all(word in ALL for word in words):
+        return tuple(EXPLAINED)
+    if all(word in EXPLAINED for word in words):
         return words
     text = _input() if words == ["-"] else " ".join(words)
     codes = match_text(text)
@@ -54,18 +54,22 @@ def _input() -> str:
     return sys.stdin.buffer.read().decode(errors="replace")
 
 
-def _item(found: FindingKind) -> documents.Document:
+def _item(row: Row) -> documents.Document:
     return {
-        "code": found.code,
-        "severity": str(found.severity),
-        "title": found.title,
-        "cause": found.cause,
-        "hint": found.hint,
-        "remedy": found.remedy,
-        "says": list(found.says),
+        "code": row.code,
+        "severity": str(row.severity) if isinstance(row, FindingKind) else None,
+        "title": row.title,
+        "cause": row.cause,
+        "hint": row.hint,
+        "remedy": row.remedy,
+        "says": list(row.says),
     }
 
 
-def _list(screen: Screen, kinds: Sequence[FindingKind]) -> None:
-    screen.table(TABLE, [(found.code, Cell(found.severity, TONES[found.severity]), found.title) for found in kinds])
+def _list(screen: Screen, rows: Sequence[Row]) -> None:
+    screen.table(TABLE, [(row.code, _severity(row), row.title) for row in rows])
     output.tell("note: `passgate node explain CODE` explains one of them")
+
+
+def _severity(row: Row) -> Cell | str:
+    return Cell(row.severity, TONES[row.severity]) if isinstance(row, FindingKind) else dash(None)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
 
 from domxml.errors import BadInput, ExitCode
-from hostdev.cli import documents, holders, output
-from hostdev.cli.cells import Cell, Column, Fit, Tone, dash
+from hostdev.cli import documents, endings, kubeletdir, output, tellings
+from hostdev.cli.cells import Cell, Column, Fit, Row, Tone, dash
 from hostdev.cli.devices import select
-from hostdev.cli.holders import Answer, Holder, How
 from hostdev.cli.patience import patience
 from hostdev.cli.screen import Screen
+from hostdev.holding import processes
+from hostdev.holding.answer import Answer, Asked, answer
+from hostdev.holding.claim import Claim, How, State
+from hostdev.host import Host
 from hostdev.machine import PciFunction
 from hostdev.recorded import open_host
 from hostdev.scan import scan
 
-TABLE = (
+NARROW = (
     Column("HOW"),
     Column("WHO"),
     Column("PID"),
@@ -23,64 +28,108 @@ TABLE = (
     Column("POD", spare=True),
     Column("SEEN", Fit.WRAP),
 )
-TONES = {How.DRIVER: Tone.WARN, How.OPEN: Tone.BAD, How.TOLD: Tone.BAD, How.DOMAIN: Tone.BAD}
+WIDE = (*NARROW, Column("CONTAINER"), Column("POD UID"), Column("EXACT"))
+TONES = {How.DRIVER: Tone.WARN, How.CHECKPOINT: Tone.WARN, How.PODRESOURCES: Tone.WARN}
+"""All else has it open."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask the host, and libvirt where that is wanted."""
+    """Ask the host and kubelet, and libvirt where that is wanted."""
     with patience("looking through all processes"), open_host(arguments.host) as host:
         machine = scan(host)
         (address,) = select(machine, [arguments.address]) or ()
         function = machine.functions[address]
-        if not holders.processes(host):
-            raise BadInput(
-                "no-processes", f"{machine.source} has no processes to look at", hint="ask on the running node itself"
-            )
-        answer = holders.ask(host, function)
+        root = Path(arguments.host) if Path(arguments.host).is_dir() else None
+        kubelet, asked = kubeletdir.ask(arguments.kubelet_dir, root)
+        seen, looked = _processes(host, function, alone=arguments.kubelet_dir is None)
+    found = [*seen.claims, *processes.driver(function)]
     if arguments.connect:
         from hostdev.cli import livedomains  # noqa: PLC0415  loads lxml, and libvirt
 
-        answer = Answer((*answer.holders, *livedomains.ask(arguments.connect, address)), answer.hidden)
-    if arguments.output == "table":
-        _print(Screen.of(arguments.color), function, answer)
+        found += livedomains.ask(arguments.connect, address)
+        asked = (Asked(How.DOMAIN), *asked)
+    told = answer(function, machine, found, kubelet, (looked, *asked))
+    if arguments.output in {"json", "yaml"}:
+        documents.emit(_document(machine.source, function, told, len(seen.hidden)), arguments.output)
     else:
-        documents.emit(_document(machine.source, function, answer), arguments.output)
-    return _ending(answer)
+        _print(Screen.of(arguments.color), function, told, wide=arguments.output == "wide")
+    for source in told.asked:
+        if source.why and not source.missing:
+            output.tell(f"note: {source.how}: {source.why}")
+    return endings.after(told.findings, arguments.fail_on) or _ending(told, hidden=bool(seen.hidden))
 
 
-def _print(screen: Screen, function: PciFunction, answer: Answer) -> None:
-    if answer.holders:
-        screen.table(TABLE, [_row(holder) for holder in answer.holders])
+def _processes(host: Host, function: PciFunction, *, alone: bool) -> tuple[processes.Seen, Asked]:
+    if not processes.processes(host):
+        reason = f"{host.source} has no processes to look at"
+        if alone:
+            hint = "ask on the running node itself, or name a copy of its --kubelet-dir"
+            raise BadInput("no-processes", reason, hint=hint)
+        return processes.Seen(()), Asked(How.OPEN, reason)
+    seen = processes.ask(host, function)
+    hidden = f"not permitted to look into {len(seen.hidden)} processes; ask again as root" if seen.hidden else ""
+    return seen, Asked(How.OPEN, hidden)
+
+
+def _print(screen: Screen, function: PciFunction, told: Answer, *, wide: bool) -> None:
+    if told.claims:
+        rows = [_row(claim) + (_more(claim) if wide else ()) for claim in told.claims]
+        screen.table(WIDE if wide else NARROW, rows)
+        screen.line(*_verdict(function, told))
     else:
-        output.write(f"nobody {'that could be seen ' if answer.hidden else ''}holds {function.address}\n")
-    if answer.hidden:
-        output.tell(f"note: not permitted to look into {len(answer.hidden)} processes; ask again as root")
+        who = "nobody" if told.state is State.FREE else "nobody that could be seen"
+        screen.line(f"{who} holds {function.address}")
+    for found in told.findings:
+        for row in tellings.finding(found):
+            screen.line(*row)
 
 
-def _row(holder: Holder) -> tuple[Cell | str, ...]:
+def _verdict(function: PciFunction, told: Answer) -> Iterator[Cell | str]:
+    yield f"{function.address} is {_WORDS[told.state]}"
+    if told.agree is not None:
+        yield Cell(", and the sources agree", Tone.GOOD) if told.agree else Cell(", and the sources disagree", Tone.BAD)
+
+
+_WORDS = {
+    State.OPEN: "open",
+    State.ALLOCATED: "allocated, and not seen open",
+    State.HOST: "held by the host",
+}
+
+
+def _row(claim: Claim) -> Row:
     return (
-        Cell(holder.how, TONES[holder.how]),
-        Cell(holder.who, Tone.STRONG),
-        dash(holder.pid),
-        dash(holder.guest),
-        dash(holder.pod),
-        holder.where,
+        Cell(claim.how, TONES.get(claim.how, Tone.BAD)),
+        Cell(claim.who, Tone.STRONG),
+        dash(claim.pid),
+        dash(claim.guest),
+        dash(claim.holder),
+        claim.where,
     )
 
 
-def _document(source: str, function: PciFunction, answer: Answer) -> documents.Document:
+def _more(claim: Claim) -> Row:
+    return (dash(claim.container), dash(claim.pod), "yes" if claim.exact else "one of the group")
+
+
+def _document(source: str, function: PciFunction, told: Answer, hidden: int) -> documents.Document:
     return documents.document(
         "Holders",
         source=source,
         address=str(function.address),
         group=function.group,
-        complete=not answer.hidden,
-        hiddenProcesses=len(answer.hidden),
-        items=[documents.plain(holder) for holder in answer.holders],
+        state=str(told.state),
+        agree=told.agree,
+        complete=told.complete,
+        hiddenProcesses=hidden,
+        sources=[documents.plain(asked) for asked in told.asked],
+        items=[documents.plain(claim) for claim in told.claims],
+        findings=[finding.as_dict() for finding in told.findings],
     )
 
 
-def _ending(answer: Answer) -> ExitCode:
+def _ending(told: Answer, *, hidden: bool) -> ExitCode:
     """Nobody is an answer only when everybody could be looked at."""
-    found = any(holder.how is not How.DRIVER for holder in answer.holders)
-    return ExitCode.DONE if found or not answer.hidden else ExitCode.NOT_PERMITTED
+    if told.complete or any(claim.how is not How.DRIVER for claim in told.claims):
+        return ExitCode.DONE
+    return ExitCode.NOT_PERMITTED if hidden else ExitCode.HOST_UNREADABLE

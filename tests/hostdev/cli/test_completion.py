@@ -35,7 +35,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ([""], ["inject", "lint", "node", "completion", "man"]),
+        ([""], ["inject", "lint", "manifest", "node", "completion", "man"]),
         (["n"], ["node"]),
         (["--v"], ["--version"]),
         (["node", "s"], ["show", "snapshot"]),

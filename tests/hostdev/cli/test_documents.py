@@ -11,6 +11,7 @@ import yaml
 
 from tests.hostdev.cli.running import MACHINES, PCI_IDS, Ran, host
 from tests.hostdev.cli.validator import SCHEMAS, errors, schema
+from tests.scenarios.cases import CASES, Case
 
 EVERY_MACHINE = sorted(file.stem for file in MACHINES.glob("*.toml"))
 OLD = "tests/fixtures/machines/consumer-gpu.toml"
@@ -24,6 +25,11 @@ DOCUMENTS = {
     "Comparison": ("compare", OLD, NEW),
     "Machine": ("snapshot", *host("qat")),
 }
+DOMAIN = "demo/q35.xml"
+OF_VMS = {
+    "Lint": ("lint", "--vmi", "tests/fixtures/domains/q35-gpu-1.vmi.json"),
+    "Plan": ("inject", DOMAIN, "--device", "0000:3d:02.2,name=qat"),
+}
 
 
 def test_every_kind_has_a_schema() -> None:
@@ -31,7 +37,7 @@ def test_every_kind_has_a_schema() -> None:
         schema(file.name)["properties"]["kind"]["const"] for file in SCHEMAS.glob("*.json") if file.stem != "common"
     }
 
-    assert kinds == {*DOCUMENTS, "Holders", "Event"}
+    assert kinds == {*DOCUMENTS, *OF_VMS, "Holders", "Event", "Rehearsal"}
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
@@ -63,6 +69,45 @@ def test_a_device_as_it_was(cli: Callable[..., Ran], golden: Callable[[str, str]
 
     golden("show-vf.json", cli(*words, "-o", "json").out)
     golden("show-vf.yaml", cli(*words, "-o", "yaml").out)
+
+
+@pytest.mark.parametrize("kind", OF_VMS)
+def test_a_document_about_a_vm_follows_its_schema(kind: str, cli: Callable[..., Ran]) -> None:
+    document = json.loads(cli(*OF_VMS[kind], "-o", "json").out)
+
+    assert (document["apiVersion"], document["kind"]) == ("passgate.dev/v1", kind)
+    assert list(errors(document, schema(f"{kind.lower()}.json"))) == []
+    for broken in ({**document, "more": 1}, {key: document[key] for key in list(document)[:-1]}):
+        assert list(errors(broken, schema(f"{kind.lower()}.json")))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_scenario_makes_good_documents(case: Case, cli: Callable[..., Ran]) -> None:
+    plan = json.loads(cli("inject", str(case.file("domain.xml")), *case.arguments, "-o", "json").out)
+    seen = json.loads(cli("lint", "--vmi", str(case.file("vm.yaml")), "-o", "json").out)
+
+    assert plan["devices"]
+    assert list(errors(plan, schema("plan.json"))) == []
+    assert list(errors(seen, schema("lint.json"))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alias", "qat"),
+        ("type", "usb"),
+        ("guestAddress", "1"),
+        ("guestAddress", 1),
+        ("action", "gone"),
+        ("sources", "me"),
+        ("resource", 1),
+    ],
+)
+def test_the_schema_of_a_plan_would_notice(name: str, value: object, cli: Callable[..., Ran]) -> None:
+    document = json.loads(cli(*OF_VMS["Plan"], "-o", "json").out)
+    (device,) = document["devices"]
+
+    assert list(errors({**document, "devices": [{**device, name: value}]}, schema("plan.json")))
 
 
 def _broken(document: Any) -> list[Any]:

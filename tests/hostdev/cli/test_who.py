@@ -15,8 +15,8 @@ import pytest
 
 from domxml.errors import ExitCode
 from domxml.pciaddress import PciAddress
-from hostdev.cli import holders
-from hostdev.cli.holders import How
+from hostdev.holding import processes
+from hostdev.holding.claim import How
 from hostdev.host import Host
 from hostdev.recorded import lay_out
 from tests.hostdev.cli.running import MACHINES, Ran, machine, process
@@ -78,7 +78,7 @@ def test_qemu_with_the_group_open(cli: Callable[..., Ran], root: Path) -> None:
 
     assert lines[1].split() == ["open", "qemu-system-x86_64", "4242", "default_vm1", POD, "/dev/vfio/10"]
     assert lines[2].split()[:3] == ["told", "qemu-system-x86_64", "4242"]
-    assert len(lines) == 3
+    assert lines[3:] == [f"{ADDRESS} is open"]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,7 @@ def test_the_host_itself(cli: Callable[..., Ran], root: Path) -> None:
     ran = cli("node", "who", "3b:00.0", "--host", str(root))
 
     assert ran.out.splitlines()[1].split() == ["driver", "i40e", "-", "-", "-", "the", "host's", "driver", "ens1f0"]
+    assert ran.out.splitlines()[2:] == ["0000:3b:00.0 is held by the host"]
 
 
 def test_json_follows_its_schema(cli: Callable[..., Ran], root: Path) -> None:
@@ -134,6 +135,7 @@ def test_json_follows_its_schema(cli: Callable[..., Ran], root: Path) -> None:
 
     assert list(errors(document, schema("holders.json"))) == []
     assert document["complete"]
+    assert (document["state"], document["agree"]) == ("open", None)
     assert [(item["how"], item["pid"], item["where"]) for item in document["items"]] == [("open", 7, "/dev/vfio/10")]
 
 
@@ -183,7 +185,7 @@ def running(*words: str) -> Iterator[int]:
 def test_the_real_proc() -> None:
     function = replace(machine("two-socket-x710").functions[PciAddress.parse(ADDRESS)], driver=None)
     with Host("/") as host, running("-device", f"vfio-pci,host={ADDRESS}") as pid:
-        found = [holder for holder in holders.ask(host, function).holders if holder.pid == pid]
+        found = [holder for holder in processes.ask(host, function).claims if holder.pid == pid]
 
     assert [(holder.how, holder.where) for holder in found] == [(How.TOLD, f"vfio-pci,host={ADDRESS}")]
 
@@ -214,7 +216,7 @@ def test_a_libvirt(cli: Callable[..., Ran], root: Path, tmp_path: Path) -> None:
         "in",
         f"test://{file}",
     ]
-    assert len(ran.out.splitlines()) == 2
+    assert ran.out.splitlines()[2:] == [f"{ADDRESS} is open"]
 
 
 def test_no_libvirt(cli: Callable[..., Ran], root: Path) -> None:

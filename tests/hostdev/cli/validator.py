@@ -16,6 +16,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "array": list,
     "string": str,
     "integer": int,
+    "number": (int, float),
     "boolean": bool,
     "null": type(None),
 }
@@ -45,7 +46,10 @@ def _ref(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
 
 def _type(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
     names = [wanted] if isinstance(wanted, str) else wanted
-    fits = [isinstance(value, _TYPES[name]) and not (name == "integer" and isinstance(value, bool)) for name in names]
+    fits = [
+        isinstance(value, _TYPES[name]) and not (name in {"integer", "number"} and isinstance(value, bool))
+        for name in names
+    ]
     if not any(fits):
         yield f"{place}: {value!r} is no {' or '.join(names)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domxml.finding import Severity
 from tests.hostdev.lint.build import found
 
 FRONT = {"devices": {"interfaces": [{"name": "front", "binding": {"name": "passgate"}}]}}
@@ -17,3 +18,10 @@ def test_it_may_have_a_device() -> None:
 
 def test_its_device_needs_locked_memory() -> None:
     assert codes(memory={"guest": "4Gi"}) == {"memlock-not-raised"}
+
+
+def test_its_sidecar_may_be_the_one_that_reads_the_annotations() -> None:
+    (finding,) = found([{"device": "front"}], domain=FRONT, limits={}, hooks=None)
+
+    assert (finding.code, finding.severity) == ("no-hook-sidecar", Severity.INFO)
+    assert finding.hint == "nothing to do if the network binding plugin passgate brings Passgate"

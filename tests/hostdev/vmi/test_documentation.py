@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from domxml.errors import BadInput
 from hostdev.lint import lint
 from hostdev.vmi.annotations import requests
+from hostdev.vmi.bonds import KEYS as BOND_KEYS
+from hostdev.vmi.bonds import MODES, NAMESERVERS, PARAMETERS, ROUTE, read_bonds
 from hostdev.vmi.devices import KEYS, ROM_KEYS, read_devices
 from hostdev.vmi.manifest import parse_manifest
 from hostdev.vmi.policy import KEYS as POLICY_KEYS
@@ -23,15 +26,16 @@ SENTENCES = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_every_example_is_read(text: str) -> None:
-    errors = read_devices(text).errors if text.startswith("[") else read_policy(text)[1]
-
-    assert errors == ()
+    assert _errors(text) == ()
 
 
 def test_every_key_has_its_row_and_is_used() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 
-    assert rows == {*KEYS, *POLICY_KEYS}
+    assert rows == {*KEYS, *POLICY_KEYS, *BOND_KEYS}
+    for key in (*BOND_KEYS, *NAMESERVERS, *ROUTE):
+        assert f"`{key}`" in PAGE, key
+    assert all(f"`{key}`" in PAGE for key in (*PARAMETERS, *MODES))
     for key in KEYS:
         assert any(f'"{key}"' in text for text in EXAMPLES), key
     assert all(f"`{key}`" in PAGE for key in ROM_KEYS)
@@ -51,3 +55,9 @@ def test_the_sentences_are_what_is_said() -> None:
     wrong = '[{"device": "x", "guestAdress": ""}, {"resource": "a.b/c", "count": "two"}]'
 
     assert sorted(SENTENCES[1].splitlines()) == sorted(str(error) for error in read_devices(wrong).errors)
+
+
+def _errors(text: str) -> tuple[BadInput, ...]:
+    if not text.startswith("["):
+        return read_policy(text)[1]
+    return read_bonds(text)[1] if '"interfaces"' in text else read_devices(text).errors

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
 from domxml.pciaddress import PciAddress
@@ -12,7 +11,8 @@ from tests.vmhost.inside.scenario import expect
 PCI = Path("/sys/bus/pci")
 GROUPS = Path("/sys/kernel/iommu_groups")
 VFIO = "vfio-pci"
-NO_OVERRIDE = "\n"
+TRIES = 25
+PAUSE = 0.2
 
 
 def directory(address: PciAddress) -> Path:
@@ -28,28 +28,15 @@ def driver(address: PciAddress) -> str | None:
 
 def bind(address: PciAddress, name: str = VFIO) -> None:
     """Give a device to a driver, away from the one that has it."""
-    device = directory(address)
-    (device / "driver_override").write_text(name)
-    _probe(address)
+    (directory(address) / "driver_override").write_text(name)
+    _unbind(address)
+    for _ in range(TRIES):
+        _probe(address)
+        if driver(address) == name:
+            break
+        # While udev has the kernel try another driver, a write to drivers_probe succeeds and does nothing.
+        time.sleep(PAUSE)
     expect(driver(address) == name, f"{address} is on {driver(address)} after it was given to {name}")
-
-
-def release(address: PciAddress) -> None:
-    """Give a device back to whatever driver the kernel finds for it."""
-    (directory(address) / "driver_override").write_text(NO_OVERRIDE)
-    _probe(address)
-
-
-@contextmanager
-def bound(*addresses: PciAddress) -> Iterator[None]:
-    """Devices are on vfio-pci for a while."""
-    try:
-        for address in addresses:
-            bind(address)
-        yield
-    finally:
-        for address in addresses:
-            release(address)
 
 
 def create_vfs(pf: PciAddress, count: int) -> None:
@@ -72,7 +59,10 @@ def numa_node(address: PciAddress) -> int:
     return int((directory(address) / "numa_node").read_text())
 
 
-def _probe(address: PciAddress) -> None:
+def _unbind(address: PciAddress) -> None:
     if driver(address) is not None:
         (directory(address) / "driver" / "unbind").write_text(str(address))
+
+
+def _probe(address: PciAddress) -> None:
     (PCI / "drivers_probe").write_text(str(address))

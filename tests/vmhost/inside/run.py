@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _outcome(name: str, run: Run, bench: Bench) -> Outcome:
-    bench.said.clear()
+    bench.rows.clear()
     started = time.monotonic()
     details = ""
     try:
@@ -43,7 +43,7 @@ def _outcome(name: str, run: Run, bench: Bench) -> Outcome:
         details = str(mismatch)
     except Exception:  # noqa: BLE001  one scenario's defect is not the next one's
         details = traceback.format_exc()
-    return Outcome(name, not details, details, round(time.monotonic() - started, 2), tuple(bench.said))
+    return Outcome(name, not details, details, round(time.monotonic() - started, 2), tuple(bench.rows))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     # Scenarios are listed where there is no libvirt, and run where there is one.
@@ -23,6 +23,15 @@ class Mismatch(Exception):
     """The host did something else than the scenario says."""
 
 
+class Row(NamedTuple):
+    """A prediction, and what became of it."""
+
+    tried: str
+    predicted: str
+    said: str
+    """By the kernel, libvirt and QEMU, word for word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a scenario: a line of the results."""
@@ -31,8 +40,7 @@ class Outcome:
     passed: bool
     details: str
     seconds: float
-    said: tuple[str, ...] = ()
-    """What libvirt and QEMU said, word for word."""
+    rows: tuple[Row, ...] = ()
 
     def to_json(self) -> str:
         """One line."""
@@ -42,7 +50,7 @@ class Outcome:
     def from_json(cls, line: str) -> Outcome:
         """Read one line."""
         fields = json.loads(line)
-        return cls(**fields | {"said": tuple(fields["said"])})
+        return cls(**fields | {"rows": tuple(Row(*row) for row in fields["rows"])})
 
 
 def scenario(function: Run) -> Run:

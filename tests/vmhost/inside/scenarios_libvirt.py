@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domxml.pciaddress import PciAddress
-from tests.vmhost.inside import pci
+from tests.vmhost.inside.devices import AUDIO, DISK_VF, DISPLAY, NOBODY, OTHER_VF, PORT, UNBOUND_VF, VF
 from tests.vmhost.inside.domains import domain, hostdev
 from tests.vmhost.inside.scenario import expect, scenario
 from tests.vmhost.topology import BY_ID
@@ -13,13 +13,6 @@ from tests.vmhost.topology import BY_ID
 if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
 
-VF = BY_ID["igb0"].vf(0)
-UNBOUND_VF = BY_ID["igb0"].vf(1)
-OTHER_VF = BY_ID["igb1"].vf(0)
-DISK_VF = BY_ID["nvme0"].vf(0)
-DISPLAY = BY_ID["display"].address
-AUDIO = BY_ID["audio"].address
-NOBODY = PciAddress.parse("99:00.0")
 GUEST_SLOT = PciAddress.parse("00:05.0")
 
 
@@ -52,7 +45,7 @@ def a_group_with_a_host_driver_is_not_viable(bench: Bench) -> None:
 @scenario
 def a_whole_group_starts(bench: Bench) -> None:
     """The same display, once its audio function is set aside and goes along."""
-    with pci.bound(AUDIO):
+    with bench.bound(AUDIO):
         bench.starts(domain("full-group", hostdev(DISPLAY), hostdev(AUDIO)))
 
 
@@ -72,7 +65,7 @@ def a_missing_device_has_no_cause(bench: Bench) -> None:
 def a_bridge_is_refused(bench: Bench) -> None:
     """A root port is no endpoint."""
     words = "Non-endpoint PCI devices cannot be assigned to guests"
-    bench.start_refused(domain("bridge", hostdev(BY_ID["port-igb0"].address)), words)
+    bench.start_refused(domain("bridge", hostdev(PORT)), words)
 
 
 @scenario

@@ -20,6 +20,9 @@ from domxml.guestpci.buses import (
 from domxml.pciaddress import PciAddress
 
 
+_ALL_FUNCTIONS = 0xFF
+
+
 class Impossible(Exception):
     """Libvirt would refuse such a domain."""
 
@@ -60,10 +63,9 @@ class Bus:
             if not taken:
                 return slot, wanted
             if needs & AGGREGATE and slot in self.aggregate:
-                options = (wanted,) if function >= 0 else range(wanted, 8)
-                for candidate in options:
-                    if not taken & (1 << candidate):
-                        return slot, candidate
+                free = ~taken & (1 << function if function >= 0 else _ALL_FUNCTIONS)
+                if free:
+                    return slot, (free & -free).bit_length() - 1
         return None
 
 

@@ -14,7 +14,7 @@ from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.expander import place_on_expanders, restored
-from domxml.placement.ports import place_on_ports
+from domxml.placement.ports import pin_later_ports, place_on_ports
 from domxml.placement.room import Room, taken
 from domxml.placement.root import add_bridges, place_on_root
 from domxml.placement.values import Pin, PlacedController, PlacedDevice, Placement, Zpci
@@ -77,6 +77,9 @@ class _Placer:
         pending = [wish for wish in moving if wish.guest is None]
         if moving:
             self._place(asked, pending)
+        else:
+            buses = frozenset(slot.bus for slot in self.slots.values() if slot is not None)
+            self.pins = pin_later_ports(self.topology, buses)
         nodes = {s.bus: w.node for w in self.wishes if w.node is not None and (s := self.slots[w.name]) is not None}
         self.controllers += restored(self.topology, nodes)
         return Placement(tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before)
@@ -204,20 +207,25 @@ class _Placer:
         self, room: Room, prediction: Prediction | None, asked: Sequence[Wish], pending: Sequence[Wish]
     ) -> None:
         new_buses = frozenset(wish.guest.bus for wish in asked if wish.guest is not None) - room.models.keys()
-        unknown = prediction is not None and not prediction.known
-        if unknown and prediction is not None:
+        on_nodes: list[Wish] = []
+        if prediction is not None and not prediction.known:
             reason = prediction.refusal or "; ".join(prediction.unknown)
             self.findings += [PLACEMENT_FALLBACK.found(wish.name, reason) for wish in (*asked, *pending)]
-        elif any(wish.node is not None for wish in pending):
-            on_nodes, findings = place_on_expanders(room, self.topology, pending)
-            self.findings += findings
-            self._settle_all(on_nodes, "on its NUMA node, behind an expander bus")
-            pending = [wish for wish in pending if wish.name not in on_nodes]
-        if unknown:
             self._settle_all(place_on_root(room, pending, keep_free=0), "directly on bus 0: it moves nothing")
             pending = ()
-        slots = place_on_ports(room, pending, new_buses)
-        for wish in pending:
+        else:
+            on_nodes = [wish for wish in pending if wish.node is not None]
+            pending = [wish for wish in pending if wish.node is None]
+        self._place_on_ports(room, pending, new_buses)
+        # After the ports: a guest counts no bus of the main tree for an expander, and its numbers would not be ours.
+        slots, findings = place_on_expanders(room, self.topology, on_nodes)
+        self.findings += findings
+        self._settle_all(slots, "on its NUMA node, behind an expander bus")
+        self._place_on_ports(room, [wish for wish in on_nodes if wish.name not in slots], frozenset())
+
+    def _place_on_ports(self, room: Room, wishes: Sequence[Wish], buses: frozenset[int]) -> None:
+        slots = place_on_ports(room, wishes, buses)
+        for wish in wishes:
             room.settle(wish, slots[wish.name])
         self._settle_all(slots, "a root port of its own, above all others")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from domxml.guestpci.topology import Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room, no_room
-from domxml.placement.values import PlacedController
+from domxml.placement.values import Pin, PlacedController
 from domxml.wish import Wish
 
 
@@ -32,6 +33,22 @@ def place_on_ports(room: Room, pending: Sequence[Wish], asked_buses: frozenset[i
         port = PlacedController(number, PORT, address, why, multifunction=address.function == 0)
         room.add_controller(port)
     return slots
+
+
+def pin_later_ports(topology: Topology, buses: frozenset[int]) -> tuple[Pin, ...]:
+    """Put root ports above ours that came after them without an address, as KubeVirt's spare ones do.
+
+    libvirt would put them below ours, and a guest numbers buses by slot: its numbers would no longer be ours.
+    """
+    ports = {c.index: c.address for c in topology.controllers if c.model == PORT and c.address and not c.address.bus}
+    ours = {bus for bus in buses & ports.keys() if ports[bus].slot >= topology.machine.first_own_slot}
+    if not ours:
+        return ()
+    last, highest = max(ours), max(ports.values())
+    later = [c for c in topology.controllers if c.model == PORT and c.address is None and c.index > last]
+    places = (address for address in _places(Room(topology, None)) if address > highest)
+    # Where there is no room above, libvirt places the rest.
+    return tuple(Pin(*pair) for pair in zip(sorted(later, key=lambda port: port.index), places, strict=False))
 
 
 def _places(room: Room) -> Iterator[PciAddress]:

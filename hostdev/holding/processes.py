@@ -1,12 +1,12 @@
-"""Who holds a device: the host's driver, processes with an open VFIO file, and what QEMU was told to use."""
+"""Who has a device now: the host's driver, processes with an open VFIO file, and what QEMU was told to use."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from typing import NamedTuple
 
+from hostdev.holding.claim import Claim, How
 from hostdev.host import Host
 from hostdev.machine import PciFunction
 from hostdev.vfiodrivers import is_on_vfio
@@ -15,47 +15,31 @@ _POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 _GUEST = re.compile(r"guest=([^,]+)")
 
 
-class How(StrEnum):
-    """In which way somebody holds a device."""
-
-    DRIVER = "driver"
-    OPEN = "open"
-    TOLD = "told"
-    """On the command line; the VFIO file may be handed over as a number."""
-    DOMAIN = "domain"
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """One who holds a device; `where` is the file, option or domain that shows it."""
-
-    how: How
-    who: str
-    where: str
-    pid: int | None = None
-    guest: str | None = None
-    pod: str | None = None
-    """The UID of the Kubernetes pod that the process runs in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Seen(NamedTuple):
     """Everybody who was found, and the processes that could not be looked into."""
 
-    holders: tuple[Holder, ...]
+    claims: tuple[Claim, ...]
     hidden: tuple[int, ...] = ()
 
 
-def ask(host: Host, function: PciFunction) -> Answer:
-    """Look at the driver, then through all processes."""
-    holders = list(_drivers(function))
+def driver(function: PciFunction) -> tuple[Claim, ...]:
+    """The host itself, where its driver has the device."""
+    if function.driver is None or is_on_vfio(function):
+        return ()
+    parts = [net.name for net in function.netdevs] + [block.name for block in function.blocks]
+    return (Claim(How.DRIVER, function.driver, " ".join(["the host's driver", *parts])),)
+
+
+def ask(host: Host, function: PciFunction) -> Seen:
+    """Look through all processes."""
+    claims: list[Claim] = []
     hidden: list[int] = []
     for pid in processes(host):
         files = host.names(f"proc/{pid}/fd")
         if files is None and host.exists(f"proc/{pid}"):
             hidden.append(pid)
-        holders += _of_process(host, pid, files or [], function)
-    return Answer(tuple(holders), tuple(hidden))
+        claims += _of_process(host, pid, files or [], function)
+    return Seen(tuple(claims), tuple(hidden))
 
 
 def processes(host: Host) -> list[int]:
@@ -64,13 +48,7 @@ def processes(host: Host) -> list[int]:
     return [pid for pid in pids if host.exists(f"proc/{pid}/fd")]
 
 
-def _drivers(function: PciFunction) -> Iterator[Holder]:
-    if function.driver is not None and not is_on_vfio(function):
-        parts = [net.name for net in function.netdevs] + [block.name for block in function.blocks]
-        yield Holder(How.DRIVER, function.driver, " ".join(["the host's driver", *parts]))
-
-
-def _of_process(host: Host, pid: int, files: list[str], function: PciFunction) -> Iterator[Holder]:
+def _of_process(host: Host, pid: int, files: list[str], function: PciFunction) -> Iterator[Claim]:
     nodes = _nodes(function)
     opened = {host.link(f"proc/{pid}/fd/{name}") for name in files} & nodes
     command = (host.text(f"proc/{pid}/cmdline") or "").split("\0")
@@ -83,7 +61,7 @@ def _of_process(host: Host, pid: int, files: list[str], function: PciFunction) -
     seen = [(How.OPEN, str(node)) for node in sorted(opened, key=str)]
     seen += [(How.TOLD, told)] if told is not None else []
     for how, where in seen:
-        yield Holder(
+        yield Claim(
             how,
             name,
             where,

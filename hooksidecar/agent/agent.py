@@ -1,0 +1,109 @@
+"""The agent as a whole: what it is made of, whom it tells, and how it begins and ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from domxml.errors import ExitCode, HostUnreadable
+from hooksidecar import log
+from hooksidecar.agent.diary import Diary
+from hooksidecar.agent.labels import Labels
+from hooksidecar.agent.live import fresh
+from hooksidecar.agent.loop import Loop
+from hooksidecar.agent.metrics import Metrics
+from hooksidecar.agent.node import Node
+from hooksidecar.agent.options import Options
+from hooksidecar.agent.record import Record
+from hooksidecar.agent.surroundings import Surroundings
+from hooksidecar.agent.sweep import Sweep
+from hooksidecar.agent.watch import Watch
+from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2  # noqa: F401  loaded before a pod waits for it
+from hostdev.looking import looker
+from hostdev.machine import Machine
+from hostdev.recorded import open_host
+
+BOOT_ID = "proc/sys/kernel/random/boot_id"
+
+
+class Agent:
+    """One node's agent."""
+
+    def __init__(self, options: Options, ended: Callable[[], bool]) -> None:
+        self._options = options
+        self._boot_id = _boot_id(options.host)
+        self._record = Record(options.kubelet_dir, self._boot_id)
+        self._watch = Watch(options.kubelet_dir)
+        self.waker = self._watch.waker
+        """A descriptor: a byte written to it ends a wait."""
+        self._look = looker(options.host)
+        node = Node(options.kubelet_dir, self._record, self._watch.arm, writes=not options.observe, ended=ended)
+        surroundings = Surroundings(self._look, options.kubelet_dir)
+        self._loop = Loop(node, self._watch, surroundings, tell=self._tell, ended=ended)
+        self._diary = Diary()
+        self._metrics = Metrics()
+        self._labels = Labels(options.features_dir)
+
+    def once(self) -> int:
+        """One sweep; the exit code tells what is wrong."""
+        swept = self._loop.once()
+        if self._record.trouble:
+            return ExitCode.HOST_UNREADABLE
+        return ExitCode.UNDONE if swept.failed else ExitCode.DONE
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        with ExitStack() as faces:
+            if self._options.listen:
+                self._serve_web(faces)
+            if self._options.node_hook_socket:
+                self._serve_hooks(faces)
+            directory = os.path.abspath(self._options.kubelet_dir)  # noqa: PTH100
+            log.info("watching", directory=directory, observe=self._options.observe)
+            self._loop.run()
+
+    def _serve_web(self, faces: ExitStack) -> None:
+        from hooksidecar.agent.web import Web  # noqa: PLC0415  most of its weight is asyncio's
+
+        web = Web(self._options.listen, self._metrics.text, self._loop.trouble)
+        web.start()
+        faces.callback(web.close)
+        log.info("serving metrics", address=self._options.listen, port=web.port)
+
+    def _serve_hooks(self, faces: ExitStack) -> None:
+        from hooksidecar.agent import nodehook  # noqa: PLC0415  only where it is asked for
+        from hooksidecar.server import Server  # noqa: PLC0415
+        from hooksidecar.unixsocket import UnixSocket  # noqa: PLC0415
+
+        # A record of its own: the hook is asked in another thread, and wants the file as it is now.
+        record = Record(self._options.kubelet_dir, self._boot_id)
+        methods = nodehook.methods(
+            self._machine, lambda: fresh(self._options.kubelet_dir, record), self._metrics.answered
+        )
+        server = Server(methods)
+        directory, _, name = self._options.node_hook_socket.rpartition("/")
+        place = UnixSocket(directory or ".", name)
+        faces.callback(server.stop)
+        place.publish(server.listen)
+        faces.callback(place.remove)
+        log.info("serving node hooks", socket=place.path)
+
+    def _machine(self) -> Machine:
+        machine = self._look()
+        if machine is None:
+            raise HostUnreadable("no-host", "there is no host to look at", hint="give one with --host")
+        return machine
+
+    def _tell(self, swept: Sweep) -> None:
+        self._diary.write(swept)
+        self._metrics.swept(swept)
+        self._labels.write(swept, self._record.checkpoint)
+
+
+def _boot_id(host: str) -> str:
+    """Of the boot that the host is in; empty where it cannot be known."""
+    if host == "none":
+        return ""
+    with open_host(host) as opened:
+        return (opened.read(BOOT_ID) or "").lower()

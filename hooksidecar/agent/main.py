@@ -1,0 +1,60 @@
+"""The node agent's entry point: from flags to turns, and to an end that is always an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from domxml.errors import ExitCode
+from hooksidecar.main import answered, end, until_told
+
+if TYPE_CHECKING:
+    from hooksidecar.agent.options import Options
+    from hooksidecar.stop import Stop
+
+
+def run() -> NoReturn:
+    """What the console script calls."""
+    end(main(sys.argv[1:]))
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a command line and say how it ended."""
+    return answered(lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
+    from hooksidecar.agent import options  # noqa: PLC0415
+
+    if {"-h", "--help"} & set(words):
+        sys.stdout.write(options.help_text())
+        return ExitCode.DONE
+    if "--version" in words:
+        from hostdev.cli import version  # noqa: PLC0415
+
+        sys.stdout.write(version.text())
+        return ExitCode.DONE
+    return _serve(options.parse(words), until_told())
+
+
+def _serve(options: Options, stop: Stop) -> int:
+    # gRPC's C core would write lines of its own into our log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from hooksidecar import log  # noqa: PLC0415  signals are handled before anything heavy is loaded
+    from hooksidecar.agent.agent import Agent  # noqa: PLC0415
+
+    log.start(options.log_level, "passgate-agent")
+    agent = Agent(options, stop.is_set)
+    if options.once:
+        return agent.once()
+    signal.set_wakeup_fd(agent.waker, warn_on_full_buffer=False)
+    agent.run()
+    log.info("stopped")
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    run()

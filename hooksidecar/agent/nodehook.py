@@ -1,0 +1,127 @@
+"""KubeVirt's node hooks: before a VM starts on this node, its devices go through the gate, as the host sees them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+
+from domxml.errors import BadInput
+from domxml.finding import Finding
+from hooksidecar import log
+from hooksidecar.agent.volumes import CONTAINER
+from hooksidecar.bounded import WORK, Bounded, Failed, refused, took
+from hooksidecar.calls import decoded
+from hooksidecar.services import Methods
+from hooksidecar.stubs import plugin_v1alpha1_pb2 as plugins
+from hostdev import gate
+from hostdev.allocation.channels import ENVIRONMENT
+from hostdev.allocation.environment import from_environment
+from hostdev.allocation.merging import merge
+from hostdev.allocation.vmi_status import from_vmi_status
+from hostdev.holding.twice import held_by_others
+from hostdev.holding.vmdevices import devices_of, may_have_devices, outright, pods_of
+from hostdev.injection import Options
+from hostdev.kubelet.environment import environment
+from hostdev.kubelet.grant import Grant
+from hostdev.machine import Machine
+from hostdev.preparation import prepare, refuse_doubt, resources
+from hostdev.vmi.vmi import parse_vmi
+
+METHOD = "/kubevirt.hooks.plugins.v1alpha1.NodeHookService/ExecuteNodeHook"
+CHECKED = ("PreVMStart", "PreMigrationTarget")
+"""The hook points after which a VM has its devices here."""
+POINTS = (*CHECKED, "PostVMStart", "PreVMStop", "PostVMStop", "PreMigrationSource", "PostMigrationTarget")
+UNKNOWN = "unknown"
+"""The hook in metrics: names that anybody can send would be labels without end."""
+
+VERDICTS = {
+    grpc.StatusCode.FAILED_PRECONDITION: "refused",
+    grpc.StatusCode.INVALID_ARGUMENT: "bad-input",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "late",
+    grpc.StatusCode.CANCELLED: "cancelled",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "busy",
+    grpc.StatusCode.INTERNAL: "defect",
+}
+PASSED, NO_DEVICES, NOT_CHECKED = "passed", "no-devices", "not-checked"
+
+
+class Checked(NamedTuple):
+    """A VM that may start."""
+
+    vm: str
+    devices: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class NodeHook:
+    """Asks the host and kubelet about one VM."""
+
+    def __init__(self, look: Callable[[], Machine], grants: Callable[[], Sequence[Grant]]) -> None:
+        self._look = look
+        self._grants = grants
+
+    def check(self, vmi_json: bytes, node: str) -> Checked:
+        """Raise PassgateError where the VM must not start."""
+        vmi = parse_vmi(vmi_json)
+        pods = pods_of(vmi, node)
+        claimed = from_vmi_status({"status": vmi.status})
+        if not (may_have_devices(vmi) or claimed.allocations):
+            # Such a VM starts, whatever is wrong with kubelet's record.
+            return Checked(str(vmi))
+        grants = self._grants()
+        own = [grant for grant in grants if grant.pod_uid in pods and grant.container == CONTAINER]
+        told = merge(claimed, from_environment(environment(own).variables, resources(vmi), channel=ENVIRONMENT))
+        prepared = prepare(vmi, (), told, Options())
+        if not (own or claimed.allocations or outright(vmi)):
+            return Checked(str(vmi))
+        refuse_doubt(prepared)
+        machine = self._look()
+        devices = devices_of(vmi, own, claimed.allocations, machine)
+        held = held_by_others(grants, pods, machine)
+        findings = gate.demand(machine, devices, held=held, allowed=prepared.options.allowed) if devices else ()
+        return Checked(str(vmi), tuple(map(str, devices)), (*told.findings, *findings))
+
+
+def methods(
+    look: Callable[[], Machine], grants: Callable[[], Sequence[Grant]], told: Callable[[str, str], None]
+) -> Methods:
+    """The service of a Plugin's node hook. `told` hears of every call: the hook point and the verdict."""
+    hook, bounded = NodeHook(look, grants), Bounded()
+
+    def execute(request: bytes, context: grpc.ServicerContext) -> bytes:
+        point, verdict = UNKNOWN, VERDICTS[grpc.StatusCode.INVALID_ARGUMENT]
+        try:
+            asked = decoded(request, plugins.ExecuteNodeHookRequest, context)
+            if asked.hookPoint not in POINTS:
+                raise refused(_unknown(asked.hookPoint))
+            point = asked.hookPoint
+            verdict = _answer(hook, bounded, asked, context) if point in CHECKED else NOT_CHECKED
+        except Failed as failed:
+            verdict = VERDICTS[failed.status]
+            failed.end(context)
+        finally:
+            told(point, verdict)
+        return plugins.ExecuteNodeHookResponse().SerializeToString()
+
+    return {METHOD: execute}
+
+
+def _answer(hook: NodeHook, bounded: Bounded, asked: Any, context: grpc.ServicerContext) -> str:
+    begun = time.monotonic()
+    fields = {"hook": asked.hookPoint}
+    node = asked.node_context.node_name
+    checked = bounded.run(lambda _deadline: hook.check(asked.vmi, node), WORK, context, fields)
+    log.info("answered", **fields, vm=checked.vm, devices=list(checked.devices), **took(begun))
+    for finding in checked.findings:
+        text = f"{finding.subject}: {finding.message}" if finding.subject else finding.message
+        log.warning(text, code=finding.code, severity=str(finding.severity))
+    return PASSED if checked.devices else NO_DEVICES
+
+
+def _unknown(point: str) -> BadInput:
+    return BadInput(
+        "unknown-hook-point", f"there is no hook point {point[:40]!r}", hint=f"permittedHooks knows {', '.join(POINTS)}"
+    )

@@ -1,0 +1,85 @@
+"""Kubelet's checkpoint file: its last good content stays valid for us until there is a better one."""
+
+from __future__ import annotations
+
+import os
+
+from domxml.errors import BadInput
+from domxml.finding import Finding, Severity
+from hostdev.catalogue.holding import RECORD_OF_EARLIER_BOOT
+from hostdev.catalogue.kubelet import CHECKPOINT_ENTRY_UNREADABLE, CHECKPOINT_UNREADABLE
+from hostdev.kubelet.checkpoint import FILE, MAX_BYTES, Checkpoint, Unread, parse
+from hostdev.kubelet.grant import Grant
+
+# O_NONBLOCK: whatever lies there must not stop us.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Record:
+    """The file, as often as it is looked at."""
+
+    def __init__(self, directory: str, boot_id: str) -> None:
+        self._path = os.path.join(directory, FILE)  # noqa: PTH118
+        self._boot_id = boot_id
+        self._data: bytes | None = None
+        self.checkpoint: Checkpoint | None = None
+        """The last good content; None before the first."""
+        self.trouble: tuple[Finding, ...] = ()
+        """Why the file as it is now is of no use."""
+
+    def look(self) -> bool:
+        """Read the file; whether there is new good content. What did not change is not parsed again."""
+        try:
+            data = self._read()
+        except OSError as error:
+            self._data = None
+            # Kubelet writes it when the first device plugin registers.
+            severity = Severity.WARNING if isinstance(error, FileNotFoundError) else None
+            text = f"cannot be read: {error.strerror}"
+            self.trouble = (CHECKPOINT_UNREADABLE.found(self._path, text, severity=severity),)
+            return False
+        if data == self._data:
+            return False
+        self._data = data
+        try:
+            checkpoint = parse(data)
+        except BadInput as error:
+            what = f"{error.subject}: {error.message}" if error.subject else error.message
+            self.trouble = (CHECKPOINT_UNREADABLE.found(self._path, f"is not what kubelet writes: {what}"),)
+            return False
+        self.trouble = ()
+        changed, self.checkpoint = checkpoint != self.checkpoint, checkpoint
+        return changed
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """What holds now."""
+        return self.checkpoint.grants if self.checkpoint and not self.is_stale else ()
+
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """The entries that cannot be decoded."""
+        return self.checkpoint.unread if self.checkpoint and not self.is_stale else ()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was written in another boot than this."""
+        written = self.checkpoint.boot_id if self.checkpoint else ""
+        return bool(written and self._boot_id) and written.strip().lower() != self._boot_id
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What there is to say about the file and its entries."""
+        found = list(self.trouble)
+        if self.checkpoint and self.is_stale:
+            text = f"was written in boot {self.checkpoint.boot_id[:36]}, this is {self._boot_id}"
+            found.append(RECORD_OF_EARLIER_BOOT.found(self._path, text))
+        for entry in self.unread:
+            text = f"the plugin's answer for {entry.resource!r} in {entry.container!r} cannot be decoded"
+            found.append(CHECKPOINT_ENTRY_UNREADABLE.found(f"pod {entry.pod_uid}", text))
+        return tuple(found)
+
+    def _read(self) -> bytes:
+        fd = os.open(self._path, _FLAGS)
+        with os.fdopen(fd, "rb") as file:
+            return file.read(MAX_BYTES + 1) or b""

@@ -1,0 +1,118 @@
+"""What happens in kubelet's directory: told by inotify, and where there is none by looking again and again."""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+from typing import NamedTuple
+
+from hooksidecar import log
+from hooksidecar.agent import inotify
+from hooksidecar.agent.inotify import Event, Inotify
+from hostdev.kubelet.checkpoint import FILE
+
+CHECKPOINTS, _, CHECKPOINT = FILE.rpartition("/")
+PODS = "pods"
+POLL = 1.0
+"""Seconds between two looks without inotify."""
+SURE = 10.0
+"""Seconds between two looks with it: an event is a favour, a look is certain."""
+
+_PLACES = ("", CHECKPOINTS, PODS)
+"""Kubelet's directory itself tells when the others are made anew."""
+_CHANGED = inotify.CREATE | inotify.MOVED_TO | inotify.CLOSE_WRITE | inotify.DELETE_SELF | inotify.MOVE_SELF
+_GONE = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.IGNORED
+
+
+class Woken(NamedTuple):
+    """What there is a reason to look at."""
+
+    checkpoint: bool = False
+    pods: frozenset[str] = frozenset()
+    everything: bool = False
+
+
+class Watch:
+    """Kubelet's directory, the two in it that matter, and the volumes of pods."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._woken_by, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._places: dict[int, str] = {}
+        self._volumes: dict[int, str] = {}
+        self._poll = select.poll()
+        self._poll.register(self._woken_by, select.POLLIN)
+        self._inotify: Inotify | None = None
+        try:
+            self._inotify = Inotify()
+            self._poll.register(self._inotify.fd, select.POLLIN)
+        except OSError as error:
+            log.warning("no inotify: looking every second instead", reason=error.strerror)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which to look at the checkpoint although nothing was told."""
+        return POLL if self._inotify is None or self._missing() else SURE
+
+    def wake(self) -> None:
+        """End a wait, now or to come; from any thread."""
+        with suppress(BlockingIOError):
+            os.write(self.waker, b"!")
+
+    def wait(self, seconds: float) -> Woken:
+        """Return when something happened, or the time is over."""
+        if self._establish():
+            return Woken(checkpoint=True, everything=True)
+        self._poll.poll(max(0.0, seconds) * 1000)
+        with suppress(BlockingIOError):
+            os.read(self._woken_by, 4096)
+        return self._happened(list(self._inotify.events()) if self._inotify else [])
+
+    def arm(self, fd: int, uid: str) -> bool:
+        """Tell once of the next thing that appears in a pod's volume: a pod can flood nobody with events."""
+        if self._inotify is None:
+            return False
+        mask = inotify.CREATE | inotify.MOVED_TO | inotify.ONLYDIR | inotify.ONESHOT
+        try:
+            self._volumes[self._inotify.watch(f"/proc/self/fd/{fd}", mask)] = uid
+        except OSError as error:
+            log.debug("a volume cannot be watched", pod=uid, reason=error.strerror)
+            return False
+        return True
+
+    def _missing(self) -> bool:
+        return len(self._places) < len(_PLACES)
+
+    def _establish(self) -> bool:
+        """Watch what is not watched yet, or not any more; whether something was to do, and was done."""
+        if self._inotify is None or not self._missing():
+            return False
+        done = False
+        for place in set(_PLACES) - set(self._places.values()):
+            with suppress(OSError):
+                watch = self._inotify.watch(os.path.join(self._directory, place), _CHANGED | inotify.ONLYDIR)  # noqa: PTH118
+                self._places[watch] = place
+                done = True
+        return done
+
+    def _happened(self, events: list[Event]) -> Woken:
+        checkpoint = everything = False
+        pods = set()
+        for event in events:
+            if event.mask & inotify.OVERFLOW:
+                checkpoint = everything = True
+            elif event.watch in self._volumes:
+                pods.add(self._volumes[event.watch])
+                if event.mask & inotify.IGNORED:
+                    del self._volumes[event.watch]
+            elif event.watch in self._places and event.mask & _GONE:
+                checkpoint = True
+                # With kubelet's own directory the others are elsewhere, too.
+                if not self._places.pop(event.watch):
+                    self._places.clear()
+            elif self._places.get(event.watch) == PODS:
+                pods.add(event.name)
+            elif self._places.get(event.watch) == CHECKPOINTS:
+                checkpoint = checkpoint or event.name == CHECKPOINT
+        return Woken(checkpoint, frozenset(pods), everything)

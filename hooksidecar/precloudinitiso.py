@@ -1,0 +1,59 @@
+"""`preCloudInitIso --vmi JSON --cloud-init JSON`: the call as a process, the way KubeVirt's sidecar-shim makes it.
+
+Nothing installs it under that name: the shim subscribes to what it finds in $PATH, for VMs without cloud-init too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from domxml.errors import ExitCode, PassgateError
+from hooksidecar.places import network_info
+from hostdev.cloudinit.hook import CloudInitHook, Documents
+
+EPILOG = "exit codes: 0 done; 2 unreadable input; 5 refused. KubeVirt fails the start for any but 0."
+LIMIT = 20.0
+"""virt-handler gives all the calls of a boot together so many seconds."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Answer one call."""
+    arguments = _parser().parse_args(argv)
+    hook = CloudInitHook(network_info, wait=arguments.wait)
+    documents = Documents(data=_bytes(arguments.cloud_init))
+    try:
+        answer = hook.write(documents, _bytes(arguments.vmi), deadline=time.monotonic() + LIMIT)
+    except PassgateError as error:
+        sys.stderr.write(error.sentence() + "\n")
+        return error.exit_code
+    for finding in answer.findings:
+        sys.stderr.write(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}\n")
+    sys.stdout.buffer.write(answer.documents.data)
+    sys.stdout.buffer.flush()
+    return ExitCode.DONE
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="preCloudInitIso",
+        description="Put network data for SR-IOV interfaces and bonds into a VM's cloud-init data.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--vmi", required=True, metavar="JSON", help="the VirtualMachineInstance")
+    parser.add_argument("--cloud-init", required=True, metavar="JSON", help="the cloud-init data")
+    parser.add_argument(
+        "--wait", type=float, default=2.0, metavar="SECONDS", help="how long to wait for network-info (default 2)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""Whether all is as it should be: nothing lost for good, nothing moved, nobody else in another place."""
+
+from __future__ import annotations
+
+from hooksidecar.rehearsal import devices
+from hooksidecar.rehearsal.boot import Pass
+from hooksidecar.rehearsal.devices import Seen
+from hooksidecar.rehearsal.report import Call, Loss, Problem, Report, Shutdown
+
+
+def call(one: Pass, before: Pass | None, ours: frozenset[str], ms: float) -> Call:
+    """What became of our devices in a pass, and since the one before it."""
+    now = devices.seen(one.answered, ours)
+    lost = tuple(_losses(one, before, now, ours)) if before else ()
+    return Call(len(one.given), len(one.answered), one.given == one.answered, ms, tuple(now.values()), lost)
+
+
+def problems(boot: list[Pass], calls: list[Call], base: list[Pass], ours: frozenset[str]) -> list[Problem]:
+    """Everything that is not as it should be at the end of a boot."""
+    return [*_of_losses(calls), *_of_places(calls), *_of_libvirt(boot[-1], ours), *_of_others(boot, base, ours)]
+
+
+def of_ends(told: Report, shutdown: Shutdown) -> list[Problem]:
+    """What is wrong before the first pass, and after the last."""
+    found = []
+    if told.cloud_init is not None and told.cloud_init.foreign:
+        what = f"{', '.join(told.cloud_init.foreign)} changed, which are the VM's author's"
+        found.append(Problem("cloud-init-changed", "cloud-init data", what))
+    if shutdown.exit_code:
+        what = f"ended with {shutdown.exit_code}; the pod would count as failed"
+        found.append(Problem("bad-end", "the sidecar", what))
+    return found
+
+
+def _losses(one: Pass, before: Pass, now: dict[str, Seen], ours: frozenset[str]) -> list[Loss]:
+    given, defined = devices.seen(one.given, ours), devices.seen(before.defined, ours)
+    through_libvirt = one.read == before.defined
+    found = []
+    for alias, was in devices.seen(before.answered, ours).items():
+        for fact in sorted(was.facts - _facts(given, alias)):
+            dropped = through_libvirt and fact not in _facts(defined, alias)
+            found.append(Loss(alias, fact, "libvirt" if dropped else "structs", fact in _facts(now, alias)))
+    return found
+
+
+def _of_losses(calls: list[Call]) -> list[Problem]:
+    return [
+        Problem("not-restored", loss.alias, f"{loss.fact} got lost before pass {number} and did not come back")
+        for number, call in enumerate(calls, 1)
+        for loss in call.lost
+        if not loss.restored
+    ]
+
+
+def _of_places(calls: list[Call]) -> list[Problem]:
+    found = []
+    places: dict[str, str] = {}
+    for number, call in enumerate(calls, 1):
+        now = {device.alias: device.guest for device in call.devices}
+        for alias, guest in places.items():
+            if alias not in now:
+                found.append(Problem("device-gone", alias, f"pass {number} answered without it"))
+            elif now[alias] != guest:
+                found.append(Problem("device-moves", alias, f"pass {number} put it to guest {now[alias]}, not {guest}"))
+        places |= {alias: guest for alias, guest in now.items() if guest != devices.LEFT}
+    return found
+
+
+def _of_libvirt(last: Pass, ours: frozenset[str]) -> list[Problem]:
+    found = []
+    defined = devices.seen(last.defined, ours)
+    for alias, device in devices.seen(last.answered, ours).items():
+        dropped = sorted(device.facts - _facts(defined, alias))
+        found += [Problem("libvirt-drops", alias, f"libvirt dropped {fact}, without a word") for fact in dropped]
+        guest = defined[alias].guest if alias in defined else "nowhere"
+        if guest != device.guest != devices.LEFT:
+            found.append(Problem("libvirt-moves", alias, f"libvirt put it to guest {guest}, not {device.guest}"))
+    return found
+
+
+def _of_others(boot: list[Pass], base: list[Pass], ours: frozenset[str]) -> list[Problem]:
+    found: dict[str, Problem] = {}
+    for number, (mine, bare) in enumerate(zip(boot, base, strict=False), 1):
+        now = devices.others(mine.defined, ours)
+        for name, guest in devices.others(bare.defined, ours).items():
+            if now.get(name) != guest:
+                what = f"sits at guest {now.get(name, 'nowhere')} after pass {number}, without the devices at {guest}"
+                found.setdefault(name, Problem("base-device-moves", name, what))
+    return list(found.values())
+
+
+def _facts(seen: dict[str, Seen], alias: str) -> frozenset[str]:
+    return seen[alias].facts if alias in seen else frozenset()

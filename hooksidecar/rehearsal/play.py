@@ -1,0 +1,139 @@
+"""A boot from the first look for a socket to the server's end, and the report of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from domxml.document import Domain
+from domxml.errors import BadInput, PassgateError, Refused
+from hooksidecar.rehearsal import cloudinit, devices, judge, launcher
+from hooksidecar.rehearsal.boot import Hook, Pass, boot, passes
+from hooksidecar.rehearsal.cloudinit import Written
+from hooksidecar.rehearsal.process import Server
+from hooksidecar.rehearsal.readback import ReadBack
+from hooksidecar.rehearsal.releases import RELEASES
+from hooksidecar.rehearsal.report import Call, Collected, Problem, Report, Shutdown, with_log
+
+START = 30.0
+"""Seconds to wait for the socket; virt-launcher waits four minutes."""
+DYING = 1.0
+"""Seconds in which a server whose connection broke is seen to be dead."""
+
+
+class Script(NamedTuple):
+    """What is played."""
+
+    domain: bytes
+    vmi: bytes
+    root_complex: bool = False
+    kubevirt: str = "any"
+
+
+def play(script: Script, server: Server, read_back: ReadBack, start: float = START) -> Report:
+    """Play it. What goes wrong is in the report, together with what went well before."""
+    told = Report(script.kubevirt, read_back)
+    try:
+        with _blaming_the_base():
+            base = _boot(script, lambda xml: xml, read_back)
+        with server:
+            begun = time.monotonic()
+            with _or_dead(server):
+                (sidecar,) = launcher.collect([server.mount], 1, start, server.check)
+            collected = Collected(sidecar.name, sidecar.version, sidecar.hook_points, _ms(begun))
+            told = told._replace(sidecar=collected)
+            told = told._replace(cloud_init=_write_cloud_init(script, server, sidecar))
+            for calls, problems in _calls(script, server, sidecar, read_back, base):
+                told = told._replace(calls=calls, problems=problems)
+            shutdown = _shut_down(server, sidecar)
+            told = told._replace(shutdown=shutdown, problems=(*told.problems, *judge.of_ends(told, shutdown)))
+    except PassgateError as error:
+        told = told._replace(error=error)
+    return with_log(told, server.log)
+
+
+def _calls(
+    script: Script, server: Server, sidecar: launcher.Sidecar, read_back: ReadBack, base: list[Pass]
+) -> Iterator[tuple[tuple[Call, ...], tuple[Problem, ...]]]:
+    """All calls so far and what is wrong with them, after each pass."""
+    took: list[float] = []
+
+    def hook(given: bytes) -> bytes:
+        begun = time.monotonic()
+        with _or_dead(server):
+            answered = sidecar.define(given, script.vmi)
+        took.append(_ms(begun))
+        _check(answered)
+        return answered
+
+    done: list[Pass] = []
+    calls: list[Call] = []
+    ours: frozenset[str] = frozenset()
+    release = RELEASES[script.kubevirt]
+    for one in passes(script.domain, hook, read_back.define, root_complex=script.root_complex, release=release):
+        ours = ours or devices.touched(one.given, one.answered)
+        calls.append(judge.call(one, done[-1] if done else None, ours, took[-1]))
+        done.append(one)
+        yield tuple(calls), tuple(judge.problems(done, calls, base, ours))
+
+
+def _boot(script: Script, hook: Hook, read_back: ReadBack) -> list[Pass]:
+    release = RELEASES[script.kubevirt]
+    return boot(script.domain, hook, read_back.define, root_complex=script.root_complex, release=release)
+
+
+@contextmanager
+def _or_dead(server: Server) -> Iterator[None]:
+    """A call fails for another reason when the server died of it."""
+    try:
+        yield
+    except Refused as error:
+        if error.code == launcher.CALL_FAILED:
+            server.check(DYING)
+        raise
+
+
+def _check(answered: bytes) -> None:
+    try:
+        Domain.parse(answered)
+    except BadInput as error:
+        raise Refused(
+            "bad-answer", f"{error.message}; virt-launcher would not define it", subject="OnDefineDomain"
+        ) from None
+
+
+@contextmanager
+def _blaming_the_base() -> Iterator[None]:
+    """What libvirt refuses without the devices is not the sidecar's fault."""
+    try:
+        yield
+    except Refused as error:
+        error.message += ", already of the domain without the devices"
+        raise
+
+
+def _write_cloud_init(script: Script, server: Server, sidecar: launcher.Sidecar) -> Written | None:
+    if not sidecar.subscribes(cloudinit.HOOK_POINT):
+        return None
+    given = cloudinit.of_vm(script.vmi)
+    begun = time.monotonic()
+    with _or_dead(server):
+        answered = sidecar.pre_cloud_init_iso(given, script.vmi)
+    return cloudinit.compare(given, answered, _ms(begun))
+
+
+def _shut_down(server: Server, sidecar: launcher.Sidecar) -> Shutdown:
+    begun = time.monotonic()
+    asked = sidecar.subscribes("Shutdown")
+    if asked:
+        with _or_dead(server):
+            sidecar.shutdown()
+    else:
+        server.terminate()
+    return Shutdown(asked, server.ended(), _ms(begun))
+
+
+def _ms(begun: float) -> float:
+    return round((time.monotonic() - begun) * 1000, 1)

@@ -1,0 +1,134 @@
+"""`passgate manifest`: the objects of a cluster for devices of a machine, as YAML or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from domxml.errors import BadInput, ExitCode
+from hostdev import pcinames
+from hostdev.cli import documents, endings, look, optional, output, tellings
+from hostdev.cli.devices import select
+from hostdev.manifest import Made, Wanted, make
+from hostdev.manifest.naming import check, check_operators
+from hostdev.manifest.pool import By
+from hostdev.manifest.selection import candidates, is_address
+from hostdev.manifest.wanted import REGISTRY, Document
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII)
+_LINES = "# Add these lines to the cluster's KubeVirt object. Applied as they are, they would replace its lists."
+_NUMBER = re.compile(r"[0-9][0-9a-fA-FxX_:.+-]*", re.ASCII)
+_MOST_VLANS = 4094
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look at the machine, make the documents, print them, tell what is to be said."""
+    wanted = _wanted(arguments)
+    machine = look.machine(arguments.host)
+    if not arguments.device:
+        known = ", ".join(candidates(machine)[:12])
+        hint = f"on {machine.source} these could be: {known}" if known else "`passgate node list` shows its devices"
+        raise BadInput("bad-usage", "no device is named", hint=hint)
+    select(machine, filter(is_address, arguments.device))
+    made = make(machine, pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE), arguments.device, wanted)
+    wanted_parts = [part for part in made.parts if arguments.only in {None, part}]
+    shown = [document for part in wanted_parts for document in made.parts[part]]
+    _tell(made, arguments.only, shown)
+    look.tell_unread(machine)
+    code = endings.after(made.findings, arguments.fail_on)
+    if code is ExitCode.DONE:
+        _print(shown, arguments.output)
+    return code
+
+
+def _wanted(arguments: argparse.Namespace) -> Wanted:
+    by = None if arguments.by is None else By(arguments.by)
+    if arguments.resource and by is By.OPERATOR:
+        check_operators(arguments.resource)
+    elif arguments.resource and by is not None:
+        check(arguments.resource, kubevirt=by is By.KUBEVIRT)
+    namespace, slash, name = arguments.kubevirt.partition("/")
+    if not slash:
+        raise BadInput(
+            "bad-usage", "--kubevirt names no object", hint="write NAMESPACE/NAME, such as kubevirt/kubevirt"
+        )
+    for option in ("name", "namespace", "operator_namespace"):
+        _check_label(option, getattr(arguments, option))
+    for text in (namespace, name):
+        _check_label("kubevirt", text)
+    if arguments.node:
+        _check_label("node", arguments.node, dots=True)
+    for option in ("image", "disk"):
+        if not _IMAGE.fullmatch(getattr(arguments, option)):
+            what = f"--{option} cannot be {getattr(arguments, option)[:60]!r}"
+            raise BadInput("bad-usage", what, hint="write an image, such as registry.example/name:tag")
+    if arguments.vlan is not None and not 0 <= arguments.vlan <= _MOST_VLANS:
+        raise BadInput(
+            "bad-usage", f"--vlan cannot be {arguments.vlan}", hint=f"it is a number from 0 to {_MOST_VLANS}"
+        )
+    return Wanted(
+        by=by,
+        resource=arguments.resource or "",
+        name=arguments.name,
+        namespace=arguments.namespace,
+        image=arguments.image,
+        disk=arguments.disk,
+        node=arguments.node or "",
+        vlan=arguments.vlan,
+        vfs=arguments.vfs,
+        kubevirt=(namespace, name),
+        operator=arguments.operator_namespace,
+    )
+
+
+def _check_label(option: str, text: str, *, dots: bool = False) -> None:
+    parts = text.split(".") if dots else [text]
+    if not all(map(_LABEL.fullmatch, parts)):
+        what = f"--{option.replace('_', '-')} cannot be {text[:70]!r}"
+        raise BadInput(
+            "bad-usage", what, hint="write small letters, digits and -, at most 63, a letter or digit at both ends"
+        )
+
+
+def _print(shown: Sequence[Document], form: str) -> None:
+    if form == "json":
+        documents.emit({"apiVersion": "v1", "kind": "List", "items": list(shown)}, form)
+        return
+    yaml = optional.module("yaml", "PyYAML", extra="cli")
+    for document in shown:
+        comment = f"{_LINES}\n" if document["kind"] == "KubeVirt" else ""
+        output.write(f"---\n{comment}{yaml.dump(document, Dumper=_dumper(yaml), sort_keys=False, width=120)}")
+
+
+def _dumper(yaml: Any) -> Any:
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        """Lists are indented, texts of several lines are blocks, and what could be a number is quoted."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:  # noqa: FBT001, FBT002, ARG002  as PyYAML has it
+            return super().increase_indent(flow, False)
+
+        def represent_str(self, text: str) -> Any:
+            # kubectl reads 1e04 as a number, which PyYAML does not.
+            style = "|" if "\n" in text else '"' if _NUMBER.fullmatch(text) else None
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, Dumper.represent_str)
+    return Dumper
+
+
+def _tell(made: Made, only: str | None, shown: Sequence[Document]) -> None:
+    for finding in made.findings:
+        for row in tellings.finding(finding._replace(message=f"{finding.subject}: {finding.message}")):
+            output.tell("".join(part if isinstance(part, str) else part.text for part in row).rstrip())
+    for note in _notes(made, only, shown):
+        output.tell(f"note: {note}")
+
+
+def _notes(made: Made, only: str | None, shown: Sequence[Document]) -> Iterator[str]:
+    if only != "vm":
+        yield f"the KubeVirt object needs the feature gates {', '.join(made.gates)}"
+    if f'"{REGISTRY}/' in str(shown) or f"'{REGISTRY}/" in str(shown):
+        yield f"images of {REGISTRY} are to be replaced by yours: --image is Passgate's, --disk the VM's"

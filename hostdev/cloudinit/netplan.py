@@ -1,0 +1,116 @@
+"""The document that a guest's cloud-init gets: netplan's version 2, written as JSON, which is YAML too."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from domxml.errors import Refused
+from domxml.finding import Finding
+from hostdev.catalogue.cloudinit import BOND_NOT_POSSIBLE, INTERFACE_NOT_MATCHED, NETWORK_DATA_NOT_WRITTEN
+from hostdev.cloudinit.bonding import misnamed, unmatched
+from hostdev.vmi.bonds import Bond
+from hostdev.vmi.guestname import guest_name, is_guest_name
+from hostdev.vmi.vmi import Interface, Vmi
+
+WATCHED = {"mii-monitor-interval": 100}
+"""A bond that looks at no link never switches."""
+IN_THE_HOST_S_HANDS = {"fail-over-mac-policy": "active"}
+"""The host lets a VF change its MAC address only where it is trusted."""
+
+
+class Network(NamedTuple):
+    """The network data of one VM."""
+
+    text: str = ""
+    """Empty: nothing is to be written."""
+    interfaces: tuple[str, ...] = ()
+    """The names in the spec of what it matches."""
+    findings: tuple[Finding, ...] = ()
+
+
+def network(vmi: Vmi, bonds: Sequence[Bond], macs: Mapping[str, str], plugged: frozenset[str]) -> Network:
+    """Match each interface with a device of the host, and make the bonds; `plugged` have one by a binding plugin."""
+    passed = [one for one in vmi.interfaces if one.is_sriov or one.name in plugged]
+    if not passed and not bonds:
+        return Network()
+    why_not = _why_not(vmi.interfaces, macs)
+    for finding in (*misnamed(vmi, bonds), *unmatched(bonds, why_not)):
+        raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+    bonded = {name for bond in bonds for name in bond.interfaces}
+    findings = [INTERFACE_NOT_MATCHED.found(one.name, why_not[one.name]) for one in passed if one.name in why_not]
+    known = [one for one in vmi.interfaces if (one in passed or one.name in bonded) and one.name not in why_not]
+    if not known:
+        return Network(findings=tuple(findings))
+    first = _first(vmi, passed, bonded)
+    names = _guest_names(vmi.interfaces, taken=[bond.name for bond in bonds])
+    ethernets = {
+        names[one.name]: _ethernet(macs[one.name], names[one.name], dhcp=one.name == (first and first.name))
+        for one in known
+    }
+    if first is not None and first not in known:
+        if first.name in why_not:
+            return _not_written(first, why_not[first.name], bonds, findings)
+        ethernets = {names[first.name]: {"match": {"macaddress": macs[first.name]}, "dhcp4": True}, **ethernets}
+    document: dict[str, Any] = {"version": 2, "ethernets": ethernets}
+    if bonds:
+        document["bonds"] = {bond.name: _bond(bond, names) for bond in bonds}
+    text = json.dumps(document, indent=2) + "\n"
+    return Network(text, tuple(one.name for one in known), tuple(findings))
+
+
+def _why_not(interfaces: Sequence[Interface], macs: Mapping[str, str]) -> dict[str, str]:
+    """Why an interface cannot be matched by its address."""
+    counts = Counter(macs.values())
+    reasons = {one.name: "its MAC address is not known before the VM starts" for one in interfaces}
+    for name, mac in macs.items():
+        if counts[mac] == 1:
+            del reasons[name]
+        else:
+            reasons[name] = f"another interface has its MAC address {mac} too"
+    return reasons
+
+
+def _first(vmi: Vmi, passed: Sequence[Interface], bonded: set[str]) -> Interface | None:
+    """The interface that cloud-init would ask for an address if there were no network data."""
+    ordinary = [one for one in vmi.interfaces if one not in passed]
+    return next((one for one in (*ordinary, *passed) if one.name not in bonded), None)
+
+
+def _not_written(first: Interface, why: str, bonds: Sequence[Bond], findings: Sequence[Finding]) -> Network:
+    what = f"with network data, cloud-init would no longer configure the interface {first.name}: {why}"
+    hint = f"give {first.name} a macAddress of its own in the VM's spec"
+    if bonds:
+        raise Refused(BOND_NOT_POSSIBLE.code, what, subject=bonds[0].place, hint=hint)
+    return Network(findings=(*findings, NETWORK_DATA_NOT_WRITTEN.found(first.name, what, hint=hint)))
+
+
+def _guest_names(interfaces: Sequence[Interface], taken: Sequence[str]) -> dict[str, str]:
+    """A name for each in the guest; who can have his own has it, whatever the others are called."""
+    given: dict[str, str] = {}
+    used = set(taken)
+    for one in sorted(interfaces, key=lambda one: not is_guest_name(one.name)):
+        name = guest_name(one.name)
+        while name in used:
+            name = guest_name(f"{name}~")
+        used.add(name)
+        given[one.name] = name
+    return given
+
+
+def _ethernet(mac: str, name: str, *, dhcp: bool) -> dict[str, Any]:
+    # Renderers other than netplan look for what a bond names among the names in the guest: they must be the same.
+    entry: dict[str, Any] = {"match": {"macaddress": mac}, "set-name": name}
+    return {**entry, "dhcp4": True} if dhcp else {**entry, "optional": True}
+
+
+def _bond(bond: Bond, names: Mapping[str, str]) -> dict[str, Any]:
+    parameters: dict[str, str | int] = {"mode": bond.mode, **WATCHED}
+    if bond.mode == "active-backup":
+        parameters.update(IN_THE_HOST_S_HANDS)
+    parameters.update(bond.parameters)
+    if "primary" in parameters:
+        parameters["primary"] = names[str(parameters["primary"])]
+    return {"interfaces": [names[name] for name in bond.interfaces], **bond.settings, "parameters": parameters}

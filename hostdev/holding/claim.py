@@ -1,0 +1,77 @@
+"""A claim: one source's word that somebody holds a device, and how far each source is to be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class How(StrEnum):
+    """The sources, best first: in which way somebody holds a device."""
+
+    OPEN = "open"
+    TOLD = "told"
+    DOMAIN = "domain"
+    CHECKPOINT = "checkpoint"
+    PODRESOURCES = "podresources"
+    DRIVER = "driver"
+
+
+class State(StrEnum):
+    """What is true of a device as far as the sources tell."""
+
+    OPEN = "open"
+    ALLOCATED = "allocated"
+    HOST = "host"
+    FREE = "free"
+    UNKNOWN = "unknown"
+
+
+class Trust(NamedTuple):
+    """What a source proves, and when it does not."""
+
+    proves: State
+    looks_at: str
+    fails: str
+
+
+TRUST: dict[How, Trust] = {
+    How.OPEN: Trust(State.OPEN, "open files of processes", "the VM is stopped; processes of others need root"),
+    How.TOLD: Trust(State.OPEN, "command lines of processes", "the VFIO file was handed over as a number"),
+    How.DOMAIN: Trust(
+        State.OPEN, "the running domains of a libvirt", "each virt-launcher pod has a libvirt of its own"
+    ),
+    How.CHECKPOINT: Trust(State.ALLOCATED, "kubelet's device-manager checkpoint", "the node was booted since"),
+    How.PODRESOURCES: Trust(
+        State.ALLOCATED, "kubelet's PodResources API", "kubelet is down; the plugin's names tell no address"
+    ),
+    How.DRIVER: Trust(State.HOST, "the driver of the host", "a vfio driver says nothing of who uses it"),
+}
+"""In the order of trust."""
+RANK = {how: rank for rank, how in enumerate(TRUST)}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One who holds a device; `where` is the file, option, variable or domain that shows it."""
+
+    how: How
+    who: str
+    """A process, a domain, a driver; of a grant the resource."""
+    where: str
+    pid: int | None = None
+    guest: str | None = None
+    pod: str | None = None
+    """The pod's UID, where it is known."""
+    namespace: str | None = None
+    name: str | None = None
+    """The pod's."""
+    container: str | None = None
+    exact: bool = True
+    """Not where an IOMMU group of several devices was granted, and it may be any of them."""
+
+    @property
+    def holder(self) -> str | None:
+        """The pod as people know it."""
+        return f"{self.namespace}/{self.name}" if self.name else self.pod

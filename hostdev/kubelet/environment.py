@@ -1,0 +1,51 @@
+"""What the grants of one container put into its environment, without losing what kubelet loses when names clash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import NamedTuple
+
+from hostdev.allocation.dialects import number_of, speaking
+from hostdev.allocation.env_file import can_be_written
+from hostdev.kubelet.grant import Grant
+
+
+class Environment(NamedTuple):
+    """The variables, and those that there is no room for."""
+
+    variables: dict[str, str]
+    lost: tuple[str, ...]
+
+
+def environment(grants: Iterable[Grant]) -> Environment:
+    """Join the variables of all resources of one container.
+
+    Two resources of one plugin may both start at QAT0; of these kubelet keeps one, at random. Numbers mean nothing
+    to anybody, so the second one gets the next that is free.
+    """
+    variables: dict[str, str] = {}
+    lost: list[str] = []
+    told = sorted({pair for grant in grants for pair in grant.environment})
+    for name, value in told:
+        if not can_be_written(name, value):
+            lost.append(name)
+        elif variables.setdefault(name, value) != value:
+            lost += [] if _numbered(name) else [name]
+    taken = {name for name, _ in told}
+    for name, value in told:
+        if name in variables and variables[name] != value and _numbered(name):
+            free = next(other for other in _others(name) if other not in taken)
+            taken.add(free)
+            variables[free] = value
+    return Environment(dict(sorted(variables.items())), tuple(dict.fromkeys(lost)))
+
+
+def _numbered(name: str) -> bool:
+    return any(row.numbered for row in speaking(name))
+
+
+def _others(name: str) -> Iterator[str]:
+    """QAT1, QAT2 and so on, for QAT0."""
+    row = next(row for row in speaking(name) if row.numbered)
+    return (f"{row.starts[0]}{number}" for number in count(number_of(name, row) + 1))

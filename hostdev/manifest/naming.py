@@ -1,0 +1,102 @@
+"""Resource names: made of what a device is called, as NVIDIA's plugin and Harvester do, and checked as kubelet does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from domxml.errors import BadInput
+from hostdev.allocation.dialects import DIALECTS
+from hostdev.machine import MdevType, PciFunction
+from hostdev.pcinames import Name, short_vendor
+
+OURS = "passgate.dev"
+"""The domain of resources whose vendor nobody knows."""
+PLUGIN_RESOURCES: Mapping[tuple[int, int], str] = MappingProxyType(
+    {
+        **{
+            (0x8086, device): "qat.intel.com/generic"
+            for device in (0x0442, 0x0443, 0x18A1, 0x19E3, 0x37C9, 0x6F55, 0x4941, 0x4943, 0x4945, 0x4947, 0x4949)
+        },
+        **{(0x8086, device): "dsa.intel.com/vfio" for device in (0x0B25, 0x11FB, 0x1212)},
+    }
+)
+"""What Intel's device plugins call the VFs of their accelerators."""
+NVIDIA = 0x10DE
+
+_LONGEST = 40
+_SOCKET = "/var/lib/kubelet/device-plugins/kubevirt-{}.sock"
+_LONGEST_SOCKET = 107
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
+_OPERATORS = re.compile(r"[A-Za-z0-9_]{1,63}", re.ASCII)
+
+
+def domain_of(name: Name) -> str:
+    """`nvidia.com`, for NVIDIA Corporation."""
+    label = re.sub(r"[^a-z0-9]+", "-", short_vendor(name.vendor or "").lower()).strip("-")[:_LONGEST].strip("-")
+    return f"{label}.com" if label else OURS
+
+
+def derived(function: PciFunction, name: Name) -> str:
+    """A resource for a kind of PCI device: `nvidia.com/TU104GL_TESLA_T4`."""
+    domain = domain_of(name)
+    unnamed = f"{function.device:04X}" if domain != OURS else f"{function.vendor:04X}_{function.device:04X}"
+    return f"{domain}/{_shouted(name.device or '') or unnamed}"
+
+
+def derived_of_type(mdev: MdevType, name: Name) -> str:
+    """A resource for a type of mediated devices: `nvidia.com/GRID_T4-1Q`."""
+    return f"{domain_of(name)}/{_shouted(mdev.title) or _shouted(mdev.name) or 'MDEV'}"
+
+
+def numbered(resource: str, function: PciFunction) -> str:
+    """Another name, for a second device that is called the same."""
+    return f"{resource}_{function.device:04X}"
+
+
+def of_port(port: PciFunction, index: int) -> str:
+    """A pool of the VFs of a network port: `ens1f0_vfio`."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", port.netdevs[0].name).strip("_") if port.netdevs else ""
+    return f"{name or f'port{index}'}_vfio"
+
+
+def slug(resource: str) -> str:
+    """A name for objects and devices, made of a resource; of Intel's accelerators that of the kind."""
+    label = next((row.label for row in DIALECTS if row.family and resource.startswith(f"{row.family}/")), "")
+    plain = re.sub(r"[^a-z0-9]+", "-", resource.rpartition("/")[2].lower())
+    return label or plain[:_LONGEST].strip("-")
+
+
+def check(resource: str, *, kubevirt: bool = False) -> str:
+    """A qualified name that kubelet takes; KubeVirt's own plugin also makes the name of a socket of it."""
+    domain, slash, name = resource.partition("/")
+    if not slash or not _DOMAIN.fullmatch(domain) or len(domain) > 253 or not _NAME.fullmatch(name):
+        hint = "write DOMAIN/NAME, such as intel.com/qat_vf: a domain in lower case, then letters, digits, -, _ and ."
+        raise BadInput("bad-resource", f"{resource[:80]!r} is not the name of a resource", hint=hint)
+    if domain.startswith("requests.") or domain == "kubernetes.io" or domain.endswith(".kubernetes.io"):
+        hint = "use a domain of your own"
+        raise BadInput("bad-resource", f"Kubernetes keeps the domain {domain} to itself", hint=hint)
+    socket = _SOCKET.format(resource.replace("/", "-"))
+    if kubevirt and len(socket) > _LONGEST_SOCKET:
+        what = f"{resource[:80]!r} is {len(socket) - _LONGEST_SOCKET} characters too long for KubeVirt's socket"
+        raise BadInput("bad-resource", what, hint=f"the socket would be {socket[:60]}…; choose a shorter name")
+    return resource
+
+
+def check_operators(resource: str) -> str:
+    """A name as the SR-IOV network operator takes it."""
+    if not _OPERATORS.fullmatch(resource):
+        what = f"{resource[:80]!r} is not a resource of the SR-IOV network operator"
+        hint = "write letters, digits and _ only: the operator puts its own domain before it"
+        raise BadInput("bad-resource", what, hint=hint)
+    return resource
+
+
+def _shouted(text: str) -> str:
+    """`TU104GL [Tesla T4]` becomes TU104GL_TESLA_T4."""
+    plain = re.sub(r"[^A-Z0-9_-]", "", re.sub(r"[\s/.]+", "_", text.upper()))
+    plain = re.sub(r"_+", "_", plain).replace("VIRTUAL_FUNCTION", "VF")
+    return plain[:_LONGEST].strip("_-")

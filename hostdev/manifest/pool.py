@@ -1,0 +1,84 @@
+"""A pool: devices that are handed out under one resource name, and who hands them out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from hostdev import pciclasses
+from hostdev.allocation.dialects import DIALECTS
+from hostdev.allocation.naming import suffix
+from hostdev.machine import MdevType, PciFunction, Role
+from hostdev.vfiodrivers import is_on_vfio
+
+_ETHERNET = 0x0200
+_KUBEVIRTS = "PCI_RESOURCE_"
+
+
+class By(StrEnum):
+    """Who hands devices out to pods."""
+
+    KUBEVIRT = "kubevirt"
+    PLUGIN = "plugin"
+    OPERATOR = "operator"
+    CNI = "cni"
+
+
+class Pool(NamedTuple):
+    """One resource."""
+
+    by: By
+    resource: str
+    """The operator's has no domain: the operator puts its own before it."""
+    name: str
+    """What objects and devices are named after."""
+    functions: tuple[PciFunction, ...]
+    """The devices that were selected; of a mediated device's type its parents."""
+    wanted: int = 1
+    """How many of them the VM gets."""
+    outright: bool = False
+    """They were named by their addresses."""
+    port: PciFunction | None = None
+    """The PF of a network card whose VFs they are."""
+    vfs: int = 0
+    """How many VFs the port shall have."""
+    mdev: MdevType | None = None
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """Vendor and device of each kind of them."""
+        return tuple(dict.fromkeys(map(selector, self.functions)))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The names of the VM's devices."""
+        numbers = [f"-{number}" for number in range(1, self.wanted + 1)] if self.wanted > 1 else [""]
+        return tuple(self.name + number for number in numbers)
+
+    @property
+    def display(self) -> bool:
+        """Whether KubeVirt's spec has them among its GPUs."""
+        return all(pciclasses.base(function.class_code) == pciclasses.DISPLAY for function in self.functions)
+
+    @property
+    def in_spec(self) -> bool:
+        """Whether KubeVirt itself puts them into the VM: its own, and those of plugins that speak as it does."""
+        return self.port is None and (self.by is By.KUBEVIRT or speaks_kubevirt(self.resource))
+
+
+def speaks_kubevirt(resource: str) -> bool:
+    """Whether the plugin of a resource is known to name devices in the variables that KubeVirt reads."""
+    variable = f"{_KUBEVIRTS}{suffix(resource)}"
+    return any(start != _KUBEVIRTS and variable.startswith(start) for row in DIALECTS for start in row.starts)
+
+
+def selector(function: PciFunction) -> str:
+    """`10DE:1EB8`, as KubeVirt's documentation writes it."""
+    return f"{function.vendor:04X}:{function.device:04X}"
+
+
+def of_network(function: PciFunction) -> bool:
+    """Whether it is a VF of a network card, or the card's PF while the host drives it."""
+    if pciclasses.subclass(function.class_code) != _ETHERNET:
+        return False
+    return function.role is Role.VF or (function.role is Role.PF and not is_on_vfio(function))

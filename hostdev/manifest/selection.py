@@ -1,0 +1,139 @@
+"""From what a user names to functions of a machine: an address, vendor:device, a class, a type of mediated devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from domxml.errors import BadInput, Refused
+from domxml.pciaddress import PciAddress
+from hostdev import pcinames
+from hostdev.catalogue.device import DEVICE_MISSING, NOT_AN_ENDPOINT
+from hostdev.catalogue.sriov import PF_WITH_VFS
+from hostdev.gate import judge
+from hostdev.machine import Machine, MdevType, PciFunction, Role
+from hostdev.manifest.pool import By, of_network
+
+_IDS = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})", re.ASCII | re.IGNORECASE)
+_MOST_NAMED = 12
+
+
+class Selected(NamedTuple):
+    """The functions behind one word."""
+
+    functions: tuple[PciFunction, ...]
+    mdev: MdevType | None = None
+    outright: bool = False
+
+
+def select(machine: Machine, text: str, by: By | None) -> Selected:
+    """What a word means on a machine."""
+    if _IDS.fullmatch(text):
+        kind = tuple(f for _, f in sorted(machine.functions.items()) if pcinames.ids(f) == text.lower())
+        return _of_kind(machine, text, kind, by)
+    if ":" in text or text.startswith("pci_"):
+        return Selected((_one(machine, PciAddress.parse(text), by),), outright=True)
+    kind = tuple(f for _, f in sorted(machine.functions.items()) if text.lower() in _classes(f))
+    if kind:
+        return _of_kind(machine, text, kind, by)
+    return _of_type(machine, text)
+
+
+def is_address(text: str) -> bool:
+    """Whether a word names one function."""
+    return ":" in text and not _IDS.fullmatch(text)
+
+
+def candidates(machine: Machine) -> tuple[str, ...]:
+    """What could be selected: kinds of devices that pass, and types of which there can be devices."""
+    passing = (f for _, f in sorted(machine.functions.items()) if judge(machine, f.address).passes)
+    types = (f"{one.name}" for f in machine.functions.values() for one in f.mdev_types if one.available)
+    return tuple(dict.fromkeys([*map(pcinames.ids, passing), *types]))
+
+
+def _one(machine: Machine, address: PciAddress, by: By | None) -> PciFunction:
+    function = machine.functions.get(address)
+    if function is None:
+        what, hint = f"there is no such device on {machine.source}", "`passgate node list` shows those there are"
+        raise Refused(DEVICE_MISSING.code, what, subject=str(address), hint=hint)
+    if function.bridge:
+        what, hint = "is a bridge, which no VM can have", NOT_AN_ENDPOINT.hint
+        raise Refused(NOT_AN_ENDPOINT.code, what, subject=str(address), hint=hint)
+    if _is_wrong_pf(function, by):
+        raise _wrong_pf(machine, function)
+    return function
+
+
+def _of_kind(machine: Machine, text: str, kind: tuple[PciFunction, ...], by: By | None) -> Selected:
+    """The devices of a kind that can be given away; all of them where none can as it is now."""
+    if not kind:
+        raise _unknown(machine, text)
+    if all(function.bridge for function in kind):
+        what, hint = "are bridges, which no VM can have", NOT_AN_ENDPOINT.hint
+        raise Refused(NOT_AN_ENDPOINT.code, what, subject=text, hint=hint)
+    endpoints = [function for function in kind if not function.bridge]
+    possible = [function for function in endpoints if not _is_wrong_pf(function, by)]
+    if not possible:
+        raise _wrong_pf(machine, endpoints[0])
+    passing = [function for function in possible if judge(machine, function.address).passes]
+    ports = [function for function in possible if _as_port(function, by) and not _needed(function)]
+    return Selected(tuple(dict.fromkeys([*passing, *ports]) or possible))
+
+
+def _is_wrong_pf(function: PciFunction, by: By | None) -> bool:
+    """A PF that must keep its VFs; that of a network card stands for its VFs where these are asked for."""
+    return function.role is Role.PF and bool(function.num_vfs) and not _as_port(function, by)
+
+
+def _as_port(function: PciFunction, by: By | None) -> bool:
+    return of_network(function) and by not in {By.KUBEVIRT, By.PLUGIN}
+
+
+def _needed(function: PciFunction) -> bool:
+    """Whether the host would feel it when the port gets VFs."""
+    return not function.num_vfs and any(net.uses for net in function.netdevs)
+
+
+def _wrong_pf(machine: Machine, pf: PciFunction) -> Refused:
+    vfs = [machine.functions[address] for address in pf.virtfns if address in machine.functions]
+    hint = f"select its VFs: {pcinames.ids(vfs[0])}, or one of them, {vfs[0].address}" if vfs else PF_WITH_VFS.hint
+    what = f"is a PF with {pf.num_vfs} VFs, which would vanish"
+    return Refused(PF_WITH_VFS.code, what, subject=str(pf.address), hint=hint)
+
+
+def _of_type(machine: Machine, text: str) -> Selected:
+    found = [
+        (function, one)
+        for _, function in sorted(machine.functions.items())
+        for one in function.mdev_types
+        if _plain(text) in {_plain(one.name), _plain(one.title)} - {""}
+    ]
+    if not found:
+        raise _unknown(machine, text)
+    return Selected(tuple(function for function, _ in found), mdev=found[0][1])
+
+
+def _plain(text: str) -> str:
+    # KubeVirt and users write GRID_T4-1Q for what the kernel calls GRID T4-1Q.
+    return text.lower().replace(" ", "_")
+
+
+def _classes(function: PciFunction) -> set[str]:
+    return {
+        pcinames.class_name(function.class_code),
+        pcinames.CLASSES.get(function.class_code >> 16, ""),
+    } - {""}
+
+
+def _unknown(machine: Machine, text: str) -> BadInput:
+    known = candidates(machine)
+    hint = f"these could be: {_some(known)}" if known else "`passgate node list` shows its devices; none of them passes"
+    what = f"{text[:60]!r} is no address, vendor:device, class or mdev type of a device on {machine.source}"
+    return BadInput("nothing-selected", what, hint=hint)
+
+
+def _some(words: Iterable[str]) -> str:
+    words = tuple(words)
+    more = f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
+    return ", ".join(words[:_MOST_NAMED]) + more

@@ -1,0 +1,247 @@
+"""`passgate.dev/bonds`: interfaces of the VM that become one in its guest."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from domxml.errors import BadInput
+from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, matching
+from hostdev.vmi.guestname import REASON, is_guest_name
+from hostdev.vmi.jsontext import Format, parse_json
+from hostdev.vmi.jsonvalue import JsonObject, list_of_objects, shown
+
+BONDS = "passgate.dev/bonds"
+MODES = ("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
+DEFAULT_MODE = "active-backup"
+"""It asks nothing of the switch."""
+KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "name": "the bond's name in the guest, such as bond0",
+        "interfaces": "names of the VM's interfaces, at least two",
+        "mode": "how the bond works, such as active-backup",
+        "parameters": "netplan's parameters of a bond",
+        "addresses": "addresses with their prefix, such as 192.0.2.10/24",
+        "dhcp4": "whether the bond gets an IPv4 address by DHCP",
+        "dhcp6": "whether the bond gets an IPv6 address by DHCP",
+        "mtu": "the size of its frames",
+        "nameservers": "an object with addresses and search",
+        "routes": "a list of objects with to, via and metric",
+    }
+)
+"""What an entry may hold, and what it means."""
+MILLISECONDS = "0|[1-9][0-9]{0,5}"
+PARAMETERS: Mapping[str, str] = MappingProxyType(
+    {
+        "mii-monitor-interval": MILLISECONDS,
+        "up-delay": MILLISECONDS,
+        "down-delay": MILLISECONDS,
+        "primary": "",
+        "primary-reselect-policy": "always|better|failure",
+        "fail-over-mac-policy": "none|active|follow",
+        "lacp-rate": "slow|fast",
+        "min-links": "[0-9]{1,3}",
+        "transmit-hash-policy": r"layer2|layer3\+4|layer2\+3|encap2\+3|encap3\+4",
+        "ad-select": "stable|bandwidth|count",
+    }
+)
+"""Parameters that both netplan and cloud-init know, with what they may be; `primary` is one of the interfaces."""
+NAMESERVERS: Mapping[str, str] = MappingProxyType({"addresses": "a list of addresses", "search": "a list of domains"})
+ROUTE: Mapping[str, str] = MappingProxyType(
+    {"to": "a network such as 198.51.100.0/24, or default", "via": "a gateway's address", "metric": "a number"}
+)
+MOST_BONDS = 64
+_DOMAIN = re.compile(r"[A-Za-z0-9_.-]{1,253}", re.ASCII)
+
+
+class Bond(NamedTuple):
+    """One bond, as the VM's author wants it."""
+
+    place: str
+    name: str
+    interfaces: tuple[str, ...]
+    """By their names in the VM's spec."""
+    mode: str = DEFAULT_MODE
+    parameters: Mapping[str, str | int] = MappingProxyType({})
+    settings: Mapping[str, Any] = MappingProxyType({})
+    """Addresses and the like, under netplan's names."""
+
+
+def read_bonds(text: str) -> tuple[tuple[Bond, ...], tuple[BadInput, ...]]:
+    """Read the annotation: the bonds that can be read, and everything that is wrong with it."""
+    try:
+        entries = list_of_objects(parse_json(text, Format(BONDS, CODE, MAX_BYTES, BONDS)), BONDS, CODE)
+    except BadInput as error:
+        return (), (error,)
+    if len(entries) > MOST_BONDS:
+        return (), (BadInput(CODE, f"has {len(entries)} entries, at most {MOST_BONDS} are read", subject=BONDS),)
+    errors: list[BadInput] = []
+    read = [bond for entry in entries if (bond := _bond(Entry(entry, errors))) is not None]
+    return tuple(read), (*errors, *_together(read))
+
+
+def _bond(entry: Entry) -> Bond | None:
+    before = len(entry.errors)
+    entry.check_keys(KEYS)
+    for key in ("name", "interfaces"):
+        if key not in entry.entry.fields:
+            entry.errors.append(entry.entry.refused(key, "is missing", hint=f"{key}: {KEYS[key]}"))
+    modes = matching(re.compile("|".join(map(re.escape, MODES))), f"one of {', '.join(MODES)}")
+    interfaces: tuple[str, ...] = entry.take("interfaces", _interfaces, ())
+    bond = Bond(
+        entry.entry.path,
+        entry.take("name", _name, ""),
+        interfaces,
+        entry.take("mode", modes, DEFAULT_MODE),
+        MappingProxyType(_parameters(entry, interfaces)),
+        MappingProxyType(_settings(entry)),
+    )
+    return bond if len(entry.errors) == before else None
+
+
+def _name(entry: JsonObject, key: str) -> str:
+    name = entry.get_str(key) or ""
+    if not is_guest_name(name):
+        raise entry.refused(key, f"{shown(name)} cannot be an interface's name", hint=REASON)
+    return name
+
+
+def _interfaces(entry: JsonObject, key: str) -> tuple[str, ...]:
+    names = entry.get_strings(key)
+    if len(set(names)) < len(names):
+        raise entry.refused(key, f"names {shown(Counter(names).most_common(1)[0][0])} twice", hint="name it once")
+    if len(names) < 2:
+        count = "one interface" if names else "none"
+        raise entry.refused(key, f"names {count}: a bond is made of two or more", hint="add one, or leave the bond out")
+    return names
+
+
+def _parameters(entry: Entry, interfaces: Sequence[str]) -> dict[str, str | int]:
+    given = Entry(entry.take("parameters", JsonObject.get_object, JsonObject({}, "", CODE)), entry.errors)
+    given.check_keys(PARAMETERS)
+    read: dict[str, str | int] = {}
+    for name, legal in PARAMETERS.items():
+        if (value := given.take(name, _parameter(legal, interfaces), None)) is not None:
+            read[name] = value
+    return read
+
+
+def _parameter(legal: str, interfaces: Sequence[str]) -> Callable[[JsonObject, str], str | int | None]:
+    def read(entry: JsonObject, key: str) -> str | int | None:
+        value = entry.fields[key]
+        if not legal:
+            if value not in interfaces:
+                raise entry.wrong(key, "one of the bond's interfaces")
+            return str(value)
+        written = str(value) if isinstance(value, int) and not isinstance(value, bool) else entry.get_str(key) or ""
+        if not re.fullmatch(legal, written, re.ASCII):
+            wanted = "a whole number" if "[0-9]" in legal else f"one of {', '.join(legal.split('|'))}".replace("\\", "")
+            raise entry.wrong(key, wanted)
+        return int(written) if written.isdigit() else written
+
+    return read
+
+
+def _settings(entry: Entry) -> dict[str, Any]:
+    addresses: list[str] = entry.take("addresses", _addresses, [])
+    routes: list[dict[str, str | int]] = entry.take("routes", _routes(entry.errors), [])
+    read: dict[str, Any] = {
+        "dhcp4": entry.take("dhcp4", JsonObject.get_bool, None),
+        "dhcp6": entry.take("dhcp6", JsonObject.get_bool, None),
+        "addresses": addresses,
+        "mtu": entry.take("mtu", lambda one, key: one.get_int(key, 68, 65535), None),
+        "nameservers": _nameservers(entry),
+        "routes": routes,
+    }
+    return {key: value for key, value in read.items() if value not in (None, [], {})}
+
+
+def _addresses(entry: JsonObject, key: str) -> list[str]:
+    for index, text in enumerate(entry.get_strings(key)):
+        _check_address(text, f"{entry.place(key)}[{index}]", prefix=True)
+    return list(entry.get_strings(key))
+
+
+def _nameservers(entry: Entry) -> dict[str, list[str]]:
+    given = Entry(entry.take("nameservers", JsonObject.get_object, JsonObject({}, "", CODE)), entry.errors)
+    given.check_keys(NAMESERVERS)
+    servers: list[str] = given.take("addresses", _servers, [])
+    search: list[str] = given.take("search", _search, [])
+    return {key: found for key, found in (("addresses", servers), ("search", search)) if found}
+
+
+def _servers(entry: JsonObject, key: str) -> list[str]:
+    for index, text in enumerate(entry.get_strings(key)):
+        _check_address(text, f"{entry.place(key)}[{index}]", prefix=False)
+    return list(entry.get_strings(key))
+
+
+def _search(entry: JsonObject, key: str) -> list[str]:
+    for index, text in enumerate(entry.get_strings(key)):
+        if not _DOMAIN.fullmatch(text):
+            place = f"{entry.place(key)}[{index}]"
+            raise BadInput(CODE, f"must be a domain, is {shown(text)}", subject=place, hint="write it as example.org")
+    return list(entry.get_strings(key))
+
+
+def _routes(errors: list[BadInput]) -> Callable[[JsonObject, str], list[dict[str, str | int]]]:
+    return lambda entry, key: [_route(Entry(route, errors)) for route in entry.get_objects(key)]
+
+
+def _route(entry: Entry) -> dict[str, str | int]:
+    entry.check_keys(ROUTE)
+    for key in ("to", "via"):
+        if key not in entry.entry.fields:
+            entry.errors.append(entry.entry.refused(key, "is missing", hint=f"{key}: {ROUTE[key]}"))
+    read = {
+        "to": entry.take("to", _destination, ""),
+        "via": entry.take("via", _gateway, ""),
+        "metric": entry.take("metric", lambda one, key: one.get_int(key, 0, 0xFFFFFFFF), None),
+    }
+    return {key: value for key, value in read.items() if value is not None}
+
+
+def _destination(entry: JsonObject, key: str) -> str:
+    text = entry.get_str(key) or ""
+    if text != "default":
+        _check_address(text, entry.place(key), prefix=True)
+    return text
+
+
+def _gateway(entry: JsonObject, key: str) -> str:
+    text = entry.get_str(key) or ""
+    _check_address(text, entry.place(key), prefix=False)
+    return text
+
+
+def _check_address(text: str, place: str, *, prefix: bool) -> None:
+    import ipaddress  # noqa: PLC0415  few bonds have addresses, and it costs a start 4 ms
+
+    hint = "write it as 192.0.2.10/24 or 2001:db8::10/64" if prefix else "write it as 192.0.2.1 or 2001:db8::1"
+    try:
+        found = ipaddress.ip_interface(text)
+    except ValueError:
+        found = None
+    if found is None or ("/" in text) != prefix or "%" in text:
+        what = "an address with its prefix" if prefix else "an address"
+        raise BadInput(CODE, f"must be {what}, is {shown(text)}", subject=place, hint=hint)
+
+
+def _together(bonds: Sequence[Bond]) -> Iterator[BadInput]:
+    """What no bond can know alone."""
+    names: dict[str, Bond] = {}
+    owners: dict[str, Bond] = {}
+    for bond in bonds:
+        if bond.name in names:
+            what = f"is named {bond.name}, and so is {names[bond.name].place}"
+            yield BadInput(CODE, what, subject=bond.place, hint="give each bond a name of its own")
+        names.setdefault(bond.name, bond)
+        for interface in bond.interfaces:
+            if interface in owners:
+                what = f"has {shown(interface)}, which {owners[interface].place} has already"
+                hint = "an interface can be in one bond"
+                yield BadInput(CODE, what, subject=f"{bond.place}.interfaces", hint=hint)
+            owners.setdefault(interface, bond)

@@ -1,0 +1,130 @@
+"""As much of kustomize as deploy/ uses; anything else is an error.
+
+No Debian release that the tests run on has a kustomize that knows components, so this is what renders everywhere. Where
+a kubectl is that does know them, a test compares the two.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hostdev.vmi.manifest import _yaml
+from tests.deploy.admission import apply
+
+Object = dict[str, Any]
+KNOWN = {"apiVersion", "kind", "resources", "components", "namespace", "labels", "images", "patches"}
+CLUSTER = {
+    *("Namespace", "Plugin", "PriorityClass"),
+    *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingPolicy"),
+}
+"""Kinds that belong to no namespace."""
+MERGED = {"containers": "name", "volumes": "name", "volumeMounts": "mountPath", "ports": "containerPort"}
+"""Lists of a pod that are merged, and by what; the others are replaced as a whole."""
+SELECTORS = (("spec", "selector", "matchLabels"), ("spec", "template", "metadata", "labels"))
+
+
+def render(folder: Path) -> list[Object]:
+    """What `kubectl kustomize FOLDER` prints."""
+    return _build(folder, [])
+
+
+def documents(file: Path) -> list[Object]:
+    """The objects of a file, read as kubectl reads YAML."""
+    return _yaml(file.read_bytes())
+
+
+def _build(folder: Path, objects: list[Object]) -> list[Object]:
+    """The objects of a kustomization; a component gets those that are there, and changes them."""
+    written = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert set(written) <= KNOWN, set(written) - KNOWN
+    for name in written.get("resources", ()):
+        place = folder / name
+        objects += render(place) if place.is_dir() else documents(place)
+    for patch in written.get("patches", ()):
+        objects = _patched(objects, patch, folder)
+    for one in objects:
+        if "namespace" in written:
+            _place(one, written["namespace"])
+        for labels in written.get("labels", ()):
+            _label(one, labels)
+        for image in written.get("images", ()):
+            _rename(one, image)
+    for name in written.get("components", ()):
+        objects = _build(folder / name, objects)
+    return objects
+
+
+def _place(one: Object, namespace: str) -> None:
+    if one["kind"] == "Namespace":
+        one["metadata"]["name"] = namespace
+    elif one["kind"] not in CLUSTER:
+        one["metadata"]["namespace"] = namespace
+
+
+def _label(one: Object, labels: Mapping[str, Any]) -> None:
+    assert set(labels) <= {"pairs", "includeSelectors"}
+    _deep(one, ("metadata", "labels")).update(labels["pairs"])
+    if labels.get("includeSelectors") and one["kind"] == "DaemonSet":
+        for way in SELECTORS:
+            _deep(one, way).update(labels["pairs"])
+
+
+def _deep(one: Object, way: tuple[str, ...]) -> Object:
+    for step in way:
+        one = one.setdefault(step, {})
+    return one
+
+
+def _rename(one: Object, image: Mapping[str, str]) -> None:
+    assert set(image) <= {"name", "newName", "newTag"}
+    for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+        name, _, tag = container["image"].partition(":")
+        if name == image["name"]:
+            tag = image.get("newTag", tag)
+            container["image"] = image.get("newName", name) + (f":{tag}" if tag else "")
+
+
+def _patched(objects: list[Object], patch: Mapping[str, Any], folder: Path) -> list[Object]:
+    text = patch["patch"] if "patch" in patch else (folder / patch["path"]).read_text()
+    change = yaml.safe_load(text)
+    target = patch.get("target") or {"kind": change["kind"], "name": change["metadata"]["name"]}
+    hit = [one for one in objects if one["kind"] == target["kind"] and one["metadata"]["name"] == target["name"]]
+    assert hit, f"nothing is there that {target} means"
+    if isinstance(change, list):
+        for one in hit:
+            kind = one["kind"]
+            apply(one, change)
+            assert one["kind"] == kind or patch.get("options", {}).get("allowKindChange")
+        return objects
+    if change.get("$patch") == "delete":
+        return [one for one in objects if one not in hit]
+    for one in hit:
+        _merge(one, change)
+    return objects
+
+
+def _merge(one: Object, change: Mapping[str, Any]) -> None:
+    """A strategic merge."""
+    for key, value in change.items():
+        if isinstance(value, Mapping):
+            _merge(one.setdefault(key, {}), value)
+        elif key in MERGED and key in one:
+            one[key] = list(_merged(one[key], value, MERGED[key]))
+        else:
+            one[key] = copy.deepcopy(value)
+
+
+def _merged(there: list[Object], new: list[Object], key: str) -> Iterator[Object]:
+    known = {one[key]: one for one in there}
+    for one in new:
+        if one[key] in known:
+            _merge(known[one[key]], one)
+        else:
+            # kustomize puts what is new before what is there.
+            yield copy.deepcopy(one)
+    yield from there

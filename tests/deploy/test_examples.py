@@ -1,0 +1,96 @@
+"""The examples: VMs without an error, and files of which there is one copy only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostdev.lint import lint
+from hostdev.vmi.manifest import parse_manifest
+from tests.deploy.kustomize import documents
+from tests.deploy.test_rendering import DEPLOY
+from tests.hostdev.inject.command import passgate
+from tests.scenarios.cases import FOLDER
+from tests.scenarios.pages import PICTURES
+
+EXAMPLES = DEPLOY / "examples"
+VMS = sorted(EXAMPLES.glob("*/vm.yaml"))
+SCENARIOS = FOLDER.resolve()
+
+
+def test_every_scenario_has_one() -> None:
+    text = (EXAMPLES / "README.md").read_text()
+
+    assert {file.parent.name for file in VMS} == set(PICTURES)
+    assert [name for name in PICTURES if f"`deploy/examples/{name}/`" not in text] == []
+
+
+@pytest.mark.parametrize("file", VMS, ids=lambda file: file.parent.name)
+def test_lint_has_nothing_to_say_against_it(file: Path) -> None:
+    findings = lint(parse_manifest(file.read_bytes()))
+    said = passgate("lint", "--vmi", str(file), "--fail-on", "warning")
+
+    assert {finding.code for finding in findings} <= {"sidecar-gate"}
+    assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/*.yaml")), ids=lambda file: str(file.relative_to(EXAMPLES)))
+def test_what_a_scenario_has_is_not_copied(file: Path) -> None:
+    """The VM is the one that the scenario's page plays; what is only here is a file of its own."""
+    same = [other for other in SCENARIOS.rglob("*.yaml") if other.read_bytes() == file.read_bytes()]
+
+    assert file.is_symlink() == bool(same)
+    if file.name == "vm.yaml":
+        assert file.is_symlink()
+        assert file.resolve().is_relative_to(SCENARIOS)
+
+
+def test_the_claims_are_the_functions_of_the_vm() -> None:
+    claims = {one["metadata"]["name"] for one in documents(EXAMPLES / "harvester/cluster.yaml")}
+
+    assert claims == {device["name"] for device in _devices("harvester")["hostDevices"]}
+
+
+def test_what_is_permitted_is_what_the_vm_asks_for() -> None:
+    (cluster,) = documents(EXAMPLES / "harvester/kubevirt.yaml")
+    permitted = cluster["spec"]["configuration"]["permittedHostDevices"]["pciHostDevices"]
+    host = (FOLDER / "hosts/harvester.toml").read_text()
+
+    assert {one["resourceName"] for one in permitted} == {
+        device["deviceName"] for device in _devices("harvester")["hostDevices"]
+    }
+    assert all(one["externalResourceProvider"] for one in permitted)
+    assert [one["pciVendorSelector"] for one in permitted if f"PCI_ID={one['pciVendorSelector']}" not in host] == []
+
+
+def test_the_operator_makes_the_network_of_the_vm() -> None:
+    policy, network = documents(EXAMPLES / "network/operator.yaml")
+    (vm,) = documents(EXAMPLES / "network/vm.yaml")
+    (definition,) = (
+        one
+        for one in documents(EXAMPLES / "network/cluster.yaml")
+        if one["kind"] == "NetworkAttachmentDefinition" and one["metadata"]["name"] == "uplink"
+    )
+    config = json.loads(definition["spec"]["config"])
+    place = f"{network['spec']['networkNamespace']}/{network['metadata']['name']}"
+
+    assert place in [one["multus"]["networkName"] for one in _pod(vm)["networks"] if "multus" in one]
+    assert policy["spec"]["resourceName"] == network["spec"]["resourceName"]
+    assert (config["vlan"], config["spoofchk"], config["trust"], config["capabilities"]) == (
+        *(network["spec"][key] for key in ("vlan", "spoofChk", "trust")),
+        json.loads(network["spec"]["capabilities"]),
+    )
+
+
+def _pod(vm: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = vm["spec"]["template"]["spec"]
+    return spec
+
+
+def _devices(name: str) -> dict[str, Any]:
+    (vm,) = documents(EXAMPLES / name / "vm.yaml")
+    devices: dict[str, Any] = _pod(vm)["domain"]["devices"]
+    return devices

@@ -1,0 +1,106 @@
+"""KubeVirt's Plugin: it calls what the policy adds and the agent serves, for the VMs that both mean."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from hooksidecar import options
+from tests.deploy.admission import admit
+from tests.deploy.cel import evaluate
+from tests.deploy.pods import DEVICES, FOREIGN_SIDECAR, SIDECAR, launcher
+from tests.deploy.test_policy import found, names
+from tests.deploy.test_rendering import daemon, one
+
+ANNOTATIONS: tuple[dict[str, str], ...] = (
+    {},
+    DEVICES,
+    SIDECAR,
+    FOREIGN_SIDECAR,
+    DEVICES | SIDECAR,
+    DEVICES | FOREIGN_SIDECAR,
+    {"passgate.dev/policy": "{}"},
+)
+
+
+@pytest.fixture
+def plugin() -> dict[str, Any]:
+    """Its spec."""
+    spec: dict[str, Any] = one("overlays/plugin", "Plugin")["spec"]
+    return spec
+
+
+@pytest.fixture
+def sidecar() -> dict[str, Any]:
+    """The container that the policy adds."""
+    pod = admit(found("overlays/plugin", "MutatingAdmissionPolicy"), launcher(DEVICES, sidecars=0, plugins=True))
+    container: dict[str, Any] = pod["spec"]["containers"][-1]
+    return container
+
+
+@pytest.mark.parametrize("annotations", ANNOTATIONS, ids=lambda annotations: " ".join(annotations) or "none")
+def test_the_domain_hook_is_called_where_there_is_a_sidecar(
+    plugin: dict[str, Any], annotations: dict[str, str]
+) -> None:
+    """Called without one, KubeVirt waits 30 s and fails the VM; not called with one, the device is missing."""
+    (hook,) = plugin["domainHooks"]
+    pod = launcher(annotations, sidecars=sum(map(len, [annotations.keys() & SIDECAR.keys()])), plugins=True)
+
+    stored = admit(found("overlays/plugin", "MutatingAdmissionPolicy"), pod)
+
+    # virt-launcher knows the fields of a VMI by their names in Go.
+    assert evaluate(hook["condition"], vmi={"Annotations": annotations}) == ("passgate" in names(stored))
+
+
+@pytest.mark.parametrize("annotations", [None, *ANNOTATIONS], ids=str)
+def test_the_node_hook_is_called_for_vms_with_devices(
+    plugin: dict[str, Any], annotations: dict[str, str] | None
+) -> None:
+    (hook,) = plugin["nodeHooks"]
+    vmi = {"metadata": {} if annotations is None else {"annotations": annotations}}
+
+    # virt-handler knows them by their names in YAML.
+    assert evaluate(hook["condition"], vmi=vmi) == ("passgate.dev/devices" in (annotations or {}))
+
+
+def test_every_hook_fails_closed(plugin: dict[str, Any]) -> None:
+    hooks = [*plugin["domainHooks"], *plugin["nodeHooks"]]
+
+    assert {hook["failureStrategy"] for hook in [plugin, *hooks]} == {"Fail"}
+    # virt-handler would take no notice of it.
+    assert "condition" not in plugin
+    assert len(hooks) == 2
+
+
+def test_the_socket_is_where_kubevirt_allows_it(plugin: dict[str, Any], sidecar: dict[str, Any]) -> None:
+    (hook,) = plugin["domainHooks"]
+    (mount,) = sidecar["volumeMounts"]
+    socket = hook["sidecar"]["socketPath"]
+
+    assert re.fullmatch(r"/var/run/kubevirt-plugin/passgate/[^/]+\.sock", socket)
+    assert len(socket) <= 108
+    assert (mount["mountPath"], mount["subPath"]) == (socket.rpartition("/")[0], "passgate")
+
+
+def test_the_sidecar_serves_there(plugin: dict[str, Any], sidecar: dict[str, Any]) -> None:
+    parsed = options.parse(sidecar["args"])
+
+    assert parsed.mode == "plugin"
+    assert parsed.plugin_socket == plugin["domainHooks"][0]["sidecar"]["socketPath"]
+
+
+def test_the_agent_serves_the_node_hook(plugin: dict[str, Any]) -> None:
+    (hook,) = plugin["nodeHooks"]
+    (container,) = daemon("overlays/plugin")["containers"]
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+
+    assert f"--node-hook-socket={hook['socket']}" in container["args"]
+    assert hook["socket"].rpartition("/")[0] in mounts
+
+
+def test_the_policy_is_named(plugin: dict[str, Any]) -> None:
+    assert plugin["mutatingAdmissionPolicies"] == [
+        {"name": one("overlays/plugin", "MutatingAdmissionPolicy")["metadata"]["name"]}
+    ]

@@ -1,0 +1,201 @@
+"""What the overlays come to: what each may do to a node, and nothing more."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hooksidecar.agent import options
+from tests.deploy.kustomize import documents, render
+from tests.house import ROOT
+
+DEPLOY = ROOT / "deploy"
+FOLDERS = ("overlays/sidecar", "overlays/agent-observe", "overlays/agent", "overlays/plugin", "kyverno")
+COMPONENTS = ("nfd", "podmonitor", "selinux")
+WITH_COMPONENTS = (1, 27)
+"""The kubectl whose kustomize knows all that deploy/ uses."""
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+AGENTS = ("overlays/agent-observe", "overlays/agent", "overlays/plugin")
+
+
+def daemon(folder: str) -> dict[str, Any]:
+    """The pod of the agent."""
+    found: dict[str, Any] = one(folder, "DaemonSet")["spec"]["template"]["spec"]
+    return found
+
+
+def one(folder: str, kind: str) -> dict[str, Any]:
+    """The only object of a kind."""
+    (found,) = (found for found in render(DEPLOY / folder) if found["kind"] == kind)
+    return found
+
+
+def host_paths(folder: str) -> dict[str, bool]:
+    """What of the node the agent has, and whether it may write there."""
+    pod = daemon(folder)
+    (container,) = pod["containers"]
+    paths = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"]}
+    return {paths[mount["name"]]: not mount.get("readOnly", False) for mount in container["volumeMounts"]}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_kubectl_renders_the_same(folder: str) -> None:
+    _skip_without_kubectl()
+    assert _sorted(_kubectl(DEPLOY / folder)) == _sorted(render(DEPLOY / folder))
+
+
+def test_kubectl_renders_the_same_with_every_component(tmp_path: Path) -> None:
+    _skip_without_kubectl()
+    own = _with_components(tmp_path)
+
+    assert _sorted(_kubectl(own)) == _sorted(render(own))
+
+
+def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
+    with_all = {(found["kind"], found["metadata"]["name"]): found for found in render(_with_components(tmp_path))}
+    without = {(found["kind"], found["metadata"]["name"]): found for found in render(DEPLOY / "overlays/agent")}
+
+    assert {key for key, found in with_all.items() if without.get(key) != found} == {
+        ("DaemonSet", "passgate-agent"),
+        ("PodMonitor", "passgate-agent"),
+    }
+    pod = with_all["DaemonSet", "passgate-agent"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
+    assert pod["containers"][0]["args"][-1].startswith("--features-dir=/etc/kubernetes/node-feature-discovery/")
+
+
+@pytest.mark.parametrize(
+    ("folder", "paths"),
+    [
+        (
+            "overlays/agent-observe",
+            {
+                "/var/lib/kubelet/device-plugins": False,
+                "/var/lib/kubelet/pod-resources": False,
+                "/dev/vfio": False,
+            },
+        ),
+        (
+            "overlays/agent",
+            {
+                "/var/lib/kubelet/device-plugins": False,
+                "/var/lib/kubelet/pod-resources": False,
+                "/dev/vfio": False,
+                "/var/lib/kubelet/pods": True,
+            },
+        ),
+        (
+            "overlays/plugin",
+            {
+                "/var/lib/kubelet/device-plugins": False,
+                "/var/lib/kubelet/pod-resources": False,
+                "/dev/vfio": False,
+                "/var/lib/kubelet/pods": True,
+                "/var/run/kubevirt/plugins": True,
+            },
+        ),
+    ],
+)
+def test_the_agent_has_no_more_of_the_node_than(folder: str, paths: dict[str, bool]) -> None:
+    assert host_paths(folder) == paths
+
+
+@pytest.mark.parametrize("folder", AGENTS)
+def test_the_agent_is_confined(folder: str) -> None:
+    pod = daemon(folder)
+    (container,) = pod["containers"]
+    context = container["securityContext"]
+
+    assert not pod["automountServiceAccountToken"]
+    assert {name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)} == set()
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert (context["readOnlyRootFilesystem"], context["allowPrivilegeEscalation"]) == (True, False)
+    assert context["capabilities"]["drop"] == ["ALL"]
+    assert context["capabilities"].get("add", []) == ([] if "observe" in folder else ["CHOWN", "DAC_OVERRIDE"])
+    assert container["resources"]["limits"].keys() == {"memory"}
+    assert ("--observe" in container["args"]) == ("observe" in folder)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_nothing_asks_for_rights_at_the_api_server(folder: str) -> None:
+    assert [found["kind"] for found in render(DEPLOY / folder) if "Role" in found["kind"]] == []
+
+
+def test_the_sidecar_overlay_puts_nothing_on_nodes() -> None:
+    assert [found["kind"] for found in render(DEPLOY / "overlays/sidecar")] == [
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+    ]
+
+
+@pytest.mark.parametrize("folder", AGENTS)
+def test_the_agent_understands_its_arguments(folder: str) -> None:
+    (container,) = daemon(folder)["containers"]
+
+    options.parse(container["args"])
+
+
+@pytest.mark.parametrize("folder", AGENTS)
+def test_probes_go_where_the_agent_listens(folder: str) -> None:
+    (container,) = daemon(folder)["containers"]
+    (port,) = container["ports"]
+    probes = [container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+
+    assert f"--listen=:{port['containerPort']}" in container["args"]
+    assert probes == [{"path": "/healthz", "port": port["name"]}] * 3
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOY.rglob("*.yaml")), ids=lambda file: str(file.relative_to(DEPLOY)))
+def test_images_have_the_version_of_the_project(file: Path) -> None:
+    tags = re.findall(r"passgate-(?:hook|node):([\w.]+)|(?<=newTag: )([\w.]+)", file.read_text())
+
+    assert {tag or new for tag, new in tags} <= {VERSION}
+
+
+def test_the_metrics_are_let_through() -> None:
+    policy = one("overlays/agent", "NetworkPolicy")["spec"]
+    (monitor,) = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
+
+    assert policy["egress"] == []
+    assert policy["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
+    assert [end["port"] for end in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]
+    labels = one("overlays/agent", "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def _with_components(folder: Path) -> Path:
+    """A kustomization as a user may write it."""
+    # kustomize wants relative paths, and follows no link into them.
+    shutil.copytree(DEPLOY, folder / "deploy", symlinks=True)
+    own = folder / "own"
+    own.mkdir()
+    components = [f"../deploy/components/{name}" for name in COMPONENTS]
+    text = {"resources": ["../deploy/overlays/agent"], "components": components}
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(text))
+    return own
+
+
+def _skip_without_kubectl() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("there is no kubectl to compare with")
+    said = subprocess.run(["kubectl", "version", "--client"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"Client Version: v(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < WITH_COMPONENTS:
+        pytest.skip(f"this kubectl is too old to compare with: {said.strip()}")
+
+
+def _kubectl(folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(["kubectl", "kustomize", folder], check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def _sorted(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(objects, key=lambda found: (found["kind"], found["metadata"]["name"]))

@@ -1,0 +1,49 @@
+"""A node for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from hooksidecar.agent.node import Node
+from hooksidecar.agent.record import Record
+from tests.hooksidecar.agent.kubelet import Kubelet
+from tests.hooksidecar.agent.process import AgentProcess
+
+StartAgent = Callable[..., AgentProcess]
+NewNode = Callable[..., Node]
+
+
+@pytest.fixture
+def kubelet() -> Iterator[Kubelet]:
+    """On a short path: it holds unix sockets."""
+    base = Path(tempfile.mkdtemp(prefix="kl-"))
+    yield Kubelet(base / "kubelet")
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def start(kubelet: Kubelet) -> Iterator[StartAgent]:
+    """Start an agent on it."""
+    with ExitStack() as running:
+
+        def begin(*flags: str, host: str = "none") -> AgentProcess:
+            return running.enter_context(AgentProcess(kubelet.directory, *flags, host=host)).ready()
+
+        yield begin
+
+
+@pytest.fixture
+def node(kubelet: Kubelet) -> NewNode:
+    """The agent's state, without a process around it."""
+
+    def new(boot_id: str = "", *, writes: bool = True, watched: bool = True) -> Node:
+        directory = str(kubelet.directory)
+        return Node(directory, Record(directory, boot_id), lambda _fd, _uid: watched, writes=writes)
+
+    return new

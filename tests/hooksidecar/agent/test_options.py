@@ -1,0 +1,56 @@
+"""The agent's flags: each is a field, each mistake a sentence and exit 2."""
+
+from __future__ import annotations
+
+import pytest
+
+from domxml.errors import BadInput
+from hooksidecar.agent.options import PROGRAM, Options, help_text, parse
+from tests.hooksidecar.agent.test_process import run
+
+
+def test_every_flag_is_a_field_and_every_field_a_flag() -> None:
+    assert sorted(flag.field for flag in PROGRAM.flags) == sorted(Options._fields)
+
+
+def test_switches_and_values() -> None:
+    assert parse(["--once", "--kubelet-dir=/k", "--host", "none", "--observe"]) == Options(
+        kubelet_dir="/k", host="none", observe=True, once=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--onc"], "there is no '--onc'"),
+        (["--once=yes"], "--once takes no value"),
+        (["--kubelet-dir"], "--kubelet-dir needs a value: DIR"),
+        (["--log-level", "loud"], "--log-level cannot be 'loud'"),
+        (["--once", "--listen", ":1"], "--once ends at once"),
+        (["--host", "none", "--features-dir", "/f"], "--node-hook-socket and --features-dir tell of a host"),
+    ],
+)
+def test_a_mistake_is_a_sentence(words: list[str], says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(words)
+
+    assert refused.value.message.startswith(says)
+    assert refused.value.hint
+
+
+def test_help_names_every_flag() -> None:
+    said = run("--help")
+
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", help_text())
+    assert all(flag.name in said.stdout for flag in PROGRAM.flags)
+
+
+def test_a_mistake_ends_in_2_without_a_traceback() -> None:
+    said = run("--listen", "nowhere", "--host", "none")
+
+    assert said.returncode == 2
+    assert said.stderr.splitlines()[0] == "error: nowhere: is not ADDR:PORT [bad-listen]"
+
+
+def test_version() -> None:
+    assert run("--version").stdout.startswith("passgate ")

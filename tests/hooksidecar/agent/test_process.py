@@ -1,0 +1,259 @@
+"""The agent as a process: from kubelet's record to a file, through everything that happens to kubelet's directory."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.hooksidecar.agent.conftest import StartAgent
+from tests.hooksidecar.agent.kubelet import FILE, RESOURCE, SIDECAR, Kubelet, uid
+from tests.hooksidecar.agent.podresources import PodResources, pod
+from tests.hooksidecar.agent.process import AgentProcess
+from tests.hooksidecar.agent.test_sweep import BOOT, ENVS, variables
+from tests.hooksidecar.sidecar import ROOT, environment
+
+POD = uid(1)
+QAT = str(ROOT / "tests" / "fixtures" / "machines" / "qat.toml")
+
+
+SECRET = "correct-horse-battery-staple"  # noqa: S105  it must not be in the log
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hooksidecar.agent.main", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_pod_that_is_admitted_gets_its_file_and_loses_it(kubelet: Kubelet, start: StartAgent) -> None:
+    kubelet.save()
+    agent = start()
+    # Kubelet's order: the record, the pod's directory, the volume, and each sidecar's folder when its turn comes.
+    kubelet.allocate(POD, ENVS)
+    kubelet.save()
+    time.sleep(0.1)
+    kubelet.pod(POD)
+    time.sleep(0.1)
+    volume = kubelet.volume(POD)
+    agent.until((volume / FILE).exists)
+    (volume / SIDECAR).mkdir()
+    path = volume / SIDECAR / FILE
+    agent.until(path.exists)
+    assert variables(path) == ENVS
+
+    kubelet.free(POD)
+    kubelet.save()
+    agent.until(lambda: not path.exists() and not (volume / FILE).exists())
+
+
+def test_a_sidecar_that_comes_late_is_noticed(kubelet: Kubelet, start: StartAgent) -> None:
+    kubelet.served(POD, ENVS)
+    agent = start()
+    volume = kubelet.directory / "pods" / POD / "volumes" / "kubernetes.io~empty-dir" / "hook-sidecar-sockets"
+    for number in range(1, 6):
+        (volume / f"hook-sidecar-{number}").mkdir()
+        begun = time.monotonic()
+        agent.until((volume / f"hook-sidecar-{number}" / FILE).exists)
+        assert time.monotonic() - begun < 1.0
+
+
+@pytest.mark.parametrize("what", ["device-plugins", "pods", "."])
+def test_kubelets_directories_are_made_anew(kubelet: Kubelet, start: StartAgent, what: str) -> None:
+    agent = start()
+    for turn in range(3):
+        path = kubelet.directory / what
+        path.rename(kubelet.directory.parent / f"old-{turn}")
+        time.sleep(0.05 * turn)
+        kubelet.start()
+        kubelet.entries.clear()
+        agent.until(kubelet.served(uid(turn + 10), ENVS).exists)
+
+
+def test_a_record_that_comes_torn_and_then_whole(kubelet: Kubelet, start: StartAgent) -> None:
+    agent = start()
+    path = kubelet.served(POD, ENVS)
+    agent.until(path.exists)
+    kubelet.allocate(uid(2), ENVS)
+    data = json.dumps(kubelet.document()).encode()
+    other = kubelet.volume(uid(2), SIDECAR) / SIDECAR / FILE
+    with kubelet.checkpoint.open("wb") as file:
+        for at in range(0, len(data), 100):
+            file.write(data[at : at + 100])
+            file.flush()
+            time.sleep(0.02)
+    agent.until(other.exists)
+    kubelet.replace(b"garbage")
+    agent.until(lambda: agent.found("checkpoint-unreadable"))
+    time.sleep(2.5)
+
+    assert path.exists()
+    assert len([line for line in agent.found("checkpoint-unreadable") if "garbage" in line["what"]]) == 0
+    told = [line for line in agent.found("checkpoint-unreadable") if "line 1, column 1)" in line["what"]]
+    assert len(told) == 1
+    kubelet.save()
+    agent.until(lambda: agent.said("finding gone"))
+
+
+def test_a_record_of_an_earlier_boot(kubelet: Kubelet, start: StartAgent) -> None:
+    kubelet.boot_id = BOOT
+    path = kubelet.served(POD, ENVS)
+    agent = start(host="/")
+    agent.until(lambda: agent.found("record-of-earlier-boot"))
+    assert not path.exists()
+
+    kubelet.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    kubelet.save()
+    agent.until(path.exists)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_in_0_within_a_second(kubelet: Kubelet, start: StartAgent, number: signal.Signals) -> None:
+    kubelet.served(POD, ENVS)
+    agent = start()
+
+    code, took = agent.end(number)
+
+    assert code == 0
+    assert took < 1.0
+    assert agent.said("stopped")
+
+
+def test_a_signal_at_any_moment_of_its_start(kubelet: Kubelet) -> None:
+    for moment in range(0, 400, 25):
+        with AgentProcess(kubelet.directory) as agent:
+            with pytest.raises(subprocess.TimeoutExpired):
+                agent.process.wait(moment / 1000)
+            code, took = agent.end()
+            # Before Python runs a line of ours, a signal does what it does to any process.
+            assert code in {0, -signal.SIGTERM}
+            assert took < 1.5
+
+
+def test_without_inotify_it_looks_again_and_again(kubelet: Kubelet) -> None:
+    code = (
+        "import errno, sys; from hooksidecar.agent import inotify, main\n"
+        "def no(*_): raise OSError(errno.EMFILE, 'Too many open files')\n"
+        "inotify.Inotify.__init__ = no\n"
+        "main.end(main.main(sys.argv[1:]))"
+    )
+    with AgentProcess(kubelet.directory, program=("-c", code)) as agent:
+        agent.ready()
+        path = kubelet.served(POD, ENVS)
+        agent.until(path.exists)
+        late = path.parents[3] / "hook-sidecar-1"
+        late.mkdir()
+        agent.until((late / FILE).exists)
+        assert agent.said("no inotify: looking every second instead")
+
+
+def test_what_it_writes_is_in_its_log_and_no_value_is(kubelet: Kubelet, start: StartAgent) -> None:
+    agent = start("--log-level", "debug")
+    path = kubelet.served(POD, {**ENVS, "TOKEN": SECRET})
+    kubelet.allocate(uid(2), {"TOKEN": f"{SECRET}\0"})
+    kubelet.save()
+    agent.until(lambda: agent.found("checkpoint-entry-unreadable"))
+
+    assert SECRET in path.read_text()
+    assert [line["pod"] for line in agent.said("allocation written")] == [POD]
+    assert SECRET not in agent.log_text()
+    assert {line["component"] for line in agent.said("allocation written")} == {"passgate-agent"}
+
+
+def test_podresources_is_asked_and_what_differs_is_told(kubelet: Kubelet, start: StartAgent) -> None:
+    path = kubelet.served(POD, ENVS)
+    with PodResources(kubelet.directory) as api:
+        api.has(pod("vm-a", RESOURCE, "0000:3d:02.7"))
+        agent = start()
+        agent.until(path.exists)
+        agent.until(lambda: len(agent.found("kubelet-disagrees")) == 2)
+        assert not agent.found("podresources-unreachable")
+        assert {line["subject"] for line in agent.found("kubelet-disagrees")} == {f"pod {POD}", "pod vms/vm-a"}
+        api.has(pod("vm-a", RESOURCE, "0000:3d:02.2"))
+        kubelet.allocate(uid(9), {}, resource="x/y", ids=[])
+        kubelet.save()
+        agent.until(lambda: len(agent.said("finding gone")) == 2)
+
+
+def test_no_podresources_is_told_once(kubelet: Kubelet, start: StartAgent) -> None:
+    agent = start()
+    for number in range(3):
+        agent.until(kubelet.served(uid(number), ENVS).exists)
+        time.sleep(0.2)
+
+    assert len(agent.found("podresources-unreachable")) == 1
+
+
+def test_its_faces(kubelet: Kubelet, start: StartAgent, tmp_path: Path) -> None:
+    path = kubelet.served(POD, ENVS)
+    socket = kubelet.directory.parent / "node.sock"
+    faces = ("--listen", "127.0.0.1:0", "--node-hook-socket", str(socket), "--features-dir", str(tmp_path))
+    agent = start(*faces, host=QAT)
+    agent.until(path.exists)
+    port = agent.said("serving metrics")[0]["port"]
+
+    def page(name: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    assert page("healthz") == "ok\n"
+    agent.until(lambda: 'passgate_allocation_files_total{outcome="written"} 1.0' in page("metrics"))
+    agent.until(lambda: "passgate_devices{" in page("metrics"))
+    agent.until(lambda: any(tmp_path.iterdir()))
+    assert socket.is_socket()
+    code, took = agent.end()
+    assert (code, socket.exists()) == (0, False)
+    assert took < 1.5
+
+
+def test_once(kubelet: Kubelet) -> None:
+    path = kubelet.served(POD, ENVS)
+
+    said = run("--once", "--host", "none", "--kubelet-dir", str(kubelet.directory))
+
+    assert said.returncode == 0
+    assert variables(path) == ENVS
+
+
+def test_once_with_something_in_the_way(kubelet: Kubelet) -> None:
+    path = kubelet.served(POD, ENVS)
+    path.mkdir(parents=True)
+
+    said = run("--once", "--host", "none", "--kubelet-dir", str(kubelet.directory))
+
+    assert said.returncode == 6
+    assert "drop-obstructed" in said.stderr
+
+
+def test_once_without_a_record(kubelet: Kubelet) -> None:
+    said = run("--once", "--host", "none", "--kubelet-dir", str(kubelet.directory))
+
+    assert said.returncode == 4
+    assert "checkpoint-unreadable" in said.stderr
+
+
+def test_no_host(kubelet: Kubelet) -> None:
+    said = run("--once", "--host", "/nowhere", "--kubelet-dir", str(kubelet.directory))
+
+    assert said.returncode == 4
+    assert "cannot open the directory" in said.stderr
+
+
+def test_an_observer_writes_nothing(kubelet: Kubelet, start: StartAgent) -> None:
+    path = kubelet.served(POD, ENVS)
+    agent = start("--observe")
+    kubelet.save()
+    time.sleep(0.5)
+
+    assert not path.parents[1].exists()
+    assert agent.end()[0] == 0

@@ -1,0 +1,268 @@
+"""`passgate node who` and kubelet: its checkpoint, its PodResources API over a real socket, its pods."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from domxml.errors import ExitCode
+from hostdev.recorded import lay_out
+from tests.hooksidecar.agent.kubelet import Kubelet, answer
+from tests.hooksidecar.wirebytes import message
+from tests.hostdev.cli.running import MACHINES, Ran, process
+from tests.hostdev.cli.test_who import ADDRESS, add_process
+from tests.hostdev.cli.validator import errors, schema
+
+A, B = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
+RESOURCE = "intel.com/sriov_net"
+VARIABLE = "PCIDEVICE_INTEL_COM_SRIOV_NET"
+MACHINE = "tests/fixtures/machines/two-socket-x710.toml"
+LIST = "/v1.PodResourcesLister/List"
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A node on a short path: it holds a socket."""
+    base = Path(tempfile.mkdtemp(prefix="wk-"))
+    lay_out((MACHINES / "two-socket-x710.toml").read_text(), base / "h")
+    add_process(base / "h", 1, "systemd")
+    yield base / "h"
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def kubelet(root: Path) -> Kubelet:
+    """Its kubelet, with two pods."""
+    made = Kubelet(root / "var/lib/kubelet")
+    for uid, name in ((A, "virt-launcher-a"), (B, "virt-launcher-b")):
+        made.pod(uid)
+        (root / f"var/log/pods/default_{name}_{uid}").mkdir(parents=True)
+    return made
+
+
+def grant(kubelet: Kubelet, pod: str, resource: str = RESOURCE) -> None:
+    kubelet.allocate(pod, {VARIABLE: ADDRESS}, ids=[ADDRESS], resource=resource)
+    kubelet.save()
+
+
+def qemu(root: Path, pid: int, pod: str) -> None:
+    cgroup = f"0::/kubepods.slice/kubepods-pod{pod.replace('-', '_')}.slice/cri-containerd-1.scope"
+    add_process(root, pid, "/usr/bin/qemu-kvm", "-name", "guest=default_vm", files=("/dev/vfio/10",), cgroup=cgroup)
+
+
+@contextmanager
+def podresources(kubelet: Kubelet, *pods: tuple[str, Sequence[str]]) -> Iterator[None]:
+    """Kubelet's API: for each pod its name and the devices of RESOURCE, each listed by itself."""
+    listed = b""
+    for name, ids in pods:
+        devices = b"".join(message(f2=message(f1=RESOURCE, f2=device)) for device in ids)
+        container = message(f1="compute") + devices
+        listed += message(f1=message(f1=name, f2="default", f3=container))
+    handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: listed)
+
+    class Lister(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+        def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+            return handler if handler_call_details.method == LIST else None
+
+    server = grpc.server(ThreadPoolExecutor(2), [Lister()])
+    server.add_insecure_port(f"unix:{kubelet.directory / 'pod-resources/kubelet.sock'}")
+    server.start()
+    yield
+    server.stop(None).wait()
+
+
+def who(cli: Callable[..., Ran], root: Path, *words: str) -> Ran:
+    return cli("node", "who", ADDRESS, "--host", str(root), *words)
+
+
+def document(cli: Callable[..., Ran], root: Path, *words: str) -> dict[str, object]:
+    told: dict[str, object] = json.loads(who(cli, root, "-o", "json", *words).out)
+    assert list(errors(told, schema("holders.json"))) == []
+    return told
+
+
+def test_free(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    kubelet.save()
+
+    assert who(cli, root) == Ran(0, f"nobody holds {ADDRESS}\n", "")
+
+
+def test_allocated(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    ran = who(cli, root)
+
+    assert ran.code == 0
+    assert ran.out.splitlines()[1].split() == [
+        *("checkpoint", RESOURCE, "-", "-", "default/virt-launcher-a", "environment", VARIABLE),
+    ]
+    assert ran.out.splitlines()[2:] == [f"{ADDRESS} is allocated, and not seen open"]
+
+
+def test_allocated_and_open(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    qemu(root, 7, A)
+    with podresources(kubelet, ("virt-launcher-a", [ADDRESS, "0000:3b:02.2"]), ("virt-launcher-b", ["0000:3b:02.3"])):
+        told = document(cli, root)
+        wide = who(cli, root, "-o", "wide").out.splitlines()
+
+    assert (told["state"], told["agree"], told["complete"], told["findings"]) == ("open", True, True, [])
+    assert [(item["how"], item["pod"], item["name"], item["container"]) for item in told["items"]] == [  # type: ignore[attr-defined]
+        ("open", A, "virt-launcher-a", None),
+        ("checkpoint", A, "virt-launcher-a", "compute"),
+        ("podresources", A, "virt-launcher-a", "compute"),
+    ]
+    assert wide[0].split()[-4:] == ["CONTAINER", "POD", "UID", "EXACT"]
+    assert wide[2].split()[-3:] == ["compute", A, "yes"]
+    assert wide[-1] == f"{ADDRESS} is open, and the sources agree"
+
+
+def test_allocated_to_one_and_opened_by_another(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    qemu(root, 7, B)
+    ran = who(cli, root, "--fail-on", "error")
+
+    assert ran.code == ExitCode.FINDINGS
+    assert f"{ADDRESS} is open, and the sources disagree\n" in ran.out
+    assert (
+        "qemu-kvm (PID 7) in pod default/virt-launcher-b uses it, and kubelet granted it to pod "
+        "default/virt-launcher-a [holders-disagree]"
+    ) in ran.out
+    assert who(cli, root).code == 0
+
+
+def test_two_pods(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    grant(kubelet, B, resource="example.com/other")
+
+    assert "[granted-twice]" in who(cli, root).out
+
+
+def test_a_gone_pod(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    shutil.rmtree(kubelet.directory / "pods" / A)
+    ran = who(cli, root, "--fail-on", "warning")
+
+    assert ran.code == ExitCode.FINDINGS
+    assert "is granted to pod default/virt-launcher-a, which is gone [grant-of-gone-pod]" in ran.out
+
+
+def test_kubelet_contradicts_itself(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    with podresources(kubelet, ("virt-launcher-b", [ADDRESS])):
+        assert "[kubelet-disagrees]" in who(cli, root).out
+
+
+def test_a_group_number(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    """KubeVirt's own plugin names IOMMU groups; with no variable to go by the node tells."""
+    kubelet.entries.clear()
+    kubelet.allocate(A, {}, ids=["10"])
+    kubelet.entries[0]["AllocResp"] = answer({}, ["/dev/vfio/vfio", "/dev/vfio/10"])
+    kubelet.save()
+    ran = who(cli, root)
+
+    assert ran.out.splitlines()[1].split()[-1] == "/dev/vfio/10"
+
+
+def test_a_copy_of_kubelets_directory_beside_a_recorded_machine(cli: Callable[..., Ran], kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    words = ("node", "who", ADDRESS, "--host", MACHINE, "--kubelet-dir", str(kubelet.directory))
+    ran = cli(*words)
+
+    assert ran.code == 0
+    assert f"checkpoint   {RESOURCE}" in ran.out
+    assert f"note: open: {MACHINE} has no processes to look at" in ran.err
+    other = cli("node", "who", "3b:02.2", *words[3:])
+    assert (other.code, other.out) == (ExitCode.HOST_UNREADABLE, "nobody that could be seen holds 0000:3b:02.2\n")
+
+
+def test_no_such_directory(cli: Callable[..., Ran], root: Path) -> None:
+    ran = who(cli, root, "--kubelet-dir", "/nowhere")
+
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err.startswith(
+        "error: /nowhere: there is no such directory, or it may not be looked into [no-kubelet]\nhint: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b'{"Data":{"PodDeviceEn', "note: checkpoint: is not JSON: "),
+        (b"", "note: checkpoint: is empty"),
+        (b"{}", "note: checkpoint: has no PodDeviceEntries"),
+    ],
+)
+def test_a_torn_checkpoint_is_no_proof(
+    content: bytes, note: str, cli: Callable[..., Ran], root: Path, kubelet: Kubelet
+) -> None:
+    kubelet.replace(content)
+    ran = who(cli, root)
+
+    assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
+    assert note in ran.err
+    qemu(root, 7, A)
+    assert who(cli, root).code == 0
+
+
+def test_a_user_who_may_not_ask_kubelet(root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    for directory in (root.parent, *root.rglob("*")):
+        if directory.is_dir() and not directory.is_symlink():
+            directory.chmod(0o755)
+    (kubelet.directory / "device-plugins").chmod(0o700)
+    (kubelet.directory / "pod-resources").chmod(0o700)
+    ran = process("node", "who", ADDRESS, "--host", str(root), nobody=True)
+
+    assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
+    assert "note: checkpoint: Permission denied\nnote: podresources: Permission denied\n" in ran.err
+
+
+def test_an_entry_that_cannot_be_read(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    kubelet.entries[0]["AllocResp"] = "@@@"
+    kubelet.save()
+    ran = who(cli, root)
+
+    assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
+    assert "note: checkpoint: 1 of its entries cannot be read" in ran.err
+
+
+def test_a_socket_that_nobody_serves(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    grant(kubelet, A)
+    with podresources(kubelet):
+        pass
+    socket = kubelet.directory / "pod-resources/kubelet.sock"
+    socket.unlink(missing_ok=True)
+    socket.write_text("")
+    ran = who(cli, root)
+
+    assert ran.code == 0
+    assert "note: podresources: there is something that is no socket" in ran.err
+
+
+@pytest.mark.parametrize("module", ["grpc", "google.protobuf"])
+def test_without_a_module_the_other_sources_answer(module: str, root: Path, kubelet: Kubelet, tmp_path: Path) -> None:
+    """A machine on which only the command line is installed."""
+    source, package = {"grpc": ("podresources", "grpcio"), "google.protobuf": ("checkpoint", "protobuf")}[module]
+    grant(kubelet, A)
+    qemu(root, 7, A)
+    broken = tmp_path.joinpath(*module.split("."))
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('not installed')")
+    line = f'PYTHONPATH={tmp_path}:$PYTHONPATH exec "$@"'
+    with podresources(kubelet, ("virt-launcher-a", [ADDRESS])):
+        ran = process("node", "who", ADDRESS, "--host", str(root), line=line)
+
+    assert ran.code == 0
+    assert f"note: {source}: " in ran.err
+    assert f"needs {package}: not installed: pip install 'passgate[agent]'" in ran.err
+    assert "open" in ran.out
+    assert ("checkpoint" in ran.out) is (source == "podresources")

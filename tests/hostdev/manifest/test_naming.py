@@ -1,0 +1,78 @@
+"""Resource names: kubelet takes them, and what KubeVirt makes of them is read back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domxml.errors import BadInput
+from domxml.pciaddress import PciAddress
+from hostdev.allocation.channels import ENVIRONMENT
+from hostdev.allocation.environment import from_environment
+from hostdev.allocation.naming import suffix
+from hostdev.machine import MdevType, PciFunction
+from hostdev.manifest import naming
+from hostdev.pcinames import Name
+from hostdev.vmi.devices import read_devices
+from tests.hostdev.allocation.given import addresses, only
+
+ADDRESS = "0000:3d:02.2"
+NAMES = st.builds(Name, st.none() | st.text(max_size=60), st.none() | st.text(max_size=120))
+FUNCTIONS = st.builds(
+    PciFunction, addresses, vendor=st.integers(0, 0xFFFF), device=st.integers(0, 0xFFFF), class_code=st.just(0x030200)
+)
+TYPES = st.builds(MdevType, st.text(max_size=30), st.text(max_size=60), st.just(1))
+
+
+def back(variable: str, value: str, resource: str) -> None:
+    gathered = from_environment({variable: value}, {resource: 1}, channel=ENVIRONMENT)
+
+    assert (only(gathered).resource, str(only(gathered).device), gathered.findings) == (resource, value, ())
+
+
+@given(FUNCTIONS, NAMES)
+def test_a_derived_name_comes_back_from_the_environment(function: PciFunction, name: Name) -> None:
+    resource = naming.check(naming.derived(function, name), kubevirt=True)
+
+    back(f"PCI_RESOURCE_{suffix(resource)}", ADDRESS, resource)
+    back(f"PCI_RESOURCE_{suffix(naming.numbered(resource, function))}", ADDRESS, naming.numbered(resource, function))
+    assert read_devices(f'[{{"resource": "{resource}"}}]').errors == ()
+
+
+@given(TYPES, NAMES)
+def test_so_does_that_of_a_type(mdev: MdevType, name: Name) -> None:
+    resource = naming.check(naming.derived_of_type(mdev, name), kubevirt=True)
+
+    back(f"MDEV_PCI_RESOURCE_{suffix(resource)}", "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", resource)
+
+
+@given(st.text(max_size=100) | st.from_regex(r"[a-z.-]{1,20}/[A-Za-z0-9_.-]{1,70}", fullmatch=True))
+def test_any_name_is_taken_or_refused(text: str) -> None:
+    resource = refusal = None
+    try:
+        resource = naming.check(text)
+    except BadInput as error:
+        refusal = error
+    if refusal is not None:
+        assert (refusal.code, bool(refusal.hint)) == ("bad-resource", True)
+    if resource is not None:
+        back(f"PCI_RESOURCE_{suffix(resource)}", ADDRESS, resource)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "device", "resource"),
+    [
+        ("NVIDIA Corporation", "TU104GL [Tesla T4]", "nvidia.com/TU104GL_TESLA_T4"),
+        ("NVIDIA Corporation", "GP106 [GeForce GTX 1060 3GB]", "nvidia.com/GP106_GEFORCE_GTX_1060_3GB"),
+        ("Advanced Micro Devices, Inc. [AMD/ATI]", "Aldebaran/MI200", "amd.com/ALDEBARAN_MI200"),
+        ("Intel Corporation", "Ethernet Virtual Function 700 Series", "intel.com/ETHERNET_VF_700_SERIES"),
+        ("Intel Corporation", None, "intel.com/1EB8"),
+        (None, None, "passgate.dev/10DE_1EB8"),
+        ("愛", "愛", "passgate.dev/10DE_1EB8"),
+    ],
+)
+def test_names_are_those_that_plugins_give(vendor: str | None, device: str | None, resource: str) -> None:
+    function = PciFunction(PciAddress.parse(ADDRESS), 0x10DE, 0x1EB8, 0x030200)
+
+    assert naming.derived(function, Name(vendor, device)) == resource

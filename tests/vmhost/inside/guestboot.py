@@ -1,0 +1,109 @@
+"""Boot a guest on the passthrough host: a small kernel, one process, and KVM on a processor that QEMU emulates."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.vmhost import initramfs, recipe
+from tests.vmhost.inside import guest, guestview, prepare
+from tests.vmhost.inside.bench import Bench
+from tests.vmhost.inside.scenario import Mismatch
+
+KERNEL = Path("/share") / recipe.GUEST_KERNEL
+INIT = Path(__file__).parent.parent / "guest-init"
+INITRAMFS = Path("/tmp/guest-initramfs")  # noqa: S108  this host is ours alone
+CONSOLE = Path("/tmp/guest-console")  # noqa: S108
+DISK = Path("/tmp/guest-disk")  # noqa: S108
+DISK_SIZE = 1 << 20
+CELL_MIB = 96
+PATIENCE = 120
+PAUSE = 0.5
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check"
+MACS = ("02:42:0a:f4:00:01", "02:42:0a:f4:00:02")
+BASE = f"""\
+<domain type='kvm'>
+  <name>{{name}}</name>
+  <memory unit='MiB'>{2 * CELL_MIB}</memory>
+  <vcpu>1</vcpu>
+  <numatune>
+    <memnode cellid='0' mode='preferred' nodeset='0'/>
+    <memnode cellid='1' mode='preferred' nodeset='1'/>
+  </numatune>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>{KERNEL}</kernel>
+    <initrd>{INITRAMFS}</initrd>
+    <cmdline>{COMMAND_LINE}</cmdline>
+  </os>
+  <features><acpi/></features>
+  <cpu mode='host-passthrough'>
+    <numa>
+      <cell id='0' cpus='0' memory='{CELL_MIB}' unit='MiB'/>
+      <cell id='1' memory='{CELL_MIB}' unit='MiB'/>
+    </numa>
+  </cpu>
+  <on_reboot>destroy</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <controller type='usb' model='none'/>
+    <controller type='scsi' index='0' model='virtio-non-transitional'/>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='{DISK}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='user'><mac address='{MACS[0]}'/><model type='virtio-non-transitional'/></interface>
+    <interface type='user'><mac address='{MACS[1]}'/><model type='virtio-non-transitional'/></interface>
+    <serial type='file'><source path='{CONSOLE}'/></serial>
+    <memballoon model='none'/>
+    <rng model='virtio-non-transitional'><backend model='random'>/dev/urandom</backend></rng>
+  </devices>
+</domain>
+"""
+"""Two nodes, two NICs, a disk and more, and no address: much as virt-launcher leaves it to libvirt."""
+
+
+def base(name: str) -> str:
+    """A domain that boots the small kernel."""
+    return BASE.format(name=name)
+
+
+def prepared() -> None:
+    """Make the host one that can boot guests."""
+    # A virtual processor that waits is not to be waited for: the only real one has other things to do.
+    prepare.run("modprobe", "kvm", "halt_poll_ns=0")
+    prepare.run("modprobe", "kvm-amd")
+    busybox = Path("/usr/bin/busybox").read_bytes()
+    INITRAMFS.write_bytes(initramfs.archive({"init": INIT.read_bytes(), "bin/busybox": busybox}))
+    with DISK.open("wb") as file:
+        file.truncate(DISK_SIZE)
+
+
+def booted(bench: Bench, xml: str) -> guestview.View:
+    """Boot a domain and wait for its power-off; what it told."""
+    with bench.defined(xml) as domain:
+        bench.start(domain)
+        try:
+            domain.resume()
+            still = _wait_for_power_off(domain)
+        finally:
+            if domain.isActive():
+                domain.destroy()
+    console = CONSOLE.read_text(errors="replace")
+    view = guestview.read(console)
+    if view is None:
+        raise Mismatch(f"the guest did not come to its end; its console:\n{console}{still}")
+    return view
+
+
+def _wait_for_power_off(domain: Any) -> str:
+    """Where the processor is, should it take too long."""
+    until = time.monotonic() + PATIENCE
+    while domain.isActive():
+        if time.monotonic() > until:
+            return guest.monitor(domain, "info registers")
+        time.sleep(PAUSE)
+    return ""

@@ -1,0 +1,72 @@
+"""Run scenarios: the passthrough host is booted once for each processor there is, and they share the work."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.vmhost import machine, obstacles, share
+from tests.vmhost.image import Image, Say, with_small_kernel
+from tests.vmhost.inside.scenario import all_scenarios
+from tests.vmhost.report import Boot, Report
+
+MOST_BOOTS = 4
+NESTED_SCENARIOS = "scenarios_guest"
+GUEST_SECONDS = 150.0
+USUAL_SECONDS = 8.0
+SECONDS: Mapping[str, float] = {"every_verdict_is_what_qemu_does": 60.0}
+"""About what scenarios take."""
+BASE_SECONDS = 240
+SECONDS_EACH = 45
+"""Generous: other work on the same processors doubles every time."""
+
+
+def run(host: Image, wanted: Sequence[str], directory: Path, say: Say) -> Report:
+    """Run the wanted scenarios, and wait for the last one."""
+    portions = _shared_out(wanted)
+    shares = [directory / f"share{number}" for number in range(len(portions))]
+    small = with_small_kernel(host)
+    for one, portion in zip(shares, portions, strict=True):
+        one.mkdir()
+        share.lay_out(one, portion, small.kernel if small.built else None)
+    hosts = f"{len(shares)} passthrough hosts" if len(shares) > 1 else "a passthrough host"
+    logs = ", ".join(str(one / machine.CONSOLE) for one in shares)
+    say(f"booting {hosts} for {len(wanted)} scenarios, some minutes (log: {logs})")
+    begun = time.monotonic()
+    with ExitStack() as running:
+        started = [running.enter_context(machine.started(host, one)) for one in shares]
+        until = begun + BASE_SECONDS + SECONDS_EACH * max(map(len, portions))
+        results = [one.result(until - time.monotonic()) for one in started]
+    say(f"booting, running {len(wanted)} scenarios and powering off took {time.monotonic() - begun:.0f} s")
+    boots = [Boot(result, share.outcomes(one), one) for result, one in zip(results, shares, strict=True)]
+    return Report({name: boot for boot, portion in zip(boots, portions, strict=True) for name in portion})
+
+
+def can_run(host: Image, scenario: str) -> bool:
+    """Whether there is what a scenario needs: one that boots a guest needs a kernel for it."""
+    return not boots_a_guest(scenario) or with_small_kernel(host).built
+
+
+def boots_a_guest(scenario: str) -> bool:
+    """Whether a scenario is of those that boot a guest."""
+    run = all_scenarios().get(scenario)
+    return run is not None and run.__module__.endswith(NESTED_SCENARIOS)
+
+
+def _shared_out(wanted: Sequence[str]) -> list[list[str]]:
+    """Portions that take about as long as each other, each in the order that was asked for."""
+    portions: list[list[str]] = [[] for _ in range(_boots())]
+    for name in sorted(wanted, key=_seconds, reverse=True):
+        min(portions, key=lambda portion: sum(map(_seconds, portion))).append(name)
+    return [sorted(portion, key=wanted.index) for portion in portions if portion]
+
+
+def _seconds(scenario: str) -> float:
+    return GUEST_SECONDS if boots_a_guest(scenario) else SECONDS.get(scenario, USUAL_SECONDS)
+
+
+def _boots() -> int:
+    return max(1, min(MOST_BOOTS, len(os.sched_getaffinity(0)), obstacles.boots_in_memory()))

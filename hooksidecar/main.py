@@ -131,6 +131,7 @@ def _core(options: Options) -> Core:
         looker(options.host),
         wait=options.wait,
         makes_bonds=options.cloud_init,
+        libvirt=options.libvirt,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domxml.version import OLDEST, LibvirtVersion
 from hooksidecar import flags
 from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
@@ -21,6 +22,7 @@ class Options(NamedTuple):
     plugin_socket: str = ""
     host: str = "/"
     wait: float = 2.0
+    libvirt: LibvirtVersion = OLDEST
     cloud_init: bool = False
     log_level: str = "info"
 
@@ -36,6 +38,7 @@ FLAGS = (
     Flag("--plugin-socket", "PATH", "the socket of --mode plugin: /var/run/kubevirt-plugin/PLUGIN/NAME.sock"),
     Flag("--host", "ROOT|MACHINE.toml|none", "where the devices are checked: below / is the node's sys/"),
     Flag("--wait", "SECONDS", "how long a call may wait for the allocation file, on top of its 2 s of work"),
+    Flag("--libvirt", "VERSION", "virt-launcher's libvirt: words that only later ones know are refused"),
     Flag("--cloud-init", "", "write network data for SR-IOV interfaces and bonds; never for a VM without cloud-init"),
     Flag("--log-level", "|".join(LEVELS), "what goes to standard error; debug shows what changed", tuple(LEVELS)),
 )
@@ -58,6 +61,8 @@ def parse(words: Sequence[str]) -> Options:
     values = flags.read(PROGRAM, words)
     if "wait" in values:
         values["wait"] = _seconds(values["wait"])
+    if "libvirt" in values:
+        values["libvirt"] = LibvirtVersion.parse(values["libvirt"])
     options = Options(**values)
     if (options.mode == "plugin") != bool(options.plugin_socket):
         raise PROGRAM.wrong("--mode plugin and --plugin-socket go together")

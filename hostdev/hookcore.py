@@ -16,6 +16,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.source import holders
+from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import speaking
 from hostdev.allocation.wait import filled, wait_for
 from hostdev.catalogue.cloudinit import BONDS_NOT_READ
@@ -62,7 +63,9 @@ class HookCore:
         *,
         wait: float = 0.0,
         makes_bonds: bool = True,
+        libvirt: LibvirtVersion = OLDEST,
     ) -> None:
+        self._options = Options(libvirt)
         self._makes_bonds = makes_bonds
         self._channels = channels
         self._look = look
@@ -114,7 +117,7 @@ class HookCore:
         # that may be a moment after our start.
         wait_for(lambda: self._told(vmi), patience, clock=monotonic, sleep=sleep)
         asked = resources(vmi)
-        ready = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), Options())
+        ready = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), self._options)
         if BONDS in vmi.annotations and not self._makes_bonds:
             what = "nobody reads it here: this sidecar runs without --cloud-init"
             ready = ready._replace(findings=(*ready.findings, BONDS_NOT_READ.found(BONDS, what)))

@@ -51,6 +51,7 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     given = inputs.read(arguments)
     flags = ["--host", given.host, "--wait", str(arguments.wait), "--log-level", arguments.log_level]
     flags += ["--cloud-init"] * arguments.cloud_init
+    flags += ["--libvirt", arguments.libvirt] if arguments.libvirt else []
     options.parse(flags)  # What the server would refuse is this command's wrong usage.
     with read_back(arguments.connect) as back:
         told = play(given.script, Server(flags, given.allocation, given.command), back)
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kubevirt", default="any", choices=tuple(RELEASES), help="the release that is played (default any)"
     )
     parser.add_argument("--cloud-init", action="store_true", help="as the sidecar has it: PreCloudInitIso too")
+    parser.add_argument("--libvirt", metavar="VERSION", help="as the sidecar has it (default 9.0.0)")
     parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="as the sidecar has it (default 0)")
     parser.add_argument("--log-level", default="warning", choices=tuple(LEVELS), help="of the sidecar's log")
     parser.add_argument("-o", "--output", default="table", choices=("table", "json"), help="how to report")

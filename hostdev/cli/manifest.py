@@ -12,7 +12,6 @@ from hostdev import pcinames
 from hostdev.cli import documents, endings, look, optional, output, tellings
 from hostdev.cli.devices import select
 from hostdev.manifest import Made, Wanted, make
-from hostdev.manifest.naming import check, check_operators
 from hostdev.manifest.pool import By
 from hostdev.manifest.selection import candidates, is_address
 from hostdev.manifest.wanted import REGISTRY, Document
@@ -45,11 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _wanted(arguments: argparse.Namespace) -> Wanted:
-    by = None if arguments.by is None else By(arguments.by)
-    if arguments.resource and by is By.OPERATOR:
-        check_operators(arguments.resource)
-    elif arguments.resource and by is not None:
-        check(arguments.resource, kubevirt=by is By.KUBEVIRT)
     namespace, slash, name = arguments.kubevirt.partition("/")
     if not slash:
         raise BadInput(
@@ -70,7 +64,7 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
             "bad-usage", f"--vlan cannot be {arguments.vlan}", hint=f"it is a number from 0 to {_MOST_VLANS}"
         )
     return Wanted(
-        by=by,
+        by=None if arguments.by is None else By(arguments.by),
         resource=arguments.resource or "",
         name=arguments.name,
         namespace=arguments.namespace,

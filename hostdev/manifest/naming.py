@@ -26,6 +26,9 @@ PLUGIN_RESOURCES: Mapping[tuple[int, int], str] = MappingProxyType(
 NVIDIA = 0x10DE
 
 _LONGEST = 40
+_LONGEST_LABEL = 24
+_LONGEST_DERIVED = 56
+"""With a number behind it, it still fits KubeVirt's socket."""
 _SOCKET = "/var/lib/kubelet/device-plugins/kubevirt-{}.sock"
 _LONGEST_SOCKET = 107
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
@@ -36,7 +39,7 @@ _OPERATORS = re.compile(r"[A-Za-z0-9_]{1,63}", re.ASCII)
 
 def domain_of(name: Name) -> str:
     """`nvidia.com`, for NVIDIA Corporation."""
-    label = re.sub(r"[^a-z0-9]+", "-", short_vendor(name.vendor or "").lower()).strip("-")[:_LONGEST].strip("-")
+    label = re.sub(r"[^a-z0-9]+", "-", short_vendor(name.vendor or "").lower()).strip("-")[:_LONGEST_LABEL].strip("-")
     return f"{label}.com" if label else OURS
 
 
@@ -44,12 +47,13 @@ def derived(function: PciFunction, name: Name) -> str:
     """A resource for a kind of PCI device: `nvidia.com/TU104GL_TESLA_T4`."""
     domain = domain_of(name)
     unnamed = f"{function.device:04X}" if domain != OURS else f"{function.vendor:04X}_{function.device:04X}"
-    return f"{domain}/{_shouted(name.device or '') or unnamed}"
+    return f"{domain}/{_shouted(name.device or '', domain) or unnamed}"
 
 
 def derived_of_type(mdev: MdevType, name: Name) -> str:
     """A resource for a type of mediated devices: `nvidia.com/GRID_T4-1Q`."""
-    return f"{domain_of(name)}/{_shouted(mdev.title) or _shouted(mdev.name) or 'MDEV'}"
+    domain = domain_of(name)
+    return f"{domain}/{_shouted(mdev.title, domain) or _shouted(mdev.name, domain) or 'MDEV'}"
 
 
 def numbered(resource: str, function: PciFunction) -> str:
@@ -95,8 +99,8 @@ def check_operators(resource: str) -> str:
     return resource
 
 
-def _shouted(text: str) -> str:
-    """`TU104GL [Tesla T4]` becomes TU104GL_TESLA_T4."""
+def _shouted(text: str, domain: str) -> str:
+    """`TU104GL [Tesla T4]` becomes TU104GL_TESLA_T4, cut to what there is room for behind the domain."""
     plain = re.sub(r"[^A-Z0-9_-]", "", re.sub(r"[\s/.]+", "_", text.upper()))
     plain = re.sub(r"_+", "_", plain).replace("VIRTUAL_FUNCTION", "VF")
-    return plain[:_LONGEST].strip("_-")
+    return plain[: _LONGEST_DERIVED - len(domain) - 1].strip("_-")

@@ -109,6 +109,9 @@ def _of_type(machine: Machine, text: str) -> Selected:
         for one in function.mdev_types
         if _plain(text) in {_plain(one.name), _plain(one.title)} - {""}
     ]
+    if text.lower() in machine.mdevs:
+        what = "is one mediated device; a resource hands out all of a type"
+        raise BadInput("nothing-selected", what, subject=text, hint=f"select {machine.mdevs[text.lower()].type}")
     if not found:
         raise _unknown(machine, text)
     return Selected(tuple(function for function, _ in found), mdev=found[0][1])

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from domxml.errors import BadInput
+from domxml.version import LibvirtVersion
 from hooksidecar import doing
 from hooksidecar.options import FLAGS, Options, help_text, parse
 from hostdev.allocation.wait import wait_for
@@ -22,6 +23,10 @@ def test_every_flag_is_a_field_and_every_field_a_flag() -> None:
 
 def test_both_spellings_of_a_value() -> None:
     assert parse(["--wait=1.5", "--host", "/host"]) == Options(host="/host", wait=1.5)
+
+
+def test_a_version_is_read() -> None:
+    assert parse(["--libvirt", "11.3"]).libvirt == LibvirtVersion(11, 3)
 
 
 def test_a_switch_has_no_value() -> None:
@@ -43,6 +48,7 @@ def test_a_switch_has_no_value() -> None:
         (["--wait", "3600"], "--wait needs a number"),
         (["--mode", "plugin"], "--mode plugin and --plugin-socket go together"),
         (["--plugin-socket", "/x.sock"], "--mode plugin and --plugin-socket go together"),
+        (["--libvirt", "new"], "'new' is not a version of libvirt"),
         (["--cloud-init=yes"], "--cloud-init takes no value"),
         (["--cloud-init", "yes"], "there is no 'yes'"),
         (

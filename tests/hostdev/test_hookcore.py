@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from domxml.errors import PassgateError
+from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import boot
 from hostdev.gathering import Channels
@@ -49,6 +50,17 @@ def test_all_passes_of_a_boot_give_the_same_device_the_same_place() -> None:
     assert len(passes) == 3
     assert {hostdev.find("address").get("bus") for hostdev in hostdevs} == {"0x0c"}
     assert {hostdev.find("rom").get("bar") for hostdev in hostdevs} == {"off"}
+
+
+def test_what_is_written_is_what_libvirt_knows() -> None:
+    wish = {"passgate.dev/devices": json.dumps([{"address": "0000:3d:02.2", "driverModel": "qat_vfio_pci"}])}
+    with pytest.raises(PassgateError, match=r"say which libvirt it is with --libvirt 10\.0\.0"):
+        call(core({}), load("q35-default"), vmi(wish))
+
+    newer = HookCore(Channels, looker(str(QAT)), libvirt=LibvirtVersion(10, 0))
+    driver = tree_of(call(newer, load("q35-default"), vmi(wish)).xml).find("devices/hostdev/driver")
+
+    assert driver.get("model") == "qat_vfio_pci"
 
 
 def test_without_request_and_allocation_the_very_same_bytes_go_back() -> None:

@@ -77,7 +77,7 @@ def build_small_kernel(ordinary: Image, say: Say = print) -> Image:
     if not wanted.built:
         _check(disk_mib=KERNEL_DISK_MIB)
         target = wanted.kernel.parent
-        say(f"building a small kernel, 10 to 20 minutes (log: {_log(target)})")
+        say(f"building a small kernel for guests, 5 to 15 minutes (log: {_log(target)})")
         ensure(target, lambda partial: kernel.make(partial, _log(target)))
     return wanted
 
@@ -152,7 +152,7 @@ def _inside(root: Path, *command: str, given: bytes = b"") -> bytes:
 def main(arguments: list[str], say: Say = print) -> int:
     """Build with progress lines; 0 when the host is there."""
     parser = argparse.ArgumentParser(prog="python -m tests.vmhost.image", description="build the passthrough host")
-    parser.add_argument("--small-kernel", action="store_true", help="also build a kernel that boots faster")
+    parser.add_argument("--small-kernel", action="store_true", help="also build the small kernel that guests boot")
     wanted = parser.parse_args(arguments)
     begun = time.monotonic()
     try:

@@ -14,6 +14,8 @@ from tests.vmhost.inside.scenario import all_scenarios
 from tests.vmhost.report import Boot, Report
 
 MOST_BOOTS = 4
+WORTH_A_BOOT = 60.0
+"""Seconds of scenarios; a boot itself takes half of that."""
 NESTED_SCENARIOS = "scenarios_guest"
 GUEST_SECONDS = 150.0
 USUAL_SECONDS = 8.0
@@ -58,7 +60,8 @@ def boots_a_guest(scenario: str) -> bool:
 
 def _shared_out(wanted: Sequence[str]) -> list[list[str]]:
     """Portions that take about as long as each other, each in the order that was asked for."""
-    portions: list[list[str]] = [[] for _ in range(_boots())]
+    enough = 1 + int(sum(map(_seconds, wanted)) // WORTH_A_BOOT)
+    portions: list[list[str]] = [[] for _ in range(min(_boots(), enough))]
     for name in sorted(wanted, key=_seconds, reverse=True):
         min(portions, key=lambda portion: sum(map(_seconds, portion))).append(name)
     return [sorted(portion, key=wanted.index) for portion in portions if portion]

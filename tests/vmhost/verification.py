@@ -33,6 +33,8 @@ Group numbers are written as N and times are left out, for they may differ from 
 HEAD = "| scenario | what was tried | what was predicted | what they said |\n| --- | --- | --- | --- |\n"
 _ROW = re.compile(r"^\| `(\w+)`: |^\| \|")
 _VARIES = (
+    # QEMU ends, and libvirt notices either that or the closed monitor first.
+    (re.compile(r"QEMU unexpectedly closed the monitor \(vm='[^']*'\)"), "process exited while connecting to monitor"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z "), ""),
     (re.compile(r"\bgroup \d+"), "group N"),
     (re.compile(r"/dev/vfio/\d+"), "/dev/vfio/N"),

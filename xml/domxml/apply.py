@@ -31,7 +31,8 @@ def apply(domain: Domain, machine: MachineType, placement: Placement, held: dict
         if controller.restores:
             _restore(domain, controller)
     new = [_controller(controller) for controller in placement.controllers if not controller.restores]
-    _append(domain.devices, new, after="controller")
+    # libxml2 reads an element in half the time that lxml takes to make one.
+    _append(domain.devices, list(etree.fromstring(f"<devices>{''.join(new)}</devices>")), after="controller")
     for pin in placement.pins:
         element = pin.device.element
         if element is not None and _set_address(element, pin.address):
@@ -143,15 +144,16 @@ def _set_address(
     return changed
 
 
-def _controller(placed: PlacedController) -> Element:
-    element = etree.Element("controller", {"type": "pci", "index": str(placed.number), "model": placed.model})
-    if placed.bus_number is not None:
-        _set_target(element, placed)
-    written = {"type": "pci", **placed.address.attributes()}
-    if placed.multifunction:
-        written["multifunction"] = "on"
-    etree.SubElement(element, "address", written)
-    return element
+def _controller(placed: PlacedController) -> str:
+    """A controller of our own as text: numbers, and a model of the table."""
+    number, node = placed.bus_number, placed.node
+    target = "" if number is None else f'<target busNr="{number}"><node>{node}</node></target>'
+    domain, bus, slot, function = placed.address.attributes().values()
+    multifunction = ' multifunction="on"' if placed.multifunction else ""
+    return (
+        f'<controller type="pci" index="{placed.number}" model="{placed.model}">{target}<address type="pci" '
+        f'domain="{domain}" bus="{bus}" slot="{slot}" function="{function}"{multifunction}/></controller>'
+    )
 
 
 def _restore(domain: Domain, placed: PlacedController) -> None:

@@ -117,7 +117,7 @@ def test_images_of_nobody_are_told(cli: Callable[..., Ran]) -> None:
         (("00:1c.0",), ExitCode.REFUSED, "[not-an-endpoint]"),
         (("8086:37c9", "--by", "nobody"), ExitCode.USAGE, "--by cannot be 'nobody'"),
         (("8086:37c9", "--resource", "QAT"), ExitCode.USAGE, "[bad-resource]"),
-        (("8086:37c9", "--resource", "a/b", "--by", "operator"), ExitCode.USAGE, "[bad-resource]"),
+        (("8086:37c9", "--by", "operator"), ExitCode.USAGE, "is for those only"),
         (("8086:37c9", "--name", "My_VM"), ExitCode.USAGE, "--name cannot be 'My_VM'"),
         (("8086:37c9", "--namespace", "-"), ExitCode.USAGE, "--namespace cannot be '-'"),
         (("8086:37c9", "--node", "a..b"), ExitCode.USAGE, "--node cannot be"),

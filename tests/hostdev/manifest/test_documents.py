@@ -198,6 +198,14 @@ def test_devices_of_one_name_are_told_apart() -> None:
     assert [device.name for device in vm(documents).vmi.devices] == ["1234", "1234-v2"]
 
 
+def test_two_kinds_of_one_name_are_two_resources() -> None:
+    twins = [function("0000:3d:00.0", device=0x0DD1), function("0000:3e:00.0", device=0x0DD2, group=44)]
+    documents = made(machine(*twins), "8086:0dd1", "8086:0dd2")
+
+    assert [device.resource for device in vm(documents).vmi.devices] == ["intel.com/TWIN", "intel.com/TWIN_0DD2"]
+    assert said(documents) == []
+
+
 def test_one_group_with_several_devices_of_one_selector() -> None:
     """KubeVirt would hand out one of them only."""
     alike = [function(address, device=0x1234) for address in ("0000:3d:00.0", "0000:3d:00.1")]
@@ -227,6 +235,7 @@ def test_every_finding_about_selectors_is_made() -> None:
         ("qat", ["dead:beef"], {}, "nothing-selected", "8086:37c9"),
         ("qat", ["crypt"], {}, "nothing-selected", "'crypt' is no address"),
         ("empty", ["vga"], {}, "nothing-selected", "passgate node list"),
+        ("tesla-t4", ["a1b2c3d4-0001-4000-8000-0000000000a1"], {}, "nothing-selected", "select nvidia-222"),
         ("tesla-t4", ["nvidia-222"], {"by": "operator"}, "bad-usage", "--by operator is for those only"),
         ("qat", ["3d:02.2"], {"by": "cni"}, "bad-usage", "no port or VF"),
         ("kunpeng", ["76:00.1"], {"by": "plugin"}, "resource-unknown", "--resource"),

@@ -18,11 +18,12 @@ from hostdev.vmi.devices import read_devices
 from tests.hostdev.allocation.given import addresses, only
 
 ADDRESS = "0000:3d:02.2"
-NAMES = st.builds(Name, st.none() | st.text(max_size=60), st.none() | st.text(max_size=120))
+WORDS = st.text(max_size=60) | st.text("Ab9 -_./[]", min_size=20, max_size=120)
+NAMES = st.builds(Name, st.none() | WORDS, st.none() | WORDS)
 FUNCTIONS = st.builds(
     PciFunction, addresses, vendor=st.integers(0, 0xFFFF), device=st.integers(0, 0xFFFF), class_code=st.just(0x030200)
 )
-TYPES = st.builds(MdevType, st.text(max_size=30), st.text(max_size=60), st.just(1))
+TYPES = st.builds(MdevType, WORDS, WORDS, st.just(1))
 
 
 def back(variable: str, value: str, resource: str) -> None:
@@ -36,7 +37,8 @@ def test_a_derived_name_comes_back_from_the_environment(function: PciFunction, n
     resource = naming.check(naming.derived(function, name), kubevirt=True)
 
     back(f"PCI_RESOURCE_{suffix(resource)}", ADDRESS, resource)
-    back(f"PCI_RESOURCE_{suffix(naming.numbered(resource, function))}", ADDRESS, naming.numbered(resource, function))
+    second = naming.check(naming.numbered(resource, function), kubevirt=True)
+    back(f"PCI_RESOURCE_{suffix(second)}", ADDRESS, second)
     assert read_devices(f'[{{"resource": "{resource}"}}]').errors == ()
 
 

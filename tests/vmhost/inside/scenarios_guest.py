@@ -23,9 +23,11 @@ MAC = "02:70:61:73:73:01"
 NO_MAC = "00:00:00:00:00:00"
 ASKED_FOR = "0000:0b:00.0"
 ONBOARD = 7
+UNSEEN = 9
+"""QEMU tells the guest no index of a device below an expander bus."""
 DEVICES = (
     f"{VF},name=near,numa=host",
-    f"{OTHER_VF},name=far,numa=host",
+    f"{OTHER_VF},name=far,numa=host,acpiIndex={UNSEEN}",
     f"{DISK_VF},name=disk",
     f"{DISPLAY},name=card,functions=all",
     f"{LONE},name=edu,guest={ASKED_FOR}",
@@ -96,6 +98,9 @@ def _expect_names(bench: Bench, places: Places, before: View, after: View) -> No
     name = after.name(onboard) if onboard else "no NIC"
     expect(name == f"eno{ONBOARD}", f"with index {ONBOARD}, udev would call the NIC {name}: {onboard}")
     bench.record(f"the name that udev gives with acpiIndex={ONBOARD}", f"eno{ONBOARD}", name)
+    index = after.devices[places["far"].address].acpi_index
+    expect(index is None, f"a device below an expander bus shows the index {index}")
+    bench.record(f"acpiIndex={UNSEEN} below an expander bus", "the guest sees none", "the guest's kernel: none")
 
 
 def _expect_interrupts(bench: Bench, places: Places, view: View) -> None:

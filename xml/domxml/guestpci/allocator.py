@@ -37,7 +37,8 @@ class Bus:
         self.is_port = model.is_port
         self.accepts = model.accepts if accepts is None else accepts
         self.slots: dict[int, int] = {}
-        self.aggregate: set[int] = set()
+        self.aggregate = 0
+        """The slots that hold functions of several devices, as bits."""
 
     def full(self) -> bool:
         """Every slot has a function in use."""
@@ -49,7 +50,7 @@ class Bus:
         if taken & (1 << function):
             return False
         if not taken and needs & AGGREGATE:
-            self.aggregate.add(slot)
+            self.aggregate |= 1 << slot
         self.slots[slot] = taken | (1 << function)
         return True
 
@@ -62,7 +63,7 @@ class Bus:
             taken = self.slots.get(slot, 0)
             if not taken:
                 return slot, wanted
-            if needs & AGGREGATE and slot in self.aggregate:
+            if needs & AGGREGATE and self.aggregate & (1 << slot):
                 free = ~taken & (1 << function if function >= 0 else _ALL_FUNCTIONS)
                 if free:
                     return slot, (free & -free).bit_length() - 1

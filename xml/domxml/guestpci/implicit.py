@@ -27,9 +27,10 @@ def complete(topology: Topology) -> tuple[list[Device], list[str]]:
         if controller.kind == "usb" and not controller.model and machine is I440FX:
             controller.needs = PCI
         _insert(ordered, controller)
-    for added in _added_controllers(topology, controllers, machine):
+    serial = list(_serial_ports(topology))
+    for added in _added_controllers(topology, controllers, machine, serial):
         _insert(ordered, added)
-    others = [device for device in devices if device.step is not Step.CONTROLLER]
+    others = [device for device in devices if device.step is not Step.CONTROLLER and _takes_part(device)]
     if machine.default_memballoon and Step.MEMBALLOON not in steps:
         others.append(_device(Step.MEMBALLOON, "memballoon", PCIE))
     if Step.VIDEO not in steps and any(child.tag == "graphics" for child in topology.domain.devices):
@@ -44,10 +45,15 @@ def complete(topology: Topology) -> tuple[list[Device], list[str]]:
         for device in (*topology.controllers, *everything)
         if device.wants and device.needs == UNKNOWN and not (device is primary and machine.default_video_slot)
     ]
-    unknown += _overflowing(topology, ordered)
+    unknown += _overflowing(topology, ordered, len(serial))
     if machine is VIRT and any(True for _ in topology.domain.devices.iterfind("*/address[@type='virtio-mmio']")):
         unknown.append("a device with a virtio-mmio address: libvirt then gives others such addresses too")
     return everything, unknown
+
+
+def _takes_part(device: Device) -> bool:
+    """Whether addresses are its business; the first video device is the primary one in any case."""
+    return device.wants or device.address is not None or device.step is Step.VIDEO
 
 
 def _turn(device: Device) -> tuple[int, int]:
@@ -72,7 +78,9 @@ def disk_index(kids: dict[str, Element]) -> int:
     return number - 1
 
 
-def _added_controllers(topology: Topology, have: list[Device], machine: MachineType) -> Iterator[Device]:
+def _added_controllers(
+    topology: Topology, have: list[Device], machine: MachineType, serial: list[int]
+) -> Iterator[Device]:
     present = {(device.kind, device.index) for device in have}
     if machine.default_usb is not None and ("usb", 0) not in present:
         yield _controller("usb", machine.default_usb or "piix3-uhci", 0, PCIE if machine.default_usb else PCI)
@@ -85,22 +93,23 @@ def _added_controllers(topology: Topology, have: list[Device], machine: MachineT
             if (kind, index) not in present:
                 present.add((kind, index))
                 yield _controller(kind, "", index, needs)
-    for index in _serial_ports(topology):
+    for index in serial:
         if ("virtio-serial", index) not in present:
             present.add(("virtio-serial", index))
             yield _controller("virtio-serial", "", index, PCIE)
 
 
-def _overflowing(topology: Topology, controllers: list[Device]) -> Iterator[str]:
+def _overflowing(topology: Topology, controllers: list[Device], ports: int) -> Iterator[str]:
     """Controllers that libvirt adds because what hangs on them does not fit: how many, and which, it alone knows."""
-    serial = [c for c in controllers if c.kind == "virtio-serial"]
-    room = sum(_ports(controller) - 1 for controller in serial)
-    if sum(1 for _ in _serial_ports(topology)) > room:
+    room = sum(_ports(controller) - 1 for controller in controllers if controller.kind == "virtio-serial")
+    if ports > room:
         yield "there are more virtio channels than ports for them: libvirt adds controllers"
     scsi = sum(1 for c in controllers if c.kind == "scsi")
     hostdevs = sum(1 for d in topology.devices if d.step is Step.HOSTDEV and d.kind == "scsi")
+    if not hostdevs:
+        return
     disks = sum(1 for d in topology.devices if d.step is Step.DISK and disk_bus(d.kids) == "scsi")
-    if hostdevs and (not scsi or hostdevs + disks > _DISKS_PER_CONTROLLER["scsi"]):
+    if not scsi or hostdevs + disks > _DISKS_PER_CONTROLLER["scsi"]:
         yield "there are SCSI host devices: libvirt may add controllers for them"
 
 
@@ -126,6 +135,7 @@ def _highest_drives(topology: Topology) -> dict[str, int]:
 
 
 def _serial_ports(topology: Topology) -> Iterator[int]:
+    """Which virtio-serial controller each port hangs on."""
     for element in topology.domain.devices.iterchildren("channel", "console"):
         target = element.find("target")
         if target is not None and target.get("type") == "virtio":

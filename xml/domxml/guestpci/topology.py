@@ -65,8 +65,9 @@ class Topology:
         _number_controllers(self.controllers)
 
     def _take(self, element: Element) -> None:
+        tag = element.tag
         # The console of a serial port is that port once more, its address included.
-        if element.tag in NOT_PCI and (element.tag == "console" or not _has_address(element)):
+        if tag in NOT_PCI and (tag == "console" or not _has_address(element)):
             return
         kids = {child.tag: child for child in reversed(element) if isinstance(child.tag, str)}
         if element.get("model") == "none" and element.get("type") == "usb":
@@ -77,8 +78,9 @@ class Topology:
             link = Connection(on_bus(link.needs, pcie=False), link.step)
         if link is None:
             # An address on a device that never needs one is still taken by libvirt, as a conventional PCI device.
-            if _written(kids) is not None:
-                self.devices.append(Device(element, kids, Connection(NONE, Step.PSTORE)))
+            device = Device(element, kids, Connection(NONE, Step.PSTORE))
+            if device.address is not None:
+                self.devices.append(device)
         elif link.step is Step.PCI_CONTROLLER:
             self.controllers.append(Controller(element, kids, link))
         else:
@@ -138,30 +140,15 @@ def label(element: Element, kids: dict[str, Element]) -> str:
     return f"{tag} {name}".rstrip()
 
 
-def guest_address(kids: dict[str, Element]) -> PciAddress | None:
-    """The guest PCI address of a device, None where it has none (all zero means none to libvirt)."""
-    written = _written(kids)
-    return None if written is None else PciAddress.from_attributes(written.attrib)
-
-
-def _written(kids: dict[str, Element]) -> Element | None:
-    element = kids.get("address")
-    if element is None or element.get("type") != "pci":
-        return None
-    address = PciAddress.from_attributes(element.attrib)
-    return element if address.domain or address.bus or address.slot else None
-
-
 def _address(kids: dict[str, Element], needs: int) -> tuple[PciAddress | None, bool]:
+    """The guest PCI address of a device (all zero means none to libvirt), and whether it still wants one."""
     element = kids.get("address")
-    if element is None:
-        return None, needs != NONE
-    if element.get("type") not in {"pci", None}:
-        return None, False
-    address = PciAddress.from_attributes(element.attrib) if element.get("type") == "pci" else None
-    if address is None or not (address.domain or address.bus or address.slot):
-        return None, needs != NONE
-    return address, False
+    kind = None if element is None else element.get("type")
+    if element is not None and kind == "pci":
+        address = PciAddress.from_attributes(element)
+        if address.domain or address.bus or address.slot:
+            return address, False
+    return None, needs != NONE and kind in {"pci", None}
 
 
 def _number_controllers(controllers: list[Controller]) -> None:

@@ -29,6 +29,8 @@ def place_on_expanders(
     room: Room, topology: Topology, pending: Sequence[Wish]
 ) -> tuple[dict[str, PciAddress], list[Finding]]:
     """Put each wish with a node below an expander of that node; what cannot be is told, and placed normally."""
+    if not pending:
+        return {}, []
     nodes = guest_nodes(topology.domain)
     findings: list[Finding] = []
     slots: dict[str, PciAddress] = {}

@@ -28,13 +28,19 @@ LEAST_PER_SECOND = 1500.0
 
 
 def run() -> str:
-    """Measure both shapes."""
-    return "\n\n".join(_shape(name, path.read_bytes()) for name, path in SHAPES.items())
+    """Measure both shapes, and what most calls of a boot find: a domain that has the device."""
+    shapes = {name: path.read_bytes() for name, path in SHAPES.items()}
+    shapes["that has the device already"] = _transformed(shapes["as libvirt reads it back"])
+    return "\n\n".join(_shape(name, data) for name, data in shapes.items())
+
+
+def _transformed(data: bytes) -> bytes:
+    return transform(Domain.parse(data), (WISH,)).xml
 
 
 def _shape(name: str, data: bytes) -> str:
     def whole() -> bytes:
-        return transform(Domain.parse(data), (WISH,)).xml
+        return _transformed(data)
 
     def alone() -> bytes:
         return etree.tostring(etree.fromstring(data))

@@ -122,3 +122,12 @@ def test_without_a_wish_the_very_same_bytes_come_back() -> None:
     data = load("q35-default")
 
     assert inject(data).xml is data
+
+
+def test_a_domain_to_which_nothing_is_added_is_judged_all_the_same() -> None:
+    done = inject(load("q35-default"), wish("qat", "3d:02.2")).xml
+    double = done.replace(b"</devices>", b"<vsock><alias name='ua-passgate-qat'/></vsock></devices>")
+
+    assert inject(done, wish("qat", "3d:02.2")).xml is done
+    with pytest.raises(PassgateError, match="two devices have this alias"):
+        inject(double, wish("qat", "3d:02.2"))

@@ -76,17 +76,16 @@ def holders(domain: Domain) -> dict[Source, Holder]:
     return found
 
 
-_HOLDERS = etree.XPath(
-    "devices/hostdev[@type='pci' or @type='mdev']/source/address"
-    " | devices/interface[@type='hostdev']/source/address[not(@type) or @type='pci']"
-    " | devices/disk[@type='nvme']/source/address"
-)
+_ADDRESSES = etree.XPath("devices/*/source/address")
+_PCI_KINDS = {("hostdev", "pci"), ("interface", "hostdev"), ("disk", "nvme")}
+"""Elements and types that hold a PCI device."""
 
 
 def _all_holders(domain: Domain) -> Iterator[Holder]:
-    for address in cast("list[Any]", _HOLDERS(domain.root)):
+    for address in cast("list[Any]", _ADDRESSES(domain.root)):
         element = address.getparent().getparent()
-        if element.get("type") == "mdev":
+        kind = element.tag, element.get("type")
+        if kind == ("hostdev", "mdev"):
             yield Holder(element, Mdev.parse(address.get("uuid", "")))
-        else:
+        elif kind in _PCI_KINDS and (element.tag != "interface" or address.get("type") in {None, "pci"}):
             yield Holder(element, PciAddress.from_attributes(address))

@@ -32,7 +32,7 @@ _UNIQUE = (
 
 
 def verify(domain: Domain, changes: Sequence[Change], controllers: Iterable[PlacedController]) -> None:
-    """Refuse an output, as it is read again, for the first thing that is wrong with it: whole."""
+    """Refuse what was read back, whole, for the first thing that is wrong with it."""
     held = holders(domain)
     for change in changes:
         holder = held.get(change.placed.member.source)
@@ -85,9 +85,9 @@ class _Tree:
         for written in cast("list[Any]", _ADDRESSES(domain.root)):
             address = PciAddress.from_attributes(written)
             if address.domain or address.bus or address.slot:
-                owner = self.seats.setdefault(address, written.getparent())
-                if owner is not written.getparent():
-                    self.doubles.setdefault(address, []).append(written.getparent())
+                element = written.getparent()
+                if self.seats.setdefault(address, element) is not element:
+                    self.doubles.setdefault(address, []).append(element)
 
     def problems(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
         """What libvirt, QEMU or the guest would not take."""
@@ -121,7 +121,7 @@ class _Tree:
         # Where nobody writes chassis or port, libvirt derives them from index and address: they cannot collide.
         written = bool(_CHASSIS(self.domain.root))
         chassis: set[tuple[str, str]] = set()
-        where = {element: address for address, element in self.seats.items() if element.tag == "controller"}
+        where = {element: address for address, element in self.seats.items()}
         for index, element in self.controllers.items():
             address = where.get(element)
             if address is None:

@@ -19,7 +19,6 @@ from domxml.guestpci.buses import (
 )
 from domxml.pciaddress import PciAddress
 
-
 _ALL_FUNCTIONS = 0xFF
 
 

@@ -46,13 +46,6 @@ class Step(IntEnum):
     PSTORE = 19
 
 
-class Connection(NamedTuple):
-    """What a device needs (connect flags, NONE or UNKNOWN), and when its turn is."""
-
-    needs: int
-    step: Step
-
-
 class Rule(NamedTuple):
     """Where an element says its model, and what each model needs."""
 
@@ -240,15 +233,14 @@ def on_bus(needs: int, *, pcie: bool) -> int:
     return needs if pcie or needs == UNKNOWN or not needs & PCIE_DEVICE else needs & ~PCIE_DEVICE | PCI_DEVICE
 
 
-def connection(element: Element, kids: Kids) -> Connection | None:
-    """How a device connects; None for elements that are never PCI devices."""
-    tag = str(element.tag)
+def connection(tag: str, element: Element, kids: Kids) -> tuple[int, Step] | None:
+    """What a device needs (connect flags, NONE or UNKNOWN) and when its turn is; None for what is never on PCI."""
     rule = RULES.get(tag)
     if rule is None:
-        return None if tag in NOT_PCI else Connection(UNKNOWN, Step.PSTORE)
+        return None if tag in NOT_PCI else (UNKNOWN, Step.PSTORE)
     step = rule.step
     if tag == "controller" and element.get("type") == "pci":
         step = Step.PCI_CONTROLLER
     elif tag == "interface" and element.get("type") == "hostdev":
-        return Connection(PCIE, Step.HOSTDEV)
-    return Connection(rule.needs.get(rule.model(element, kids), rule.otherwise), step)
+        return PCIE, Step.HOSTDEV
+    return rule.needs.get(rule.model(element, kids), rule.otherwise), step

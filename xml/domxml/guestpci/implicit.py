@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domxml.document import Element
-from domxml.guestpci.connect import NONE, PCI, PCIE, UNKNOWN, Connection, Step, disk_bus, on_bus
+from domxml.guestpci.connect import PCI, PCIE, UNKNOWN, Step, disk_bus, on_bus
 from domxml.guestpci.machines import I440FX, VIRT, MachineType
 from domxml.guestpci.topology import Device, Topology
 
@@ -126,10 +126,9 @@ def _highest_drives(topology: Topology) -> dict[str, int]:
         if kind not in _DISKS_PER_CONTROLLER:
             continue
         address = device.kids.get("address")
-        if address is not None and address.get("type", "drive") == "drive" and "controller" in address.attrib:
-            needed = int(address.get("controller", "0"), 0)
-        else:
-            needed = disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind]
+        is_drive = address is not None and address.get("type", "drive") == "drive"
+        written = address.get("controller") if address is not None and is_drive else None
+        needed = disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind] if written is None else int(written, 0)
         highest[kind] = max(highest.get(kind, -1), needed)
     return highest
 
@@ -180,14 +179,13 @@ def _insert(ordered: list[Device], controller: Device) -> None:
     ordered.insert(position, controller)
 
 
-def _device(step: Step, kind: str, needs: int) -> Device:
-    device = Device(None, {}, Connection(needs, step))
-    device.kind = kind
-    device.wants = needs != NONE
+def _device(step: Step, kind: str, needs: int, model: str = "") -> Device:
+    device = Device(None, {}, needs, step)
+    device.kind, device.model = kind, model
     return device
 
 
 def _controller(kind: str, model: str, index: int, needs: int) -> Device:
-    device = _device(Step.CONTROLLER, kind, needs)
-    device.model, device.index = model, index
+    device = _device(Step.CONTROLLER, kind, needs, model)
+    device.index = index
     return device

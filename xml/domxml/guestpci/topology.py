@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from domxml.document import Domain, Element
 from domxml.errors import BadInput
 from domxml.guestpci.buses import MODELS
-from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Connection, Step, connection, disk_bus, on_bus
+from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Step, connection, disk_bus, on_bus
 from domxml.guestpci.machines import MachineType, RootKind, machine_type
 from domxml.pciaddress import PciAddress
 
@@ -19,15 +19,15 @@ class Device:
 
     __slots__ = ("address", "element", "index", "kids", "kind", "model", "needs", "step", "wants")
 
-    def __init__(self, element: Element | None, kids: dict[str, Element], link: Connection) -> None:
+    def __init__(self, element: Element | None, kids: dict[str, Element], needs: int, step: Step) -> None:
         self.element = element
         self.kids = kids
-        self.needs = link.needs
-        self.step = link.step
+        self.needs = needs
+        self.step = step
         self.kind = "" if element is None else element.get("type", "")
         self.model = "" if element is None else element.get("model", "")
         self.index = -1
-        self.address, self.wants = _address(kids, link.needs)
+        self.address, self.wants = _address(kids, needs)
 
     @property
     def label(self) -> str:
@@ -35,17 +35,6 @@ class Device:
         if self.element is None:
             return f"the {self.kind} {self.model}".rstrip() + " that libvirt adds"
         return label(self.element, self.kids)
-
-
-class Controller(Device):
-    """A PCI controller: also a bus."""
-
-    __slots__ = ("hotplug",)
-
-    def __init__(self, element: Element, kids: dict[str, Element], link: Connection) -> None:
-        super().__init__(element, kids, link)
-        target = kids.get("target")
-        self.hotplug = target is None or target.get("hotplug") != "off"
 
 
 class Topology:
@@ -57,34 +46,30 @@ class Topology:
         self.domain = domain
         self.machine: MachineType = machine_type(domain)
         self.pcie = self.machine.root is RootKind.PCIE
-        self.controllers: list[Controller] = []
+        self.controllers: list[Device] = []
         self.devices: list[Device] = []
         for element in domain.devices:
-            if isinstance(element.tag, str):
-                self._take(element)
+            tag = element.tag
+            if isinstance(tag, str):
+                self._take(tag, element)
         _number_controllers(self.controllers)
 
-    def _take(self, element: Element) -> None:
-        tag = element.tag
+    def _take(self, tag: str, element: Element) -> None:
         # The console of a serial port is that port once more, its address included.
         if tag in NOT_PCI and (tag == "console" or not _has_address(element)):
             return
-        kids = {child.tag: child for child in reversed(element) if isinstance(child.tag, str)}
+        kids = {name: child for child in reversed(element) if isinstance(name := child.tag, str)}
         if element.get("model") == "none" and element.get("type") == "usb":
             # Libvirt drops the address of a USB controller that is not there; KubeVirt writes one.
             kids.pop("address", None)
-        link = connection(element, kids)
-        if link is not None and not self.pcie:
-            link = Connection(on_bus(link.needs, pcie=False), link.step)
-        if link is None:
-            # An address on a device that never needs one is still taken by libvirt, as a conventional PCI device.
-            device = Device(element, kids, Connection(NONE, Step.PSTORE))
-            if device.address is not None:
-                self.devices.append(device)
-        elif link.step is Step.PCI_CONTROLLER:
-            self.controllers.append(Controller(element, kids, link))
-        else:
-            self.devices.append(Device(element, kids, link))
+        link = connection(tag, element, kids)
+        # An address on a device that never needs one is still taken by libvirt, as a conventional PCI device.
+        needs, step = link or (NONE, Step.PSTORE)
+        device = Device(element, kids, on_bus(needs, pcie=self.pcie), step)
+        if step is Step.PCI_CONTROLLER:
+            self.controllers.append(device)
+        elif link is not None or device.address is not None:
+            self.devices.append(device)
 
     def __iter__(self) -> Iterator[Device]:
         yield from self.controllers
@@ -95,7 +80,7 @@ class Topology:
         """The highest PCI controller index in the document; -1 without any."""
         return max((controller.index for controller in self.controllers), default=-1)
 
-    def controller(self, index: int) -> Controller | None:
+    def controller(self, index: int) -> Device | None:
         """The PCI controller that is bus `index`."""
         return next((c for c in self.controllers if c.index == index), None)
 
@@ -151,7 +136,7 @@ def _address(kids: dict[str, Element], needs: int) -> tuple[PciAddress | None, b
     return None, needs != NONE and kind in {"pci", None}
 
 
-def _number_controllers(controllers: list[Controller]) -> None:
+def _number_controllers(controllers: list[Device]) -> None:
     used: set[int] = set()
     for controller in controllers:
         text = controller.element.get("index") if controller.element is not None else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from domxml.document import Domain
 from domxml.finding import Finding
 from domxml.findings import NUMA_NOT_POSSIBLE
-from domxml.guestpci.topology import Controller, Topology
+from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room
 from domxml.placement.values import PlacedController
@@ -109,8 +109,8 @@ def restored(topology: Topology, nodes: dict[int, int]) -> list[PlacedController
     return lost
 
 
-def _expanders_above(topology: Topology, nodes: dict[int, int]) -> dict[tuple[Controller, PciAddress], int]:
-    found: dict[tuple[Controller, PciAddress], int] = {}
+def _expanders_above(topology: Topology, nodes: dict[int, int]) -> dict[tuple[Device, PciAddress], int]:
+    found: dict[tuple[Device, PciAddress], int] = {}
     for bus, node in nodes.items():
         port = topology.controller(bus)
         expander = None if port is None or port.address is None else topology.controller(port.address.bus)
@@ -119,7 +119,7 @@ def _expanders_above(topology: Topology, nodes: dict[int, int]) -> dict[tuple[Co
     return found
 
 
-def _bus(controller: Controller) -> int:
+def _bus(controller: Device) -> int:
     return -1 if controller.address is None else controller.address.bus
 
 
@@ -128,13 +128,13 @@ def _lowest_bus_number(topology: Topology) -> int:
     return min((number for number in numbers if number is not None), default=TOP)
 
 
-def _bus_number(controller: Controller) -> int | None:
+def _bus_number(controller: Device) -> int | None:
     target = controller.kids.get("target")
     text = None if target is None else target.get("busNr")
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
 
 
-def _node(controller: Controller) -> int | None:
+def _node(controller: Device) -> int | None:
     target = controller.kids.get("target")
     text = None if target is None else target.findtext("node")
     return int(text) if text is not None and text.strip().isdigit() else None

@@ -46,6 +46,8 @@ def pin_later_ports(topology: Topology, buses: frozenset[int]) -> tuple[Pin, ...
         return ()
     last, highest = max(ours), max(ports.values())
     later = [c for c in topology.controllers if c.model == PORT and c.address is None and c.index > last]
+    if not later:
+        return ()
     places = (address for address in _places(Room(topology, None)) if address > highest)
     # Where there is no room above, libvirt places the rest.
     return tuple(Pin(*pair) for pair in zip(sorted(later, key=lambda port: port.index), places, strict=False))

@@ -32,7 +32,7 @@ class Room:
         self.machine = topology.machine
         self.models: dict[int, str] = {0: "pcie-root" if self.machine.root is RootKind.PCIE else "pci-root"}
         self.owners: dict[PciAddress, Labelled] = {}
-        self.written = set(topology.used())
+        self.written = topology.used()
         """Addresses that stand in the document: those libvirt cannot give away any more."""
         self.below: dict[int, PciAddress] = {}
         """Where each bus's controller sits."""
@@ -51,8 +51,7 @@ class Room:
             self.models[controller.index] = controller.model
             if controller.address:
                 self.below[controller.index] = controller.address
-        for address, device in topology.used().items():
-            self.owners[address] = device
+        self.owners.update(self.written)
 
     @property
     def max_index(self) -> int:

@@ -237,6 +237,16 @@ def test_a_guest_numbers_the_buses_of_the_main_tree_as_we_do_when_others_are_on_
     assert int(guest_of(result)["ua-passgate-plain"].split(":")[1], 16) in ports.values()
 
 
+def test_a_bus_that_the_guest_counts_lower_is_told() -> None:
+    on_node = wish("near", "3d:02.1", node=0)
+    before = inject(load("q35-numa-dedicated-hugepages-1gi"), on_node)
+    after = inject(before.xml, on_node, wish("late", "3d:02.2"))
+
+    assert [(finding.code, finding.subject) for finding in before.findings] == []
+    assert [(finding.code, finding.subject) for finding in after.findings] == [("guest-bus-lower", "late")]
+    assert guest_of(after)["ua-passgate-near"] == guest_of(before)["ua-passgate-near"]
+
+
 def test_a_node_that_the_guest_does_not_have_is_told_and_the_device_placed_normally() -> None:
     result = inject(load("q35-default"), wish("qat", "3d:02.2", node=3))
 

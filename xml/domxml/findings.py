@@ -88,6 +88,17 @@ NUMA_NOT_POSSIBLE = FindingKind(
     "The device is placed as if `numa` had not been asked for; it works, but the guest does not know its node.",
     ("is configured for a NUMA node",),
 )
+GUEST_BUS_LOWER = FindingKind(
+    "guest-bus-lower",
+    Severity.INFO,
+    "The guest shows a lower bus number than libvirt",
+    "Libvirt numbers PCI buses by the indexes of their controllers. The guest's firmware counts those below the root "
+    "bus, and leaves out expander buses and what is below them, which have numbers of their own. A device on a bus "
+    "behind expander buses that the VM had before, as KubeVirt's PCINUMAAwareTopology makes them, is therefore at a "
+    "lower bus number in the guest than in its domain.",
+    "look for the device in the guest by what it is, not by this bus number",
+    "The address is as stable as any other: the same on every boot. Only its name in the guest differs.",
+)
 HOTPLUG_PORTS_REDUCED = FindingKind(
     "hotplug-ports-reduced",
     Severity.INFO,
@@ -106,5 +117,6 @@ KINDS: tuple[FindingKind, ...] = (
     FUNCTION_ZERO_MISSING,
     NO_FREE_PLACE,
     NUMA_NOT_POSSIBLE,
+    GUEST_BUS_LOWER,
     HOTPLUG_PORTS_REDUCED,
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from domxml.document import Domain
 from domxml.finding import Finding
-from domxml.findings import NUMA_NOT_POSSIBLE
+from domxml.findings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room
@@ -81,6 +81,28 @@ def _add(room: Room, node: int, bus_number: int, place: int, wishes: Sequence[Wi
         slots[wish.name] = PciAddress(0, index, 0, 0)
         room.settle(wish, slots[wish.name])
     return slots
+
+
+def counted_lower(topology: Topology, added: Sequence[PlacedController], buses: Mapping[str, int]) -> list[Finding]:
+    """Tell who is on a bus that the guest counts lower than libvirt, because expander buses come before it."""
+    parents = {c.index: (c.model, _bus(c)) for c in topology.controllers}
+    parents |= {c.number: (c.model, c.address.bus) for c in added}
+    expanders = [index for index, (model, _) in parents.items() if model == EXPANDER]
+    return [
+        GUEST_BUS_LOWER.found(name, f"the guest does not count expander bus {min(expanders)} before its bus {bus}")
+        for name, bus in buses.items()
+        if expanders and bus > min(expanders) and not _below_expander(bus, parents)
+    ]
+
+
+def _below_expander(bus: int, parents: Mapping[int, tuple[str, int]]) -> bool:
+    seen: set[int] = set()
+    while bus in parents and bus not in seen:
+        seen.add(bus)
+        model, bus = parents[bus]
+        if model == EXPANDER:
+            return True
+    return False
 
 
 def restored(topology: Topology, nodes: dict[int, int]) -> list[PlacedController]:

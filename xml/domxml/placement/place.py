@@ -13,7 +13,7 @@ from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
-from domxml.placement.expander import place_on_expanders, restored
+from domxml.placement.expander import counted_lower, place_on_expanders, restored
 from domxml.placement.ports import pin_later_ports, place_on_ports
 from domxml.placement.room import Room, taken
 from domxml.placement.root import add_bridges, place_on_root
@@ -82,6 +82,8 @@ class _Placer:
             self.pins = pin_later_ports(self.topology, buses)
         nodes = {s.bus: w.node for w in self.wishes if w.node is not None and (s := self.slots[w.name]) is not None}
         self.controllers += restored(self.topology, nodes)
+        on_buses = {name: slot.bus for name, slot in self.slots.items() if slot is not None}
+        self.findings += counted_lower(self.topology, self.controllers, on_buses)
         return Placement(tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before)
 
     def _with_lost_bus(self, wish: Wish) -> Wish:

@@ -52,7 +52,9 @@ class Host:
             ) from None
         if not self.exists("sys"):
             self.close()
-            raise HostUnreadable("host-unreadable", "holds no sys/ directory", subject=self.root, hint=_ROOT_HINT)
+            reason = self._unread.get("/sys")
+            message = f"cannot look at its sys/: {reason}" if reason else "holds no sys/ directory"
+            raise HostUnreadable("host-unreadable", message, subject=self.root, hint=_ROOT_HINT)
 
     def __enter__(self) -> Self:
         return self

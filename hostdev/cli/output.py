@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def tell(text: str) -> None:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
         except OSError:
-            return
+            # Python tries once more on its way out, and would end with a code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextmanager

@@ -165,10 +165,12 @@ def test_where_kubevirt_has_the_volume() -> None:
         env={"PATH": os.environ["PATH"], "QAT0": "0000:3d:02.2"},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if said.returncode in {1, 32} and said.stderr.startswith(("unshare:", "mount:")):
+        pytest.skip(f"cannot mount a tmpfs here: {said.stderr.strip()}")
 
-    assert said.stdout == "QAT0=0000:3d:02.2\n"
+    assert (said.returncode, said.stdout) == (0, "QAT0=0000:3d:02.2\n"), said.stderr
 
 
 def test_nothing_to_tell_is_no_failure(pod: Pod) -> None:

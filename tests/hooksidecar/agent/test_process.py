@@ -163,6 +163,7 @@ def test_what_it_writes_is_in_its_log_and_no_value_is(kubelet: Kubelet, start: S
     kubelet.allocate(uid(2), {"TOKEN": f"{SECRET}\0"})
     kubelet.save()
     agent.until(lambda: agent.found("checkpoint-entry-unreadable"))
+    agent.until(lambda: agent.said("allocation written"))
 
     assert SECRET in path.read_text()
     assert [line["pod"] for line in agent.said("allocation written")] == [POD]

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from hostdev.machine import Machine
 from hostdev.recorded import open_host
 from hostdev.scan import scan
@@ -20,7 +18,8 @@ ROOT = Path(__file__).parents[3]
 MACHINES = ROOT / "tests/fixtures/machines"
 PCI_IDS = "tests/hostdev/cli/pci.ids"
 """A list of names of our own, so that answers do not depend on the system's."""
-NOBODY = 65534
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+"""Root that may do no more than its files let it. Another user might not even reach this directory."""
 COMMAND = [sys.executable, "-m", "hostdev.cli.main"]
 
 
@@ -59,7 +58,8 @@ def process(
     `line` is a line of sh in which "$@" is the command; `nobody` runs without the rights of root.
     """
     command = ["sh", "-c", line, "sh", *COMMAND, *words] if line else [*COMMAND, *words]
-    user = NOBODY if nobody and os.geteuid() == 0 else None
+    if nobody and os.geteuid() == 0:
+        command = [*WITHOUT_RIGHTS, *command]
     done = subprocess.run(
         command,
         input=stdin,
@@ -69,9 +69,5 @@ def process(
         env=environment(**(env or {})),
         timeout=60,
         check=False,
-        user=user,
-        group=user,
     )
-    if nobody and ("No module named" in done.stderr or "can't open" in done.stderr):
-        pytest.skip("nobody may not read this Python")
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -138,7 +138,7 @@ def test_slow_clients_hold_nobody_up(served: Web, monkeypatch: pytest.MonkeyPatc
         begun = time.monotonic()
         assert ask(served.port, "/healthz")[0].status == 200
         assert time.monotonic() - begun < 0.5
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
     time.sleep(1.2)
     for client in slow:

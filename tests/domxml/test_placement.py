@@ -247,6 +247,24 @@ def test_a_bus_that_the_guest_counts_lower_is_told() -> None:
     assert guest_of(after)["ua-passgate-near"] == guest_of(before)["ua-passgate-near"]
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "hint"),
+    [
+        ("q35-default", "0000:00:00.0", "bus 1 or above"),
+        ("i440fx", "0000:09:00.0", "slot of bus 0"),
+        ("s390x-ccw", "0000:01:00.0", "slot of bus 0"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_with_one_that_can(name: str, asked: str, hint: str) -> None:
+    with pytest.raises(PassgateError) as refusal:
+        inject(load(name), wish("qat", "3d:02.2", guest=asked))
+
+    assert refusal.value.code == "guest-address-impossible"
+    assert hint in refusal.value.hint
+    possible = refusal.value.hint.rpartition(" ")[2]
+    assert guest_of(inject(load(name), wish("qat", "3d:02.2", guest=possible))) == {"ua-passgate-qat": possible}
+
+
 def test_a_node_that_the_guest_does_not_have_is_told_and_the_device_placed_normally() -> None:
     result = inject(load("q35-default"), wish("qat", "3d:02.2", node=3))
 

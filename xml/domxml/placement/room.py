@@ -16,6 +16,8 @@ from domxml.wish import Wish
 
 PORT = "pcie-root-port"
 BRIDGE = "pci-bridge"
+_ON_BUS_0 = "ask for a free slot of bus 0, for example 0000:00:10.0"
+"""What one would ask for where there are no root ports."""
 
 
 class Labelled(Protocol):
@@ -80,13 +82,16 @@ class Room:
 
     def check_asked(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
         """Refuse an address asked for that cannot be, in libvirt's own words; its bus may not exist yet."""
-        _check_numbers(wish, address)
-        new = PORT if self.machine.root is RootKind.PCIE else BRIDGE
+        root = self.machine.root
+        _check_numbers(root, wish, address)
+        new = PORT if root is RootKind.PCIE else BRIDGE
         model = MODELS[self.models.get(address.bus, new)]
-        if self.machine.root is RootKind.ZPCI and address.bus:
-            raise impossible(wish, "devices of an s390x guest sit on bus 0 here", "yes, with a bridge of its own")
+        if root is RootKind.ZPCI and address.bus:
+            what = "devices of an s390x guest sit on bus 0 here"
+            raise impossible(root, wish, what, "yes, with a bridge of its own")
         if not model.accepts & ENDPOINT:
             raise impossible(
+                root,
                 wish,
                 f"bus {address.bus} is a {model.name}, which takes no devices",
                 f"The device at PCI address {address} cannot be plugged into the PCI controller with "
@@ -95,6 +100,7 @@ class Room:
         if not model.first_slot <= address.slot <= model.last_slot:
             bound, limit = (">=", model.first_slot) if address.slot < model.first_slot else ("<=", model.last_slot)
             raise impossible(
+                root,
                 wish,
                 f"bus {address.bus} ({model.name}) has slots {model.first_slot} to {model.last_slot}",
                 f"Invalid PCI address {address}. slot must be {bound} {limit}",
@@ -118,26 +124,27 @@ class Room:
             )
 
 
-def _check_numbers(wish: Wish, address: PciAddress) -> None:
+def _check_numbers(root: RootKind, wish: Wish, address: PciAddress) -> None:
     if address.domain:
         raise impossible(
+            root,
             wish,
             f"the guest has no PCI domain {address.domain:#x}",
             f"Invalid PCI address {address}. Only PCI domain 0 is available",
         )
     if address.bus == 0 and address.slot == 0:
         raise impossible(
-            wish, "slot 0 of bus 0 is the host bridge's", "nothing: it would silently choose another address"
+            root, wish, "slot 0 of bus 0 is the host bridge's", "nothing: it would silently choose another address"
         )
 
 
-def impossible(wish: Wish, what: str, libvirt: str) -> Refused:
-    """The address asked for cannot exist."""
+def impossible(root: RootKind, wish: Wish, what: str, libvirt: str) -> Refused:
+    """The address asked for cannot exist below such a root."""
     return Refused(
         GUEST_ADDRESS_IMPOSSIBLE.code,
         f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})",
         subject=wish.name,
-        hint=GUEST_ADDRESS_IMPOSSIBLE.hint,
+        hint=GUEST_ADDRESS_IMPOSSIBLE.hint if root is RootKind.PCIE else _ON_BUS_0,
     )
 
 

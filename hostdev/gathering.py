@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -65,11 +65,6 @@ def read_file(path: str) -> bytes:
 def _at_once(path: str, flags: int) -> int:
     """A FIFO into which nobody writes is empty; opening it would otherwise wait for a writer, for ever."""
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-def if_there(read: Callable[[str], bytes], path: str) -> bytes | None:
-    """Read a file that may be absent."""
-    return read(path) if os.path.exists(path) else None  # noqa: PTH110  pathlib costs a start 5 ms
 
 
 def _tree(directories: tuple[str, ...]) -> dict[str, bytes]:

@@ -39,16 +39,6 @@ VOLUMES = (
 
 
 @contextmanager
-def opened(at: int, path: str, *, may_cross: bool = False) -> Iterator[int]:
-    """A directory, as long as the block lasts."""
-    fd = open_directory(at, path, may_cross=may_cross)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
 def opened_volume(pods: int, uid: str, volume: Volume) -> Iterator[int | None]:
     """A pod's volume, or None where there is none (yet). It may be a mount; what is in it may not."""
     try:

@@ -46,7 +46,6 @@ class BusModel(NamedTuple):
     accepts: int
     first_slot: int
     last_slot: int
-    hotplug: bool
 
     @property
     def is_port(self) -> bool:
@@ -61,16 +60,16 @@ MODELS = MappingProxyType(
     {
         model.name: model
         for model in (
-            BusModel("pci-root", 0, _CONVENTIONAL | PCI_EXPANDER, 1, 31, hotplug=True),
-            BusModel("pcie-root", 0, PCIE_DEVICE | ROOT_PORT | DMI_TO_PCI | PCIE_EXPANDER, 1, 31, hotplug=False),
-            BusModel("pci-bridge", PCI_BRIDGE, _CONVENTIONAL, 1, 31, hotplug=True),
-            BusModel("pcie-to-pci-bridge", PCIE_TO_PCI, _CONVENTIONAL, 1, 31, hotplug=True),
-            BusModel("dmi-to-pci-bridge", DMI_TO_PCI, PCI_DEVICE | PCI_BRIDGE, 0, 31, hotplug=False),
-            BusModel("pci-expander-bus", PCI_EXPANDER, _CONVENTIONAL, 0, 31, hotplug=True),
-            BusModel("pcie-expander-bus", PCIE_EXPANDER, ROOT_PORT | DMI_TO_PCI, 0, 31, hotplug=False),
-            BusModel("pcie-root-port", ROOT_PORT | AGGREGATE, _PORT, 0, 0, hotplug=True),
-            BusModel("pcie-switch-downstream-port", SWITCH_DOWNSTREAM, _PORT, 0, 0, hotplug=True),
-            BusModel("pcie-switch-upstream-port", SWITCH_UPSTREAM, SWITCH_DOWNSTREAM, 0, 31, hotplug=False),
+            BusModel("pci-root", 0, _CONVENTIONAL | PCI_EXPANDER, 1, 31),
+            BusModel("pcie-root", 0, PCIE_DEVICE | ROOT_PORT | DMI_TO_PCI | PCIE_EXPANDER, 1, 31),
+            BusModel("pci-bridge", PCI_BRIDGE, _CONVENTIONAL, 1, 31),
+            BusModel("pcie-to-pci-bridge", PCIE_TO_PCI, _CONVENTIONAL, 1, 31),
+            BusModel("dmi-to-pci-bridge", DMI_TO_PCI, PCI_DEVICE | PCI_BRIDGE, 0, 31),
+            BusModel("pci-expander-bus", PCI_EXPANDER, _CONVENTIONAL, 0, 31),
+            BusModel("pcie-expander-bus", PCIE_EXPANDER, ROOT_PORT | DMI_TO_PCI, 0, 31),
+            BusModel("pcie-root-port", ROOT_PORT | AGGREGATE, _PORT, 0, 0),
+            BusModel("pcie-switch-downstream-port", SWITCH_DOWNSTREAM, _PORT, 0, 0),
+            BusModel("pcie-switch-upstream-port", SWITCH_UPSTREAM, SWITCH_DOWNSTREAM, 0, 31),
         )
     }
 )

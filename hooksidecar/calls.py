@@ -78,9 +78,7 @@ class Calls:
         log.info("answered", vm=answer.vm, **fields, **result, **took(begun))
         if answer.trouble:
             log.error("a domain is defined already: the input went back as it came", reason=answer.trouble)
-        for finding in answer.findings:
-            text = f"{finding.subject}: {finding.message}" if finding.subject else finding.message
-            log.warning(text, code=finding.code, severity=str(finding.severity))
+        log.noticed(answer.findings)
         if not same and log.debugging():
             from hooksidecar import difference  # noqa: PLC0415  only a search for a mistake needs it
 

@@ -54,7 +54,6 @@ def _tell(answer: Answer, fields: Mapping[str, object], begun: float) -> None:
     log.info("answered", vm=answer.vm, **fields, **result, **took(begun))
     if answer.trouble:
         log.error("an answer was given already: the cloud-init data went back as it came", reason=answer.trouble)
-    for finding in answer.findings:
-        log.warning(f"{finding.subject}: {finding.message}", code=finding.code, severity=str(finding.severity))
+    log.noticed(answer.findings)
     if written:
         log.debug("what changed", networkData=answer.network_data)

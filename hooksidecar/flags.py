@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
@@ -61,6 +62,19 @@ def read(program: Program, words: Sequence[str]) -> dict[str, Any]:
             value = rest.pop(0)
         values[flag.field] = _checked(program, flag, value)
     return values
+
+
+def told(words: Sequence[str], help_text: Callable[[], str]) -> bool:
+    """Answer what the words ask about the program itself; false where they ask nothing."""
+    if {"-h", "--help"} & set(words):
+        sys.stdout.write(help_text())
+    elif "--version" in words:
+        from hostdev.cli import version  # noqa: PLC0415  only who asks needs it
+
+        sys.stdout.write(version.text())
+    else:
+        return False
+    return True
 
 
 def help_text(program: Program, defaults: Mapping[str, object]) -> str:

@@ -6,7 +6,10 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
+
+from domxml.finding import Finding
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -57,6 +60,13 @@ def info(message: str, **fields: object) -> None:
 def warning(message: str, **fields: object) -> None:
     """A call that was refused."""
     _LOG.warning(message, extra={"fields": fields}, stacklevel=2)
+
+
+def noticed(findings: Iterable[Finding]) -> None:
+    """What was seen on the way to an answer."""
+    for finding in findings:
+        fields = {"code": finding.code, "severity": str(finding.severity)}
+        _LOG.warning(finding.what, extra={"fields": fields}, stacklevel=2)
 
 
 def error(message: str, **fields: object) -> None:

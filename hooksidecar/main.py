@@ -35,7 +35,7 @@ def answered(action: Callable[[], int]) -> int:
     try:
         return action()
     except PassgateError as error:
-        _tell(f"error: {error.subject}: {error.message}" if error.subject else f"error: {error.message}", error.code)
+        _tell(f"error: {error.what}", error.code)
         if error.hint:
             _tell(f"hint: {error.hint}")
         return error.exit_code
@@ -65,19 +65,11 @@ def _run(words: Sequence[str], make_core: MakeCore) -> int:
             hint = "pip install passgate where you rehearse; the sidecar's image has no more than the sidecar needs"
             raise PassgateError("module-missing", f"a rehearsal needs {error.name}", hint=hint) from None
         return rehearse(words[1:])
-    if {"-h", "--help"} & set(words):
-        from hooksidecar import options  # noqa: PLC0415
-
-        sys.stdout.write(options.help_text())
-        return ExitCode.DONE
-    if "--version" in words:
-        from hostdev.cli import version  # noqa: PLC0415
-
-        sys.stdout.write(version.text())
-        return ExitCode.DONE
     stop = until_told()
-    from hooksidecar import options  # noqa: PLC0415
+    from hooksidecar import flags, options  # noqa: PLC0415
 
+    if flags.told(words, options.help_text):
+        return ExitCode.DONE
     return _serve(options.parse(words), make_core, stop)
 
 

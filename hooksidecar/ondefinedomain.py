@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Sequence
 
-from domxml.errors import ExitCode, PassgateError
+from hooksidecar.onecall import Reply, answer, document
 from hooksidecar.places import channels
 from hostdev.hookcore import HookCore
 from hostdev.looking import looker
@@ -17,9 +16,6 @@ EPILOG = """The new domain goes to standard output, everything else to standard 
 The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.
 
 exit codes: 0 done; 2 unreadable input; 4 host not readable; 5 refused. KubeVirt fails the start for any but 0."""
-
-LIMIT = 20.0
-"""virt-handler gives all the passes of a boot together so many seconds."""
 
 
 def run() -> int:
@@ -31,22 +27,13 @@ def main(argv: Sequence[str]) -> int:
     """Answer one call."""
     arguments = _parser().parse_args(argv)
     core = HookCore(lambda: channels(arguments.socket_dir, os.environ), looker(arguments.host), wait=arguments.wait)
-    try:
-        answer = core.define(_bytes(arguments.domain), _bytes(arguments.vmi), deadline=time.monotonic() + LIMIT)
-    except PassgateError as error:
-        sys.stderr.write(error.sentence() + "\n")
-        return error.exit_code
-    for finding in answer.findings:
-        sys.stderr.write(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}\n")
-    if answer.trouble:
-        sys.stderr.write(f"error: {answer.trouble}; a domain is defined already, so it goes back as it came\n")
-    sys.stdout.buffer.write(answer.xml)
-    sys.stdout.buffer.flush()
-    return ExitCode.DONE
 
+    def call(deadline: float) -> Reply:
+        given = core.define(document(arguments.domain), document(arguments.vmi), deadline=deadline)
+        trouble = f"{given.trouble}; a domain is defined already, so it goes back as it came" if given.trouble else ""
+        return Reply(given.xml, given.findings, trouble)
 
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")
+    return answer(call)
 
 
 def _parser() -> argparse.ArgumentParser:

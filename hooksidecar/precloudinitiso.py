@@ -7,37 +7,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 
-from domxml.errors import ExitCode, PassgateError
+from hooksidecar.onecall import Reply, answer, document
 from hooksidecar.places import network_info
 from hostdev.cloudinit.hook import CloudInitHook, Documents
 
 EPILOG = "exit codes: 0 done; 2 unreadable input; 5 refused. KubeVirt fails the start for any but 0."
-LIMIT = 20.0
-"""virt-handler gives all the calls of a boot together so many seconds."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Answer one call."""
     arguments = _parser().parse_args(argv)
     hook = CloudInitHook(network_info, wait=arguments.wait)
-    documents = Documents(data=_bytes(arguments.cloud_init))
-    try:
-        answer = hook.write(documents, _bytes(arguments.vmi), deadline=time.monotonic() + LIMIT)
-    except PassgateError as error:
-        sys.stderr.write(error.sentence() + "\n")
-        return error.exit_code
-    for finding in answer.findings:
-        sys.stderr.write(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}\n")
-    sys.stdout.buffer.write(answer.documents.data)
-    sys.stdout.buffer.flush()
-    return ExitCode.DONE
 
+    def call(deadline: float) -> Reply:
+        given = Documents(data=document(arguments.cloud_init))
+        written = hook.write(given, document(arguments.vmi), deadline=deadline)
+        return Reply(written.documents.data, written.findings)
 
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")
+    return answer(call)
 
 
 def _parser() -> argparse.ArgumentParser:

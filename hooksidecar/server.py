@@ -13,6 +13,7 @@ from domxml.errors import BadInput
 from hooksidecar.bounded import Busy
 from hooksidecar.calls import LARGEST, refuse
 from hooksidecar.services import AT_ONCE, Method, Methods
+from hostdev.socketpath import target
 
 WAITING = 56
 """Calls that may wait at once, for the rest of their message or for an answer; who comes then is told to come again."""
@@ -43,8 +44,7 @@ class Server:
     def listen(self, path: str) -> None:
         """Bind and answer; `path` is free."""
         try:
-            # gRPC takes it for a URI.
-            self._server.add_insecure_port(f"unix:{path.replace('%', '%25')}")
+            self._server.add_insecure_port(target(path))
         except RuntimeError:
             raise BadInput(
                 "socket-bind", "no socket can be made here", subject=path, hint="look at the mount: is it full?"

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from domxml.errors import BadInput, NotPermitted, PassgateError, Refused
+from hostdev.socketpath import LONGEST
 
-LONGEST = 107
-"""Bytes of a path that fit into sockaddr_un, next to the final NUL."""
 HIDDEN = ".passgate"
 """The sub-directory in which a socket is made: virt-launcher dials every file of the mount, and no directory."""
 UMASK = 0o117

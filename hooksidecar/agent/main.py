@@ -27,15 +27,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    from hooksidecar import flags  # noqa: PLC0415
     from hooksidecar.agent import options  # noqa: PLC0415
 
-    if {"-h", "--help"} & set(words):
-        sys.stdout.write(options.help_text())
-        return ExitCode.DONE
-    if "--version" in words:
-        from hostdev.cli import version  # noqa: PLC0415
-
-        sys.stdout.write(version.text())
+    if flags.told(words, options.help_text):
         return ExitCode.DONE
     return _serve(options.parse(words), until_told())
 

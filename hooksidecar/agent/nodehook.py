@@ -115,9 +115,7 @@ def _answer(hook: NodeHook, bounded: Bounded, asked: Any, context: grpc.Servicer
     node = asked.node_context.node_name
     checked = bounded.run(lambda _deadline: hook.check(asked.vmi, node), WORK, context, fields)
     log.info("answered", **fields, vm=checked.vm, devices=list(checked.devices), **took(begun))
-    for finding in checked.findings:
-        text = f"{finding.subject}: {finding.message}" if finding.subject else finding.message
-        log.warning(text, code=finding.code, severity=str(finding.severity))
+    log.noticed(checked.findings)
     return PASSED if checked.devices else NO_DEVICES
 
 

@@ -44,8 +44,7 @@ class Record:
         try:
             checkpoint = parse(data)
         except BadInput as error:
-            what = f"{error.subject}: {error.message}" if error.subject else error.message
-            self.trouble = (CHECKPOINT_UNREADABLE.found(self._path, f"is not what kubelet writes: {what}"),)
+            self.trouble = (CHECKPOINT_UNREADABLE.found(self._path, f"is not what kubelet writes: {error.what}"),)
             return False
         self.trouble = ()
         changed, self.checkpoint = checkpoint != self.checkpoint, checkpoint

@@ -15,6 +15,7 @@ from domxml.errors import BadInput, PassgateError, Refused
 from hooksidecar.rehearsal.cloudinit import HOOK_POINT, Documents
 from hooksidecar.stubs import callbacks_v1alpha3_pb2 as callbacks
 from hooksidecar.stubs import info_pb2 as info
+from hostdev.socketpath import target
 
 M = TypeVar("M", bound=Message)
 
@@ -136,7 +137,7 @@ def _dials(path: str) -> bool:
 
 
 def _connection(path: str) -> grpc.Channel:
-    return grpc.insecure_channel(f"unix:{path.replace('%', '%25')}", [("grpc.default_authority", "localhost")])
+    return grpc.insecure_channel(target(path), [("grpc.default_authority", "localhost")])
 
 
 def _call(path: str, method: str, request: Message, kind: Callable[[], M], timeout: float) -> M:

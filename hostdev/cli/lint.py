@@ -44,7 +44,7 @@ def _print(screen: Screen, manifest: Manifest, findings: Sequence[Finding]) -> N
     elif screen.terminal:
         # Places are long, and a table on a terminal would cut them.
         for found in findings:
-            for row in tellings.finding(found._replace(message=f"{found.subject}: {found.message}")):
+            for row in tellings.finding(found._replace(message=found.what)):
                 screen.line(*row)
     else:
         screen.table(TABLE, [_row(finding) for finding in findings])

@@ -87,8 +87,7 @@ def _report(error: Exception, *, debug: bool) -> int:
 
         output.tell("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, PassgateError):
-        what = f"{error.subject}: {error.message}" if error.subject else error.message
-        output.tell(f"error: {what} [{error.code}]")
+        output.tell(f"error: {error.what} [{error.code}]")
         if error.hint:
             output.tell(f"hint: {error.hint}")
         return error.exit_code

@@ -115,7 +115,7 @@ def _dumper(yaml: Any) -> Any:
 
 def _tell(made: Made, only: str | None, shown: Sequence[Document]) -> None:
     for finding in made.findings:
-        for row in tellings.finding(finding._replace(message=f"{finding.subject}: {finding.message}")):
+        for row in tellings.finding(finding._replace(message=finding.what)):
             output.tell("".join(part if isinstance(part, str) else part.text for part in row).rstrip())
     for note in _notes(made, only, shown):
         output.tell(f"note: {note}")

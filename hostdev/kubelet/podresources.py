@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from domxml.errors import BadInput, HostUnreadable
+from hostdev.socketpath import LONGEST, target
 
 SOCKET = "pod-resources/kubelet.sock"
 """Below kubelet's directory."""
@@ -13,8 +14,6 @@ LIST = "/v1.PodResourcesLister/List"
 PATIENCE = 2.0
 LARGEST = 64 << 20
 """Bytes of an answer; gRPC's own limit of 4 MiB is too little for a large node."""
-LONGEST = 107
-"""Bytes of a path that fit into sockaddr_un, next to the final NUL."""
 
 _HINT = "mount kubelet's pod-resources directory; its socket is root's"
 
@@ -46,8 +45,7 @@ def ask(socket: str) -> tuple[PodDevices, ...]:
     if len(socket.encode()) > LONGEST:
         raise BadInput("path-too-long", f"a unix socket has room for {LONGEST} bytes", subject=socket, hint=_HINT)
     options = (("grpc.max_receive_message_length", LARGEST), ("grpc.use_local_subchannel_pool", 1))
-    # gRPC takes it for a URI.
-    with grpc.insecure_channel(f"unix:{socket.replace('%', '%25')}", options=options) as channel:
+    with grpc.insecure_channel(target(socket), options=options) as channel:
         try:
             answer: bytes = channel.unary_unary(LIST, bytes, bytes)(b"", timeout=PATIENCE)
             pods = ListPodResourcesResponse.FromString(answer).pod_resources

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from domxml.errors import BadInput
+from hostdev import socketpath
 from hostdev.allocation.dialects import DIALECTS
 from hostdev.machine import MdevType, PciFunction
 from hostdev.pcinames import Name, short_vendor
@@ -30,7 +31,6 @@ _LONGEST_LABEL = 24
 _LONGEST_DERIVED = 56
 """With a number behind it, it still fits KubeVirt's socket."""
 _SOCKET = "/var/lib/kubelet/device-plugins/kubevirt-{}.sock"
-_LONGEST_SOCKET = 107
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
@@ -84,8 +84,8 @@ def check(resource: str, *, kubevirt: bool = False) -> str:
         hint = "use a domain of your own"
         raise BadInput("bad-resource", f"Kubernetes keeps the domain {domain} to itself", hint=hint)
     socket = _SOCKET.format(resource.replace("/", "-"))
-    if kubevirt and len(socket) > _LONGEST_SOCKET:
-        what = f"{resource[:80]!r} is {len(socket) - _LONGEST_SOCKET} characters too long for KubeVirt's socket"
+    if kubevirt and len(socket) > socketpath.LONGEST:
+        what = f"{resource[:80]!r} is {len(socket) - socketpath.LONGEST} characters too long for KubeVirt's socket"
         raise BadInput("bad-resource", what, hint=f"the socket would be {socket[:60]}…; choose a shorter name")
     return resource
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksidecar.unixsocket import LONGEST
+from hostdev.socketpath import LONGEST
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
 from tests.hooksidecar.conftest import Start

@@ -36,6 +36,11 @@ class PassgateError(Exception):
     def __str__(self) -> str:
         return ": ".join(part for part in (self.code, self.subject, self.message, self.hint) if part)
 
+    @property
+    def what(self) -> str:
+        """What is wrong, and with what."""
+        return f"{self.subject}: {self.message}" if self.subject else self.message
+
     def sentence(self) -> str:
         """The error as one line that fits an event: `code: subject: what: hint`."""
         line = " ".join(str(self).split())

@@ -36,6 +36,11 @@ class Finding(NamedTuple):
     hint: str = ""
     evidence: tuple[Evidence, ...] = ()
 
+    @property
+    def what(self) -> str:
+        """What was seen, and of what."""
+        return f"{self.subject}: {self.message}" if self.subject else self.message
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form; its keys are a contract."""
         return {

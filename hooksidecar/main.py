@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode, PassgateError
-from hooksidecar.stop import Stop
+from hooksidecar.stop import Stop, answered, end, until_told
 
 if TYPE_CHECKING:
     from hooksidecar.calls import Calls
@@ -30,33 +29,6 @@ def main(words: Sequence[str], make_core: MakeCore | None = None) -> int:
     return answered(lambda: _run(words, make_core or _core))
 
 
-def answered(action: Callable[[], int]) -> int:
-    """Do something; what goes wrong becomes sentences on standard error and an exit code."""
-    try:
-        return action()
-    except PassgateError as error:
-        _tell(f"error: {error.what}", error.code)
-        if error.hint:
-            _tell(f"hint: {error.hint}")
-        return error.exit_code
-    except Exception as error:  # noqa: BLE001  the last line of defence against tracebacks
-        from hooksidecar import doing  # noqa: PLC0415
-        from hostdev.cli import exits  # noqa: PLC0415
-
-        _tell(f"error: a defect of passgate: {type(error).__name__} in {doing.place_of(error)}", "internal-error")
-        return exits.INTERNAL
-
-
-def end(code: int) -> NoReturn:
-    """Leave at once: threads that hang in a call must not keep the process, and with it the pod."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
-    os._exit(code)
-
-
 def _run(words: Sequence[str], make_core: MakeCore) -> int:
     if words[:1] == ["rehearse"]:
         try:
@@ -71,14 +43,6 @@ def _run(words: Sequence[str], make_core: MakeCore) -> int:
     if flags.told(words, options.help_text):
         return ExitCode.DONE
     return _serve(options.parse(words), make_core, stop)
-
-
-def until_told() -> Stop:
-    """Set by SIGTERM and SIGINT, from the very start: process 1 of a container ignores what it does not handle."""
-    stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    return stop
 
 
 def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
@@ -135,13 +99,6 @@ def _cloud_init(options: Options, calls: Calls) -> CloudInitCalls | None:
     from hostdev.cloudinit.hook import CloudInitHook  # noqa: PLC0415
 
     return CloudInitCalls(CloudInitHook(network_info, wait=options.wait), calls.bounded, wait=options.wait)
-
-
-def _tell(text: str, code: str = "") -> None:
-    try:
-        sys.stderr.write(f"{text} [{code}]\n" if code else f"{text}\n")
-    except (OSError, AttributeError):  # Nobody listens, or there is no such stream.
-        return
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
-"""The wish to end, which a signal may bring at any moment."""
+"""A process of ours: it ends when a signal says so, and always with an exit code and a sentence."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from collections.abc import Callable
 from queue import SimpleQueue
+from typing import NoReturn
+
+from domxml.errors import PassgateError
 
 
 class Stop:
@@ -22,3 +29,45 @@ class Stop:
     def wait(self) -> None:
         """Until somebody does."""
         self._told.put(self._told.get())
+
+
+def answered(action: Callable[[], int]) -> int:
+    """Do something; what goes wrong becomes sentences on standard error and an exit code."""
+    try:
+        return action()
+    except PassgateError as error:
+        _tell(f"error: {error.what}", error.code)
+        if error.hint:
+            _tell(f"hint: {error.hint}")
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001  the last line of defence against tracebacks
+        from hooksidecar import doing  # noqa: PLC0415
+        from hostdev.cli import exits  # noqa: PLC0415
+
+        _tell(f"error: a defect of passgate: {type(error).__name__} in {doing.place_of(error)}", "internal-error")
+        return exits.INTERNAL
+
+
+def end(code: int) -> NoReturn:
+    """Leave at once: threads that hang in a call must not keep the process, and with it the pod."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    os._exit(code)
+
+
+def until_told() -> Stop:
+    """Set by SIGTERM and SIGINT, from the very start: process 1 of a container ignores what it does not handle."""
+    stop = Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def _tell(text: str, code: str = "") -> None:
+    try:
+        sys.stderr.write(f"{text} [{code}]\n" if code else f"{text}\n")
+    except (OSError, AttributeError):  # Nobody listens, or there is no such stream.
+        return

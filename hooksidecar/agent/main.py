@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode
-from hooksidecar.main import answered, end, until_told
+from hooksidecar.stop import answered, end, until_told
 
 if TYPE_CHECKING:
     from hooksidecar.agent.options import Options

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from domxml.document import Domain
 from domxml.errors import BadInput
-from hostdev.gathering import Channels, gather, read_file
 from hostdev.injection import Options
-from hostdev.preparation import Prepared, prepare, resources
 from hostdev.request import Request
-from hostdev.vmi.manifest import parse_manifest
-from hostdev.vmi.vmi import Vmi
+
+if TYPE_CHECKING:
+    from hostdev.preparation import Prepared
+    from hostdev.vmi.vmi import Vmi
 
 
 def prepared(
     arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
 ) -> Prepared:
     """Read them all, and say what is wanted."""
+    from hostdev.gathering import Channels, gather  # noqa: PLC0415  devices named outright need none of it
+    from hostdev.preparation import prepare, resources  # noqa: PLC0415
+
     vmi = _vmi(arguments.vmi)
     channels = Channels(
         files=tuple(arguments.env_file or ()),
@@ -29,7 +33,12 @@ def prepared(
 
 
 def _vmi(path: str | None) -> Vmi | None:
-    return None if path is None else parse_manifest(read_file(path)).vmi
+    if path is None:
+        return None
+    from hostdev.gathering import read_file  # noqa: PLC0415
+    from hostdev.vmi.manifest import parse_manifest  # noqa: PLC0415
+
+    return parse_manifest(read_file(path)).vmi
 
 
 def _variable(text: str) -> tuple[str, str]:

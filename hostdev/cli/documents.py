@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from typing import Any
+from collections.abc import Iterable
 
-from domxml.pciaddress import PciAddress
-from hostdev.cli import optional, output
 from hostdev.cli.devices import Device
 from hostdev.gate import GroupVerdict, MemberVerdict
 from hostdev.machine import Machine, PciFunction
+from hostdev.printing.documents import Document, document, emit, plain
 
-API_VERSION = "passgate.dev/v1"
-Document = dict[str, Any]
-
-
-def document(kind: str, **content: Any) -> Document:
-    """A document of a kind."""
-    return {"apiVersion": API_VERSION, "kind": kind, **content}
+__all__ = ["Document", "document", "emit", "plain"]
 
 
-def emit(wanted: Document, form: str) -> None:
-    """Print a document as `json` or `yaml`."""
-    if form == "yaml":
-        yaml = optional.module("yaml", "PyYAML", extra="cli")
-        output.write(yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
-    else:
-        import json  # noqa: PLC0415  a table needs none
-
-        output.write(json.dumps(wanted, indent=2) + "\n")
+_HEX = {"vendor": 4, "device": 4, "classCode": 6, "subsystemVendor": 4, "subsystemDevice": 4}
 
 
 def origin(machine: Machine) -> Document:
@@ -88,24 +70,6 @@ def function(shown: PciFunction) -> Document:
     return {**document, "role": str(shown.role)}
 
 
-def plain(value: Any) -> Any:
-    """A value of the core as JSON has it: names in camel case, addresses as text."""
-    if isinstance(value, PciAddress):
-        return str(value)
-    if isinstance(value, Enum):
-        return str(value)
-    if is_dataclass(value):
-        return {_camel(field.name): plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [plain(item) for item in value]
-    return value
-
-
-_HEX = {"vendor": 4, "device": 4, "classCode": 6, "subsystemVendor": 4, "subsystemDevice": 4}
-
-
 def _group(machine: Machine, verdict: GroupVerdict) -> Document:
     return {
         "id": verdict.number,
@@ -126,8 +90,3 @@ def _member(machine: Machine, member: MemberVerdict) -> Document:
         "blocks": member.blocks,
         "why": member.why,
     }
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)

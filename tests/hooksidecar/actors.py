@@ -18,7 +18,7 @@ import grpc
 from domxml.document import Domain
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from hooksidecar import main
+from hooksidecar import main, stop
 from tests.domxml.wishes import wish
 from tests.hooksidecar.cores import ADDRESS, Simple
 from tests.hooksidecar.wirebytes import message, only
@@ -108,7 +108,7 @@ def speaks_no_grpc() -> None:
 
 def core(function: Answer) -> NoReturn:
     """The real server around another core."""
-    main.end(main.main(sys.argv[2:], lambda _options: Simple(function)))
+    stop.end(main.main(sys.argv[2:], lambda _options: Simple(function)))
 
 
 def with_settings(domain: bytes, **settings: Any) -> bytes:

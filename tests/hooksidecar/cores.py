@@ -11,7 +11,7 @@ from domxml.document import Domain
 from domxml.errors import BadInput, HostUnreadable, Refused
 from domxml.finding import Finding
 from domxml.transform import transform
-from hooksidecar import main
+from hooksidecar import main, stop
 from hostdev import hookcore
 from hostdev.gathering import Channels
 from tests.domxml.wishes import wish
@@ -104,6 +104,6 @@ CORES = {
 }
 
 if __name__ == "__main__":
-    main.end(
+    stop.end(
         main.main(sys.argv[2:], lambda _options: Fresh() if sys.argv[1] == "fresh" else Simple(CORES[sys.argv[1]]))
     )

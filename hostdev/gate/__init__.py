@@ -18,7 +18,7 @@ from hostdev.machine import Machine, PciFunction
 
 if TYPE_CHECKING:
     # It loads lxml, which a look at a host does without.
-    from domxml.source import Source
+    from domxml.source import HostDevice
 
 __all__ = [
     "check",
@@ -77,7 +77,7 @@ def check(
 
 def demand(
     machine: Machine,
-    wanted: Iterable[Source],
+    wanted: Iterable[HostDevice],
     *,
     held: Mapping[PciAddress | str, str] = _NOBODY,
     allowed: Collection[str] = (),

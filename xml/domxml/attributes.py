@@ -10,7 +10,7 @@ from lxml import etree
 
 from domxml.document import Element
 from domxml.errors import BadInput, Refused
-from domxml.source import Mdev, Source
+from domxml.source import HostDevice, Mdev
 from domxml.version import OLDEST, LibvirtVersion
 
 
@@ -70,7 +70,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 """By key."""
 
 
-def check(key: str, value: str, source: Source, libvirt: LibvirtVersion) -> None:
+def check(key: str, value: str, source: HostDevice, libvirt: LibvirtVersion) -> None:
     """Refuse an attribute that libvirt would refuse, misread or silently drop."""
     row = ATTRIBUTES.get(key)
     if row is None:

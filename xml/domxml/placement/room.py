@@ -12,7 +12,7 @@ from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import MAX_INDEX, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 
 PORT = "pcie-root-port"
 BRIDGE = "pci-bridge"
@@ -75,12 +75,12 @@ class Room:
         self.below[controller.number] = controller.address
         self.owners.setdefault(controller.address, controller)
 
-    def settle(self, wish: Wish, slot: PciAddress) -> None:
+    def settle(self, wish: GuestSlot, slot: PciAddress) -> None:
         """Take the wish's functions of a slot."""
-        for member in wish.members:
-            self.owners[slot.with_function(member.function)] = member
+        for member in wish.functions:
+            self.owners[slot.with_function(member.number)] = member
 
-    def check_asked(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
+    def check_asked(self, wish: GuestSlot, address: PciAddress, partners: frozenset[PciAddress]) -> None:
         """Refuse an address asked for that cannot be, in libvirt's own words; its bus may not exist yet."""
         root = self.machine.root
         _check_numbers(root, wish, address)
@@ -107,8 +107,8 @@ class Room:
             )
         self._check_owners(wish, address, partners)
 
-    def _check_owners(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
-        wanted = {address.with_function(member.function) for member in wish.members}
+    def _check_owners(self, wish: GuestSlot, address: PciAddress, partners: frozenset[PciAddress]) -> None:
+        wanted = {address.with_function(member.number) for member in wish.functions}
         if address.bus == 0 and (address.slot, -1) in self.machine.reserved:
             raise taken(wish, address, self.machine.reserved[address.slot, -1])
         for function in sorted(wanted):
@@ -124,7 +124,7 @@ class Room:
             )
 
 
-def _check_numbers(root: RootKind, wish: Wish, address: PciAddress) -> None:
+def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None:
     if address.domain:
         raise impossible(
             root,
@@ -138,7 +138,7 @@ def _check_numbers(root: RootKind, wish: Wish, address: PciAddress) -> None:
         )
 
 
-def impossible(root: RootKind, wish: Wish, what: str, libvirt: str) -> Refused:
+def impossible(root: RootKind, wish: GuestSlot, what: str, libvirt: str) -> Refused:
     """The address asked for cannot exist below such a root."""
     return Refused(
         GUEST_ADDRESS_IMPOSSIBLE.code,
@@ -148,7 +148,7 @@ def impossible(root: RootKind, wish: Wish, what: str, libvirt: str) -> Refused:
     )
 
 
-def taken(wish: Wish, address: PciAddress, owner: str) -> Refused:
+def taken(wish: GuestSlot, address: PciAddress, owner: str) -> Refused:
     """The address asked for has an owner."""
     return Refused(
         GUEST_ADDRESS_TAKEN.code,

@@ -113,12 +113,8 @@ class _Matcher:
                 return Chosen(source, request, request.name or request.device, guest, *told)
         allocation = next((one for one in self.given if one.name == request.device), None)
         if allocation is None:
-            raise Refused(
-                DEVICE_NOT_FOUND.code,
-                "the VM's domain has no host device of that name, and no channel names it",
-                subject=request.device,
-                hint=f"names there are: {self._names()}",
-            )
+            what = "the VM's domain has no host device of that name, and no channel names it"
+            raise DEVICE_NOT_FOUND.refused(request.device, what, f"names there are: {self._names()}")
         return self._chosen(request, allocation, request.name or request.device, guest)
 
     def _names(self) -> str:
@@ -144,12 +140,8 @@ class _Matcher:
 
     def _too_few(self, request: Request, found: Sequence[Allocation]) -> Refused:
         seen = ", ".join(f"{one.device} ({one.sources[0]})" for one in found) or "nothing"
-        return Refused(
-            ALLOCATION_MISSING.code,
-            f"{request.quantity or len(request.guests) or 'at least 1'} wanted, allocated and seen: {seen}",
-            subject=request.resource,
-            hint=ALLOCATION_MISSING.hint,
-        )
+        wanted = request.quantity or len(request.guests) or "at least 1"
+        return ALLOCATION_MISSING.refused(request.resource, f"{wanted} wanted, allocated and seen: {seen}")
 
     def _chosen(self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None) -> Chosen:
         source = _source(allocation)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from domxml.attributes import ATTRIBUTES, did_you_mean
+from domxml.attributes import ATTRIBUTES
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
+from domxml.text import did_you_mean
 
 FUNCTIONS = re.compile(r"one|all|[0-7](\+[0-7])*", re.ASCII)
 NUMA = re.compile(r"host|[0-9]{1,4}", re.ASCII)

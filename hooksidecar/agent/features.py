@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from domxml.errors import BadInput, NotPermitted, PassgateError
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice
-from hostdev.allocation.printing import printable
+from domxml.text import printable
 from hostdev.gate import group_verdict
 from hostdev.gate.iommu import has_none, is_noiommu
 from hostdev.holding import joining

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domxml.document import Domain
+from domxml.text import printable
 from hostdev.allocation.channels import DOMAIN
-from hostdev.allocation.printing import printable
 from hostdev.allocation.values import Allocation, Gathered
 
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from domxml.errors import Refused
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.catalogue.view import HOST_UNREADABLE
@@ -89,7 +88,7 @@ def demand(
     findings = check(machine, addresses, mdevs=mdevs, held=held)
     for finding in findings:
         if _stops(finding) and finding.code not in allowed:
-            raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+            raise finding.refusal()
     return findings
 
 

@@ -116,12 +116,8 @@ class Room:
                 raise taken(wish, function, self.owners[function].label)
         first = address.with_function(0)
         if first not in wanted and first not in self.owners and first not in partners:
-            raise Refused(
-                FUNCTION_ZERO_MISSING.code,
-                f"guest address {address} has nothing on function 0 of its slot; the guest would never find it",
-                subject=wish.name,
-                hint=FUNCTION_ZERO_MISSING.hint,
-            )
+            what = f"guest address {address} has nothing on function 0 of its slot; the guest would never find it"
+            raise FUNCTION_ZERO_MISSING.refused(wish.name, what)
 
 
 def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None:
@@ -140,25 +136,16 @@ def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None
 
 def impossible(root: RootKind, wish: GuestSlot, what: str, libvirt: str) -> Refused:
     """The address asked for cannot exist below such a root."""
-    return Refused(
-        GUEST_ADDRESS_IMPOSSIBLE.code,
-        f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})",
-        subject=wish.name,
-        hint=GUEST_ADDRESS_IMPOSSIBLE.hint if root is RootKind.PCIE else _ON_BUS_0,
-    )
+    message = f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})"
+    return GUEST_ADDRESS_IMPOSSIBLE.refused(wish.name, message, None if root is RootKind.PCIE else _ON_BUS_0)
 
 
 def taken(wish: GuestSlot, address: PciAddress, owner: str) -> Refused:
     """The address asked for has an owner."""
-    return Refused(
-        GUEST_ADDRESS_TAKEN.code,
-        f"guest address {address} belongs to {owner} "
-        f"(libvirt would say: Attempted double use of PCI Address {address})",
-        subject=wish.name,
-        hint=GUEST_ADDRESS_TAKEN.hint,
-    )
+    said = f"libvirt would say: Attempted double use of PCI Address {address}"
+    return GUEST_ADDRESS_TAKEN.refused(wish.name, f"guest address {address} belongs to {owner} ({said})")
 
 
 def no_room(what: str) -> Refused:
     """Nothing more fits."""
-    return Refused(NO_FREE_PLACE.code, what, hint=NO_FREE_PLACE.hint)
+    return NO_FREE_PLACE.refused("", what)

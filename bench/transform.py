@@ -12,7 +12,7 @@ from domxml.alias import alias_for
 from domxml.document import Domain
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
-from domxml.wish import Member, Wish
+from domxml.wish import GuestFunction, GuestSlot
 
 DOMAINS = Path("tests/fixtures/domains")
 SHAPES = {
@@ -20,7 +20,7 @@ SHAPES = {
     "as libvirt reads it back": DOMAINS / "passes" / "q35-big-10kb.call1.readback.xml",
 }
 SOURCE = PciAddress.parse("0000:3d:02.2")
-WISH = Wish("qat", (Member(SOURCE, alias_for("qat"), 0, {}),), None, None)
+WISH = GuestSlot("qat", (GuestFunction(SOURCE, alias_for("qat"), 0, {}),), None, None)
 
 TURNS = 300
 MOST_TIMES_LXML = 6.0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
+from domxml.text import did_you_mean
 from hostdev.cli import exits
 
 
@@ -50,7 +51,7 @@ def read(program: Program, words: Sequence[str]) -> dict[str, Any]:
         name, equals, value = rest.pop(0).partition("=")
         flag = flags.get(name)
         if flag is None:
-            raise program.wrong(f"there is no {name!r}", _nearest(name, flags))
+            raise program.wrong(f"there is no {name!r}", did_you_mean(name, flags, ""))
         if not flag.value:
             if equals:
                 raise program.wrong(f"{name} takes no value")
@@ -99,10 +100,3 @@ def _checked(program: Program, flag: Flag, value: str) -> str:
 
 def _about(flag: Flag, default: object) -> str:
     return f"{flag.meaning} (default: {default})" if flag.value and default != "" else flag.meaning
-
-
-def _nearest(name: str, flags: Mapping[str, Flag]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  only a mistake needs it
-
-    near = get_close_matches(name, flags, n=1)
-    return f"did you mean {near[0]}?" if near else ""

@@ -15,7 +15,6 @@ from domxml import alias as aliases
 from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
-from domxml.source import holders
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import speaking
 from hostdev.allocation.wait import filled, wait_for
@@ -136,8 +135,7 @@ class HookCore:
 def is_later_pass(xml: bytes) -> bool:
     """Whether an earlier pass has put devices of ours into the domain."""
     try:
-        held = holders(Domain.parse(xml)).values()
+        held = Domain.parse(xml).host_devices.values()
     except PassgateError:
         return False
-    found = [holder.element.find("alias") for holder in held]
-    return any(alias is not None and aliases.is_ours(alias.get("name", "")) for alias in found)
+    return any(aliases.is_ours(holder.alias) for holder in held)

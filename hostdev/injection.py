@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from domxml.document import Domain
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
-from domxml.source import holders
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 from hostdev.matching import Chosen, match
 from hostdev.request import Request
 from hostdev.wishes import Named, wishes
@@ -54,7 +53,7 @@ class Options(NamedTuple):
 
 def inject(domain: Domain, wanted: Wanted, machine: Machine | None, options: Options = Options()) -> Injection:  # noqa: B008
     """Put the wanted devices into the domain; without a machine nothing of the host is known, or checked."""
-    held = holders(domain)
+    held = domain.host_devices
     matched = match(wanted.requests, wanted.allocations, held, wanted.places, everything=wanted.everything)
     given = frozenset(one.device for one in wanted.allocations)
     wished, named, findings = wishes(matched.chosen, domain, held, machine, given)
@@ -67,7 +66,7 @@ def _origins(named: Sequence[Named]) -> dict[str, Chosen]:
     return {one.name: one.chosen for one in named}
 
 
-def _gate(machine: Machine, wished: Sequence[Wish], allowed: frozenset[str]) -> tuple[Finding, ...]:
+def _gate(machine: Machine, wished: Sequence[GuestSlot], allowed: frozenset[str]) -> tuple[Finding, ...]:
     from hostdev.gate import demand  # noqa: PLC0415  an offline run has no gate
 
-    return demand(machine, (member.source for wish in wished for member in wish.members), allowed=allowed)
+    return demand(machine, (member.device for wish in wished for member in wish.functions), allowed=allowed)

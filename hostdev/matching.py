@@ -6,24 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from domxml import alias as aliases
+from domxml.document import DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
-from domxml.source import Holder, Mdev, Source
+from domxml.source import HostDevice, Mdev
 from hostdev.catalogue.matching import ADDRESS_NOT_ALLOCATED, ALLOCATION_MISSING, ALLOCATION_SURPLUS, DEVICE_NOT_FOUND
 from hostdev.request import Request
 
 if TYPE_CHECKING:
     from hostdev.allocation.values import Allocation
 
-KUBEVIRT_PREFIXES = ("ua-gpu-", "ua-hostdevice-", "ua-sriov-", "ua-dra-gpu-", "ua-dra-hostdevice-")
-"""The aliases under which KubeVirt puts devices of the VM's spec into a domain."""
-
 
 class Chosen(NamedTuple):
     """One host device that goes to the guest, why it is this one, and what was asked of it."""
 
-    source: Source
+    source: HostDevice
     request: Request
     name: str
     """The request's name, or what to name the device after; not yet unique."""
@@ -42,7 +40,7 @@ class Matched(NamedTuple):
 def match(
     requests: Sequence[Request],
     allocations: Sequence[Allocation],
-    held: Mapping[Source, Holder],
+    held: Mapping[HostDevice, DomainDevice],
     places: Mapping[str, PciAddress],
     *,
     everything: bool,
@@ -62,13 +60,16 @@ class _Matcher:
     """Hands out allocations; what one request has is not there for the next."""
 
     def __init__(
-        self, allocations: Sequence[Allocation], held: Mapping[Source, Holder], places: Mapping[str, PciAddress]
+        self,
+        allocations: Sequence[Allocation],
+        held: Mapping[HostDevice, DomainDevice],
+        places: Mapping[str, PciAddress],
     ) -> None:
         self.given = [one for one in allocations if isinstance(one.device, PciAddress | Mdev)]
         self.held = held
         self.places = places
-        self.by_alias = {_alias(holder): source for source, holder in held.items() if holder.is_hostdev}
-        self.taken: set[Source] = set()
+        self.by_alias = {holder.alias: source for source, holder in held.items() if holder.is_hostdev}
+        self.taken: set[HostDevice] = set()
         self.findings: list[Finding] = []
 
     def everything(self) -> list[Chosen]:
@@ -81,16 +82,16 @@ class _Matcher:
             if _source(allocation) not in self.taken and self._is_ours(_source(allocation))
         ]
 
-    def _is_ours(self, source: Source) -> bool:
+    def _is_ours(self, source: HostDevice) -> bool:
         holder = self.held.get(source)
-        return holder is None or aliases.is_ours(_alias(holder))
+        return holder is None or aliases.is_ours(holder.alias)
 
     def of(self, request: Request) -> list[Chosen]:
         if request.address is not None:
             return [self._outright(request, request.address)]
         return [self._by_name(request)] if request.device else self._by_resource(request)
 
-    def _outright(self, request: Request, address: Source) -> Chosen:
+    def _outright(self, request: Request, address: HostDevice) -> Chosen:
         allocation = next((one for one in self.given if one.device == address), None)
         self.taken.add(address)
         guest = request.guests[0] if request.guests else None
@@ -103,7 +104,7 @@ class _Matcher:
 
     def _by_name(self, request: Request) -> Chosen:
         guest = request.guests[0] if request.guests else self.places.get(request.device)
-        for prefix in KUBEVIRT_PREFIXES:
+        for prefix in aliases.KUBEVIRT_PREFIXES:
             source = self.by_alias.get(prefix + request.device)
             if source is not None:
                 self.taken.add(source)
@@ -112,16 +113,12 @@ class _Matcher:
                 return Chosen(source, request, request.name or request.device, guest, *told)
         allocation = next((one for one in self.given if one.name == request.device), None)
         if allocation is None:
-            raise Refused(
-                DEVICE_NOT_FOUND.code,
-                "the VM's domain has no host device of that name, and no channel names it",
-                subject=request.device,
-                hint=f"names there are: {self._names()}",
-            )
+            what = "the VM's domain has no host device of that name, and no channel names it"
+            raise DEVICE_NOT_FOUND.refused(request.device, what, f"names there are: {self._names()}")
         return self._chosen(request, allocation, request.name or request.device, guest)
 
     def _names(self) -> str:
-        prefixed = [(alias, prefix) for alias in self.by_alias for prefix in KUBEVIRT_PREFIXES]
+        prefixed = [(alias, prefix) for alias in self.by_alias for prefix in aliases.KUBEVIRT_PREFIXES]
         names = [alias.removeprefix(prefix) for alias, prefix in prefixed if alias.startswith(prefix)]
         return ", ".join(sorted({*names, *(one.name for one in self.given if one.name)})) or "none"
 
@@ -143,12 +140,8 @@ class _Matcher:
 
     def _too_few(self, request: Request, found: Sequence[Allocation]) -> Refused:
         seen = ", ".join(f"{one.device} ({one.sources[0]})" for one in found) or "nothing"
-        return Refused(
-            ALLOCATION_MISSING.code,
-            f"{request.quantity or len(request.guests) or 'at least 1'} wanted, allocated and seen: {seen}",
-            subject=request.resource,
-            hint=ALLOCATION_MISSING.hint,
-        )
+        wanted = request.quantity or len(request.guests) or "at least 1"
+        return ALLOCATION_MISSING.refused(request.resource, f"{wanted} wanted, allocated and seen: {seen}")
 
     def _chosen(self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None) -> Chosen:
         source = _source(allocation)
@@ -157,13 +150,8 @@ class _Matcher:
         return Chosen(source, request, aliases.name_from(name), guest, resource, allocation.sources)
 
 
-def _alias(holder: Holder) -> str:
-    alias = holder.element.find("alias")
-    return "" if alias is None else alias.get("name", "")
-
-
-def _source(allocation: Allocation) -> Source:
-    return cast("Source", allocation.device)
+def _source(allocation: Allocation) -> HostDevice:
+    return cast("HostDevice", allocation.device)
 
 
 def _by_device(allocation: Allocation) -> tuple[str, str]:

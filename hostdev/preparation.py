@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domxml import alias as aliases
 from domxml.document import Domain
-from domxml.errors import Refused
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.allocation.values import Gathered
@@ -74,7 +73,7 @@ def refuse_doubt(prepared: Prepared) -> None:
     for finding in prepared.findings:
         doubtful = finding.severity is Severity.ERROR or _is_network_asked_for(finding, prepared)
         if doubtful and finding.code not in prepared.options.allowed:
-            raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+            raise finding.refusal()
 
 
 def _is_network_asked_for(finding: Finding, prepared: Prepared) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from domxml.attributes import ATTRIBUTES, did_you_mean
+from domxml.attributes import ATTRIBUTES
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
-from domxml.source import Source, parse_source
+from domxml.source import HostDevice, parse_host_device
+from domxml.text import did_you_mean
 
 FUNCTIONS = re.compile(r"one|all|[0-7](\+[0-7])*", re.ASCII)
 NUMA = re.compile(r"host|[0-9]{1,4}", re.ASCII)
@@ -29,7 +30,7 @@ DEVICE_KEYS: Mapping[str, str] = {
 class Request(NamedTuple):
     """What is wanted: the devices of a resource, a device of the VM's spec, or one host device said outright."""
 
-    address: Source | None = None
+    address: HostDevice | None = None
     """A host address or mediated device, said outright."""
     resource: str = ""
     """A device-plugin resource: whatever was allocated for it."""
@@ -49,7 +50,7 @@ class Request(NamedTuple):
 def parse_device(spec: str) -> Request:
     """Read `0000:3d:02.2[,name=…][,guest=…][,functions=all][,numa=host][,rom.bar=off]…`, or the same with a UUID."""
     head, *settings = spec.split(",")
-    address = parse_source(head)
+    address = parse_host_device(head)
     values: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -63,7 +64,7 @@ def parse_device(spec: str) -> Request:
     return _request(spec, address, values)
 
 
-def _request(spec: str, address: Source, values: dict[str, str]) -> Request:
+def _request(spec: str, address: HostDevice, values: dict[str, str]) -> Request:
     guest = values.pop("guest", None)
     name = values.pop("name", "")
     functions = values.pop("functions", "one")

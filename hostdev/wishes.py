@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml import alias as aliases
-from domxml.document import Domain
+from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
 from domxml.findings import NUMA_NOT_POSSIBLE
 from domxml.pciaddress import PciAddress
-from domxml.source import Holder, Mdev, Source
-from domxml.wish import Member, Wish
+from domxml.source import HostDevice, Mdev
+from domxml.wish import GuestFunction, GuestSlot
 from hostdev import numa
 from hostdev.matching import Chosen
 
@@ -34,10 +34,10 @@ class Named(NamedTuple):
 def wishes(
     chosen: Sequence[Chosen],
     domain: Domain,
-    held: Mapping[Source, Holder],
+    held: Mapping[HostDevice, DomainDevice],
     machine: Machine | None,
     given: frozenset[object],
-) -> tuple[list[Wish], list[Named], list[Finding]]:
+) -> tuple[list[GuestSlot], list[Named], list[Finding]]:
     """Make the wishes; also tell which device got which name. `given` is all that is known to be allocated."""
     findings: list[Finding] = []
     named = _named(_one_per_slot(chosen), held)
@@ -59,7 +59,7 @@ def _one_per_slot(chosen: Sequence[Chosen]) -> list[Chosen]:
     return kept
 
 
-def _named(chosen: Sequence[Chosen], held: Mapping[Source, Holder]) -> list[Named]:
+def _named(chosen: Sequence[Chosen], held: Mapping[HostDevice, DomainDevice]) -> list[Named]:
     """A name that several share is numbered, in the order of their sources, beside the names already there."""
     kept = {source: name for source, holder in held.items() if (name := _our_name(holder))}
     counts = Counter(one.name or DEFAULT_NAME for one in chosen)
@@ -76,10 +76,8 @@ def _named(chosen: Sequence[Chosen], held: Mapping[Source, Holder]) -> list[Name
     return named
 
 
-def _our_name(holder: Holder) -> str:
-    alias = holder.element.find("alias")
-    name = "" if alias is None else alias.get("name", "")
-    return name.removeprefix(aliases.PREFIX) if aliases.is_ours(name) else ""
+def _our_name(holder: DomainDevice) -> str:
+    return holder.alias.removeprefix(aliases.PREFIX) if aliases.is_ours(holder.alias) else ""
 
 
 def _numbered(base: str, taken: set[str]) -> str:
@@ -88,7 +86,7 @@ def _numbered(base: str, taken: set[str]) -> str:
 
 def _wish(
     named: Named, domain: Domain, machine: Machine | None, given: frozenset[object], findings: list[Finding]
-) -> Wish:
+) -> GuestSlot:
     name, one = named
     sources = _functions(name, one, machine, given)
     alone = len(sources) == 1
@@ -99,12 +97,12 @@ def _wish(
             function = one.guest.function
         speaks = source == one.source
         alias = aliases.alias_for(name if speaks else f"{name}-{function}")
-        members.append(Member(source, alias, function, one.request.attributes if speaks else {}))
+        members.append(GuestFunction(source, alias, function, one.request.attributes if speaks else {}))
     guest = one.guest if alone or one.guest is None else one.guest.slot_address
-    return Wish(name, tuple(members), guest, _node(named, domain, machine, findings))
+    return GuestSlot(name, tuple(members), guest, _node(named, domain, machine, findings))
 
 
-def _functions(name: str, one: Chosen, machine: Machine | None, given: frozenset[object]) -> tuple[Source, ...]:
+def _functions(name: str, one: Chosen, machine: Machine | None, given: frozenset[object]) -> tuple[HostDevice, ...]:
     """The host functions that make up the guest device."""
     functions, source = one.request.functions, one.source
     if functions == "one":

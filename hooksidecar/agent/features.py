@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from domxml.errors import BadInput, NotPermitted, PassgateError
 from domxml.pciaddress import PciAddress
-from domxml.source import Source
-from hostdev.allocation.printing import printable
+from domxml.source import HostDevice
+from domxml.text import printable
 from hostdev.gate import group_verdict
 from hostdev.gate.iommu import has_none, is_noiommu
 from hostdev.holding import joining
@@ -93,7 +93,7 @@ def _kind(machine: Machine) -> str:
 
 
 def _resources(machine: Machine, grants: Sequence[Grant], registered: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    granted: dict[str, set[Source]] = {}
+    granted: dict[str, set[HostDevice]] = {}
     for grant in grants:
         joined = joining.devices(grant, machine)
         granted.setdefault(grant.resource, set()).update(one.device for one in joined)
@@ -109,7 +109,7 @@ def _resources(machine: Machine, grants: Sequence[Grant], registered: Mapping[st
             yield f"# no label for {printable(resource)}: its name does not fit into one"
 
 
-def _viable(devices: set[Source], machine: Machine) -> int:
+def _viable(devices: set[HostDevice], machine: Machine) -> int:
     """How many IOMMU groups of these devices can go to a VM; each mediated device has one, which can."""
     functions = [device for device in devices if isinstance(device, PciAddress)]
     groups = {group.number: group for device in functions if (group := machine.group_of(device))}

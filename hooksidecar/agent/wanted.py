@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from domxml.finding import Finding
+from domxml.text import listed, printable
 from hooksidecar.agent.drop import MARK
 from hooksidecar.agent.volumes import CONTAINER
 from hostdev.allocation.env_file import to_env_file
-from hostdev.allocation.printing import listed, printable
 from hostdev.catalogue.kubelet import CHECKPOINT_ENTRY_UNREADABLE
 from hostdev.kubelet.checkpoint import Unread
 from hostdev.kubelet.environment import environment

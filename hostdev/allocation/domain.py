@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from domxml.document import Domain
-from domxml.source import holders
+from domxml.text import printable
 from hostdev.allocation.channels import DOMAIN
-from hostdev.allocation.printing import printable
 from hostdev.allocation.values import Allocation, Gathered
-from hostdev.matching import KUBEVIRT_PREFIXES
 
 
 def from_domain(domain: Domain) -> Gathered:
     """Gather the host devices that carry an alias of KubeVirt's; ours, and other people's, are nobody's allocation."""
     allocations = []
-    for device, holder in holders(domain).items():
-        element = holder.element.find("alias")
-        alias = "" if element is None else element.get("name", "")
-        name = next((alias.removeprefix(start) for start in KUBEVIRT_PREFIXES if alias.startswith(start)), "")
-        if name and holder.is_hostdev:
-            allocations.append(Allocation(device, label=name, name=name, sources=(f"{DOMAIN} {printable(alias)}",)))
+    for device, holder in domain.host_devices.items():
+        if name := holder.kubevirt_name:
+            source = f"{DOMAIN} {printable(holder.alias)}"
+            allocations.append(Allocation(device, label=name, name=name, sources=(source,)))
     return Gathered(tuple(allocations))

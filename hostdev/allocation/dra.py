@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domxml.finding import Finding
+from domxml.text import listed, printable
 from hostdev.allocation import jsontext, tokens
 from hostdev.allocation.channels import DRA
-from hostdev.allocation.printing import listed, printable
 from hostdev.allocation.values import Allocation, Device, Gathered
 from hostdev.catalogue.allocation import ALLOCATION_FILE_UNREADABLE, CLAIM_NOT_ONE_DEVICE
 

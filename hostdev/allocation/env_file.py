@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from domxml.finding import Finding
+from domxml.text import listed
 from hostdev.allocation.channels import ALLOCATION_FILE
 from hostdev.allocation.environment import Resources, from_environment
-from hostdev.allocation.printing import listed
 from hostdev.allocation.values import Gathered
 from hostdev.catalogue.allocation import ALLOCATION_FILE_UNREADABLE, VARIABLE_UNREADABLE
 

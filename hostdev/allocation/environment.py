@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import TypeAlias
 
 from domxml.finding import Finding
+from domxml.text import listed, printable
 from hostdev.allocation import naming
-from hostdev.allocation.printing import listed, printable
 from hostdev.allocation.reading import Reading, read
 from hostdev.allocation.uniting import by_device
 from hostdev.allocation.values import Allocation, Device, Gathered

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from domxml.finding import Finding
+from domxml.text import listed, printable
 from hostdev.allocation.channels import ALLOCATION_FILE, ENVIRONMENT, channel_of, trust
-from hostdev.allocation.printing import listed, printable
 from hostdev.allocation.uniting import by_device
 from hostdev.allocation.values import Allocation, Device, Gathered
 from hostdev.catalogue.allocation import CHANNELS_DISAGREE, DEVICE_IN_TWO_RESOURCES

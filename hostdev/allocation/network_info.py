@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domxml.finding import Evidence, Finding
+from domxml.text import printable
 from hostdev.allocation import jsontext, tokens
 from hostdev.allocation.channels import NETWORK_INFO
-from hostdev.allocation.printing import printable
 from hostdev.allocation.values import Allocation, Device, Gathered, Opaque
 from hostdev.catalogue.allocation import ALLOCATION_FILE_UNREADABLE, NETWORK_WITHOUT_DEVICE
 

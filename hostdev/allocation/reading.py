@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
+from domxml.text import printable
 from hostdev.allocation import jsontext, naming, tokens
 from hostdev.allocation.dialects import DIALECTS, Dialect, number_of, speaking
-from hostdev.allocation.printing import printable
 from hostdev.allocation.values import Device
 from hostdev.catalogue.allocation import UNKNOWN_DIALECT, VARIABLE_UNREADABLE
 

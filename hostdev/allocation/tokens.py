@@ -9,7 +9,7 @@ from domxml.errors import BadInput
 from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
 from domxml.source import Mdev
-from hostdev.allocation.printing import listed, printable
+from domxml.text import listed, printable
 from hostdev.allocation.values import Device, Opaque, Usb
 from hostdev.catalogue.allocation import DEVICE_NAME_UNREADABLE, DEVICE_NOT_FOR_VFIO
 

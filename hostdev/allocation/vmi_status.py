@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domxml.finding import Finding
+from domxml.text import printable
 from hostdev.allocation import jsontext, tokens
 from hostdev.allocation.channels import VMI_STATUS
-from hostdev.allocation.printing import printable
 from hostdev.allocation.values import Allocation, Gathered
 
 LISTS = ("gpuStatuses", "hostDeviceStatuses")

@@ -9,6 +9,7 @@ from typing import TypeVar
 from domxml import findings
 from domxml.errors import BadInput
 from domxml.finding import FindingKind
+from domxml.text import did_you_mean
 from hostdev.catalogue import (
     allocation,
     cloudinit,
@@ -70,11 +71,5 @@ def looked_up(table: Mapping[str, T], code: str) -> T:
     wanted = code.strip().lower()
     if wanted in table:
         return table[wanted]
-    import difflib  # noqa: PLC0415  only a mistake needs it
-
-    near = difflib.get_close_matches(wanted, table, n=1, cutoff=0.5)
-    raise BadInput(
-        "unknown-finding",
-        f"there is no finding {code.strip()[:60]!r}",
-        hint=f"did you mean {near[0]}?" if near else "`passgate node explain` lists them all",
-    )
+    hint = did_you_mean(wanted, table, "`passgate node explain` lists them all", cutoff=0.5)
+    raise BadInput("unknown-finding", f"there is no finding {code.strip()[:60]!r}", hint=hint)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domxml.errors import Refused
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
 from hostdev import pcinames
@@ -85,12 +84,9 @@ def select(machine: Machine, texts: Iterable[str]) -> tuple[PciAddress, ...] | N
     for address in addresses:
         if address not in machine.functions:
             near = ", ".join(map(str, _neighbours(machine, address)))
-            raise Refused(
-                DEVICE_MISSING.code,
-                f"there is no such device on {machine.source}",
-                subject=str(address),
-                hint=f"the nearest are {near}" if near else "no PCI device was found there at all",
-            )
+            what = f"there is no such device on {machine.source}"
+            hint = f"the nearest are {near}" if near else "no PCI device was found there at all"
+            raise DEVICE_MISSING.refused(str(address), what, hint)
     return addresses or None
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from domxml.document import Domain
 from domxml.errors import BadInput, PassgateError
 from domxml.pciaddress import PciAddress
-from domxml.source import holders
 from hostdev.cli import optional, output
 from hostdev.holding.claim import Claim, How
 
@@ -30,7 +29,7 @@ def ask(uri: str, address: PciAddress) -> Iterator[Claim]:
         ) from None
     for name, xml in found:
         try:
-            element = holders(Domain.parse(xml.encode())).get(address)
+            element = Domain.parse(xml.encode()).host_devices.get(address)
         except PassgateError as error:
             output.tell(f"note: domain {name} cannot be read: {error.sentence()}")
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from domxml.text import listed
 from hostdev.cli import output
 from hostdev.cli.patience import patience
 from hostdev.machine import Machine
@@ -12,7 +13,6 @@ from hostdev.scan import scan
 
 LIVE = "/"
 """The `--host` of the running machine."""
-_NAMED = 3
 
 
 def machine(spec: str) -> Machine:
@@ -27,5 +27,4 @@ def tell_unread(seen: Machine) -> None:
     for path, reason in seen.unread:
         by_reason[reason].append(path)
     for reason, paths in by_reason.items():
-        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-        output.tell(f"note: not seen: {', '.join(paths[:_NAMED])}{more}: {reason}")
+        output.tell(f"note: not seen: {listed(paths)}: {reason}")

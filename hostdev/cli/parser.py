@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from domxml.errors import BadInput
+from domxml.text import nearest
 from hostdev.cli import commands
 from hostdev.cli.command import Argument, Command
-from hostdev.cli.resolve import nearest, unknown_option
+from hostdev.cli.resolve import unknown_option
 
 
 def parse(command: Command, rest: Sequence[str]) -> argparse.Namespace:

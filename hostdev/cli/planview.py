@@ -41,8 +41,8 @@ def as_json(_domain: Domain, injection: Injection) -> str:
 
 def _origin(injection: Injection, placed: PlacedDevice) -> tuple[str, tuple[str, ...]]:
     """The resource and the sources of a device; the other functions of its slot come along with it."""
-    origin = injection.origins[placed.wish.name]
-    if placed.member.source == origin.source:
+    origin = injection.origins[placed.slot.name]
+    if placed.function.device == origin.source:
         return origin.resource, origin.sources
     return "", (f"together with {origin.source}",)
 
@@ -50,10 +50,10 @@ def _origin(injection: Injection, placed: PlacedDevice) -> tuple[str, tuple[str,
 def _device(change: Change, resource: str, sources: tuple[str, ...]) -> dict[str, Any]:
     placed = change.placed
     return {
-        "name": placed.wish.name,
+        "name": placed.slot.name,
         "alias": change.alias,
-        "type": "mdev" if isinstance(placed.member.source, Mdev) else "pci",
-        "source": str(placed.member.source),
+        "type": "mdev" if isinstance(placed.function.device, Mdev) else "pci",
+        "source": str(placed.function.device),
         "guestAddress": None if placed.address is None else str(placed.address),
         "resource": resource or None,
         "sources": list(sources),
@@ -81,11 +81,11 @@ def story(domain: Domain, injection: Injection) -> str:
     for change in result.changes:
         placed = change.placed
         where = "an address that libvirt chooses" if placed.address is None else f"guest {placed.address}"
-        lines.append(f"  {change.action:<9} {placed.member.source} -> {where}")
+        lines.append(f"  {change.action:<9} {placed.function.device} -> {where}")
         lines.append(f"            as {change.alias}: {placed.why}")
         resource, sources = _origin(injection, placed)
         lines.append("            " + (f"allocated for {resource}: " if resource else "") + ", ".join(sources))
-        lines += [f"            {key} = {value}" for key, value in placed.member.attributes.items()]
+        lines += [f"            {key} = {value}" for key, value in placed.function.attributes.items()]
     lines += [f"  removed   {alias}" for alias in result.removed]
     for controller in result.controllers:
         extra = "" if controller.bus_number is None else f", bus numbers from {controller.bus_number}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
 from domxml.errors import BadInput
+from domxml.text import did_you_mean, nearest
 from hostdev.cli import commands
 from hostdev.cli.command import Argument, Command
 
@@ -42,19 +43,11 @@ def resolve(argv: Sequence[str]) -> Call:
     return Call(prefix=prefix)
 
 
-def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that looks most like a word, if one does."""
-    import difflib  # noqa: PLC0415  only a mistake needs it
-
-    matches = difflib.get_close_matches(word, list(candidates), n=1)
-    return matches[0] if matches else None
-
-
 def unknown_option(word: str, known: Iterable[Argument], command: str) -> NoReturn:
     """Refuse an option that a command does not have."""
-    near = nearest(word, (name for argument in known for name in argument.names))
-    lists = f"{_spoken(command)} --help lists the options"
-    raise BadInput("unknown-option", f"there is no option {word}", hint=f"did you mean {near}?" if near else lists)
+    names = (name for argument in known for name in argument.names)
+    hint = did_you_mean(word, names, f"{_spoken(command)} --help lists the options")
+    raise BadInput("unknown-option", f"there is no option {word}", hint=hint)
 
 
 def _unknown_command(prefix: str, word: str) -> NoReturn:

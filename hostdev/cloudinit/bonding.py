@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from domxml.attributes import did_you_mean
 from domxml.finding import Finding
+from domxml.text import did_you_mean
 from hostdev.catalogue.cloudinit import BOND_NOT_POSSIBLE
 from hostdev.vmi.bonds import BONDS, Bond
 from hostdev.vmi.vmi import Vmi

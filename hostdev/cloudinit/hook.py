@@ -10,7 +10,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import NamedTuple
 
-from domxml.errors import PassgateError, Refused
+from domxml.errors import PassgateError
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.allocation.network_info import from_network_info, told_macs
@@ -118,7 +118,7 @@ def _obstacle(vmi: Vmi, envelopes: list[Envelope]) -> Finding | None:
         return None
     if bonds(vmi):
         finding = own_data() if taken else config_drive()
-        raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+        raise finding.refusal()
     if taken:
         hint = "nothing to do if it knows the interfaces"
         return NETWORK_DATA_NOT_WRITTEN.found(str(vmi), OWN_DATA, hint=hint, severity=Severity.INFO)

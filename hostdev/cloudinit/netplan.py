@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from domxml.errors import Refused
 from domxml.finding import Finding
 from hostdev.catalogue.cloudinit import BOND_NOT_POSSIBLE, INTERFACE_NOT_MATCHED, NETWORK_DATA_NOT_WRITTEN
 from hostdev.cloudinit.bonding import misnamed, unmatched
@@ -38,7 +37,7 @@ def network(vmi: Vmi, bonds: Sequence[Bond], macs: Mapping[str, str], plugged: f
         return Network()
     why_not = _why_not(vmi.interfaces, macs)
     for finding in (*misnamed(vmi, bonds), *unmatched(bonds, why_not)):
-        raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+        raise finding.refusal()
     bonded = {name for bond in bonds for name in bond.interfaces}
     findings = [INTERFACE_NOT_MATCHED.found(one.name, why_not[one.name]) for one in passed if one.name in why_not]
     known = [one for one in vmi.interfaces if (one in passed or one.name in bonded) and one.name not in why_not]
@@ -83,7 +82,7 @@ def _not_written(first: Interface, why: str, bonds: Sequence[Bond], findings: Se
     what = f"with network data, cloud-init would no longer configure the interface {first.name}: {why}"
     hint = f"give {first.name} a macAddress of its own in the VM's spec"
     if bonds:
-        raise Refused(BOND_NOT_POSSIBLE.code, what, subject=bonds[0].place, hint=hint)
+        raise BOND_NOT_POSSIBLE.refused(bonds[0].place, what, hint)
     return Network(findings=(*findings, NETWORK_DATA_NOT_WRITTEN.found(first.name, what, hint=hint)))
 
 

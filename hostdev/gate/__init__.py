@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from domxml.errors import Refused
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.catalogue.view import HOST_UNREADABLE
@@ -18,7 +17,7 @@ from hostdev.machine import Machine, PciFunction
 
 if TYPE_CHECKING:
     # It loads lxml, which a look at a host does without.
-    from domxml.source import Source
+    from domxml.source import HostDevice
 
 __all__ = [
     "check",
@@ -77,7 +76,7 @@ def check(
 
 def demand(
     machine: Machine,
-    wanted: Iterable[Source],
+    wanted: Iterable[HostDevice],
     *,
     held: Mapping[PciAddress | str, str] = _NOBODY,
     allowed: Collection[str] = (),
@@ -89,7 +88,7 @@ def demand(
     findings = check(machine, addresses, mdevs=mdevs, held=held)
     for finding in findings:
         if _stops(finding) and finding.code not in allowed:
-            raise Refused(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+            raise finding.refusal()
     return findings
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from domxml.errors import SENTENCE_LIMIT
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import PciAddress
+from domxml.text import listed
 from hostdev.catalogue.group import GROUP_NOT_VIABLE, NO_IOMMU_GROUP, NOIOMMU_GROUP, RESERVED_REGION, SHARED_GROUP
 from hostdev.catalogue.sriov import VF_WITHOUT_GROUP
 from hostdev.gate import evidence, iommu, unread
@@ -116,10 +117,9 @@ def _viability(view: View, group: IommuGroup) -> Iterator[Finding]:
 
 def _not_viable(view: View, group: IommuGroup, blockers: Sequence[MemberVerdict]) -> Finding:
     functions = [view.machine.functions[member.address] for member in blockers if member.address is not None]
-    named = ", ".join(f"{member.name} {member.why}" for member in blockers[:_NAMED])
-    more = f" and {len(blockers) - _NAMED} more" if len(blockers) > _NAMED else ""
+    named = listed((f"{member.name} {member.why}" for member in blockers), _NAMED)
     release = (Evidence("/proc/sys/kernel/osrelease", view.machine.kernel.release or "(unknown)"),)
-    message = f"group {group.number} is not viable: {named}{more}"
+    message = f"group {group.number} is not viable: {named}"
     room = SENTENCE_LIMIT - len(f"{GROUP_NOT_VIABLE.code}: {view.subject}: {message}: ")
     return GROUP_NOT_VIABLE.found(
         view.subject,
@@ -137,10 +137,9 @@ def _shared(view: View, group: IommuGroup) -> Iterator[Finding]:
     functions = (view.machine.functions[address] for address in sorted(group.members))
     idle = [str(f.address) for f in functions if not f.bridge and f.address not in view.wanted]
     if idle:
-        shown = ", ".join(idle[:_NAMED]) + (f" and {len(idle) - _NAMED} more" if len(idle) > _NAMED else "")
         yield SHARED_GROUP.found(
             view.subject,
-            f"group {group.number} also holds {shown}",
+            f"group {group.number} also holds {listed(idle, _NAMED)}",
             evidence=(evidence.in_group(group.number, "devices", " ".join(map(str, sorted(group.members)))),),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from domxml.finding import Evidence, Finding, Severity
+from domxml.text import listed
 from hostdev.catalogue.hostuse import BOOT_DISPLAY, HOST_NETWORK_DEVICE, HOST_ROOT_DISK
 from hostdev.gate import evidence
 from hostdev.gate.rule import Rule, View
@@ -48,8 +49,7 @@ def _display(view: View) -> Iterator[Finding]:
 
 def _loses(devices: Iterable[NetDevice | BlockDevice]) -> str:
     uses = [f"{device.name} ({use})" for device in devices for use in device.uses]
-    more = f" and {len(uses) - _NAMED} more" if len(uses) > _NAMED else ""
-    return f"the host would lose {', '.join(uses[:_NAMED])}{more}"
+    return f"the host would lose {listed(uses, _NAMED)}"
 
 
 def _uses(view: View, kind: str, devices: Iterable[NetDevice | BlockDevice]) -> tuple[Evidence, ...]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.pciaddress import PciAddress
-from domxml.source import Mdev, Source
+from domxml.source import HostDevice, Mdev
 from hostdev.holding import joining
 from hostdev.holding.claim import Claim, How
 from hostdev.holding.joining import Joined
@@ -103,13 +103,13 @@ def _about(function: PciFunction, granted: Sequence[Joined], machine: Machine) -
     return [Joined(one.device, f"{one.by}, {one.device} of its group", exact=False) for one in group]
 
 
-def _address(device: Source, machine: Machine) -> PciAddress | None:
+def _address(device: HostDevice, machine: Machine) -> PciAddress | None:
     if isinstance(device, Mdev):
         mdev = machine.mdevs.get(device.uuid)
         return mdev.parent if mdev else None
     return device
 
 
-def _group(device: Source, machine: Machine) -> int | None:
+def _group(device: HostDevice, machine: Machine) -> int | None:
     function = None if isinstance(device, Mdev) else machine.functions.get(device)
     return function.group if function and is_on_vfio(function) else None

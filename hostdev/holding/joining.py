@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from domxml.pciaddress import PciAddress
-from domxml.source import Mdev, Source
+from domxml.source import HostDevice, Mdev
 from hostdev.allocation import tokens
 from hostdev.allocation.channels import ENVIRONMENT
 from hostdev.allocation.environment import from_environment
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 class Joined(NamedTuple):
     """One device that a grant, or a plugin's name for a device, stands for."""
 
-    device: Source
+    device: HostDevice
     by: str
     """What names it: `environment QAT0`, `device ID 0000:3d:02.2`, `/dev/vfio/43`."""
     exact: bool = True
@@ -84,18 +84,18 @@ def _of_groups(device_ids: Iterable[str], machine: Machine) -> Iterator[Joined]:
 def _of_group(number: int, by: str, machine: Machine) -> Iterator[Joined]:
     group = machine.groups.get(number)
     members = [machine.functions[address] for address in group.members if address in machine.functions] if group else []
-    found: list[Source] = [function.address for function in members if not function.bridge]
+    found: list[HostDevice] = [function.address for function in members if not function.bridge]
     found += [Mdev(mdev.uuid) for mdev in machine.mdevs.values() if mdev.group == number]
     for device in found:
         yield Joined(device, by, exact=len(found) == 1)
 
 
-def _is_vfios(device: Source, machine: Machine) -> bool:
+def _is_vfios(device: HostDevice, machine: Machine) -> bool:
     return isinstance(device, Mdev) or is_on_vfio(machine.functions[device])
 
 
 def _each_once(found: Iterable[Joined]) -> tuple[Joined, ...]:
-    once: dict[Source, Joined] = {}
+    once: dict[HostDevice, Joined] = {}
     for joined in found:
         once.setdefault(joined.device, joined)
     return tuple(once.values())

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
 from domxml.source import Mdev
-from hostdev.allocation.printing import listed, printable
+from domxml.text import listed, printable
 from hostdev.catalogue.holding import GRANTED_TWICE
 from hostdev.holding import joining
 from hostdev.kubelet.grant import Grant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from domxml.pciaddress import PciAddress
-from domxml.source import Mdev, Source
+from domxml.source import HostDevice, Mdev
 from hostdev.allocation.values import Allocation
 from hostdev.holding import joining
 from hostdev.kubelet.grant import Grant
@@ -28,7 +28,7 @@ def may_have_devices(vmi: Vmi) -> bool:
 
 def devices_of(
     vmi: Vmi, grants: Iterable[Grant], claimed: Iterable[Allocation], machine: Machine
-) -> tuple[Source, ...]:
+) -> tuple[HostDevice, ...]:
     """Each device once. `claimed` are those that other channels than kubelet's grants tell."""
     resources = _resources(vmi)
     granted = [
@@ -41,7 +41,7 @@ def devices_of(
     return tuple(dict.fromkeys((*granted, *told, *outright(vmi))))
 
 
-def outright(vmi: Vmi) -> tuple[Source, ...]:
+def outright(vmi: Vmi) -> tuple[HostDevice, ...]:
     """What the VM's author names by address."""
     return tuple(request.address for request in requests(vmi) or () if request.address is not None)
 

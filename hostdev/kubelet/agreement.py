@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from domxml.finding import Evidence, Finding
-from hostdev.allocation.printing import listed, printable
+from domxml.text import listed, printable
 from hostdev.catalogue.kubelet import KUBELET_DISAGREES
 from hostdev.kubelet.checkpoint import FILE
 from hostdev.kubelet.grant import Grant

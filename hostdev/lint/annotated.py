@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domxml.attributes import did_you_mean
 from domxml.finding import Finding
+from domxml.text import did_you_mean
 from hostdev.catalogue.spec import ANNOTATION_MISPLACED, BAD_ANNOTATION, UNKNOWN_ANNOTATION
 from hostdev.lint.view import HOOKS, View
 from hostdev.vmi.annotations import KNOWN, PREFIX

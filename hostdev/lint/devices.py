@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domxml import alias as aliases
-from domxml.attributes import did_you_mean
 from domxml.finding import Finding, Severity
 from domxml.findings import NUMA_NOT_POSSIBLE
+from domxml.text import did_you_mean
 from hostdev.catalogue.matching import DEVICE_NOT_FOUND
 from hostdev.catalogue.spec import ALIAS_DROPPED, DRA_CLAIM_MISSING, DRA_DEVICE
 from hostdev.lint.view import Asked, View

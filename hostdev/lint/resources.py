@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from domxml.attributes import did_you_mean
 from domxml.finding import Finding, Severity
+from domxml.text import did_you_mean
 from hostdev.catalogue.matching import ADDRESS_NOT_ALLOCATED
 from hostdev.catalogue.spec import (
     REQUEST_COUNT_MISMATCH,

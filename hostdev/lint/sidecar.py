@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from domxml.attributes import did_you_mean
 from domxml.errors import BadInput
 from domxml.finding import Finding, Severity
+from domxml.text import did_you_mean
 from hostdev.catalogue.spec import (
     BAD_HOOK_SIDECARS,
     HOOK_KEY_IGNORED,

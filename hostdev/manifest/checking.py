@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from domxml.finding import Finding, Severity
+from domxml.text import listed
 from hostdev.catalogue.driver import NOT_BOUND_TO_VFIO
 from hostdev.catalogue.manifest import (
     MDEV_TYPE_FULL,
@@ -20,7 +21,6 @@ from hostdev.vfiodrivers import GENERIC, is_on_vfio
 
 _OPERATORS_WORK = frozenset({NOT_BOUND_TO_VFIO.code, VF_AUTOPROBE_ON.code})
 """What the SR-IOV network operator repairs by itself."""
-_NAMED = 3
 
 
 def findings(machine: Machine, pools: Sequence[Pool]) -> tuple[Finding, ...]:
@@ -64,8 +64,7 @@ def _more(machine: Machine, pool: Pool) -> Iterator[Finding]:
     named = {function.address for function in pool.functions}
     others = [str(f.address) for f in _offers(machine, pool) if f.address not in named]
     if others:
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        what = f"{', '.join(pool.selectors)} also selects {', '.join(others[:_NAMED])}{more}"
+        what = f"{', '.join(pool.selectors)} also selects {listed(others)}"
         yield SELECTOR_TAKES_MORE.found(pool.resource, what)
 
 
@@ -78,9 +77,8 @@ def _shared(machine: Machine, pools: Sequence[Pool]) -> Iterator[Finding]:
             groups.setdefault(function.group, []).append(function)
     for number, members in sorted(groups.items()):
         if len(members) > 1:
-            named = ", ".join(str(function.address) for function in members[:_NAMED])
-            more = f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
-            yield SELECTOR_SHARES_GROUP.found(f"group {number}", f"{named}{more} are selected, and are one group")
+            named = listed(function.address for function in members)
+            yield SELECTOR_SHARES_GROUP.found(f"group {number}", f"{named} are selected, and are one group")
 
 
 def _offers(machine: Machine, pool: Pool) -> Iterator[PciFunction]:

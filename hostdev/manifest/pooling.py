@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, count
 
-from domxml.errors import BadInput, Refused
+from domxml.errors import BadInput
 from hostdev import pcinames
 from hostdev.allocation.naming import folded, suffix
 from hostdev.catalogue.allocation import RESOURCE_NAME_AMBIGUOUS
@@ -60,7 +60,7 @@ def _of_network(
     port = function if function.physfn is None else machine.functions.get(function.physfn)
     if port is None:
         what, hint = f"its PF {function.physfn} is not to be seen", "run it on the node itself"
-        raise Refused(DEVICE_MISSING.code, what, subject=str(function.address), hint=hint)
+        raise DEVICE_MISSING.refused(str(function.address), what, hint)
     named = selected.outright and function is not port
     every = tuple(machine.functions[vf] for vf in port.virtfns if vf in machine.functions)
     functions = (function,) if named else every

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from domxml.errors import BadInput, Refused
 from domxml.pciaddress import PciAddress
+from domxml.text import listed
 from hostdev import pcinames
 from hostdev.catalogue.device import DEVICE_MISSING, NOT_AN_ENDPOINT
 from hostdev.catalogue.sriov import PF_WITH_VFS
@@ -56,10 +56,9 @@ def _one(machine: Machine, address: PciAddress, by: By | None) -> PciFunction:
     function = machine.functions.get(address)
     if function is None:
         what, hint = f"there is no such device on {machine.source}", "`passgate node list` shows those there are"
-        raise Refused(DEVICE_MISSING.code, what, subject=str(address), hint=hint)
+        raise DEVICE_MISSING.refused(str(address), what, hint)
     if function.bridge:
-        what, hint = "is a bridge, which no VM can have", NOT_AN_ENDPOINT.hint
-        raise Refused(NOT_AN_ENDPOINT.code, what, subject=str(address), hint=hint)
+        raise NOT_AN_ENDPOINT.refused(str(address), "is a bridge, which no VM can have")
     if _is_wrong_pf(function, by):
         raise _wrong_pf(machine, function)
     return function
@@ -70,8 +69,7 @@ def _of_kind(machine: Machine, text: str, kind: tuple[PciFunction, ...], by: By 
     if not kind:
         raise _unknown(machine, text)
     if all(function.bridge for function in kind):
-        what, hint = "are bridges, which no VM can have", NOT_AN_ENDPOINT.hint
-        raise Refused(NOT_AN_ENDPOINT.code, what, subject=text, hint=hint)
+        raise NOT_AN_ENDPOINT.refused(text, "are bridges, which no VM can have")
     endpoints = [function for function in kind if not function.bridge]
     possible = [function for function in endpoints if not _is_wrong_pf(function, by)]
     if not possible:
@@ -99,7 +97,7 @@ def _wrong_pf(machine: Machine, pf: PciFunction) -> Refused:
     vfs = [machine.functions[address] for address in pf.virtfns if address in machine.functions]
     hint = f"select its VFs: {pcinames.ids(vfs[0])}, or one of them, {vfs[0].address}" if vfs else PF_WITH_VFS.hint
     what = f"is a PF with {pf.num_vfs} VFs, which would vanish"
-    return Refused(PF_WITH_VFS.code, what, subject=str(pf.address), hint=hint)
+    return PF_WITH_VFS.refused(str(pf.address), what, hint)
 
 
 def _of_type(machine: Machine, text: str) -> Selected:
@@ -131,12 +129,10 @@ def _classes(function: PciFunction) -> set[str]:
 
 def _unknown(machine: Machine, text: str) -> BadInput:
     known = candidates(machine)
-    hint = f"these could be: {_some(known)}" if known else "`passgate node list` shows its devices; none of them passes"
+    hint = (
+        f"these could be: {listed(known, _MOST_NAMED)}"
+        if known
+        else "`passgate node list` shows its devices; none of them passes"
+    )
     what = f"{text[:60]!r} is no address, vendor:device, class or mdev type of a device on {machine.source}"
     return BadInput("nothing-selected", what, hint=hint)
-
-
-def _some(words: Iterable[str]) -> str:
-    words = tuple(words)
-    more = f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
-    return ", ".join(words[:_MOST_NAMED]) + more

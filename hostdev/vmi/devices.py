@@ -10,7 +10,7 @@ from typing import NamedTuple
 from domxml.attributes import ATTRIBUTES, Attribute
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
-from domxml.source import Source, parse_source
+from domxml.source import HostDevice, parse_host_device
 from hostdev.request import FUNCTIONS, NAME, NUMA, Request
 from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, matching
 from hostdev.vmi.jsontext import Format, parse_json
@@ -154,8 +154,8 @@ def _numa(entry: JsonObject, key: str) -> str:
     return str(entry.get_int(key, 0, 9999))
 
 
-def _address(entry: JsonObject, key: str) -> Source | None:
-    return entry.get_parsed(key, parse_source)
+def _address(entry: JsonObject, key: str) -> HostDevice | None:
+    return entry.get_parsed(key, parse_host_device)
 
 
 def _guests(entry: JsonObject, key: str) -> tuple[PciAddress, ...]:

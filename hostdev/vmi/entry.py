@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from domxml.attributes import did_you_mean
 from domxml.errors import BadInput
+from domxml.text import did_you_mean
 from hostdev.vmi.jsonvalue import JsonObject, shown
 
 CODE = "bad-annotation"

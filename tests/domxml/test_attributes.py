@@ -9,7 +9,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 from tests.domxml.domains import load
 from tests.domxml.wishes import inject, tree_of, wish
 
@@ -27,7 +27,7 @@ LEGAL: dict[str, Any] = {
 NEW = LibvirtVersion(11, 3)
 
 
-def put(given: Wish, libvirt: LibvirtVersion = NEW) -> Any:
+def put(given: GuestSlot, libvirt: LibvirtVersion = NEW) -> Any:
     output = transform(Domain.parse(load("q35-default")), [given], libvirt=libvirt).xml
     return tree_of(output).find("devices/hostdev")
 

@@ -7,7 +7,7 @@ from lxml import etree
 
 from domxml.document import Domain
 from domxml.transform import transform
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 from tests.domxml.domains import load
 from tests.domxml.wishes import wish
 
@@ -34,5 +34,5 @@ def test_a_document_in_one_line_stays_in_one_line(name: str) -> None:
     assert "\n" not in _transformed(flat, WISHES[name]).strip()
 
 
-def _transformed(xml: bytes, wanted: Wish) -> str:
+def _transformed(xml: bytes, wanted: GuestSlot) -> str:
     return transform(Domain.parse(xml), (wanted,)).xml.decode()

@@ -8,7 +8,7 @@ from domxml.document import Domain
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
@@ -22,7 +22,7 @@ WISHES = (
 NODE = (wish("near-1", "0000:3d:02.2", node=0), wish("near-2", "0000:3d:02.3", node=0))
 
 
-def run(name: str, wishes: tuple[Wish, ...]) -> list[Pass]:
+def run(name: str, wishes: tuple[GuestSlot, ...]) -> list[Pass]:
     def hook(xml: bytes) -> bytes:
         return transform(Domain.parse(xml), wishes, libvirt=LibvirtVersion(11, 3)).xml
 

@@ -9,27 +9,27 @@ from lxml import etree
 from domxml.alias import alias_for
 from domxml.document import Domain
 from domxml.pciaddress import PciAddress
-from domxml.source import parse_source
+from domxml.source import parse_host_device
 from domxml.transform import Transformed, transform
-from domxml.wish import Member, Wish
+from domxml.wish import GuestFunction, GuestSlot
 
 
-def wish(name: str, source: str, guest: str = "", *, node: int | None = None, **attributes: Any) -> Wish:
+def wish(name: str, source: str, guest: str = "", *, node: int | None = None, **attributes: Any) -> GuestSlot:
     """One device in a slot of its own."""
     asked = PciAddress.parse(guest) if guest else None
     settings = {key.replace("_", "."): value for key, value in attributes.items()}
-    member = Member(parse_source(source), alias_for(name), asked.function if asked else 0, settings)
-    return Wish(name, (member,), asked, node)
+    member = GuestFunction(parse_host_device(source), alias_for(name), asked.function if asked else 0, settings)
+    return GuestSlot(name, (member,), asked, node)
 
 
-def multifunction(name: str, source: str, functions: int, guest: str = "") -> Wish:
+def multifunction(name: str, source: str, functions: int, guest: str = "") -> GuestSlot:
     """The first functions of a host slot as one guest device."""
     first = PciAddress.parse(source)
     members = tuple(
-        Member(first.with_function(number), alias_for(name if number == 0 else f"{name}-{number}"), number)
+        GuestFunction(first.with_function(number), alias_for(name if number == 0 else f"{name}-{number}"), number)
         for number in range(functions)
     )
-    return Wish(name, members, PciAddress.parse(guest) if guest else None)
+    return GuestSlot(name, members, PciAddress.parse(guest) if guest else None)
 
 
 def tree_of(xml: bytes | str) -> Any:
@@ -37,7 +37,7 @@ def tree_of(xml: bytes | str) -> Any:
     return etree.fromstring(xml)
 
 
-def inject(xml: bytes, *wishes: Wish) -> Transformed:
+def inject(xml: bytes, *wishes: GuestSlot) -> Transformed:
     """The whole transform, from bytes."""
     return transform(Domain.parse(xml), wishes)
 

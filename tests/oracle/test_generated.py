@@ -10,7 +10,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 from tests.domxml.domains import load, names
 from tests.domxml.generated import domains
 from tests.domxml.test_placement import ASKED, REFUSED
@@ -73,7 +73,7 @@ def test_an_address_is_honoured_or_refused_never_refused_by_libvirt(
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("wishes", [WISHES, (wish("near", "fe:02.2", node=0), wish("near-2", "fe:02.3", node=0))])
-def test_the_schema_takes_what_we_write(oracle: Oracle, name: str, wishes: tuple[Wish, ...]) -> None:
+def test_the_schema_takes_what_we_write(oracle: Oracle, name: str, wishes: tuple[GuestSlot, ...]) -> None:
     answer = oracle.define(inject(load(name), *wishes).xml, validate=True)
 
     assert isinstance(answer, Defined), answer

@@ -9,7 +9,7 @@ import pytest
 from domxml.document import Domain
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
 from tests.domxml.wishes import multifunction, tree_of, wish
@@ -25,7 +25,7 @@ WISHES = (
 )
 
 
-def run(oracle: Oracle, name: str, wishes: tuple[Wish, ...]) -> list[Pass]:
+def run(oracle: Oracle, name: str, wishes: tuple[GuestSlot, ...]) -> list[Pass]:
     version = LibvirtVersion.from_number(oracle.version)
 
     def define(xml: bytes) -> bytes:

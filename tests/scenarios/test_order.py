@@ -84,7 +84,7 @@ def outcome(order: Order) -> dict[str, tuple[str, str]]:
     told = from_environment(environment(order), resources(wanted_by), channel="environment")
     ready = prepare(wanted_by, (), merge(from_domain(parsed), told), Options())
     result = inject(parsed, ready.wanted, None, ready.options).result
-    return {str(one.placed.member.source): (one.alias, str(one.placed.address)) for one in result.changes}
+    return {str(one.placed.function.device): (one.alias, str(one.placed.address)) for one in result.changes}
 
 
 USUAL = outcome(Order())

@@ -6,6 +6,8 @@ import re
 
 PREFIX = "ua-passgate-"
 """Not ua-sriov-, ua-gpu- or ua-hostdevice-: virt-launcher acts on those by itself."""
+KUBEVIRT_PREFIXES = ("ua-gpu-", "ua-hostdevice-", "ua-sriov-", "ua-dra-gpu-", "ua-dra-hostdevice-")
+"""The aliases under which KubeVirt puts devices of the VM's spec into a domain."""
 MAX_NAME = 63
 
 _LEGAL = re.compile(r"ua-[A-Za-z0-9_-]+", re.ASCII)
@@ -21,6 +23,11 @@ def is_legal(alias: str) -> bool:
 def is_ours(alias: str) -> bool:
     """Whether an earlier pass of ours wrote it."""
     return alias.startswith(PREFIX)
+
+
+def kubevirt_name(alias: str) -> str:
+    """The name in the VM's spec of a device that KubeVirt put into the domain; empty for any other."""
+    return next((alias.removeprefix(start) for start in KUBEVIRT_PREFIXES if alias.startswith(start)), "")
 
 
 def name_from(text: str) -> str:

@@ -9,11 +9,11 @@ from lxml import etree
 
 from domxml import alias as aliases
 from domxml import attributes
-from domxml.document import Domain, Element
+from domxml.document import Domain, DomainDevice, Element
 from domxml.guestpci.machines import MachineType, RootKind
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
-from domxml.source import Holder, Mdev, Source
+from domxml.source import HostDevice, Mdev
 
 ADDED, UPDATED, UNCHANGED = "added", "updated", "unchanged"
 
@@ -26,7 +26,9 @@ class Change(NamedTuple):
     alias: str
 
 
-def apply(domain: Domain, machine: MachineType, placement: Placement, held: dict[Source, Holder]) -> tuple[Change, ...]:
+def apply(
+    domain: Domain, machine: MachineType, placement: Placement, held: dict[HostDevice, DomainDevice]
+) -> tuple[Change, ...]:
     """Edit the domain in place; answer what was done to each device."""
     for controller in placement.controllers:
         if controller.restores:
@@ -37,12 +39,12 @@ def apply(domain: Domain, machine: MachineType, placement: Placement, held: dict
         element = pin.device.element
         if element is not None and _set_address(element, pin.address):
             _lay_out(domain.devices, element)
-    added = [_new(machine, placed) for placed in placement.devices if placed.member.source not in held]
+    added = [_new(machine, placed) for placed in placement.devices if placed.function.device not in held]
     _append(domain.devices, added, after="hostdev")
-    return tuple(_change(domain, placed, held.get(placed.member.source)) for placed in placement.devices)
+    return tuple(_change(domain, placed, held.get(placed.function.device)) for placed in placement.devices)
 
 
-def remove(domain: Domain, holder: Holder) -> None:
+def remove(domain: Domain, holder: DomainDevice) -> None:
     """Take a host device of ours out again, its white space included."""
     element = holder.element
     previous = element.getprevious()
@@ -55,22 +57,22 @@ def remove(domain: Domain, holder: Holder) -> None:
 
 
 def _new(machine: MachineType, placed: PlacedDevice) -> Element:
-    element = _hostdev(placed.member.source, machine)
-    _fill(element, placed)
-    return element
+    device = placed.function.device
+    made = DomainDevice(_hostdev(device, machine), device)
+    _fill(made, placed)
+    return made.element
 
 
-def _change(domain: Domain, placed: PlacedDevice, holder: Holder | None) -> Change:
+def _change(domain: Domain, placed: PlacedDevice, holder: DomainDevice | None) -> Change:
     if holder is None:
-        return Change(placed, ADDED, placed.member.alias)
-    changed = _fill(holder.element, placed)
+        return Change(placed, ADDED, placed.function.alias)
+    changed = _fill(holder, placed)
     if changed:
         _lay_out(domain.devices, holder.element)
-    alias = holder.element.find("alias")
-    return Change(placed, UPDATED if changed else UNCHANGED, "" if alias is None else alias.get("name", ""))
+    return Change(placed, UPDATED if changed else UNCHANGED, holder.alias)
 
 
-def _hostdev(source: Source, machine: MachineType) -> Element:
+def _hostdev(source: HostDevice, machine: MachineType) -> Element:
     element = etree.Element("hostdev", mode="subsystem")
     if isinstance(source, Mdev):
         element.set("type", "mdev")
@@ -88,26 +90,20 @@ def _hostdev(source: Source, machine: MachineType) -> Element:
     return element
 
 
-def _fill(element: Element, placed: PlacedDevice) -> bool:
+def _fill(holder: DomainDevice, placed: PlacedDevice) -> bool:
     """Everything a pass may have lost, or libvirt may have decided otherwise."""
-    member = placed.member
+    element, function = holder.element, placed.function
     changed = _ensure_attribute(element, "mode", "subsystem")
     changed |= _ensure_attribute(element, "managed", "no")
-    if isinstance(member.source, PciAddress) and _ours(element, member.alias):
+    if isinstance(function.device, PciAddress) and holder.alias in {"", function.alias}:
+        # A device that KubeVirt made keeps what KubeVirt wrote, beyond what was asked for.
         changed |= _ensure_child(element, "driver", "name", "vfio")
-    alias = element.find("alias")
-    if alias is None or not aliases.is_legal(alias.get("name", "")):
-        changed |= _ensure_child(element, "alias", "name", member.alias)
-    changed |= attributes.ensure(element, member.attributes)
+    if not aliases.is_legal(holder.alias):
+        changed |= _ensure_child(element, "alias", "name", function.alias)
+    changed |= attributes.ensure(element, function.attributes)
     if placed.address is not None:
         changed |= _set_address(element, placed.address, multifunction=placed.multifunction, zpci=placed.zpci)
     return changed
-
-
-def _ours(element: Element, alias: str) -> bool:
-    # A device that KubeVirt made keeps what KubeVirt wrote, beyond what was asked for.
-    found = element.find("alias")
-    return found is None or found.get("name") == alias
 
 
 def _ensure_attribute(element: Element, name: str, value: str) -> bool:

@@ -10,7 +10,8 @@ from lxml import etree
 
 from domxml.document import Element
 from domxml.errors import BadInput, Refused
-from domxml.source import Mdev, Source
+from domxml.source import HostDevice, Mdev
+from domxml.text import did_you_mean
 from domxml.version import OLDEST, LibvirtVersion
 
 
@@ -70,7 +71,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 """By key."""
 
 
-def check(key: str, value: str, source: Source, libvirt: LibvirtVersion) -> None:
+def check(key: str, value: str, source: HostDevice, libvirt: LibvirtVersion) -> None:
     """Refuse an attribute that libvirt would refuse, misread or silently drop."""
     row = ATTRIBUTES.get(key)
     if row is None:
@@ -131,14 +132,6 @@ def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:
         if element is None or element.get(row.name) != value:
             lost.append(key)
     return lost
-
-
-def did_you_mean(word: str, known: Mapping[str, object]) -> str:
-    """A hint that names the nearest known word, or all of them."""
-    from difflib import get_close_matches  # noqa: PLC0415  only a mistake needs it
-
-    near = get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else "known: " + ", ".join(known)
 
 
 def _legal_words(row: Attribute) -> str:

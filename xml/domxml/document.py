@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from lxml import etree
 
+from domxml import alias as aliases
 from domxml.errors import BadInput, Refused
+from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice, Mdev
 
 Element: TypeAlias = etree._Element  # noqa: SLF001  lxml has no public name for it
 
@@ -33,16 +37,55 @@ _PARSER = etree.XMLParser(
 """The one parser: it fetches nothing, expands nothing and forgets nothing."""
 
 
+_ADDRESSES = etree.XPath("devices/*/source/address")
+_PCI_KINDS = {("hostdev", "pci"), ("interface", "hostdev"), ("disk", "nvme")}
+"""Elements and types that hold a PCI device."""
+
+
+class DomainDevice(NamedTuple):
+    """An element that gives a host device to the guest."""
+
+    element: Element
+    device: HostDevice
+
+    @property
+    def is_hostdev(self) -> bool:
+        """A <hostdev>; interfaces and NVMe disks hold PCI devices too."""
+        return bool(self.element.tag == "hostdev")
+
+    @property
+    def is_disk(self) -> bool:
+        """An NVMe disk."""
+        return bool(self.element.tag == "disk")
+
+    @property
+    def alias(self) -> str:
+        """Empty where none is written."""
+        found = self.element.find("alias")
+        return "" if found is None else found.get("name", "")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether an earlier pass of ours put it there."""
+        return self.is_hostdev and aliases.is_ours(self.alias)
+
+    @property
+    def kubevirt_name(self) -> str:
+        """Its name in the VM's spec, where KubeVirt itself put it there."""
+        return aliases.kubevirt_name(self.alias) if self.is_hostdev else ""
+
+
 class Domain:
     """A parsed domain: the tree is edited in place, and serialised once."""
 
-    __slots__ = ("data", "devices", "root")
+    __slots__ = ("_host_devices", "data", "devices", "root")
 
     def __init__(self, data: bytes, root: Element, devices: Element) -> None:
         self.data = data
         """The bytes it was read from."""
         self.root = root
         self.devices = devices
+        self._host_devices: Mapping[HostDevice, DomainDevice] | None = None
 
     @classmethod
     def parse(cls, data: bytes) -> Domain:
@@ -65,6 +108,13 @@ class Domain:
         """The <os><type> element: architecture and machine."""
         return self.root.find("os/type")
 
+    @property
+    def host_devices(self) -> Mapping[HostDevice, DomainDevice]:
+        """The host devices it was read with, and what holds them; two holders of one are refused, as libvirt would."""
+        if self._host_devices is None:
+            self._host_devices = _once(_host_devices(self.root))
+        return self._host_devices
+
     def check_hypervisor(self) -> None:
         """Host devices go to QEMU by VFIO: nothing else is served."""
         kind = self.root.get("type", "")
@@ -75,6 +125,32 @@ class Domain:
                 subject=self.name,
                 hint="use a KVM domain",
             )
+
+
+def _host_devices(root: Element) -> Iterator[DomainDevice]:
+    for address in cast("list[Any]", _ADDRESSES(root)):
+        element = address.getparent().getparent()
+        kind = element.tag, element.get("type")
+        if kind == ("hostdev", "mdev"):
+            yield DomainDevice(element, Mdev.parse(address.get("uuid", "")))
+        elif kind in _PCI_KINDS and (element.tag != "interface" or address.get("type") in {None, "pci"}):
+            yield DomainDevice(element, PciAddress.from_attributes(address))
+
+
+def _once(found: Iterator[DomainDevice]) -> Mapping[HostDevice, DomainDevice]:
+    held: dict[HostDevice, DomainDevice] = {}
+    for holder in found:
+        first = held.setdefault(holder.device, holder)
+        # Two namespaces of one NVMe controller are two disks.
+        if first is not holder and not (first.is_disk and holder.is_disk):
+            raise Refused(
+                "duplicate-device",
+                f"the domain already gives this device to the guest twice (<{first.element.tag}> "
+                f"and <{holder.element.tag}>)",
+                subject=str(holder.device),
+                hint="libvirt would say: Hostdev already exists in the domain configuration; remove one of them",
+            )
+    return held
 
 
 def _tree(data: bytes) -> Element:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from domxml.errors import Refused
+
 
 class Severity(StrEnum):
     """How bad it is. `error` means the VM would not start, or would harm the host."""
@@ -40,6 +42,10 @@ class Finding(NamedTuple):
     def what(self) -> str:
         """What was seen, and of what."""
         return f"{self.subject}: {self.message}" if self.subject else self.message
+
+    def refusal(self) -> Refused:
+        """The error to raise where it must not go on."""
+        return Refused(self.code, self.message, subject=self.subject, hint=self.hint)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form; its keys are a contract."""
@@ -83,3 +89,7 @@ class FindingKind(NamedTuple):
             self.hint if hint is None else hint,
             evidence,
         )
+
+    def refused(self, subject: str, message: str, hint: str | None = None) -> Refused:
+        """Make the error to raise about one subject; `message` tells what was seen."""
+        return self.found(subject, message, hint=hint).refusal()

@@ -1,15 +1,11 @@
-"""What stands behind a host device: a PCI function or a mediated device; and which element of a domain holds it."""
+"""A device of the host: a PCI function or a mediated device."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
-from lxml import etree
-
-from domxml.document import Domain, Element
-from domxml.errors import BadInput, Refused
+from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -33,59 +29,9 @@ class Mdev(NamedTuple):
         return cls(text.lower())
 
 
-Source: TypeAlias = PciAddress | Mdev
+HostDevice: TypeAlias = PciAddress | Mdev
 
 
-def parse_source(text: str) -> Source:
+def parse_host_device(text: str) -> HostDevice:
     """Read a device as a user names it: a PCI address or a mediated device's UUID."""
     return Mdev.parse(text) if text.count("-") == 4 else PciAddress.parse(text)
-
-
-class Holder(NamedTuple):
-    """An element that gives a host device to the guest."""
-
-    element: Element
-    source: Source
-
-    @property
-    def is_hostdev(self) -> bool:
-        """A <hostdev>; interfaces and NVMe disks hold PCI devices too."""
-        return bool(self.element.tag == "hostdev")
-
-    @property
-    def is_disk(self) -> bool:
-        """An NVMe disk."""
-        return bool(self.element.tag == "disk")
-
-
-def holders(domain: Domain) -> dict[Source, Holder]:
-    """Who holds which host device in this domain; two holders of one device are refused, as libvirt would."""
-    found: dict[Source, Holder] = {}
-    for holder in _all_holders(domain):
-        if holder.source in found:
-            if holder.is_disk and found[holder.source].is_disk:
-                continue  # Two namespaces of one NVMe controller.
-            raise Refused(
-                "duplicate-device",
-                f"the domain already gives this device to the guest twice (<{found[holder.source].element.tag}> "
-                f"and <{holder.element.tag}>)",
-                subject=str(holder.source),
-                hint="libvirt would say: Hostdev already exists in the domain configuration; remove one of them",
-            )
-        found[holder.source] = holder
-    return found
-
-
-_ADDRESSES = etree.XPath("devices/*/source/address")
-_PCI_KINDS = {("hostdev", "pci"), ("interface", "hostdev"), ("disk", "nvme")}
-"""Elements and types that hold a PCI device."""
-
-
-def _all_holders(domain: Domain) -> Iterator[Holder]:
-    for address in cast("list[Any]", _ADDRESSES(domain.root)):
-        element = address.getparent().getparent()
-        kind = element.tag, element.get("type")
-        if kind == ("hostdev", "mdev"):
-            yield Holder(element, Mdev.parse(address.get("uuid", "")))
-        elif kind in _PCI_KINDS and (element.tag != "interface" or address.get("type") in {None, "pci"}):
-            yield Holder(element, PciAddress.from_attributes(address))

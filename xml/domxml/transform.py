@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from domxml import alias as aliases
 from domxml import attributes
 from domxml.apply import Change, apply, remove
-from domxml.document import Domain, Element
+from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
 from domxml.findings import BASE_DEVICE_MOVES
@@ -17,10 +16,10 @@ from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
 from domxml.placement.values import PlacedController
-from domxml.source import Holder, Source, holders
+from domxml.source import HostDevice
 from domxml.verify import verify
 from domxml.version import OLDEST, LibvirtVersion
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 
 
 class Transformed(NamedTuple):
@@ -35,14 +34,14 @@ class Transformed(NamedTuple):
 
 
 def transform(
-    domain: Domain, wishes: Iterable[Wish], *, libvirt: LibvirtVersion = OLDEST, prune: bool = False
+    domain: Domain, wishes: Iterable[GuestSlot], *, libvirt: LibvirtVersion = OLDEST, prune: bool = False
 ) -> Transformed:
     """Ensure that every wished device is in the domain. Nothing to do: the very bytes it was read from come back."""
     wished = tuple(wishes)
     if not wished and not prune:
         return Transformed(domain.data)
     domain.check_hypervisor()
-    held = holders(domain)
+    held = dict(domain.host_devices)
     _check(wished, held, libvirt)
     removed = _prune(domain, wished, held) if prune else ()
     topology = Topology(domain)
@@ -62,16 +61,16 @@ def transform(
     return Transformed(output, changes, placement.controllers, removed, findings)
 
 
-def _check(wishes: tuple[Wish, ...], held: Mapping[Source, Holder], libvirt: LibvirtVersion) -> None:
-    seen: dict[Source, str] = {}
+def _check(wishes: tuple[GuestSlot, ...], held: Mapping[HostDevice, DomainDevice], libvirt: LibvirtVersion) -> None:
+    seen: dict[HostDevice, str] = {}
     names: set[str] = set()
     for wish in wishes:
         if wish.name in names:
             raise Refused("duplicate-name", "two devices have this name", subject=wish.name, hint="give each its own")
         names.add(wish.name)
         wish.check()
-        for member in wish.members:
-            source = member.source
+        for member in wish.functions:
+            source = member.device
             if source in seen:
                 raise Refused(
                     "duplicate-device",
@@ -94,9 +93,9 @@ def _check(wishes: tuple[Wish, ...], held: Mapping[Source, Holder], libvirt: Lib
                 source.attributes()
 
 
-def _check_acpi(wishes: tuple[Wish, ...], topology: Topology) -> None:
+def _check_acpi(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:
     for wish in wishes:
-        if not topology.machine.acpi_index and any("acpiIndex" in member.attributes for member in wish.members):
+        if not topology.machine.acpi_index and any("acpiIndex" in member.attributes for member in wish.functions):
             raise Refused(
                 "attribute-not-for-machine",
                 f"acpiIndex exists on q35 and i440fx machines only, not on {topology.machine.name}",
@@ -105,20 +104,14 @@ def _check_acpi(wishes: tuple[Wish, ...], topology: Topology) -> None:
             )
 
 
-def _prune(domain: Domain, wishes: tuple[Wish, ...], held: dict[Source, Holder]) -> tuple[str, ...]:
-    wanted = {member.source for wish in wishes for member in wish.members}
+def _prune(domain: Domain, wishes: tuple[GuestSlot, ...], held: dict[HostDevice, DomainDevice]) -> tuple[str, ...]:
+    wanted = {member.device for wish in wishes for member in wish.functions}
     removed = []
     for source in [source for source in held if source not in wanted]:
-        name = _alias(held[source].element)
-        if aliases.is_ours(name) and held[source].is_hostdev:
+        if held[source].is_ours:
+            removed.append(held[source].alias)
             remove(domain, held.pop(source))
-            removed.append(name)
     return tuple(removed)
-
-
-def _alias(element: Element) -> str:
-    alias = element.find("alias")
-    return "" if alias is None else alias.get("name", "")
 
 
 def _moves(before: Prediction, topology: Topology) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ from domxml.errors import Refused
 from domxml.guestpci.buses import ENDPOINT, MODELS, PCI_BRIDGE, compatible
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController
-from domxml.source import Mdev, holders
+from domxml.source import Mdev
 
 CODE = "output-would-not-work"
 HINT = "nothing was changed; please report this domain"
@@ -33,9 +33,9 @@ _UNIQUE = (
 
 def verify(domain: Domain, changes: Sequence[Change], controllers: Iterable[PlacedController]) -> None:
     """Refuse what was read back, whole, for the first thing that is wrong with it."""
-    held = holders(domain)
+    held = domain.host_devices
     for change in changes:
-        holder = held.get(change.placed.member.source)
+        holder = held.get(change.placed.function.device)
         if holder is None or not holder.is_hostdev:
             raise _wrong(change.alias, "the device is not in the output")
         _check_device(holder.element, change)
@@ -56,8 +56,8 @@ def _wrong(subject: str, problem: str) -> Refused:
 
 def _check_device(element: Element, change: Change) -> None:
     placed = change.placed
-    member = placed.member
-    kind = "mdev" if isinstance(member.source, Mdev) else "pci"
+    member = placed.function
+    kind = "mdev" if isinstance(member.device, Mdev) else "pci"
     if (element.get("mode"), element.get("type"), element.get("managed")) != ("subsystem", kind, "no"):
         raise _wrong(change.alias, "the hostdev has lost its mode, type or managed attribute")
     alias = element.find("alias")
@@ -144,7 +144,7 @@ class _Tree:
                 chassis.add(key)
 
     def _of_display(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
-        asked = {key: change.alias for change in changes for key in change.placed.member.attributes}
+        asked = {key: change.alias for change in changes for key in change.placed.function.attributes}
         devices = self.domain.devices
         if "display" in asked and devices.find("graphics") is None and _count(devices, "display"):
             yield asked["display"], "display='on' needs a graphics device in the VM"

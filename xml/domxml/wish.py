@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
-from domxml.source import Source
+from domxml.source import HostDevice
 
 
-class Member(NamedTuple):
+class GuestFunction(NamedTuple):
     """One host function, and the function it becomes in its guest slot."""
 
-    source: Source
+    device: HostDevice
     alias: str
-    function: int = 0
+    number: int = 0
     attributes: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -25,11 +25,11 @@ class Member(NamedTuple):
         return f"hostdev {self.alias}"
 
 
-class Wish(NamedTuple):
+class GuestSlot(NamedTuple):
     """One guest slot: a device, or all functions of a host slot as one multifunction device."""
 
     name: str
-    members: tuple[Member, ...]
+    functions: tuple[GuestFunction, ...]
     guest: PciAddress | None = None
     """The address asked for; its function is the first member's."""
     node: int | None = None
@@ -37,7 +37,7 @@ class Wish(NamedTuple):
 
     def check(self) -> None:
         """Refuse functions that no guest device could have."""
-        functions = [member.function for member in self.members]
+        functions = [member.number for member in self.functions]
         if len(set(functions)) != len(functions) or (len(functions) > 1 and 0 not in functions):
             raise BadInput(
                 "bad-functions",
@@ -46,6 +46,6 @@ class Wish(NamedTuple):
                 hint="a multifunction device needs distinct functions, and function 0 among them",
             )
 
-    def address_of(self, member: Member, slot: PciAddress) -> PciAddress:
+    def address_of(self, member: GuestFunction, slot: PciAddress) -> PciAddress:
         """Where a member sits when the wish sits in `slot`."""
-        return slot.with_function(member.function)
+        return slot.with_function(member.number)

@@ -10,7 +10,7 @@ from domxml.document import Domain
 from domxml.errors import Refused
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
-from domxml.wish import Member, Wish
+from domxml.wish import GuestFunction, GuestSlot
 from tests.hostdev.lint.build import QAT, told
 
 SOURCE = PciAddress(0, 0x3D, 2, 2)
@@ -56,7 +56,7 @@ def test_injection_is_of_the_same_mind(machine: str, address: str, code: str) ->
         f"machine='{machine}'>hvm</type></os><devices/></domain>"
     )
     guest = PciAddress.parse(address)
-    wish = Wish("qat", (Member(SOURCE, "ua-passgate-qat", guest.function),), guest)
+    wish = GuestSlot("qat", (GuestFunction(SOURCE, "ua-passgate-qat", guest.function),), guest)
     if not code:
         transform(Domain.parse(xml.encode()), [wish])
         return

@@ -11,7 +11,7 @@ from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room
 from domxml.placement.values import PlacedController
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 
 EXPANDER = "pcie-expander-bus"
 TOP = 256
@@ -26,7 +26,7 @@ def guest_nodes(domain: Domain) -> frozenset[int]:
 
 
 def place_on_expanders(
-    room: Room, topology: Topology, pending: Sequence[Wish]
+    room: Room, topology: Topology, pending: Sequence[GuestSlot]
 ) -> tuple[dict[str, PciAddress], list[Finding]]:
     """Put each wish with a node below an expander of that node; what cannot be is told, and placed normally."""
     if not pending:
@@ -62,7 +62,7 @@ def _why_not(room: Room, node: int, nodes: frozenset[int]) -> str:
     return ""
 
 
-def _add(room: Room, node: int, bus_number: int, place: int, wishes: Sequence[Wish]) -> dict[str, PciAddress]:
+def _add(room: Room, node: int, bus_number: int, place: int, wishes: Sequence[GuestSlot]) -> dict[str, PciAddress]:
     expander = room.max_index + 1
     room.add_controller(
         PlacedController(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from domxml.alias import natural_order
-from domxml.document import Element
+from domxml.document import DomainDevice, Element
 from domxml.errors import Refused
 from domxml.finding import Finding, Severity
 from domxml.findings import HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
@@ -18,14 +18,14 @@ from domxml.placement.ports import pin_later_ports, place_on_ports
 from domxml.placement.room import Room, taken
 from domxml.placement.root import add_bridges, place_on_root
 from domxml.placement.values import Pin, PlacedController, PlacedDevice, Placement, Zpci
-from domxml.source import Holder, Mdev, Source
-from domxml.wish import Member, Wish
+from domxml.source import HostDevice, Mdev
+from domxml.wish import GuestFunction, GuestSlot
 
 KUBEVIRT_LAST_INDEX = 31
 ZPCI_BASE = 0x1000
 
 
-def place(topology: Topology, wishes: Iterable[Wish], held: Mapping[Source, Holder]) -> Placement:
+def place(topology: Topology, wishes: Iterable[GuestSlot], held: Mapping[HostDevice, DomainDevice]) -> Placement:
     """Place all wishes, in the order of their names; the document is not touched, the topology is used up."""
     ordered = sorted(wishes, key=lambda wish: natural_order(wish.name))
     if topology.machine.root is RootKind.NOWHERE:
@@ -40,12 +40,12 @@ def place(topology: Topology, wishes: Iterable[Wish], held: Mapping[Source, Hold
     return _Placer(topology, ordered, held).run()
 
 
-def _left_to_libvirt(wishes: Sequence[Wish], topology: Topology) -> Placement:
+def _left_to_libvirt(wishes: Sequence[GuestSlot], topology: Topology) -> Placement:
     why = "left to libvirt"
     devices = [
         PlacedDevice(wish, member, wish.address_of(member, wish.guest) if wish.guest else None, why)
         for wish in wishes
-        for member in wish.members
+        for member in wish.functions
     ]
     reason = f"machine type {topology.machine.name}: its PCI tree is not known"
     findings = tuple(LEFT_TO_LIBVIRT.found(wish.name, reason) for wish in wishes if not wish.guest)
@@ -55,11 +55,11 @@ def _left_to_libvirt(wishes: Sequence[Wish], topology: Topology) -> Placement:
 class _Placer:
     """One placement. `slots` holds the slot of each wish, by name; None where libvirt is to choose."""
 
-    def __init__(self, topology: Topology, wishes: list[Wish], held: Mapping[Source, Holder]) -> None:
+    def __init__(self, topology: Topology, wishes: list[GuestSlot], held: Mapping[HostDevice, DomainDevice]) -> None:
         self.topology = topology
         self.wishes = wishes
         by_element: dict[Element, Device] = {d.element: d for d in topology.devices if d.element is not None}
-        self.devices: dict[Source, Device] = {
+        self.devices: dict[HostDevice, Device] = {
             source: by_element[holder.element] for source, holder in held.items() if holder.element in by_element
         }
         self.slots: dict[str, PciAddress | None] = {}
@@ -86,24 +86,24 @@ class _Placer:
         self.findings += counted_lower(self.topology, self.controllers, on_buses)
         return Placement(tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before)
 
-    def _with_lost_bus(self, wish: Wish) -> Wish:
+    def _with_lost_bus(self, wish: GuestSlot) -> GuestSlot:
         """A device that kept its address while its controller got lost asks for that very address."""
-        device = self.devices.get(wish.members[0].source)
+        device = self.devices.get(wish.functions[0].device)
         if device is None or device.address is None or wish.guest is not None or not device.address.bus:
             return wish
         lost = self.topology.controller(device.address.bus) is None
         return wish._replace(guest=device.address) if lost else wish
 
-    def _keep(self, wish: Wish) -> bool:
+    def _keep(self, wish: GuestSlot) -> bool:
         """Whether the wish has its place already, or needs none from us."""
         if self._needs_no_address(wish):
             self._settle(wish, None, "a device of the channel subsystem has no PCI address")
             return True
-        first = self.devices.get(wish.members[0].source)
+        first = self.devices.get(wish.functions[0].device)
         if first is None:
             return False
         asked = wish.guest is not None or wish.node is not None
-        if len(wish.members) == 1 and first.address is None and not asked:
+        if len(wish.functions) == 1 and first.address is None and not asked:
             self._settle(wish, None, "libvirt chooses, as for any device that KubeVirt made")
             return True
         if first.address is None or not self._together(wish, first.address):
@@ -111,27 +111,27 @@ class _Placer:
         self._settle(wish, first.address, "kept from an earlier pass")
         return True
 
-    def _together(self, wish: Wish, address: PciAddress) -> bool:
+    def _together(self, wish: GuestSlot, address: PciAddress) -> bool:
         """Whether all members are in the document where they belong, on a bus that is there."""
         if wish.guest not in {None, address}:
             return False
         if address.bus and self.topology.controller(address.bus) is None:
             return False
-        if len(wish.members) == 1:
+        if len(wish.functions) == 1:
             return True
-        devices = [self.devices.get(member.source) for member in wish.members]
+        devices = [self.devices.get(member.device) for member in wish.functions]
         return all(
-            device is not None and device.address == address.with_function(member.function)
-            for device, member in zip(devices, wish.members, strict=True)
+            device is not None and device.address == address.with_function(member.number)
+            for device, member in zip(devices, wish.functions, strict=True)
         )
 
-    def _needs_no_address(self, wish: Wish) -> bool:
-        return self.topology.machine.root is RootKind.ZPCI and isinstance(wish.members[0].source, Mdev)
+    def _needs_no_address(self, wish: GuestSlot) -> bool:
+        return self.topology.machine.root is RootKind.ZPCI and isinstance(wish.functions[0].device, Mdev)
 
-    def _settle(self, wish: Wish, slot: PciAddress | None, why: str) -> None:
+    def _settle(self, wish: GuestSlot, slot: PciAddress | None, why: str) -> None:
         self.slots[wish.name], self.why[wish.name] = slot, why
 
-    def _place(self, asked: list[Wish], pending: list[Wish]) -> None:
+    def _place(self, asked: list[GuestSlot], pending: list[GuestSlot]) -> None:
         before = self._predict()
         vacated, unaddressed = self._vacate([*asked, *pending])
         prediction = before if before is None else before.without(vacated)
@@ -155,13 +155,13 @@ class _Placer:
             return None
         return predict(self.topology)
 
-    def _vacate(self, wishes: Sequence[Wish]) -> tuple[set[Device], bool]:
+    def _vacate(self, wishes: Sequence[GuestSlot]) -> tuple[set[Device], bool]:
         """Take away what the wished devices have now; tell which, and whether libvirt would have placed one."""
         vacated = {
             device
             for wish in wishes
-            for member in wish.members
-            if (device := self.devices.get(member.source)) is not None
+            for member in wish.functions
+            if (device := self.devices.get(member.device)) is not None
         }
         unaddressed = any(device.wants for device in vacated)
         for device in vacated:
@@ -183,7 +183,7 @@ class _Placer:
                     )
                 )
 
-    def _place_asked(self, room: Room, asked: Sequence[Wish]) -> None:
+    def _place_asked(self, room: Room, asked: Sequence[GuestSlot]) -> None:
         wanted = [(wish, wish.guest) for wish in asked if wish.guest is not None]
         partners = frozenset(address for _, address in wanted)
         for wish, address in wanted:
@@ -192,24 +192,24 @@ class _Placer:
             room.settle(wish, address)
             self._settle(wish, address, "asked for")
 
-    def _yield_to(self, room: Room, wish: Wish, address: PciAddress) -> None:
+    def _yield_to(self, room: Room, wish: GuestSlot, address: PciAddress) -> None:
         """On a conventional bus, what libvirt has only planned for somebody else may be taken; it is told later."""
         if self.topology.machine.root is not RootKind.PCI or address.bus:
             return
-        for member in wish.members:
-            function = address.with_function(member.function)
+        for member in wish.functions:
+            function = address.with_function(member.number)
             reserved = (address.slot, -1) in self.topology.machine.reserved
             if function in room.owners and function not in room.written and not reserved:
-                if isinstance(room.owners[function], Member):
+                if isinstance(room.owners[function], GuestFunction):
                     raise taken(wish, function, room.owners[function].label)
                 del room.owners[function]
                 self.displaced = True
 
     def _place_pcie(
-        self, room: Room, prediction: Prediction | None, asked: Sequence[Wish], pending: Sequence[Wish]
+        self, room: Room, prediction: Prediction | None, asked: Sequence[GuestSlot], pending: Sequence[GuestSlot]
     ) -> None:
         new_buses = frozenset(wish.guest.bus for wish in asked if wish.guest is not None) - room.models.keys()
-        on_nodes: list[Wish] = []
+        on_nodes: list[GuestSlot] = []
         if prediction is not None and not prediction.known:
             reason = prediction.refusal or "; ".join(prediction.unknown)
             self.findings += [PLACEMENT_FALLBACK.found(wish.name, reason) for wish in (*asked, *pending)]
@@ -225,14 +225,14 @@ class _Placer:
         self._settle_all(slots, "on its NUMA node, behind an expander bus")
         self._place_on_ports(room, [wish for wish in on_nodes if wish.name not in slots], frozenset())
 
-    def _place_on_ports(self, room: Room, wishes: Sequence[Wish], buses: frozenset[int]) -> None:
+    def _place_on_ports(self, room: Room, wishes: Sequence[GuestSlot], buses: frozenset[int]) -> None:
         slots = place_on_ports(room, wishes, buses)
         for wish in wishes:
             room.settle(wish, slots[wish.name])
         self._settle_all(slots, "a root port of its own, above all others")
 
     def _place_root(
-        self, room: Room, prediction: Prediction | None, asked: Sequence[Wish], pending: Sequence[Wish]
+        self, room: Room, prediction: Prediction | None, asked: Sequence[GuestSlot], pending: Sequence[GuestSlot]
     ) -> None:
         add_bridges(room, max((wish.guest.bus for wish in asked if wish.guest is not None), default=0))
         conventional = self.topology.machine.root is RootKind.PCI
@@ -266,13 +266,13 @@ class _Placer:
         placed = []
         for wish in self.wishes:
             slot = self.slots[wish.name]
-            for member in wish.members:
+            for member in wish.functions:
                 address = self._address(wish, member, slot)
                 placed.append(PlacedDevice(wish, member, address, self.why[wish.name], self._zpci(address)))
         return placed
 
-    def _address(self, wish: Wish, member: Member, slot: PciAddress | None) -> PciAddress | None:
-        if slot is None or len(wish.members) == 1:
+    def _address(self, wish: GuestSlot, member: GuestFunction, slot: PciAddress | None) -> PciAddress | None:
+        if slot is None or len(wish.functions) == 1:
             return slot if slot is None or slot.function or wish.guest else wish.address_of(member, slot)
         return wish.address_of(member, slot)
 

@@ -8,10 +8,10 @@ from domxml.guestpci.topology import Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room, no_room
 from domxml.placement.values import Pin, PlacedController
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 
 
-def place_on_ports(room: Room, pending: Sequence[Wish], asked_buses: frozenset[int]) -> dict[str, PciAddress]:
+def place_on_ports(room: Room, pending: Sequence[GuestSlot], asked_buses: frozenset[int]) -> dict[str, PciAddress]:
     """Give each wish a port of its own, and make the ports that asked-for buses need; answer slots by wish name."""
     start = room.max_index + 1
     wanted: dict[int, str] = {bus: "a bus that was asked for" for bus in asked_buses if bus not in room.models}

@@ -12,7 +12,7 @@ from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import MAX_INDEX, Topology
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 
 PORT = "pcie-root-port"
 BRIDGE = "pci-bridge"
@@ -75,12 +75,12 @@ class Room:
         self.below[controller.number] = controller.address
         self.owners.setdefault(controller.address, controller)
 
-    def settle(self, wish: Wish, slot: PciAddress) -> None:
+    def settle(self, wish: GuestSlot, slot: PciAddress) -> None:
         """Take the wish's functions of a slot."""
-        for member in wish.members:
-            self.owners[slot.with_function(member.function)] = member
+        for member in wish.functions:
+            self.owners[slot.with_function(member.number)] = member
 
-    def check_asked(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
+    def check_asked(self, wish: GuestSlot, address: PciAddress, partners: frozenset[PciAddress]) -> None:
         """Refuse an address asked for that cannot be, in libvirt's own words; its bus may not exist yet."""
         root = self.machine.root
         _check_numbers(root, wish, address)
@@ -107,8 +107,8 @@ class Room:
             )
         self._check_owners(wish, address, partners)
 
-    def _check_owners(self, wish: Wish, address: PciAddress, partners: frozenset[PciAddress]) -> None:
-        wanted = {address.with_function(member.function) for member in wish.members}
+    def _check_owners(self, wish: GuestSlot, address: PciAddress, partners: frozenset[PciAddress]) -> None:
+        wanted = {address.with_function(member.number) for member in wish.functions}
         if address.bus == 0 and (address.slot, -1) in self.machine.reserved:
             raise taken(wish, address, self.machine.reserved[address.slot, -1])
         for function in sorted(wanted):
@@ -116,15 +116,11 @@ class Room:
                 raise taken(wish, function, self.owners[function].label)
         first = address.with_function(0)
         if first not in wanted and first not in self.owners and first not in partners:
-            raise Refused(
-                FUNCTION_ZERO_MISSING.code,
-                f"guest address {address} has nothing on function 0 of its slot; the guest would never find it",
-                subject=wish.name,
-                hint=FUNCTION_ZERO_MISSING.hint,
-            )
+            what = f"guest address {address} has nothing on function 0 of its slot; the guest would never find it"
+            raise FUNCTION_ZERO_MISSING.refused(wish.name, what)
 
 
-def _check_numbers(root: RootKind, wish: Wish, address: PciAddress) -> None:
+def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None:
     if address.domain:
         raise impossible(
             root,
@@ -138,27 +134,18 @@ def _check_numbers(root: RootKind, wish: Wish, address: PciAddress) -> None:
         )
 
 
-def impossible(root: RootKind, wish: Wish, what: str, libvirt: str) -> Refused:
+def impossible(root: RootKind, wish: GuestSlot, what: str, libvirt: str) -> Refused:
     """The address asked for cannot exist below such a root."""
-    return Refused(
-        GUEST_ADDRESS_IMPOSSIBLE.code,
-        f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})",
-        subject=wish.name,
-        hint=GUEST_ADDRESS_IMPOSSIBLE.hint if root is RootKind.PCIE else _ON_BUS_0,
-    )
+    message = f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})"
+    return GUEST_ADDRESS_IMPOSSIBLE.refused(wish.name, message, None if root is RootKind.PCIE else _ON_BUS_0)
 
 
-def taken(wish: Wish, address: PciAddress, owner: str) -> Refused:
+def taken(wish: GuestSlot, address: PciAddress, owner: str) -> Refused:
     """The address asked for has an owner."""
-    return Refused(
-        GUEST_ADDRESS_TAKEN.code,
-        f"guest address {address} belongs to {owner} "
-        f"(libvirt would say: Attempted double use of PCI Address {address})",
-        subject=wish.name,
-        hint=GUEST_ADDRESS_TAKEN.hint,
-    )
+    said = f"libvirt would say: Attempted double use of PCI Address {address}"
+    return GUEST_ADDRESS_TAKEN.refused(wish.name, f"guest address {address} belongs to {owner} ({said})")
 
 
 def no_room(what: str) -> Refused:
     """Nothing more fits."""
-    return Refused(NO_FREE_PLACE.code, what, hint=NO_FREE_PLACE.hint)
+    return NO_FREE_PLACE.refused("", what)

@@ -8,12 +8,12 @@ from domxml.guestpci.machines import RootKind
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import BRIDGE, Room, no_room
 from domxml.placement.values import PlacedController
-from domxml.wish import Wish
+from domxml.wish import GuestSlot
 
 LAST_SLOT = 0x1F
 
 
-def place_on_root(room: Room, pending: Sequence[Wish], *, keep_free: int) -> dict[str, PciAddress]:
+def place_on_root(room: Room, pending: Sequence[GuestSlot], *, keep_free: int) -> dict[str, PciAddress]:
     """Give each wish a slot of the root bus, leaving `keep_free` of them for what libvirt still has to place."""
     slots: dict[str, PciAddress] = {}
     for wish in pending:

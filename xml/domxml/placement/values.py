@@ -8,7 +8,7 @@ from domxml.finding import Finding
 from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import Device
 from domxml.pciaddress import PciAddress
-from domxml.wish import Member, Wish
+from domxml.wish import GuestFunction, GuestSlot
 
 
 class Zpci(NamedTuple):
@@ -21,8 +21,8 @@ class Zpci(NamedTuple):
 class PlacedDevice(NamedTuple):
     """One host function at its guest address; None leaves the address to libvirt."""
 
-    wish: Wish
-    member: Member
+    slot: GuestSlot
+    function: GuestFunction
     address: PciAddress | None
     why: str
     zpci: Zpci | None = None
@@ -30,7 +30,7 @@ class PlacedDevice(NamedTuple):
     @property
     def multifunction(self) -> bool:
         """Function 0 of a slot that holds more of us must say so."""
-        return self.member.function == 0 and len(self.wish.members) > 1
+        return self.function.number == 0 and len(self.slot.functions) > 1
 
 
 class PlacedController(NamedTuple):

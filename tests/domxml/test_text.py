@@ -1,4 +1,4 @@
-"""Foreign text in our sentences."""
+"""Words of our sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.allocation.printing import listed, printable
+from domxml.text import did_you_mean, listed, nearest, printable
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,28 @@ def test_any_text_fits(text: str, limit: int) -> None:
 )
 def test_a_list_is_cut_after_three(count: int, shown: str) -> None:
     assert listed(range(count)) == shown
+
+
+def test_a_list_may_be_longer_or_shorter() -> None:
+    assert listed("abc", 2) == "a, b and 1 more"
+    assert listed("abc", 12) == "a, b, c"
+
+
+@pytest.mark.parametrize(
+    ("word", "otherwise", "hint"),
+    [
+        ("nod", None, "did you mean node?"),
+        ("nod", "ask", "did you mean node?"),
+        ("xyzzy", None, "known: node, lint"),
+        ("xyzzy", "ask", "ask"),
+        ("xyzzy", "", ""),
+    ],
+)
+def test_a_misspelt_word_names_the_nearest(word: str, otherwise: str | None, hint: str) -> None:
+    assert did_you_mean(word, iter(("node", "lint")), otherwise) == hint
+
+
+def test_how_near_is_near() -> None:
+    assert nearest("noiommu", ["no-iommu"]) == "no-iommu"
+    assert nearest("abxy", ["abcd"]) is None
+    assert nearest("abxy", ["abcd"], cutoff=0.5) == "abcd"

@@ -78,7 +78,7 @@ class Bounded:
             raise _Cancelled
         if done:
             return job.outcome()
-        late = _Late(self._worker.doing(job))
+        late = _Late(self._worker.activity(job))
         job.abandon()
         raise late
 

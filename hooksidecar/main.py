@@ -76,9 +76,8 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
 
 
 def _core(options: Options) -> Core:
-    import hostdev.gate  # noqa: PLC0415  the first call needs these too
-    import hostdev.scan  # noqa: F401, PLC0415
     from hooksidecar.places import channels  # noqa: PLC0415  not before Info can be answered
+    from hostdev import gate, scan  # noqa: F401, PLC0415  the first call needs these too
     from hostdev.hookcore import HookCore  # noqa: PLC0415
     from hostdev.looking import looker  # noqa: PLC0415
 

@@ -75,7 +75,7 @@ class Worker:
         self._jobs.put(job)
         return job
 
-    def doing(self, job: Job[T]) -> doing.Doing:
+    def activity(self, job: Job[T]) -> doing.Doing:
         """What is done for a job, or instead of it."""
         now = doing.of(self._thread.ident)
         if self._current is job:

@@ -35,17 +35,17 @@ def each_group(host: Host, addresses: Addresses, functions: Mapping[PciAddress, 
         linked.setdefault(function.group, []).append(function)
     found: dict[int, IommuGroup] = {}
     first: dict[PciAddress, IommuGroup] = {}
-    for number in sorted(int(name) for name in host.names(GROUPS) or () if name.isdecimal()):
-        members = linked.get(number, [])
+    for group_number in sorted(int(name) for name in host.names(GROUPS) or () if name.isdecimal()):
+        members = linked.get(group_number, [])
         pf = members[0].physfn if len(members) == 1 else None
         alike = first.get(pf) if pf else None
         if alike:
             lone = (members[0].address,)
-            found[number] = IommuGroup(number, lone, (), alike.type, alike.name, alike.reserved)
+            found[group_number] = IommuGroup(group_number, lone, (), alike.type, alike.name, alike.reserved)
             continue
-        group = read_group(host, addresses, number)
+        group = read_group(host, addresses, group_number)
         if group is not None:
-            found[number] = group
+            found[group_number] = group
             if pf is not None:
                 first[pf] = group
     return found

@@ -14,8 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import hooksidecar.agent.agent  # noqa: F401  loaded once, before the forks
-from hooksidecar.agent import drop
+from hooksidecar.agent import (
+    agent,  # noqa: F401  loaded once, before the forks
+    drop,
+)
 from hooksidecar.agent.main import main
 from tests.hooksidecar.agent.kubelet import FILE, SIDECAR
 

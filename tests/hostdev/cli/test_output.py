@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.cli import columns
 from hostdev.cli.cells import Branch, Cell, Column, Row, Tone, cell, printable
+from hostdev.cli.columns import GAP, table, tree, width
 from hostdev.cli.screen import Screen
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -20,15 +20,15 @@ TEXTS = st.text(max_size=12)
 
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=6))
 def test_columns_stand_below_each_other(rows: list[tuple[str, str, str]]) -> None:
-    text = columns.table([Column("A"), Column("BB"), Column("CCC")], rows, color=False)
+    text = table([Column("A"), Column("BB"), Column("CCC")], rows, color=False)
     lines = text.split("\n")[:-1]
     cells = [[printable(part) for part in row] for row in [("A", "BB", "CCC"), *rows]]
-    first, second = (max(columns.width(row[index]) for row in cells) for index in (0, 1))
+    first, second = (max(width(row[index]) for row in cells) for index in (0, 1))
 
     assert len(lines) == len(rows) + 1
     for line, (one, two, three) in zip(lines, cells, strict=True):
-        gap = len(columns.GAP)
-        pads = (first - columns.width(one) + gap, second - columns.width(two) + gap)
+        gap = len(GAP)
+        pads = (first - width(one) + gap, second - width(two) + gap)
         assert line == one + " " * pads[0] + two + " " * pads[1] + three
 
 
@@ -47,23 +47,21 @@ def test_colour_adds_nothing_but_colour(tones: list[Tone]) -> None:
     rows: list[Row] = [(Cell("x", tone), Cell("y", color="#2f9e44")) for tone in tones]
     header = [Column("A"), Column("B")]
 
-    assert SGR.sub("", columns.table(header, rows, color=True)) == columns.table(header, rows, color=False)
-    assert "\x1b[38;2;47;158;68my\x1b[0m" in columns.table(
+    assert SGR.sub("", table(header, rows, color=True)) == table(header, rows, color=False)
+    assert "\x1b[38;2;47;158;68my\x1b[0m" in table(
         header, [("x", rows[0][1])] if rows else [("x", Cell("y", color="#2f9e44"))], color=True
     )
 
 
 def test_wide_letters_take_two_columns() -> None:
-    assert columns.table([Column("A"), Column("B")], [("表", "x"), ("é", "y")], color=False) == (
-        "A    B\n表   x\né    y\n"
-    )
-    assert columns.width("e\u0301") == 1
+    assert table([Column("A"), Column("B")], [("表", "x"), ("é", "y")], color=False) == ("A    B\n表   x\né    y\n")
+    assert width("e\u0301") == 1
 
 
 def test_a_tree_in_a_pipe_is_ascii() -> None:
-    tree = Branch(("a",), (Branch(("b",), (Branch(("c",)),)), Branch(("d",))))
+    top = Branch(("a",), (Branch(("b",), (Branch(("c",)),)), Branch(("d",))))
 
-    assert columns.tree([tree, Branch(("e",))], color=False) == "a\n|-- b\n|   `-- c\n`-- d\ne\n"
+    assert tree([top, Branch(("e",))], color=False) == "a\n|-- b\n|   `-- c\n`-- d\ne\n"
 
 
 class Terminal(StringIO):

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def _merged(*tables: Iterable[FindingKind]) -> Mapping[str, FindingKind]:
-    kinds = [kind for table in tables for kind in table]
+    kinds = list(dict.fromkeys(kind for table in tables for kind in table))
     merged = {kind.code: kind for kind in sorted(kinds, key=lambda kind: kind.code)}
     if len(merged) != len(kinds):
         raise ValueError("two findings share one code")

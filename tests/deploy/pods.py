@@ -55,3 +55,8 @@ def command(pod: dict[str, Any]) -> list[str]:
     hook = compute(pod).get("lifecycle", {}).get("postStart")
     found: list[str] = hook["exec"]["command"] if hook else []
     return found
+
+
+def container_names(pod: dict[str, Any]) -> list[str]:
+    """Its containers."""
+    return [container["name"] for container in pod["spec"]["containers"]]

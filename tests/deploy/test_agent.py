@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_rendering import daemon
+from tests.deploy.manifests import daemon
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
 from tests.hooksidecar.sidecar import environment
 from tests.house import ROOT

@@ -11,7 +11,7 @@ import pytest
 from hostdev.lint import lint
 from hostdev.vmi.manifest import parse_manifest
 from tests.deploy.kustomize import documents
-from tests.deploy.test_rendering import DEPLOY
+from tests.deploy.manifests import DEPLOY
 from tests.hostdev.inject.command import passgate
 from tests.scenarios.cases import FOLDER
 from tests.scenarios.pages import PICTURES

@@ -14,9 +14,8 @@ import yaml
 
 from tests.deploy.admission import admit
 from tests.deploy.kustomize import documents, render
+from tests.deploy.manifests import DEPLOY, VERSION, manifest
 from tests.deploy.pods import DEVICES, command, launcher
-from tests.deploy.test_policy import found
-from tests.deploy.test_rendering import DEPLOY, VERSION
 from tests.hooksidecar.sidecar import environment
 from tests.house import ROOT
 
@@ -104,7 +103,7 @@ def test_a_registry_of_ones_own_for_the_plugins_sidecar(beside: Path) -> None:
 def test_the_probe_shows_that_the_policy_acts() -> None:
     (pod,) = documents(DEPLOY / "policy/probe.yaml")
 
-    assert command(admit(found("overlays/sidecar", "MutatingAdmissionPolicy"), pod))
+    assert command(admit(manifest("overlays/sidecar", "MutatingAdmissionPolicy"), pod))
 
 
 def test_the_images_have_the_version_of_the_project() -> None:

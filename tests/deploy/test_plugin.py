@@ -10,9 +10,8 @@ import pytest
 from hooksidecar import options
 from tests.deploy.admission import admit
 from tests.deploy.cel import evaluate
-from tests.deploy.pods import DEVICES, FOREIGN_SIDECAR, SIDECAR, launcher
-from tests.deploy.test_policy import found, names
-from tests.deploy.test_rendering import daemon, one
+from tests.deploy.manifests import daemon, manifest
+from tests.deploy.pods import DEVICES, FOREIGN_SIDECAR, SIDECAR, container_names, launcher
 
 ANNOTATIONS: tuple[dict[str, str], ...] = (
     {},
@@ -28,14 +27,14 @@ ANNOTATIONS: tuple[dict[str, str], ...] = (
 @pytest.fixture
 def plugin() -> dict[str, Any]:
     """Its spec."""
-    spec: dict[str, Any] = one("overlays/plugin", "Plugin")["spec"]
+    spec: dict[str, Any] = manifest("overlays/plugin", "Plugin")["spec"]
     return spec
 
 
 @pytest.fixture
 def sidecar() -> dict[str, Any]:
     """The container that the policy adds."""
-    pod = admit(found("overlays/plugin", "MutatingAdmissionPolicy"), launcher(DEVICES, sidecars=0, plugins=True))
+    pod = admit(manifest("overlays/plugin", "MutatingAdmissionPolicy"), launcher(DEVICES, sidecars=0, plugins=True))
     container: dict[str, Any] = pod["spec"]["containers"][-1]
     return container
 
@@ -48,10 +47,10 @@ def test_the_domain_hook_is_called_where_there_is_a_sidecar(
     (hook,) = plugin["domainHooks"]
     pod = launcher(annotations, sidecars=sum(map(len, [annotations.keys() & SIDECAR.keys()])), plugins=True)
 
-    stored = admit(found("overlays/plugin", "MutatingAdmissionPolicy"), pod)
+    stored = admit(manifest("overlays/plugin", "MutatingAdmissionPolicy"), pod)
 
     # virt-launcher knows the fields of a VMI by their names in Go.
-    assert evaluate(hook["condition"], vmi={"Annotations": annotations}) == ("passgate" in names(stored))
+    assert evaluate(hook["condition"], vmi={"Annotations": annotations}) == ("passgate" in container_names(stored))
 
 
 @pytest.mark.parametrize("annotations", [None, *ANNOTATIONS], ids=str)
@@ -102,5 +101,5 @@ def test_the_agent_serves_the_node_hook(plugin: dict[str, Any]) -> None:
 
 def test_the_policy_is_named(plugin: dict[str, Any]) -> None:
     assert plugin["mutatingAdmissionPolicies"] == [
-        {"name": one("overlays/plugin", "MutatingAdmissionPolicy")["metadata"]["name"]}
+        {"name": manifest("overlays/plugin", "MutatingAdmissionPolicy")["metadata"]["name"]}
     ]

@@ -10,10 +10,9 @@ import pytest
 from hostdev.allocation.dialects import DIALECTS
 from tests.deploy.admission import Variables, admit, matches
 from tests.deploy.kustomize import render
-from tests.deploy.pods import DEVICES, FOREIGN_SIDECAR, SIDECAR, command, compute, launcher
-from tests.house import ROOT
+from tests.deploy.manifests import DEPLOY, manifest
+from tests.deploy.pods import DEVICES, FOREIGN_SIDECAR, SIDECAR, command, compute, container_names, launcher
 
-DEPLOY = ROOT / "deploy"
 KINDS = {"overlays/sidecar": "MutatingAdmissionPolicy", "kyverno": "MutatingPolicy"}
 HOOKS, PLUGINS = "/var/run/kubevirt-hooks", "/var/run/kubevirt-plugin"
 OTHERS = {"postStart": {"exec": {"command": ["/bin/true"]}}}
@@ -23,24 +22,13 @@ BARE = {"metadata": {"labels": {"kubevirt.io": "virt-launcher"}}, "spec": {"cont
 @pytest.fixture(params=sorted(KINDS))
 def policy(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The API server's form, and Kyverno's."""
-    return found(request.param, KINDS[request.param])
+    return manifest(request.param, KINDS[request.param])
 
 
 @pytest.fixture
 def plugin() -> dict[str, Any]:
     """The policy of the plugin overlay."""
-    return found("overlays/plugin", "MutatingAdmissionPolicy")
-
-
-def found(folder: str, kind: str) -> dict[str, Any]:
-    """The policy of a folder."""
-    (one,) = (one for one in render(DEPLOY / folder) if one["kind"] == kind)
-    return one
-
-
-def names(pod: dict[str, Any]) -> list[str]:
-    """Its containers."""
-    return [container["name"] for container in pod["spec"]["containers"]]
+    return manifest("overlays/plugin", "MutatingAdmissionPolicy")
 
 
 @pytest.mark.parametrize("annotations", [DEVICES, SIDECAR, DEVICES | SIDECAR, {"passgate.dev/policy": "{}"} | SIDECAR])
@@ -180,14 +168,14 @@ def test_in_plugin_mode_the_sidecar_is_added(plugin: dict[str, Any]) -> None:
 def test_in_plugin_mode_a_hook_sidecar_of_ours_is_enough(plugin: dict[str, Any]) -> None:
     stored = admit(plugin, launcher(DEVICES | SIDECAR, plugins=True))
 
-    assert names(stored) == ["compute", "hook-sidecar-0"]
+    assert container_names(stored) == ["compute", "hook-sidecar-0"]
     assert command(stored)[4:] == [f"{HOOKS}/hook-sidecar-0"]
 
 
 def test_in_plugin_mode_another_hook_sidecar_is_no_obstacle(plugin: dict[str, Any]) -> None:
     stored = admit(plugin, launcher(DEVICES | FOREIGN_SIDECAR, plugins=True))
 
-    assert names(stored) == [
+    assert container_names(stored) == [
         "compute",
         "hook-sidecar-0",
         "passgate",
@@ -199,7 +187,7 @@ def test_in_plugin_mode_another_hook_of_compute_is_no_obstacle(plugin: dict[str,
     """The agent may bring the file."""
     stored = admit(plugin, launcher(DEVICES, sidecars=0, plugins=True, lifecycle=OTHERS))
 
-    assert names(stored) == ["compute", "passgate"]
+    assert container_names(stored) == ["compute", "passgate"]
     assert compute(stored)["lifecycle"] == OTHERS
 
 
@@ -207,11 +195,11 @@ def test_without_the_plugins_gate_no_sidecar_is_added(plugin: dict[str, Any]) ->
     """KubeVirt makes no volume then."""
     stored = admit(plugin, launcher(DEVICES | FOREIGN_SIDECAR))
 
-    assert names(stored) == ["compute", "hook-sidecar-0"]
+    assert container_names(stored) == ["compute", "hook-sidecar-0"]
 
 
 def test_kyverno_has_the_same_policy() -> None:
-    ours, kyvernos = found("overlays/sidecar", "MutatingAdmissionPolicy"), found("kyverno", "MutatingPolicy")
+    ours, kyvernos = manifest("overlays/sidecar", "MutatingAdmissionPolicy"), manifest("kyverno", "MutatingPolicy")
     # Kyverno asks its policies again anyway, and the field is not in its schema.
     assert ours["spec"].pop("reinvocationPolicy") == "IfNeeded"
 

@@ -20,12 +20,12 @@ from hooksidecar.places import ALLOCATION_FILE
 from hostdev.allocation.dialects import DIALECTS, speaking
 from hostdev.allocation.env_file import parse_env_file
 from tests.deploy.admission import admit
+from tests.deploy.manifests import manifest
 from tests.deploy.pods import SIDECAR, command, launcher
-from tests.deploy.test_policy import found
 from tests.hostdev.inject.command import passgate
 from tests.house import ROOT
 
-COMMAND = command(admit(found("overlays/sidecar", "MutatingAdmissionPolicy"), launcher(SIDECAR)))
+COMMAND = command(admit(manifest("overlays/sidecar", "MutatingAdmissionPolicy"), launcher(SIDECAR)))
 TOOLS = ("chmod", "grep", "mkdir", "mktemp", "mv", "rm", "tr")
 """What the hook calls; virt-launcher's image has them, and bash as sh."""
 SHELLS = ("bash", "dash", "busybox")

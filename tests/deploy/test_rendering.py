@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,12 @@ import yaml
 
 from hooksidecar.agent import options
 from tests.deploy.kustomize import documents, render
-from tests.house import ROOT
+from tests.deploy.manifests import DEPLOY, FOLDERS, VERSION, daemon, manifest
 
-DEPLOY = ROOT / "deploy"
-FOLDERS = ("overlays/sidecar", "overlays/agent-observe", "overlays/agent", "overlays/plugin", "kyverno")
 COMPONENTS = ("nfd", "podmonitor", "selinux")
 WITH_COMPONENTS = (1, 27)
 """The kubectl whose kustomize knows all that deploy/ uses."""
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 AGENTS = ("overlays/agent-observe", "overlays/agent", "overlays/plugin")
-
-
-def daemon(folder: str) -> dict[str, Any]:
-    """The pod of the agent."""
-    found: dict[str, Any] = one(folder, "DaemonSet")["spec"]["template"]["spec"]
-    return found
-
-
-def one(folder: str, kind: str) -> dict[str, Any]:
-    """The only object of a kind."""
-    (found,) = (found for found in render(DEPLOY / folder) if found["kind"] == kind)
-    return found
 
 
 def host_paths(folder: str) -> dict[str, bool]:
@@ -160,13 +144,13 @@ def test_images_have_the_version_of_the_project(file: Path) -> None:
 
 
 def test_the_metrics_are_let_through() -> None:
-    policy = one("overlays/agent", "NetworkPolicy")["spec"]
+    policy = manifest("overlays/agent", "NetworkPolicy")["spec"]
     (monitor,) = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
 
     assert policy["egress"] == []
     assert policy["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
     assert [end["port"] for end in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]
-    labels = one("overlays/agent", "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    labels = manifest("overlays/agent", "DaemonSet")["spec"]["template"]["metadata"]["labels"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 

@@ -17,9 +17,8 @@ import yaml
 from tests.deploy import schemas
 from tests.deploy.admission import admit, apply
 from tests.deploy.kustomize import documents, render
+from tests.deploy.manifests import DEPLOY, FOLDERS, manifest
 from tests.deploy.pods import DEVICES, SIDECAR, launcher
-from tests.deploy.test_policy import found
-from tests.deploy.test_rendering import DEPLOY, FOLDERS
 
 WRONG = (jsonschema.ValidationError, kubernetes_validate.ValidationError)
 EXAMPLES = sorted(DEPLOY.glob("examples/*/*.yaml"))
@@ -85,7 +84,7 @@ def test_the_gates_are_added_to_those_there_are(gates: str) -> None:
 def test_a_pod_is_still_one_after_the_policy(folder: str, annotations: dict[str, str]) -> None:
     pod = launcher(annotations, plugins=True)
 
-    stored = admit(found(folder, "MutatingAdmissionPolicy"), pod)
+    stored = admit(manifest(folder, "MutatingAdmissionPolicy"), pod)
 
     assert stored != pod
     schemas.check(stored)

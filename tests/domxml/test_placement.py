@@ -19,6 +19,7 @@ from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 from tests.domxml.domains import load, names, recorded_passes
 from tests.domxml.generated import domains
+from tests.domxml.guestaddresses import ASKED, REFUSED
 from tests.domxml.wishes import guest_of, inject, multifunction, tree_of, wish
 
 QAT = wish("qat", "0000:3d:02.2", rom_bar="off")
@@ -122,39 +123,12 @@ def test_names_decide_the_place_in_natural_order() -> None:
     assert sorted(places, key=lambda alias: places[alias]) == [f"ua-passgate-vf-{n}" for n in (1, 2, 9, 10)]
 
 
-ASKED = [
-    ("q35-default", "0000:0b:00.0", "0000:0b:00.0"),
-    ("q35-default", "0000:08:00.0", "0000:08:00.0"),
-    ("q35-default", "0000:00:0c.0", "0000:00:0c.0"),
-    ("i440fx", "0000:00:15.0", "0000:00:15.0"),
-    ("i440fx", "0000:02:05.0", "0000:02:05.0"),
-    ("arm64-virt", "0000:20:00.0", "0000:20:00.0"),
-    ("s390x-ccw", "0000:00:09.0", "0000:00:09.0"),
-]
-
-
 @pytest.mark.parametrize(("name", "asked", "got"), ASKED)
 def test_an_address_asked_for_is_honoured(name: str, asked: str, got: str) -> None:
     result = inject(load(name), wish("qat", "3d:02.2", asked))
 
     assert guest_of(result) == {"ua-passgate-qat": got}
     assert not [finding for finding in result.findings if finding.code == "base-device-moves"]
-
-
-REFUSED = [
-    ("q35-default", "0000:09:01.0", "slot must be <= 0"),
-    ("q35-default", "0001:09:00.0", "Only PCI domain 0 is available"),
-    ("q35-default", "0000:00:00.0", "silently"),
-    ("q35-default", "0000:00:01.0", "Attempted double use of PCI Address 0000:00:01.0"),
-    ("q35-default", "0000:00:1f.4", "Attempted double use"),
-    ("q35-default", "0000:00:02.0", "Attempted double use of PCI Address 0000:00:02.0"),
-    ("q35-default", "0000:01:00.0", "interface ua-default"),
-    ("q35-default", "0000:09:00.1", "function 0"),
-    ("i440fx", "0000:00:01.2", "PIIX3"),
-    ("i440fx", "0000:05:00.0", "slot must be >= 1"),
-    ("arm64-virt", "0000:01:00.0", "Attempted double use"),
-    ("s390x-ccw", "0000:01:01.0", "bus 0"),
-]
 
 
 @pytest.mark.parametrize(("name", "asked", "words"), REFUSED)

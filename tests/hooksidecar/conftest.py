@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.hooksidecar.sidecar import Sidecar
-
-Start = Callable[..., Sidecar]
+from tests.hooksidecar.sidecar import Sidecar, Start
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,6 +85,9 @@ class Sidecar:
     def files(self) -> int:
         """How many files it has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+Start = Callable[..., Sidecar]
 
 
 def names(directory: Path) -> list[str]:

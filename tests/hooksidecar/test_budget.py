@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.domxml.domains import FOLDER, load
-from tests.hooksidecar.conftest import Start
 from tests.hooksidecar.cores import ADDRESS
-from tests.hooksidecar.sidecar import ROOT, Sidecar, environment
+from tests.hooksidecar.sidecar import ROOT, Sidecar, Start, environment
 
 DOMAIN, VMI = load("q35-big-10kb"), (FOLDER / "q35-big-10kb.vmi.json").read_bytes()
 MOST_RESIDENT_KIB = 40 * 1024

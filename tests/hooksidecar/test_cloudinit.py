@@ -10,10 +10,10 @@ import pytest
 from hostdev.cloudinit.hook import CloudInitHook, Documents
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Client, Failed, hook_points
-from tests.hooksidecar.conftest import Start
+from tests.hooksidecar.sidecar import Start
 from tests.hooksidecar.wirebytes import fields, message, only
 from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT, SECRET, documents, vmi
-from tests.hostdev.cloudinit.test_netplan import GOLDEN
+from tests.hostdev.cloudinit.netplans import GOLDEN
 
 WITH_BOND = vmi(DEFAULT, LEFT, RIGHT, bonds=[BOND])
 VERSIONS = ("v1alpha2", "v1alpha3")

@@ -13,8 +13,7 @@ import pytest
 from domxml.errors import Refused
 from hooksidecar.rehearsal.launcher import collect
 from tests.hooksidecar.client import Client
-from tests.hooksidecar.conftest import Start
-from tests.hooksidecar.sidecar import NAME, Sidecar, environment, names
+from tests.hooksidecar.sidecar import NAME, Sidecar, Start, environment, names
 
 
 def test_h8_it_is_collected_in_the_first_tick_after_its_socket_is_there(start: Start, mount: Path) -> None:

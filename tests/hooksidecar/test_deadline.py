@@ -14,9 +14,8 @@ import pytest
 from hooksidecar.server import WAITING
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.conftest import Start
 from tests.hooksidecar.cores import with_device
-from tests.hooksidecar.sidecar import Sidecar
+from tests.hooksidecar.sidecar import Sidecar, Start
 
 DOMAIN = load("q35-default")
 STUCK = b"<domain>stuck</domain>"

@@ -12,8 +12,7 @@ import pytest
 
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.conftest import Start
-from tests.hooksidecar.sidecar import Sidecar
+from tests.hooksidecar.sidecar import Sidecar, Start
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 STUCK = b"<domain>stuck</domain>"

@@ -7,8 +7,8 @@ import pytest
 
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.conftest import Start
 from tests.hooksidecar.cores import SECRET
+from tests.hooksidecar.sidecar import Start
 
 DOMAIN = load("q35-default")
 DEFINE = "/kubevirt.hooks.v1alpha3.Callbacks/OnDefineDomain"

@@ -10,8 +10,7 @@ import pytest
 
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Client, Failed, hook_points, versions
-from tests.hooksidecar.conftest import Start
-from tests.hooksidecar.sidecar import environment
+from tests.hooksidecar.sidecar import Start, environment
 from tests.hooksidecar.wirebytes import fields, message, text
 
 DOMAIN = load("q35-default")

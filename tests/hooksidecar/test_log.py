@@ -12,9 +12,8 @@ import pytest
 from hooksidecar import difference
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.conftest import Start
 from tests.hooksidecar.cores import ADDRESS, with_device
-from tests.hooksidecar.sidecar import environment
+from tests.hooksidecar.sidecar import Start, environment
 
 SECRET = "hunter2-and-more"  # noqa: S105  a test looks for it where it must not be
 DOMAIN = load("q35-default").replace(

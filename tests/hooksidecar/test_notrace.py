@@ -13,9 +13,8 @@ import pytest
 
 from tests.domxml.domains import FOLDER, load
 from tests.hooksidecar.client import Client, Failed
-from tests.hooksidecar.conftest import Start
 from tests.hooksidecar.cores import SMALL
-from tests.hooksidecar.sidecar import Sidecar
+from tests.hooksidecar.sidecar import Sidecar, Start
 from tests.hooksidecar.wirebytes import message
 
 DOMAIN = load("q35-default")

@@ -9,7 +9,7 @@ import tomllib
 
 from tests.hooksidecar.sidecar import ROOT, environment
 from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT, documents, vmi
-from tests.hostdev.cloudinit.test_netplan import GOLDEN
+from tests.hostdev.cloudinit.netplans import GOLDEN
 
 DATA = documents().data.decode()
 WITH_BOND = vmi(DEFAULT, LEFT, RIGHT, bonds=[BOND]).decode()

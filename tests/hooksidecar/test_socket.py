@@ -18,8 +18,7 @@ import pytest
 from hostdev.socketpath import LONGEST
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.conftest import Start
-from tests.hooksidecar.sidecar import NAME, Sidecar, environment, names
+from tests.hooksidecar.sidecar import NAME, Sidecar, Start, environment, names
 
 
 def refused(mount: Path, *flags: str, env: dict[str, str] | None = None) -> tuple[int, str]:

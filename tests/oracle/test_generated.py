@@ -13,7 +13,7 @@ from domxml.guestpci.topology import Topology
 from domxml.wish import GuestSlot
 from tests.domxml.domains import load, names
 from tests.domxml.generated import domains
-from tests.domxml.test_placement import ASKED, REFUSED
+from tests.domxml.guestaddresses import ASKED, REFUSED
 from tests.domxml.wishes import guest_of, inject, multifunction, wish
 from tests.oracle.addresses import moved
 from tests.oracle.client import Defined, Oracle, Refused

@@ -11,8 +11,8 @@ import pytest
 
 from hostdev.vmi.bonds import MODES
 from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT
-from tests.hostdev.cloudinit.test_netplan import made
-from tests.oracle.conftest import may_build, teller
+from tests.hostdev.cloudinit.netplans import network_of
+from tests.oracle.fixtures import may_build, teller
 from tests.oracle.guests import RELEASES, Guest, available
 from tests.oracle.roots import Unavailable
 
@@ -50,10 +50,10 @@ EVERY_MODE = [
     for number, mode in enumerate(MODES)
 ]
 DOCUMENTS = {
-    "no bond": made(DEFAULT, LEFT, RIGHT).text,
-    "full": made(DEFAULT, LEFT, RIGHT, wanted=[FULL]).text,
-    "aggregated": made(DEFAULT, LEFT, RIGHT, wanted=[AGGREGATED]).text,
-    "every mode": made(DEFAULT, *PORTS, wanted=EVERY_MODE).text,
+    "no bond": network_of(DEFAULT, LEFT, RIGHT).text,
+    "full": network_of(DEFAULT, LEFT, RIGHT, wanted=[FULL]).text,
+    "aggregated": network_of(DEFAULT, LEFT, RIGHT, wanted=[AGGREGATED]).text,
+    "every mode": network_of(DEFAULT, *PORTS, wanted=EVERY_MODE).text,
 }
 RENDERERS = ("networkd", "network-manager", "eni")
 """What else cloud-init writes of it; to netplan it passes it on."""
@@ -83,7 +83,7 @@ def test_netplan_takes_it(guest: Guest, tmp_path: Path, text: str) -> None:
 
 
 def test_netplan_makes_the_bond_as_it_is_said(guest: Guest, tmp_path: Path) -> None:
-    units = netplan(guest, tmp_path, made(DEFAULT, LEFT, RIGHT, wanted=[FULL]).text)
+    units = netplan(guest, tmp_path, network_of(DEFAULT, LEFT, RIGHT, wanted=[FULL]).text)
 
     bond = units["10-netplan-bond0.netdev"]["Bond"]
     assert {key: bond[key] for key in ("Mode", "MIIMonitorSec", "UpDelaySec", "DownDelaySec", "MinLinks")} == {
@@ -113,7 +113,7 @@ def test_cloud_init_takes_it(guest: Guest, tmp_path: Path, text: str, renderer: 
 
 def test_a_mistake_would_be_seen(guest: Guest, tmp_path: Path) -> None:
     """Else the tests above would prove little."""
-    wrong = made(DEFAULT, LEFT, RIGHT, wanted=[BOND]).text.replace("active-backup", "active_backup")
+    wrong = network_of(DEFAULT, LEFT, RIGHT, wanted=[BOND]).text.replace("active-backup", "active_backup")
 
     with pytest.raises(AssertionError, match="active_backup"):
         netplan(guest, tmp_path, wrong)

@@ -12,6 +12,7 @@ from tests.house import ROOT
 FOLDER = ROOT / "tests/fixtures/scenarios"
 MACHINES = ROOT / "tests/fixtures/machines"
 HOSTS = FOLDER / "hosts"
+GOLDEN = Path(__file__).parent / "golden"
 CHANNELS: Mapping[str, str] = {"compute.env": "--env-file", "network-info": "--network-info"}
 """By which option each file that may lie beside the domain is given."""
 

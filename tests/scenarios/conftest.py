@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.conftest import oracle, root
+from tests.oracle.fixtures import oracle, root
 from tests.scenarios.cases import CASES, Case
 
 __all__ = ["oracle", "root"]
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,8 +14,7 @@ from hooksidecar.rehearsal.structs import round_trip
 from hostdev.vmi.manifest import parse_manifest
 from hostdev.vmi.vmi import Vmi
 from tests.hostdev.inject.command import passgate
-from tests.scenarios.cases import CASES, FOLDER, Case
-from tests.scenarios.conftest import GOLDEN
+from tests.scenarios.cases import CASES, FOLDER, GOLDEN, Case
 from tests.scenarios.hosts import RECORDED, text
 
 Compare = Callable[[Path, str], None]

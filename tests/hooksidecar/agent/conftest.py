@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,10 +13,7 @@ import pytest
 from hooksidecar.agent.node import Node
 from hooksidecar.agent.record import Record
 from tests.hooksidecar.agent.kubelet import Kubelet
-from tests.hooksidecar.agent.process import AgentProcess
-
-StartAgent = Callable[..., AgentProcess]
-NewNode = Callable[..., Node]
+from tests.hooksidecar.agent.process import AgentProcess, NewNode, StartAgent
 
 
 @pytest.fixture

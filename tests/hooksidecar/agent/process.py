@@ -1,4 +1,4 @@
-"""The real agent as a process of its own."""
+"""The real agent as a process of its own, and how the fixtures make one or its state alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from hooksidecar.agent.node import Node
 from tests.hooksidecar.sidecar import environment
 
 START = 20.0
@@ -75,3 +76,17 @@ class AgentProcess:
     def found(self, code: str) -> list[dict[str, Any]]:
         """The findings with this code."""
         return [line for line in self.said("finding") if line["code"] == code]
+
+
+StartAgent = Callable[..., AgentProcess]
+NewNode = Callable[..., Node]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hooksidecar.agent.main", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.domxml.domains import load
-from tests.hooksidecar.agent.conftest import StartAgent
 from tests.hooksidecar.agent.kubelet import FILE, PLUGINS, RESOURCE, SIDECAR, Kubelet, uid
+from tests.hooksidecar.agent.process import StartAgent
 from tests.hooksidecar.client import Client, Failed
 from tests.hooksidecar.sidecar import Sidecar
 

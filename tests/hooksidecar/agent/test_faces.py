@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.hooksidecar.agent.conftest import StartAgent
+from tests.hooksidecar.agent.httpclient import ask
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
-from tests.hooksidecar.agent.process import AgentProcess
-from tests.hooksidecar.agent.test_nodehook import Answers, doctor
-from tests.hooksidecar.agent.test_web import ask
+from tests.hooksidecar.agent.process import AgentProcess, StartAgent
+from tests.hooksidecar.agent.virthandler import Answers
 from tests.hooksidecar.client import Client
-from tests.hostdev.cli.running import MACHINES
+from tests.hostdev.cli.running import MACHINES, doctor
 
 GPU = "0000:01:00.0"
 RESOURCE = "nvidia.com/GA106"

@@ -21,7 +21,7 @@ from hostdev.machine import Iommu, Machine, Mdev
 from tests.hostdev.cli.running import MACHINES, machine
 from tests.hostdev.gate.build import IOMMU, at, function
 from tests.hostdev.gate.build import machine as built
-from tests.hostdev.holding.test_joining import UUID, grant
+from tests.hostdev.holding.grants import UUID, grant
 
 EVERY_MACHINE = sorted(file.stem for file in MACHINES.glob("*.toml"))
 A, B, C = "0000:3d:02.1", "0000:3d:02.2", "0000:65:00.0"

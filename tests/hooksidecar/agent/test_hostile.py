@@ -15,9 +15,9 @@ import pytest
 
 from hooksidecar.agent import beneath
 from hooksidecar.agent.visit import PLANTED, visit
-from tests.hooksidecar.agent.conftest import NewNode, StartAgent
+from tests.hooksidecar.agent.envfile import ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, HOOKS, SIDECAR, Kubelet, uid
-from tests.hooksidecar.agent.test_sweep import ENVS, variables
+from tests.hooksidecar.agent.process import NewNode, StartAgent
 
 BAD, GOOD = uid(6), uid(7)
 PARTS = (SIDECAR, f"{SIDECAR}/userdata", f"{SIDECAR}/userdata/passgate", f"{SIDECAR}/{FILE}")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from hooksidecar.agent.drop import MARK
-from tests.hooksidecar.agent.conftest import NewNode
+from tests.hooksidecar.agent.envfile import ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, SIDECAR, Kubelet, uid
-from tests.hooksidecar.agent.test_sweep import ENVS, variables
+from tests.hooksidecar.agent.process import NewNode
 from tests.hooksidecar.sidecar import environment
 
 POD = uid(1)

@@ -15,9 +15,9 @@ from hooksidecar.agent.surroundings import Surroundings
 from hooksidecar.agent.sweep import Sweep
 from hooksidecar.agent.watch import Watch
 from hostdev.machine import Machine
-from tests.hooksidecar.agent.conftest import NewNode
+from tests.hooksidecar.agent.envfile import ENVS
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
-from tests.hooksidecar.agent.test_sweep import ENVS
+from tests.hooksidecar.agent.process import NewNode
 
 POD, GONE = uid(1), uid(2)
 

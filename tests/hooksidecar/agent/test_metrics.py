@@ -19,7 +19,7 @@ from hooksidecar.agent.metrics import BUCKETS, Metrics
 from hooksidecar.agent.sweep import Sweep
 from hostdev.machine import Machine
 from tests.hostdev.cli.running import MACHINES, ROOT, environment, machine
-from tests.hostdev.holding.test_joining import grant
+from tests.hostdev.holding.grants import grant
 
 NOW = 1_800_000_000.0
 POD = "0a1b2c3d-0000-4000-8000-123456789abc"

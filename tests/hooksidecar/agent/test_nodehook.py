@@ -22,34 +22,17 @@ from hooksidecar.unixsocket import UnixSocket
 from hostdev.kubelet import checkpoint
 from hostdev.kubelet.grant import Grant
 from hostdev.machine import Machine
+from tests.hooksidecar.agent.virthandler import NODE, Answers
 from tests.hooksidecar.client import Client, Failed
-from tests.hooksidecar.wirebytes import message
-from tests.hostdev.cli.running import Ran, host, machine, process
+from tests.hostdev.cli.running import doctor, machine
 from tests.hostdev.gate.build import function
 from tests.hostdev.gate.build import machine as built
-from tests.hostdev.holding.test_joining import grant
+from tests.hostdev.holding.grants import grant
 
 POD, OTHER = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
-NODE = "node1"
 GPU = "0000:01:00.0"
 VF = "0000:3b:02.1"
 RESOURCE = "a.b/c"
-
-
-class Answers:
-    """What a virt-handler hears, and what was told about it."""
-
-    def __init__(self, client: Client, told: list[tuple[str, str]]) -> None:
-        self.client = client
-        self.told = told
-
-    def ask(self, vmi: bytes, point: str = "PreVMStart", node: str = NODE) -> bytes:
-        return self.client.call(METHOD, message(f1=point, f2=vmi, f3=message(f1=node)), 30)
-
-    def refusal(self, vmi: bytes, point: str = "PreVMStart") -> Failed:
-        with pytest.raises(Failed) as failed:
-            self.ask(vmi, point)
-        return failed.value
 
 
 Serve = Callable[..., Answers]
@@ -86,15 +69,6 @@ def vmi(devices: Any = None, policy: Any = None, pods: Any = None, status: Any =
             "status": {"activePods": {POD: NODE} if pods is None else pods, **(status or {})},
         }
     ).encode()
-
-
-def doctor(name: str, address: str) -> list[str]:
-    """The sentences of the errors that the command line finds."""
-    ran: Ran = process("node", "doctor", address, *host(name), "-o", "json")
-    found = [item for item in json.loads(ran.out)["items"] if item["severity"] == "error"]
-    return [
-        Refused(item["code"], item["message"], subject=item["subject"], hint=item["hint"]).sentence() for item in found
-    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from domxml.errors import BadInput
 from hooksidecar.agent.options import PROGRAM, Options, help_text, parse
-from tests.hooksidecar.agent.test_process import run
+from tests.hooksidecar.agent.process import run
 
 
 def test_every_flag_is_a_field_and_every_field_a_flag() -> None:

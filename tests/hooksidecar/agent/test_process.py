@@ -5,35 +5,23 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.hooksidecar.agent.conftest import StartAgent
+from tests.hooksidecar.agent.envfile import BOOT, ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, RESOURCE, SIDECAR, Kubelet, uid
 from tests.hooksidecar.agent.podresources import PodResources, pod
-from tests.hooksidecar.agent.process import AgentProcess
-from tests.hooksidecar.agent.test_sweep import BOOT, ENVS, variables
-from tests.hooksidecar.sidecar import ROOT, environment
+from tests.hooksidecar.agent.process import AgentProcess, StartAgent, run
+from tests.hooksidecar.sidecar import ROOT
 
 POD = uid(1)
 QAT = str(ROOT / "tests" / "fixtures" / "machines" / "qat.toml")
 
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105  it must not be in the log
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hooksidecar.agent.main", *words],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_a_pod_that_is_admitted_gets_its_file_and_loses_it(kubelet: Kubelet, start: StartAgent) -> None:

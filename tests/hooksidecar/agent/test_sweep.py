@@ -7,26 +7,16 @@ import os
 import stat
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from hooksidecar.agent.node import LATEST
-from hostdev.allocation.env_file import parse_env_file
-from tests.hooksidecar.agent.conftest import NewNode
+from tests.hooksidecar.agent.envfile import BOOT, ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, HOOKS, PLUGINS, SIDECAR, Kubelet, uid
+from tests.hooksidecar.agent.process import NewNode
 
-ENVS = {"QAT0": "0000:3d:02.2", "NAME-WITH-DASH": "a=b 'c' \"d\" $e"}
 POD = uid(1)
-BOOT = "0b2a8e5e-6e0c-4f8e-9d2c-6f9a3c1d7e11"
 OTHER_BOOT = "11111111-6e0c-4f8e-9d2c-6f9a3c1d7e11"
-
-
-def variables(path: Path) -> dict[str, str]:
-    """What the sidecar reads, the agent's mark left out."""
-    file = parse_env_file(path.read_bytes())
-    assert file.findings == ()
-    return {name: value for name, value in file.variables.items() if not name.startswith("#")}
 
 
 def test_a_grant_becomes_a_file_that_only_the_vms_user_can_read(kubelet: Kubelet, node: NewNode) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import http.client
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 from domxml.errors import BadInput, NotPermitted, PassgateError
 from hooksidecar.agent import web
 from hooksidecar.agent.web import CONNECTIONS, LARGEST, Web
+from tests.hooksidecar.agent.httpclient import ask
 
 TEXT = b"passgate_build_info 1.0\n"
 
@@ -33,15 +33,6 @@ def serving(address: str = "127.0.0.1:0", *, trouble: Callable[[], str] = str) -
 def served() -> Iterator[Web]:
     with serving() as one:
         yield one
-
-
-def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    connection.request(method, path)
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    return response, body
 
 
 def raw(port: int, request: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from domxml.errors import Refused
 from hostdev.machine import Machine
 from hostdev.recorded import open_host
 from hostdev.scan import scan
@@ -71,3 +73,12 @@ def process(
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def doctor(name: str, address: str) -> list[str]:
+    """The sentences of the errors that the command line finds."""
+    ran: Ran = process("node", "doctor", address, *host(name), "-o", "json")
+    found = [item for item in json.loads(ran.out)["items"] if item["severity"] == "error"]
+    return [
+        Refused(item["code"], item["message"], subject=item["subject"], hint=item["hint"]).sentence() for item in found
+    ]

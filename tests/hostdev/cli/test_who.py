@@ -19,10 +19,10 @@ from hostdev.holding import processes
 from hostdev.holding.claim import How
 from hostdev.host import Host
 from hostdev.recorded import lay_out
+from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, machine, process
 from tests.hostdev.cli.validator import errors, schema
 
-ADDRESS = "0000:3b:02.1"
 POD = "0a1b2c3d-0000-4000-8000-123456789abc"
 
 
@@ -33,19 +33,6 @@ def root(tmp_path: Path) -> Path:
     lay_out((MACHINES / "two-socket-x710.toml").read_text(), directory)
     add_process(directory, 1, "systemd")
     return directory
-
-
-def add_process(
-    root: Path, pid: int, *command: str, files: tuple[str, ...] = (), cgroup: str = "0::/init.scope"
-) -> None:
-    """A process as /proc shows it."""
-    place = root / f"proc/{pid}"
-    (place / "fd").mkdir(parents=True, exist_ok=True)
-    (place / "cmdline").write_bytes(b"".join(f"{word}\0".encode() for word in command))
-    (place / "cgroup").write_text(f"{cgroup}\n")
-    (place / "comm").write_text(f"{command[0][:15]}\n")
-    for number, target in enumerate(files):
-        (place / f"fd/{number}").symlink_to(target)
 
 
 def who(cli: Callable[..., Ran], root: Path, *words: str) -> Ran:

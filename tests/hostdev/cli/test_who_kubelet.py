@@ -17,8 +17,8 @@ from domxml.errors import ExitCode
 from hostdev.recorded import lay_out
 from tests.hooksidecar.agent.kubelet import Kubelet, answer
 from tests.hooksidecar.wirebytes import message
+from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, process
-from tests.hostdev.cli.test_who import ADDRESS, add_process
 from tests.hostdev.cli.validator import errors, schema
 
 A, B = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domxml.errors import BadInput
 from hostdev.cloudinit.envelope import read_envelope
 from tests.hostdev.cloudinit.build import SECRET, documents
-from tests.hostdev.vmi.test_jsontext import JSON
+from tests.hostdev.vmi.jsonvalues import JSON
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda key: "etwork" not in key)
 SPACES = st.sampled_from(["", " ", "\n\t", "\r\n  "])

@@ -14,7 +14,7 @@ from domxml.errors import BadInput, PassgateError, Refused
 from domxml.finding import Severity
 from hostdev.cloudinit.hook import Answer, CloudInitHook, Documents
 from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT, documents, vmi
-from tests.hostdev.vmi.test_jsontext import JSON
+from tests.hostdev.vmi.jsonvalues import JSON
 
 LATER = 1e12
 WITH_BOND = vmi(DEFAULT, LEFT, RIGHT, bonds=[BOND])

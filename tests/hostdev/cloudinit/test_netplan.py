@@ -12,63 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import Refused
-from hostdev.cloudinit.macs import macs
-from hostdev.cloudinit.netplan import Network, network
-from hostdev.vmi.annotations import bonds
-from hostdev.vmi.vmi import parse_vmi
-from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT, vmi
-
-GOLDEN = """\
-{
-  "version": 2,
-  "ethernets": {
-    "default-37a8": {
-      "match": {
-        "macaddress": "02:00:00:00:00:01"
-      },
-      "dhcp4": true
-    },
-    "left": {
-      "match": {
-        "macaddress": "02:0a:c8:83:00:01"
-      },
-      "set-name": "left",
-      "optional": true
-    },
-    "right": {
-      "match": {
-        "macaddress": "02:0a:c8:84:00:04"
-      },
-      "set-name": "right",
-      "optional": true
-    }
-  },
-  "bonds": {
-    "bond0": {
-      "interfaces": [
-        "left",
-        "right"
-      ],
-      "parameters": {
-        "mode": "active-backup",
-        "mii-monitor-interval": 100,
-        "fail-over-mac-policy": "active"
-      }
-    }
-  }
-}
-"""
-
-
-def made(
-    *interfaces: Any, wanted: Any = None, plugged: tuple[str, ...] = (), told: dict[str, str] | None = None
-) -> Network:
-    read = parse_vmi(vmi(*interfaces, bonds=wanted))
-    return network(read, bonds(read), macs(read, told or {}), frozenset(plugged))
+from hostdev.cloudinit.netplan import Network
+from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT
+from tests.hostdev.cloudinit.netplans import GOLDEN, network_of
 
 
 def document(*interfaces: Any, **more: Any) -> Any:
-    return json.loads(made(*interfaces, **more).text)
+    return json.loads(network_of(*interfaces, **more).text)
 
 
 def without(interface: dict[str, Any], key: str = "macAddress") -> dict[str, Any]:
@@ -76,7 +26,7 @@ def without(interface: dict[str, Any], key: str = "macAddress") -> dict[str, Any
 
 
 def test_golden() -> None:
-    found = made(DEFAULT, LEFT, RIGHT, wanted=[BOND])
+    found = network_of(DEFAULT, LEFT, RIGHT, wanted=[BOND])
 
     assert found.text == GOLDEN
     assert found.interfaces == ("left", "right")
@@ -88,8 +38,8 @@ def test_it_is_yaml_too() -> None:
 
 
 def test_nothing_is_written_for_a_vm_without_devices() -> None:
-    assert made(DEFAULT, {"name": "other", "bridge": {}}) == Network()
-    assert made() == Network()
+    assert network_of(DEFAULT, {"name": "other", "bridge": {}}) == Network()
+    assert network_of() == Network()
 
 
 def test_the_first_interface_keeps_its_dhcp() -> None:
@@ -116,28 +66,28 @@ def test_a_bond_of_all_interfaces_asks_as_it_says() -> None:
 
 
 def test_nothing_is_written_that_takes_dhcp_from_the_first_interface() -> None:
-    found = made(without(DEFAULT), LEFT)
+    found = network_of(without(DEFAULT), LEFT)
 
     assert found.text == ""
     assert [(one.code, one.subject) for one in found.findings] == [("network-data-not-written", "default")]
 
 
 def test_an_interface_without_an_address_is_left_out_and_told() -> None:
-    found = made(DEFAULT, without(LEFT), RIGHT)
+    found = network_of(DEFAULT, without(LEFT), RIGHT)
 
     assert found.interfaces == ("right",)
     assert [(one.code, one.subject) for one in found.findings] == [("interface-not-matched", "left")]
 
 
 def test_nothing_is_written_when_no_address_is_known() -> None:
-    found = made(DEFAULT, without(LEFT))
+    found = network_of(DEFAULT, without(LEFT))
 
     assert (found.text, [one.code for one in found.findings]) == ("", ["interface-not-matched"])
 
 
 def test_the_standby_of_a_vf_has_its_address_and_is_not_matched() -> None:
     standby = {"name": "standby", "bridge": {}, "macAddress": LEFT["macAddress"].lower()}
-    found = made(DEFAULT, standby, LEFT, RIGHT)
+    found = network_of(DEFAULT, standby, LEFT, RIGHT)
 
     assert found.interfaces == ("right",)
     assert "another interface has its MAC address" in found.findings[0].message
@@ -148,7 +98,7 @@ def test_an_interface_of_a_binding_plugin_with_a_device() -> None:
     found = document(DEFAULT, plug, plugged=("plug",), told={"plug": "02:00:00:00:00:09"})
 
     assert found["ethernets"]["plug"]["match"] == {"macaddress": "02:00:00:00:00:09"}
-    assert made(DEFAULT, plug).text == ""
+    assert network_of(DEFAULT, plug).text == ""
 
 
 def test_what_the_author_says_of_a_bond() -> None:
@@ -221,7 +171,7 @@ def test_an_ordinary_interface_may_be_in_a_bond() -> None:
 )
 def test_a_bond_that_cannot_be_made_is_refused(interfaces: tuple[Any, ...], wanted: Any, says: str) -> None:
     with pytest.raises(Refused) as failed:
-        made(*interfaces, wanted=[wanted])
+        network_of(*interfaces, wanted=[wanted])
 
     assert str(failed.value).startswith(f"bond-not-possible: {says}")
     assert failed.value.hint

@@ -18,7 +18,7 @@ from hostdev.holding.claim import TRUST, Claim, How, State
 from hostdev.holding.granted import Kubelet
 from hostdev.kubelet.podresources import PodDevices
 from tests.hostdev.gate.build import KERNEL, at, function, machine
-from tests.hostdev.holding.test_joining import grant
+from tests.hostdev.holding.grants import grant
 
 D = "0000:3d:02.1"
 HERE = "5ad60ee0-5bc0-4b0c-a273-1e1ca4ca07c0"

@@ -15,9 +15,9 @@ from hostdev.holding.joining import Joined
 from hostdev.kubelet.grant import Grant
 from hostdev.machine import Machine, Mdev
 from tests.hostdev.gate.build import AUDIO, GPU, at, bridge, function, machine, with_group
+from tests.hostdev.holding.grants import UUID, grant
 
 A, B, C = "0000:3d:02.1", "0000:3d:02.2", "0000:65:00.0"
-UUID = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 HOST = machine(
     function(A, group=43, vfio_dev="vfio3"),
     function(B, group=44),
@@ -27,16 +27,6 @@ HOST = machine(
 )
 MDEV = Mdev(UUID, "nvidia-222", at(C), 77)
 WITH_MDEV = replace(with_group(HOST, 50), mdevs={UUID: MDEV})
-
-
-def grant(
-    *ids: str,
-    env: Mapping[str, str] | None = None,
-    nodes: tuple[str, ...] = (),
-    resource: str = "a.b/c",
-    pod: str = "p",
-) -> Grant:
-    return Grant(pod, "compute", resource, ids, tuple((env or {}).items()), nodes)
 
 
 def exact(*addresses: str, by: str) -> tuple[Joined, ...]:

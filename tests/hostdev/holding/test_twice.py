@@ -11,7 +11,7 @@ from hostdev.holding.twice import granted_twice, held_by_others
 from hostdev.kubelet.grant import Grant
 from hostdev.machine import Machine
 from tests.hostdev.gate.build import at, function, machine
-from tests.hostdev.holding.test_joining import UUID, grant
+from tests.hostdev.holding.grants import UUID, grant
 
 A, B, C = "0000:3d:02.1", "0000:3d:02.2", "0000:65:00.0"
 POD, OTHER = "0a1b2c3d-0000-4000-8000-123456789abc", "0a1b2c3d-0000-4000-8000-123456789abd"

@@ -12,7 +12,7 @@ from hostdev.allocation.values import Allocation, Usb
 from hostdev.holding.vmdevices import devices_of, may_have_devices, outright, pods_of
 from hostdev.vmi.vmi import Vmi, parse_vmi
 from tests.hostdev.gate.build import at, function, machine
-from tests.hostdev.holding.test_joining import grant
+from tests.hostdev.holding.grants import grant
 
 A, B = "0000:3d:02.1", "0000:3d:02.2"
 HOST = machine(function(A, group=43), function(B, group=44))

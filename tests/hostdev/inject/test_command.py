@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.domxml.baddocuments import BAD_DOCUMENTS
 from tests.domxml.domains import FOLDER, load
-from tests.domxml.test_document import BAD_DOCUMENTS
 from tests.domxml.wishes import tree_of
 from tests.hostdev.inject.command import Outcome, passgate
 

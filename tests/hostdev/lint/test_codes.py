@@ -19,9 +19,8 @@ from hostdev.lint import lint
 from hostdev.vmi import guards
 from hostdev.vmi.manifest import parse_manifest
 from tests.hostdev.lint.build import QAT, manifest
-from tests.hostdev.vmi.test_devices import ENTRIES
-from tests.hostdev.vmi.test_jsontext import JSON
-from tests.hostdev.vmi.test_vmi import RECORDED
+from tests.hostdev.vmi.jsonvalues import ENTRIES, JSON
+from tests.hostdev.vmi.vms import RECORDED
 
 EVERYTHING = manifest(
     [

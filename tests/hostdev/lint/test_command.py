@@ -11,9 +11,9 @@ import yaml
 
 from domxml.errors import ExitCode
 from tests.hostdev.cli.running import process
-from tests.hostdev.cli.test_terminal import SGR, at_terminal
+from tests.hostdev.cli.terminal import SGR, at_terminal
 from tests.hostdev.cli.validator import errors
-from tests.hostdev.vmi.test_manifest import VM
+from tests.hostdev.vmi.vms import VM
 
 RIGHT = (
     VM.replace(

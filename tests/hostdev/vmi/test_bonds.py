@@ -13,7 +13,7 @@ from domxml.errors import BadInput
 from hostdev.vmi.annotations import bonds
 from hostdev.vmi.bonds import BONDS, KEYS, MODES, PARAMETERS, Bond, read_bonds
 from hostdev.vmi.vmi import Vmi
-from tests.hostdev.vmi.test_jsontext import JSON
+from tests.hostdev.vmi.jsonvalues import JSON
 
 PLAIN = {"name": "bond0", "interfaces": ["a", "b"]}
 FULL = {

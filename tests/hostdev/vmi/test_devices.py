@@ -18,7 +18,7 @@ from hostdev.request import Request, parse_device
 from hostdev.vmi.annotations import requests
 from hostdev.vmi.devices import DEVICES, KEYS, MOST_DEVICES, ROM_KEYS, read_devices
 from hostdev.vmi.vmi import Vmi
-from tests.hostdev.vmi.test_jsontext import JSON
+from tests.hostdev.vmi.jsonvalues import ENTRIES, JSON
 
 UUID = "83b8f4f2-509f-4c95-b1e5-6f2f8a6a5a4e"
 NEWEST = LibvirtVersion(99, 0)
@@ -209,9 +209,6 @@ def test_all_mistakes_are_told_and_what_is_right_is_read() -> None:
 
 def test_thousands_of_unknown_keys_take_no_time() -> None:
     assert len(refused(json.dumps([{f"key{n}": 1 for n in range(10000)}]))) <= 12
-
-
-ENTRIES = st.dictionaries(st.sampled_from([*KEYS, "nmae"]), JSON | st.sampled_from(["all", "host", "a.b/c", "09:00.0"]))
 
 
 @settings(max_examples=300)

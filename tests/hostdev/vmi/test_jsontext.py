@@ -11,14 +11,9 @@ from hypothesis import strategies as st
 
 from domxml.errors import BadInput
 from hostdev.vmi.jsontext import MAX_DEPTH, Format, check_plain, parse_json, twice
+from tests.hostdev.vmi.jsonvalues import JSON
 
 TEXT = Format("the text", "bad-text", 4096, "text")
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
 
 
 @pytest.mark.parametrize(

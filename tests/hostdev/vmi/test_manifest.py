@@ -13,27 +13,9 @@ from hypothesis import strategies as st
 
 from domxml.errors import BadInput, PassgateError
 from hostdev.vmi.manifest import Manifest, parse_manifest
-from tests.hostdev.vmi.test_jsontext import JSON
+from tests.hostdev.vmi.jsonvalues import JSON
+from tests.hostdev.vmi.vms import VM
 
-VM = """
-apiVersion: kubevirt.io/v1
-kind: VirtualMachine
-metadata:
-  name: qat
-  namespace: lab
-  annotations: {note: mine}
-spec:
-  instancetype: {name: u1.large}
-  template:
-    metadata:
-      annotations:
-        passgate.dev/devices: |
-          [{"resource": "qat.intel.com/generic"}]
-    spec:
-      domain:
-        resources: {limits: {qat.intel.com/generic: 1}}
-        devices: {}
-"""
 OTHERS = """
 kind: Namespace
 metadata: {name: lab}

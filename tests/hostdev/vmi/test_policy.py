@@ -14,7 +14,7 @@ from hostdev.catalogue import ALL
 from hostdev.vmi.annotations import policy
 from hostdev.vmi.policy import POLICY, Policy, read_policy
 from hostdev.vmi.vmi import Vmi
-from tests.hostdev.vmi.test_jsontext import JSON
+from tests.hostdev.vmi.jsonvalues import JSON
 
 
 def read(text: str) -> Policy:

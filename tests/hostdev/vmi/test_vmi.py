@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from domxml.errors import BadInput, PassgateError
 from domxml.pciaddress import PciAddress
 from hostdev.vmi.vmi import Disk, Interface, SpecDevice, Vmi, parse_vmi
-from tests.hostdev.vmi.test_jsontext import JSON
-
-DOMAINS = Path(__file__).parents[2] / "fixtures" / "domains"
-RECORDED = sorted(DOMAINS.glob("*.vmi.json"))
+from tests.domxml.domains import FOLDER
+from tests.hostdev.vmi.jsonvalues import JSON
+from tests.hostdev.vmi.vms import RECORDED
 
 
 def of(document: Any) -> Vmi:
@@ -38,7 +37,7 @@ def test_every_recorded_vmi_is_read(file: Path) -> None:
 
 
 def recorded(name: str) -> Vmi:
-    return parse_vmi((DOMAINS / f"{name}.vmi.json").read_bytes())
+    return parse_vmi((FOLDER / f"{name}.vmi.json").read_bytes())
 
 
 def test_there_are_recorded_vmis() -> None:

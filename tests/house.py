@@ -14,13 +14,16 @@ _IGNORED = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitl
 
 FLOORS = {"domxml": ROOT / "xml", "hostdev": ROOT, "hooksidecar": ROOT}
 """The packages from the ground up, and the source root of each: a floor may stand on those before it."""
+CHECKS = ("bench", "tests")
+"""What tries them; no floor stands on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the product and the modules it imports, anywhere in its text."""
+    """A module, and the modules and names it imports, anywhere in its text."""
 
     name: str
+    path: Path
     imports: frozenset[str]
 
     def within(self, *packages: str) -> bool:
@@ -40,13 +43,13 @@ def top_level() -> set[str]:
     return {path.relative_to(ROOT).parts[0] for path in files()}
 
 
-def modules(floor: str) -> Iterator[Module]:
+def modules(package: str) -> Iterator[Module]:
     """The modules of a package."""
-    root = FLOORS[floor]
-    for path in sorted((root / floor).rglob("*.py")):
+    root = FLOORS.get(package, ROOT)
+    for path in sorted((root / package).rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield Module(name, frozenset(_imports(ast.parse(path.read_text()))))
+        yield Module(name, path, frozenset(_imports(ast.parse(path.read_text()))))
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
@@ -54,7 +57,8 @@ def _imports(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or "."
+            module = "." * node.level + (node.module or "")
+            yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
 
 
 def _ignored(name: str) -> bool:

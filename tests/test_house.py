@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.house import FLOORS, ROOT, files, modules, top_level
+from tests.house import CHECKS, FLOORS, ROOT, files, modules, top_level
 
 TOP_LEVEL = {
     *(".ci", "bench", "demo", "deploy", "docs", "hooksidecar", "hostdev", "requirements", "tests", "tools", "xml"),
@@ -32,6 +35,8 @@ LONGEST_FILE = 400
 REGISTRIES = [("debian", "org"), ("docker", "io"), ("npmjs", "org"), ("pypi", "org"), ("pythonhosted", "org")]
 REGISTRY = re.compile("|".join(rf"\b{name}\.{top}\b" for name, top in REGISTRIES))
 PINNED = re.compile(r"[\w.-]+==\S+( +--hash=sha256:[0-9a-f]{64})+ *")
+FOR_PYTEST = re.compile(r"(?:[\w.]*\.)?(?:test_\w+|conftest)(?:\.|$)")
+PATCHES = re.compile(r"(?:\w+\.)*patch(?:\.object)?")
 SOMEBODYS_PATH = re.compile(r"(?<![\w.})-])/(?:Users|home|work)/\w")
 
 
@@ -52,7 +57,7 @@ def test_xml_is_a_source_root_and_no_package() -> None:
 @pytest.mark.parametrize("floor", FLOORS)
 def test_imports_go_down_only(floor: str) -> None:
     order = list(FLOORS)
-    above = set(order[order.index(floor) + 1 :]) | {"bench", "tests"}
+    above = set(order[order.index(floor) + 1 :]) | set(CHECKS)
 
     up = {module.name: found for module in modules(floor) if (found := _tops(module.imports) & above)}
 
@@ -100,6 +105,22 @@ def test_no_file_names(what: re.Pattern[str]) -> None:
     assert {path: match.group() for path, match in found.items() if match} == {}
 
 
+@pytest.mark.parametrize("package", CHECKS)
+def test_what_tests_share_is_in_modules_of_its_own(package: str) -> None:
+    """Test modules and conftests are for pytest alone."""
+    found = {module.name: set(filter(FOR_PYTEST.match, module.imports)) for module in modules(package)}
+
+    assert {name: taken for name, taken in found.items() if taken} == {}
+
+
+@pytest.mark.parametrize("package", CHECKS)
+def test_a_stand_in_has_the_signature_of_its_original(package: str) -> None:
+    """`setattr` of monkeypatch never compares the two, `patch` of mock does where `autospec` is."""
+    found = {module.name: list(_unchecked_stand_ins(module.path)) for module in modules(package)}
+
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 def test_every_requirement_is_pinned_and_hashed() -> None:
     lists = sorted((ROOT / "requirements").glob("*.txt"))
     assert {path.stem for path in lists} == {path.stem for path in (ROOT / "requirements").glob("*.in")}
@@ -128,3 +149,15 @@ def test_keys_of_a_plan_as_json() -> None:
 
 def _tops(names: frozenset[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
+
+
+def _unchecked_stand_ins(path: Path) -> Iterator[int]:
+    """The lines that put something in a place without a comparison; a value that is spelled out needs none."""
+    for call in ast.walk(ast.parse(path.read_text())):
+        if isinstance(call, ast.Call):
+            named = ast.unparse(call.func)
+            value = call.args[2 if named.endswith(".object") else 1 :]
+            given = value and not isinstance(value[0], ast.Lambda)
+            checked = given or any(word.arg == "autospec" for word in call.keywords)
+            if named.endswith(".setattr") or (PATCHES.fullmatch(named) and not checked):
+                yield call.lineno

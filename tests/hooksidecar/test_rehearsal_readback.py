@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from domxml.document import Domain
 from domxml.errors import BadInput, Refused
@@ -72,9 +73,9 @@ def test_a_crash_at_the_start_is_told(tmp_path: Path) -> None:
         read_back(URI, [python(tmp_path, "start", "sys.exit(7)")]).__enter__()
 
 
-def test_silence_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readback, "PATIENCE", 1.0)
-    monkeypatch.setattr(readback, "FAREWELL", 0.1)
+def test_silence_is_told(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch.object(readback, "PATIENCE", 1.0)
+    mocker.patch.object(readback, "FAREWELL", 0.1)
     silent = ("import time", GREETING, "time.sleep(60)")
 
     with (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.process import Server
@@ -112,11 +114,11 @@ def test_info_gets_one_second() -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_is_left_behind(mocker: MockerFixture, tmp_path: Path) -> None:
     """Neither files nor processes, however it ends."""
     short = tmp_path / "t"
     short.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(short))
+    mocker.patch.object(tempfile, "tempdir", str(short))
     before = _children()
     for actor in ("dies of a call", "two sockets", "misspells"):
         rehearse(actor)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from domxml.errors import HostUnreadable
 from hostdev.host import LIMIT, Host
@@ -159,15 +160,12 @@ def test_an_input_output_error_is_told() -> None:
 
 @pytest.mark.parametrize(("number", "told"), [(errno.EIO, True), (errno.ENODEV, False), (errno.EINVAL, True)])
 def test_a_device_that_leaves_between_open_and_read(
-    root: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, told: bool
+    root: Path, mocker: MockerFixture, number: int, *, told: bool
 ) -> None:
     (root / "sys/uevent").write_text("DRIVER=x")
 
-    def read(_fd: int, _size: int) -> bytes:
-        raise OSError(number, os.strerror(number))
-
     with Host(root) as host:
-        monkeypatch.setattr("hostdev.host.os.read", read)
+        mocker.patch("hostdev.host.os.read", autospec=True, side_effect=OSError(number, os.strerror(number)))
 
         assert host.read("sys/uevent") is None
         assert bool(host.unread) is told

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
@@ -133,8 +134,8 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     assert pcinames.namer(str(empty))(function(1, 2)) == Name()
 
 
-def test_without_a_file_udev_knows_or_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pcinames, "USUAL_PLACES", ())
+def test_without_a_file_udev_knows_or_nobody(mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    mocker.patch.object(pcinames, "USUAL_PLACES", ())
 
     assert pcinames.namer()(function(0x8086, 0x1572)) == Name()
     assert isinstance(pcinames.namer(live=True)(function(0x8086, 0x1572)), Name)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from domxml.pciaddress import PciAddress
 from hostdev.host import Host
@@ -255,15 +256,15 @@ class _Failing:
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENODEV, errno.ENOENT, errno.EACCES], ids=errno.errorcode.get)
-def test_every_call_may_fail_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+def test_every_call_may_fail_once(tmp_path: Path, mocker: MockerFixture, error: int) -> None:
     lay_out(fixture("nvme-in-gpu-group").read_text(), tmp_path / "host")
     whole = scan(Host(tmp_path / "host"))
     for number in range(1, 10_000):
         host = Host(tmp_path / "host")
         failing = _Failing(number, error)
-        monkeypatch.setattr("hostdev.host.os", failing)
+        mocker.patch("hostdev.host.os", failing)
         machine = scan(host)
-        monkeypatch.undo()
+        mocker.stopall()
         host.close()
         if failing.left > 0:
             assert machine == whole

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tests.oracle import roots
 from tests.oracle.mirror import Mirror
 from tests.oracle.roots import SUITES, Suite, Unavailable, available, main, named
 
-
-def nobody_listens() -> Mirror:
-    return Mirror("http://127.0.0.1:9/debian", ('Acquire::Retries "0";',))
+NOBODY_LISTENS = Mirror("http://127.0.0.1:9/debian", ('Acquire::Retries "0";',))
 
 
 @pytest.fixture
@@ -22,8 +20,8 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def can_enter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roots, "_check_that_it_can_be_entered", lambda: None)
+def can_enter(mocker: MockerFixture) -> None:
+    mocker.patch.object(roots, "_check_that_it_can_be_entered", autospec=True, return_value=None)
 
 
 def reason(suite: Suite, *, build: bool = True) -> str:
@@ -33,8 +31,8 @@ def reason(suite: Suite, *, build: bool = True) -> str:
 
 
 @pytest.mark.usefixtures("empty_cache")
-def test_an_ordinary_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+def test_an_ordinary_user_is_told(mocker: MockerFixture) -> None:
+    mocker.patch.object(os, "geteuid", autospec=True, return_value=1000)
     assert reason(named("trixie")) == "a chroot needs root, and this is an ordinary user"
 
 
@@ -45,19 +43,19 @@ def test_nothing_is_built_unasked(empty_cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("empty_cache", "can_enter")
-def test_each_absence_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _tool: None)
+def test_each_absence_is_named(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert "mmdebstrap is not installed" in reason(named("trixie"))
-    monkeypatch.setattr(shutil, "which", lambda tool: f"/usr/bin/{tool}")
-    monkeypatch.setattr(roots, "KEYRING", tmp_path / "no.gpg")
+    (tmp_path / "mmdebstrap").touch(mode=0o755)
+    mocker.patch.object(roots, "KEYRING", tmp_path / "no.gpg")
     assert "apt-get install debian-archive-keyring" in reason(named("trixie"))
-    monkeypatch.setattr(roots, "KEYRING", Path("/dev/null"))
-    monkeypatch.setattr(roots, "mirror", lambda: None)
+    mocker.patch.object(roots, "KEYRING", Path("/dev/null"))
+    mocker.patch.object(roots, "mirror", autospec=True, return_value=None)
     assert "not configured with a Debian mirror" in reason(named("trixie"))
 
 
-def test_what_mmdebstrap_says_is_quoted(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
-    monkeypatch.setattr(roots, "mirror", nobody_listens)
+def test_what_mmdebstrap_says_is_quoted(mocker: MockerFixture, empty_cache: Path) -> None:
+    mocker.patch.object(roots, "mirror", autospec=True, return_value=NOBODY_LISTENS)
     found = reason(named("trixie"))
     if "mmdebstrap says" not in found:
         pytest.skip(found)
@@ -65,8 +63,10 @@ def test_what_mmdebstrap_says_is_quoted(monkeypatch: pytest.MonkeyPatch, empty_c
     assert {path.suffix for path in empty_cache.iterdir()} == {".lock", ".log"}
 
 
-def test_only_required_releases_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roots, "available", lambda suite, say: Unavailable(f"no {suite.name}"))  # noqa: ARG005
+def test_only_required_releases_count(mocker: MockerFixture) -> None:
+    mocker.patch.object(
+        roots, "available", autospec=True, side_effect=lambda suite, **_: Unavailable(f"no {suite.name}")
+    )
     said: list[str] = []
     assert main(["sid"], said.append) == 0
     assert main(["trixie"], said.append) == 1

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+from pytest_mock import MockerFixture
 
 from tests.vmhost.inside import guest
 
@@ -45,9 +45,11 @@ class Running:
         self.answers.reverse()
 
 
-def test_bus_numbers_count_once_the_firmware_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "PAUSE", 0.01)
-    monkeypatch.setattr(guest, "monitor", lambda running, _: MONITOR.format(where=running.answers.pop()))
+def test_bus_numbers_count_once_the_firmware_is_done(mocker: MockerFixture) -> None:
+    mocker.patch.object(guest, "PAUSE", 0.01)
+    mocker.patch.object(
+        guest, "monitor", autospec=True, side_effect=lambda running, _: MONITOR.format(where=running.answers.pop())
+    )
     running = Running()
 
     assert guest.seen_by_qemu(running, {"ua-passgate-vf": "0000:05:00.0"}) == {"ua-passgate-vf": "0000:05:00.0"}

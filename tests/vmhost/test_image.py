@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tests.oracle.mirror import Mirror
 from tests.vmhost import debian, obstacles
@@ -18,8 +19,8 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "passgate" / "vmhost"
 
 
-def test_an_ordinary_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+def test_an_ordinary_user_is_told(mocker: MockerFixture) -> None:
+    mocker.patch.object(os, "geteuid", autospec=True, return_value=1000)
     assert obstacles.to_boot() == "chroot and mount need root, and this is an ordinary user"
 
 
@@ -28,27 +29,29 @@ def test_a_machine_without_mmdebstrap_is_told(monkeypatch: pytest.MonkeyPatch, t
     assert obstacles.to_build(disk_mib=2048) == "mmdebstrap is not installed: apt-get install mmdebstrap"
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told(mocker: MockerFixture) -> None:
     if (reason := obstacles.to_build(disk_mib=2048)) is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10 << 30, 9 << 30, 1 << 30))
+    usage = shutil._ntuple_diskusage(10 << 30, 9 << 30, 1 << 30)
+    mocker.patch.object(shutil, "disk_usage", autospec=True, return_value=usage)
     assert (obstacles.to_build(disk_mib=2048) or "").startswith("1024 MiB are free below ")
 
 
-def test_a_machine_without_a_mirror_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_mirror_is_told(mocker: MockerFixture) -> None:
     if (reason := obstacles.to_build(disk_mib=2048)) is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(obstacles, "mirror", lambda: None)
+    mocker.patch.object(obstacles, "mirror", autospec=True, return_value=None)
     with pytest.raises(NotPossible, match="apt is not configured with a Debian mirror"):
         build(say=lambda _: None)
 
 
 def test_a_mirror_that_does_not_answer_leaves_its_words_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, empty_cache: Path
+    mocker: MockerFixture, empty_cache: Path
 ) -> None:
     if (reason := obstacles.to_boot() or obstacles.to_build(disk_mib=2048)) is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(debian, "mirror", lambda: Mirror("http://127.0.0.1:9/debian", ('Acquire::Retries "0";',)))
+    silent = Mirror("http://127.0.0.1:9/debian", ('Acquire::Retries "0";',))
+    mocker.patch.object(debian, "mirror", autospec=True, return_value=silent)
     told: list[str] = []
 
     with pytest.raises(NotPossible, match=r"127\.0\.0\.1"):

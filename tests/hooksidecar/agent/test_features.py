@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as some
+from pytest_mock import MockerFixture
 
 from domxml.errors import BadInput, NotPermitted, PassgateError
 from hooksidecar.agent import features
@@ -194,13 +195,10 @@ def test_no_directory(tmp_path: Path) -> None:
     assert "Node Feature Discovery makes the directory" in refused.value.hint
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, mocker: MockerFixture) -> None:
     features.write(str(tmp_path), "a=1\n")
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fchmod", full)
+    mocker.patch.object(os, "fchmod", autospec=True, side_effect=OSError(28, "No space left on device"))
     with pytest.raises(PassgateError, match="No space left on device"):
         features.write(str(tmp_path), "a=2\n")
 
@@ -208,10 +206,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "passgate").read_text() == "a=1\n"
 
 
-def test_a_read_only_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> int:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(os, "open", refuse)
+def test_a_read_only_directory(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch.object(os, "open", autospec=True, side_effect=OSError(30, "Read-only file system"))
     with pytest.raises(NotPermitted, match="Read-only file system"):
         features.write(str(tmp_path), "a=1\n")

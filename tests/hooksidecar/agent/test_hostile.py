@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from hooksidecar.agent import beneath
 from hooksidecar.agent.visit import PLANTED, visit
@@ -26,10 +27,10 @@ RACES = 1000
 
 
 @pytest.fixture(params=["openat2", "walk"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def way(request: pytest.FixtureRequest, mocker: MockerFixture) -> str:
     """Both ways to open a directory below another."""
     if request.param == "walk":
-        monkeypatch.setattr(beneath, "kernel_has_it", lambda: False)
+        mocker.patch.object(beneath, "kernel_has_it", autospec=True, return_value=False)
     elif not beneath.kernel_has_it():
         pytest.skip("this kernel has no openat2")
     return str(request.param)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from pytest_mock import MockerFixture
 
 from domxml.errors import HostUnreadable
 from hooksidecar.agent import loop as loops
@@ -22,18 +23,16 @@ from tests.hooksidecar.agent.process import NewNode
 POD, GONE = uid(1), uid(2)
 
 
-def test_a_loop_that_does_not_turn_is_in_trouble(
-    kubelet: Kubelet, node: NewNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loop_that_does_not_turn_is_in_trouble(kubelet: Kubelet, node: NewNode, mocker: MockerFixture) -> None:
     told: list[Sweep] = []
     directory = str(kubelet.directory)
     watch, around = Watch(directory), Surroundings(lambda: None, directory)
     loop = Loop(node(), watch, around, tell=told.append, ended=lambda: len(told) > 2)
     assert loop.trouble() == ""
-    monkeypatch.setattr(loops, "STUCK", -1.0)
+    mocker.patch.object(loops, "STUCK", -1.0)
 
     assert loop.trouble() == "no sweep has ended for 0 s"
-    monkeypatch.undo()
+    mocker.stopall()
     loop.run()
     assert loop.trouble() == ""
     assert len(told) == 3

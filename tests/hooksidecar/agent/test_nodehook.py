@@ -13,6 +13,7 @@ import grpc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from pytest_mock import MockerFixture
 
 from domxml.errors import SENTENCE_LIMIT, HostUnreadable, Refused
 from hooksidecar.agent import nodehook
@@ -271,8 +272,8 @@ def test_a_host_that_hangs(serve: Serve) -> None:
     assert answers.ask(vmi(), "PostVMStop") == b""
 
 
-def test_a_record_that_takes_too_long_is_named(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "parse_json", lambda *_: time.sleep(60))
+def test_a_record_that_takes_too_long_is_named(serve: Serve, mocker: MockerFixture) -> None:
+    mocker.patch.object(checkpoint, "parse_json", autospec=True, side_effect=lambda *_: time.sleep(60))
     refusal = serve(good, lambda: checkpoint.parse(b"{}").grants).refusal(vmi())
 
     assert refusal.details == "deadline: no answer within 2.0 s: reading kubelet's record: KubeVirt will ask again"

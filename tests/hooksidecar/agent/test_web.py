@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from pytest_mock import MockerFixture
 
 from domxml.errors import BadInput, NotPermitted, PassgateError
 from hooksidecar.agent import web
@@ -117,8 +118,8 @@ def test_a_line_without_end(served: Web) -> None:
     assert ask(served.port, "/healthz")[0].status == 200
 
 
-def test_slow_clients_hold_nobody_up(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "PATIENCE", 1.0)
+def test_slow_clients_hold_nobody_up(served: Web, mocker: MockerFixture) -> None:
+    mocker.patch.object(web, "PATIENCE", 1.0)
     slow = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3 * CONNECTIONS)]
     for client in slow:
         with contextlib.suppress(ConnectionError):
@@ -139,8 +140,8 @@ def test_slow_clients_hold_nobody_up(served: Web, monkeypatch: pytest.MonkeyPatc
         client.close()
 
 
-def test_a_client_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "PATIENCE", 0.5)
+def test_a_client_that_takes_nothing(mocker: MockerFixture) -> None:
+    mocker.patch.object(web, "PATIENCE", 0.5)
     with contextlib.ExitStack() as stack:
         served = Web("127.0.0.1:0", lambda: b"x" * (64 << 20), str)
         served.start()
@@ -195,11 +196,9 @@ def test_an_address_of_another_machine() -> None:
     assert refused.value.sentence().startswith("listen-impossible: 192.0.2.1:9100: Cannot assign requested address: ")
 
 
-def test_a_port_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> socket.socket:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(socket, "create_server", refuse)
+def test_a_port_that_is_not_ours(mocker: MockerFixture) -> None:
+    denied = PermissionError(13, "Permission denied")
+    mocker.patch.object(socket, "create_server", autospec=True, side_effect=denied)
     with pytest.raises(NotPermitted, match="Permission denied"):
         Web("127.0.0.1:80", bytes, str).start()
 

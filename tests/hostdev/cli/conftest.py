@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 
 import pytest
+from pytest_mock import MockerFixture, MockType
 
 from hostdev.cli import look
 from hostdev.cli.main import main
@@ -31,11 +32,20 @@ def _look(spec: str) -> Machine:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+def look_machine(mocker: MockerFixture) -> MockType:
+    """What looks at a host for the command line that `cli` runs."""
+    return mocker.patch.object(look, "machine", autospec=True, side_effect=_look)
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    look_machine: MockType,  # noqa: ARG001  it is in place while a command runs
+) -> Callable[..., Ran]:
     """Run a command line in this process, from the root of the repository."""
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(look, "machine", _look)
 
     def run(*words: str) -> Ran:
         capsys.readouterr()

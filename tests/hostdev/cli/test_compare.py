@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pytest_mock import MockType
 
 from domxml.errors import ExitCode
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
-from hostdev.cli import look
 from hostdev.cli.comparison import Change, compare
 from hostdev.machine import IommuGroup, Kernel, Machine, NetDevice
 from tests.hostdev.cli.running import MACHINES, Ran, machine
@@ -211,14 +211,12 @@ def test_the_kernel() -> None:
     assert "with iommu.strict=1" in found["command-line-changed"].message
 
 
-def test_the_command(
-    cli: Callable[..., Ran], golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(cli: Callable[..., Ran], golden: Callable[[str, str], None], look_machine: MockType) -> None:
     old = replace(machine(BASE), source="old.toml")
     names = {a: PciAddress(a.domain, 0xB0, a.slot, a.function) for a in old.functions if a.bus == 0xAF}
     new = altered(renamed(replace(old, source="new.toml"), names), VF, driver="iavf", vfio_dev=None)
     new = regrouped(replace(new, kernel=Kernel("7.0.1-amd64", old.kernel.cmdline)), replace(old.groups[10], number=90))
-    monkeypatch.setattr(look, "machine", {"old.toml": old, "new.toml": new}.__getitem__)
+    look_machine.side_effect = {"old.toml": old, "new.toml": new}.__getitem__
     ran = cli("node", "compare", "old.toml", "new.toml")
 
     assert ran.code == ExitCode.DONE

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockType
 
 from domxml.errors import ExitCode, NotPermitted
-from hostdev.cli import exits, look
+from hostdev.cli import exits
 from tests.hostdev.cli.running import COMMAND, ROOT, Ran, environment, host, process
 
 LONG = ("node", "list", *host("qat"), "-o", "json")
@@ -82,11 +83,8 @@ def test_subject_message_code_and_hint(cli: Callable[..., Ran]) -> None:
     ]
 
 
-def test_a_defect_is_one_sentence(cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_spec: str) -> None:
-        raise ZeroDivisionError("two\nlines")
-
-    monkeypatch.setattr(look, "machine", broken)
+def test_a_defect_is_one_sentence(cli: Callable[..., Ran], look_machine: MockType) -> None:
+    look_machine.side_effect = ZeroDivisionError("two\nlines")
     ran = cli("node", "list")
 
     assert (ran.code, ran.out) == (exits.INTERNAL, "")
@@ -97,11 +95,8 @@ def test_a_defect_is_one_sentence(cli: Callable[..., Ran], monkeypatch: pytest.M
     assert "Traceback (most recent call last)" in cli("node", "list", "--debug").err
 
 
-def test_the_codes_of_the_core(cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(_spec: str) -> None:
-        raise NotPermitted("not-permitted", "this needs root", hint="run it as root")
-
-    monkeypatch.setattr(look, "machine", forbidden)
+def test_the_codes_of_the_core(cli: Callable[..., Ran], look_machine: MockType) -> None:
+    look_machine.side_effect = NotPermitted("not-permitted", "this needs root", hint="run it as root")
     ran = cli("node", "list")
 
     assert ran == Ran(ExitCode.NOT_PERMITTED, "", "error: this needs root [not-permitted]\nhint: run it as root\n")

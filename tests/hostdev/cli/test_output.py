@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
+from contextlib import redirect_stdout
 from io import StringIO
 
 import pytest
@@ -86,14 +86,12 @@ class Terminal(StringIO):
         (None, "auto", {}, False, False),
     ],
 )
-def test_who_gets_colour(  # noqa: PLR0917  a table
+def test_who_gets_colour(
     stream: StringIO | None,
     color: str,
     environment: dict[str, str],
     terminal: bool,  # noqa: FBT001
     colored: bool,  # noqa: FBT001
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", stream)
-
-    assert Screen.of(color, environment) == Screen(terminal=terminal, color=colored)
+    with redirect_stdout(stream):
+        assert Screen.of(color, environment) == Screen(terminal=terminal, color=colored)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture, MockType
 
 from domxml.pciaddress import PciAddress
-from hostdev.cli import exits, look
+from hostdev.cli import exits
 from hostdev.cli.node import watch
 from hostdev.machine import Machine
 from tests.hostdev.cli.running import COMMAND, ROOT, Ran, environment, machine
@@ -37,7 +38,7 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+def kernel(mocker: MockerFixture, look_machine: MockType) -> Kernel:
     """A graphics card whose sound function gets a vfio driver, and the others after it."""
     base = machine("consumer-gpu")
     steps = [base]
@@ -56,12 +57,14 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
         ],
         base,
     )
-    monkeypatch.setattr(look, "machine", lambda _spec: made.now)
-    monkeypatch.setattr(watch, "_monitor", lambda: made)
-    monkeypatch.setattr(
-        time, "strftime", lambda form, *_when: form.replace("%Y-%m-%d", "2026-01-02").replace("%H:%M:%S", "03:04:05")
-    )
+    look_machine.side_effect = lambda _spec: made.now
+    mocker.patch.object(watch, "_monitor", autospec=True, return_value=made)
+    mocker.patch.object(time, "strftime", autospec=True, side_effect=_at_one_moment)
     return made
+
+
+def _at_one_moment(form: str, *_when: time.struct_time) -> str:
+    return form.replace("%Y-%m-%d", "2026-01-02").replace("%H:%M:%S", "03:04:05")
 
 
 def test_a_group_becomes_viable(cli: Callable[..., Ran], golden: Callable[[str, str], None], kernel: Kernel) -> None:

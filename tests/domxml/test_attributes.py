@@ -103,30 +103,3 @@ def test_an_acpi_index_on_a_machine_without_is_refused() -> None:
         inject(load("arm64-virt"), wish("x", "3d:02.2", acpiIndex="7"))
 
     assert refusal.value.code == "attribute-not-for-machine"
-
-
-@pytest.mark.parametrize(
-    ("change", "attributes", "words"),
-    [
-        (("<graphics", "<tpm"), {"display": "on"}, "graphics"),
-        (("<boot", "<boot"), {"bootOrder": "1"}, "os"),
-    ],
-)
-def test_what_libvirt_refuses_in_context_is_refused(
-    change: tuple[str, str], attributes: dict[str, Any], words: str
-) -> None:
-    xml = load("q35-default").decode().replace("graphics", "tpm" if change[1] == "<tpm" else "graphics")
-    if words == "os":
-        xml = xml.replace("hvm</type>", "hvm</type><boot dev='hd'/>")
-    with pytest.raises(PassgateError, match=words):
-        inject(xml.encode(), wish("x", "3d:02.2", **attributes))
-
-
-def test_two_devices_with_one_boot_order_are_refused() -> None:
-    with pytest.raises(PassgateError, match="bootOrder"):
-        inject(load("q35-default"), wish("x", "3d:02.2", bootOrder="1"), wish("y", "3d:02.3", bootOrder="1"))
-
-
-def test_two_ramfb_are_refused() -> None:
-    with pytest.raises(PassgateError, match="ramfb"):
-        inject(load("q35-default"), wish("x", "3d:02.2", ramfb="on"), wish("y", "3d:02.3", ramfb="on"))

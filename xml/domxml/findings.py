@@ -107,6 +107,82 @@ HOTPLUG_PORTS_REDUCED = FindingKind(
     "nothing to do unless this VM needs hotplug",
     "Give the VM fewer injected devices, or ask for lower buses.",
 )
+DISPLAY_NEEDS_GRAPHICS = FindingKind(
+    "display-needs-graphics",
+    Severity.ERROR,
+    "A display was asked for in a VM that has no graphics device",
+    "`display=on` shows the device's display in the VM's console. Libvirt refuses it where the domain has no "
+    "`<graphics>`.",
+    "give the VM a graphics device, or leave display out",
+    "In KubeVirt, leave `autoattachGraphicsDevice` out of the VM or make it true; in libvirt, add a `<graphics>` "
+    "element.",
+    ("graphics device is needed for attribute value 'display=on' in <hostdev>",),
+)
+ONLY_ONE_RAMFB = FindingKind(
+    "only-one-ramfb",
+    Severity.ERROR,
+    "Two devices of the VM would be its boot display",
+    "`ramfb=on` makes a boot display until the guest's driver is loaded. A VM has one at most, whether a host device "
+    "or a `<video>` is it.",
+    "leave ramfb out for all devices but one",
+    "Decide which device shows the boot, and ask for `ramfb` there only.",
+)
+ONLY_ONE_VFIO_AP = FindingKind(
+    "only-one-vfio-ap",
+    Severity.ERROR,
+    "A VM can have one crypto device of s390x only",
+    "A mediated device of an s390x guest is a matrix of crypto queues (vfio-ap), and a guest has one such matrix.",
+    "put the queues into one mediated device",
+    "Assign the adapters and domains of both to one mediated device on the host, and give that one to the VM.",
+    ("Only one hostdev of model vfio-ap is supported",),
+)
+BOOT_ORDER_BESIDE_OS_BOOT = FindingKind(
+    "boot-order-beside-os-boot",
+    Severity.ERROR,
+    "A boot order was asked for in a domain that has <os><boot>",
+    "A domain says by `<os><boot dev=…/>` from which kinds of devices it boots, or by `<boot order=…/>` from which "
+    "devices. Libvirt refuses both together.",
+    "leave bootOrder out, or give the other devices boot orders in place of <os><boot>",
+    "Remove `<boot dev=…/>` from `<os>` and write `<boot order='1'/>` into the disk or interface it meant.",
+    ("per-device boot elements cannot be used together with os/boot elements",),
+)
+BOOT_ORDER_TAKEN = FindingKind(
+    "boot-order-taken",
+    Severity.ERROR,
+    "Two devices of the VM would have one place in its boot order",
+    "Every number of a boot order belongs to one device. Disks and interfaces of the VM have theirs.",
+    "ask for a number that no other device has",
+    "Look at the `<boot order=…/>` elements of the domain, or at `bootOrder` in the VM's spec, and take the next one.",
+    ("used for more than one device",),
+)
+ACPI_INDEX_TAKEN = FindingKind(
+    "acpi-index-taken",
+    Severity.ERROR,
+    "Two devices of the VM would have one ACPI index",
+    "The ACPI index of a NIC is the number in its name in the guest, eno7 for 7. Each belongs to one device.",
+    "ask for a number that no other device has",
+    "Look at the `<acpi index=…/>` elements of the domain, or at `acpiIndex` in the VM's spec, and take another.",
+)
+ALIAS_TAKEN = FindingKind(
+    "alias-taken",
+    Severity.ERROR,
+    "Another device of the VM has the alias that this one needs",
+    "Every device of ours is known by an alias made of its name. Libvirt refuses a domain in which two devices have "
+    "one alias.",
+    "give the device another name",
+    "Say `name` for one of the devices, or rename the other device's `<alias>`.",
+    ("non unique alias detected",),
+)
+MULTIFUNCTION_OFF = FindingKind(
+    "multifunction-off",
+    Severity.ERROR,
+    "The guest slot asked for belongs to a device that says it is alone there",
+    "The device on function 0 of that slot has `multifunction='off'` written down. QEMU refuses any other function of "
+    "such a slot.",
+    "ask for another slot, or take multifunction='off' away from that device",
+    "Leave `guestAddress` out: the device then gets a slot of its own.",
+    ("is not multifunction",),
+)
 
 KINDS: tuple[FindingKind, ...] = (
     PLACEMENT_FALLBACK,
@@ -119,4 +195,12 @@ KINDS: tuple[FindingKind, ...] = (
     NUMA_NOT_POSSIBLE,
     GUEST_BUS_LOWER,
     HOTPLUG_PORTS_REDUCED,
+    DISPLAY_NEEDS_GRAPHICS,
+    ONLY_ONE_RAMFB,
+    ONLY_ONE_VFIO_AP,
+    BOOT_ORDER_BESIDE_OS_BOOT,
+    BOOT_ORDER_TAKEN,
+    ACPI_INDEX_TAKEN,
+    ALIAS_TAKEN,
+    MULTIFUNCTION_OFF,
 )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from domxml import attributes
 from domxml.apply import Change, apply, remove
+from domxml.conflicts import check_conflicts
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
@@ -46,6 +47,7 @@ def transform(
     removed = _prune(domain, wished, held) if prune else ()
     topology = Topology(domain)
     _check_acpi(wished, topology)
+    check_conflicts(domain, topology.machine, wished, held)
     placement = place(topology, wished, held)
     changes = apply(domain, topology.machine, placement, held)
     findings = placement.findings

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from domxml.errors import Refused
-from domxml.findings import FUNCTION_ZERO_MISSING, GUEST_ADDRESS_IMPOSSIBLE, GUEST_ADDRESS_TAKEN, NO_FREE_PLACE
+from domxml.findings import (
+    FUNCTION_ZERO_MISSING,
+    GUEST_ADDRESS_IMPOSSIBLE,
+    GUEST_ADDRESS_TAKEN,
+    MULTIFUNCTION_OFF,
+    NO_FREE_PLACE,
+)
 from domxml.guestpci.buses import ENDPOINT, MODELS
 from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction
@@ -115,9 +121,17 @@ class Room:
             if function in self.owners:
                 raise taken(wish, function, self.owners[function].label)
         first = address.with_function(0)
+        if first not in wanted and self._is_alone(first):
+            what = f"{self.owners[first].label} is at {first} with multifunction='off'; nothing can be beside it"
+            raise MULTIFUNCTION_OFF.refused(wish.name, what)
         if first not in wanted and first not in self.owners and first not in partners:
             what = f"guest address {address} has nothing on function 0 of its slot; the guest would never find it"
             raise FUNCTION_ZERO_MISSING.refused(wish.name, what)
+
+    def _is_alone(self, address: PciAddress) -> bool:
+        device = self.written.get(address)
+        written = None if device is None or device.element is None else device.element.find("address")
+        return written is not None and written.get("multifunction") == "off"
 
 
 def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None:

@@ -10,9 +10,9 @@ from bench.interleaved import measure
 from bench.table import Goal, goals, table
 from domxml.alias import alias_for
 from domxml.document import Domain
+from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
-from domxml.wish import GuestFunction, GuestSlot
 
 DOMAINS = Path("tests/fixtures/domains")
 SHAPES = {

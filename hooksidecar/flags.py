@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from domxml import errors
 from domxml.errors import BadInput
 from domxml.text import did_you_mean
-from hostdev.cli import exits
 
 
 class Flag(NamedTuple):
@@ -65,14 +65,14 @@ def read(program: Program, words: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def told(words: Sequence[str], help_text: Callable[[], str]) -> bool:
+def answer_help(words: Sequence[str], help_text: Callable[[], str]) -> bool:
     """Answer what the words ask about the program itself; false where they ask nothing."""
     if {"-h", "--help"} & set(words):
         sys.stdout.write(help_text())
     elif "--version" in words:
-        from hostdev.cli import version  # noqa: PLC0415  only who asks needs it
+        from hostdev.cli import helptext  # noqa: PLC0415  only who asks needs it
 
-        sys.stdout.write(version.text())
+        sys.stdout.write(helptext.version_text())
     else:
         return False
     return True
@@ -86,7 +86,7 @@ def help_text(program: Program, defaults: Mapping[str, object]) -> str:
     rows += [("-h, --help", "show this text"), ("--version", "show the versions of passgate and what it stands on")]
     lines += [f"  {left}\n        {right}" for left, right in rows]
     lines += [*(("", *program.more) if program.more else ()), "", "exit codes:"]
-    lines += [f"  {code:>3}  {text}" for code, text in exits.MEANINGS.items() if code in program.codes]
+    lines += [f"  {code:>3}  {text}" for code, text in errors.MEANINGS.items() if code in program.codes]
     return "\n".join(lines) + "\n"
 
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode, PassgateError
-from hooksidecar.stop import Stop, answered, end, until_told
+from hooksidecar.process import Stop, end_process, run_answered, stop_on_signals
 
 if TYPE_CHECKING:
-    from hooksidecar.calls import Calls
-    from hooksidecar.cloudinit import CloudInitCalls
-    from hooksidecar.core import Core
+    from hooksidecar.cloudinithook import CloudInitCalls
+    from hooksidecar.domainhook import Calls, Core
     from hooksidecar.options import Options
 
 MakeCore = Callable[["Options"], "Core"]
@@ -21,12 +20,12 @@ MakeCore = Callable[["Options"], "Core"]
 
 def run() -> NoReturn:
     """What the console script calls."""
-    end(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))
 
 
 def main(words: Sequence[str], make_core: MakeCore | None = None) -> int:
     """Run a command line and say how it ended."""
-    return answered(lambda: _run(words, make_core or _core))
+    return run_answered(lambda: _run(words, make_core or _core))
 
 
 def _run(words: Sequence[str], make_core: MakeCore) -> int:
@@ -37,10 +36,10 @@ def _run(words: Sequence[str], make_core: MakeCore) -> int:
             hint = "pip install passgate where you rehearse; the sidecar's image has no more than the sidecar needs"
             raise PassgateError("module-missing", f"a rehearsal needs {error.name}", hint=hint) from None
         return rehearse(words[1:])
-    stop = until_told()
+    stop = stop_on_signals()
     from hooksidecar import flags, options  # noqa: PLC0415
 
-    if flags.told(words, options.help_text):
+    if flags.answer_help(words, options.help_text):
         return ExitCode.DONE
     return _serve(options.parse(words), make_core, stop)
 
@@ -51,8 +50,8 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     from hooksidecar import lean  # noqa: PLC0415  signals are handled before anything heavy is loaded
 
     lean.load()
-    from hooksidecar import log, services  # noqa: PLC0415
-    from hooksidecar.calls import Calls  # noqa: PLC0415
+    from hooksidecar import log, protocol  # noqa: PLC0415
+    from hooksidecar.domainhook import Calls  # noqa: PLC0415
     from hooksidecar.server import Server  # noqa: PLC0415
     from hooksidecar.unixsocket import UnixSocket, name_for  # noqa: PLC0415
 
@@ -61,7 +60,7 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     place = UnixSocket(options.mount, name)
     calls = Calls(lambda: make_core(options), wait=options.wait)
     plugin = options.mode == "plugin"
-    server = Server(services.plugin(calls) if plugin else services.hook(calls, stop.set, _cloud_init(options, calls)))
+    server = Server(protocol.plugin(calls) if plugin else protocol.hook(calls, stop.set, _cloud_init(options, calls)))
     try:
         place.publish(server.listen)
         log.info("serving", socket=place.path, mode=options.mode)
@@ -76,10 +75,11 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
 
 
 def _core(options: Options) -> Core:
-    from hooksidecar.places import channels  # noqa: PLC0415  not before Info can be answered
-    from hostdev import gate, scan  # noqa: F401, PLC0415  the first call needs these too
-    from hostdev.hookcore import HookCore  # noqa: PLC0415
-    from hostdev.looking import looker  # noqa: PLC0415
+    from hooksidecar.container import channels  # noqa: PLC0415  not before Info can be answered
+    from hostdev.gate import check  # noqa: F401, PLC0415  the first call needs these too
+    from hostdev.inject.hook import HookCore  # noqa: PLC0415
+    from hostdev.inventory import scan  # noqa: F401, PLC0415  the first call needs these too
+    from hostdev.inventory.look import looker  # noqa: PLC0415
 
     return HookCore(
         lambda: channels(options.mount, os.environ),
@@ -93,8 +93,8 @@ def _core(options: Options) -> Core:
 def _cloud_init(options: Options, calls: Calls) -> CloudInitCalls | None:
     if not options.cloud_init:
         return None
-    from hooksidecar.cloudinit import CloudInitCalls  # noqa: PLC0415  most sidecars go without
-    from hooksidecar.places import network_info  # noqa: PLC0415
+    from hooksidecar.cloudinithook import CloudInitCalls  # noqa: PLC0415  most sidecars go without
+    from hooksidecar.container import network_info  # noqa: PLC0415
     from hostdev.cloudinit.hook import CloudInitHook  # noqa: PLC0415
 
     return CloudInitCalls(CloudInitHook(network_info, wait=options.wait), calls.bounded, wait=options.wait)

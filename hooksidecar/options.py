@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domxml import errors
 from domxml.version import OLDEST, LibvirtVersion
 from hooksidecar import flags
 from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
-from hostdev.cli import exits
 
 MODES = ("hook", "plugin")
 
@@ -51,7 +51,7 @@ PROGRAM = Program(
     "Serves KubeVirt's hooks for one VM: puts the host devices that were given to it into its domain.",
     FLAGS,
     # Those a server ends with; SIGTERM, SIGINT and KubeVirt's Shutdown are ends as they should be.
-    frozenset({0, 2, 3, 4, 5, exits.INTERNAL}),
+    frozenset({0, 2, 3, 4, 5, errors.INTERNAL}),
     ("`passgate-hook rehearse --help` tells how a boot is rehearsed.",),
 )
 

@@ -9,8 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from hooksidecar.onecall import Reply, answer, document
-from hooksidecar.places import network_info
+from hooksidecar.container import network_info
+from hooksidecar.shim import Reply, answer_call, argument_bytes
 from hostdev.cloudinit.hook import CloudInitHook, Documents
 
 EPILOG = "exit codes: 0 done; 2 unreadable input; 5 refused. KubeVirt fails the start for any but 0."
@@ -22,11 +22,11 @@ def main(argv: Sequence[str]) -> int:
     hook = CloudInitHook(network_info, wait=arguments.wait)
 
     def call(deadline: float) -> Reply:
-        given = Documents(data=document(arguments.cloud_init))
-        written = hook.write(given, document(arguments.vmi), deadline=deadline)
+        given = Documents(data=argument_bytes(arguments.cloud_init))
+        written = hook.write(given, argument_bytes(arguments.vmi), deadline=deadline)
         return Reply(written.documents.data, written.findings)
 
-    return answer(call)
+    return answer_call(call)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import grpc
 
 from domxml.errors import BadInput
-from hooksidecar.bounded import Busy
-from hooksidecar.calls import LARGEST, refuse
-from hooksidecar.services import AT_ONCE, Method, Methods
+from hooksidecar.deadline import Busy
+from hooksidecar.domainhook import LARGEST, refuse
+from hooksidecar.protocol import AT_ONCE, Method, Methods
 from hostdev.socketpath import target
 
 WAITING = 56

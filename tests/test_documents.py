@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from domxml.errors import MEANINGS
 from hostdev.cli.commands import COMMANDS
-from hostdev.cli.exits import MEANINGS
 from tests.consoles import DOCUMENTS, replayed
 from tests.house import ROOT
 

@@ -22,12 +22,12 @@ TOP_LEVEL = {
 EFFECTS = {"grpc", "libvirt", "os", "pyudev", "socket", "subprocess"}
 EDGE = (
     "hostdev.cli",
-    "hostdev.gathering",
-    "hostdev.host",
+    "hostdev.inject.gather",
+    "hostdev.inventory.host",
     "hostdev.kubelet.podresources",
-    "hostdev.livelibvirt",
-    "hostdev.pcinames",
-    "hostdev.recorded",
+    "hostdev.cli.livelibvirt",
+    "hostdev.inventory.pciids",
+    "hostdev.inventory.recorded",
 )
 """The only places of hostdev that touch the world."""
 LONGEST_FILE = 400

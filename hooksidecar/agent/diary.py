@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domxml.finding import Finding, Severity
 from hooksidecar import log
-from hooksidecar.agent.sweep import Sweep
+from hooksidecar.agent.pods import Sweep
 
 _SAY = {Severity.INFO: log.info, Severity.WARNING: log.warning, Severity.ERROR: log.error}
 

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from hooksidecar.agent.beneath import open_directory
-from hooksidecar.places import ALLOCATION_FILE
+from hooksidecar.agent.volumes import open_directory
+from hooksidecar.container import ALLOCATION_FILE
 
 DIRECTORY, _, NAME = ALLOCATION_FILE.rpartition("/")
 NEW = f".{NAME}.new"

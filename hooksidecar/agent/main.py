@@ -9,30 +9,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode
-from hooksidecar.stop import answered, end, until_told
+from hooksidecar.process import end_process, run_answered, stop_on_signals
 
 if TYPE_CHECKING:
     from hooksidecar.agent.options import Options
-    from hooksidecar.stop import Stop
+    from hooksidecar.process import Stop
 
 
 def run() -> NoReturn:
     """What the console script calls."""
-    end(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))
 
 
 def main(words: Sequence[str]) -> int:
     """Run a command line and say how it ended."""
-    return answered(lambda: _run(words))
+    return run_answered(lambda: _run(words))
 
 
 def _run(words: Sequence[str]) -> int:
     from hooksidecar import flags  # noqa: PLC0415
     from hooksidecar.agent import options  # noqa: PLC0415
 
-    if flags.told(words, options.help_text):
+    if flags.answer_help(words, options.help_text):
         return ExitCode.DONE
-    return _serve(options.parse(words), until_told())
+    return _serve(options.parse(words), stop_on_signals())
 
 
 def _serve(options: Options, stop: Stop) -> int:

@@ -20,10 +20,12 @@ from prometheus_client.core import (
 )
 
 from domxml.finding import Finding
-from hooksidecar.agent.sweep import Sweep
-from hostdev.gate import GroupVerdict, check, group_verdict
-from hostdev.machine import Machine
-from hostdev.vfiodrivers import is_on_vfio
+from hooksidecar.agent.pods import Sweep
+from hostdev.gate.check import check
+from hostdev.gate.group import group_verdict
+from hostdev.gate.verdict import GroupVerdict
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.vfiodrivers import is_on_vfio
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -12,22 +12,21 @@ from domxml.errors import BadInput
 from domxml.finding import Finding
 from hooksidecar import log
 from hooksidecar.agent.volumes import CONTAINER
-from hooksidecar.bounded import WORK, Bounded, Failed, refused, took
-from hooksidecar.calls import decoded
-from hooksidecar.services import Methods
+from hooksidecar.deadline import WORK, Bounded, Failed, elapsed, refusal
+from hooksidecar.domainhook import decode_request
+from hooksidecar.protocol import Methods
 from hooksidecar.stubs import plugin_v1alpha1_pb2 as plugins
-from hostdev import gate
-from hostdev.allocation.channels import ENVIRONMENT
+from hostdev.allocation.allocation import ENVIRONMENT
 from hostdev.allocation.environment import from_environment
-from hostdev.allocation.merging import merge
-from hostdev.allocation.vmi_status import from_vmi_status
-from hostdev.holding.twice import held_by_others
-from hostdev.holding.vmdevices import devices_of, may_have_devices, outright, pods_of
-from hostdev.injection import Options
+from hostdev.allocation.kubevirt import from_vmi_status
+from hostdev.allocation.merge import merge
+from hostdev.gate.check import enforce
+from hostdev.holders.pods import devices_of, held_by_others, may_have_devices, outright_devices, pods_of
+from hostdev.inject.plan import Options
+from hostdev.inject.vmplan import prepare, refuse_doubt, resources
+from hostdev.inventory.machine import Machine
+from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.environment import environment
-from hostdev.kubelet.grant import Grant
-from hostdev.machine import Machine
-from hostdev.preparation import prepare, refuse_doubt, resources
 from hostdev.vmi.vmi import parse_vmi
 
 METHOD = "/kubevirt.hooks.plugins.v1alpha1.NodeHookService/ExecuteNodeHook"
@@ -75,13 +74,13 @@ class NodeHook:
         own = [grant for grant in grants if grant.pod_uid in pods and grant.container == CONTAINER]
         told = merge(claimed, from_environment(environment(own).variables, resources(vmi), channel=ENVIRONMENT))
         prepared = prepare(vmi, (), told, Options())
-        if not (own or claimed.allocations or outright(vmi)):
+        if not (own or claimed.allocations or outright_devices(vmi)):
             return Checked(str(vmi))
         refuse_doubt(prepared)
         machine = self._look()
         devices = devices_of(vmi, own, claimed.allocations, machine)
         held = held_by_others(grants, pods, machine)
-        findings = gate.demand(machine, devices, held=held, allowed=prepared.options.allowed) if devices else ()
+        findings = enforce(machine, devices, held=held, allowed=prepared.options.allowed) if devices else ()
         return Checked(str(vmi), tuple(map(str, devices)), (*told.findings, *findings))
 
 
@@ -94,9 +93,9 @@ def methods(
     def execute(request: bytes, context: grpc.ServicerContext) -> bytes:
         point, verdict = UNKNOWN, VERDICTS[grpc.StatusCode.INVALID_ARGUMENT]
         try:
-            asked = decoded(request, plugins.ExecuteNodeHookRequest, context)
+            asked = decode_request(request, plugins.ExecuteNodeHookRequest, context)
             if asked.hookPoint not in POINTS:
-                raise refused(_unknown(asked.hookPoint))
+                raise refusal(_unknown(asked.hookPoint))
             point = asked.hookPoint
             verdict = _answer(hook, bounded, asked, context) if point in CHECKED else NOT_CHECKED
         except Failed as failed:
@@ -114,7 +113,7 @@ def _answer(hook: NodeHook, bounded: Bounded, asked: Any, context: grpc.Servicer
     fields = {"hook": asked.hookPoint}
     node = asked.node_context.node_name
     checked = bounded.run(lambda _deadline: hook.check(asked.vmi, node), WORK, context, fields)
-    log.info("answered", **fields, vm=checked.vm, devices=list(checked.devices), **took(begun))
+    log.info("answered", **fields, vm=checked.vm, devices=list(checked.devices), **elapsed(begun))
     log.noticed(checked.findings)
     return PASSED if checked.devices else NO_DEVICES
 

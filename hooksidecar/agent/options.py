@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domxml import errors
 from hooksidecar import flags
 from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
-from hostdev.cli import exits
 
 
 class Options(NamedTuple):
@@ -39,7 +39,7 @@ PROGRAM = Program(
         Flag("--log-level", "|".join(LEVELS), "what goes to standard error", tuple(LEVELS)),
     ),
     # Those an agent ends with; SIGTERM and SIGINT are ends as they should be.
-    frozenset({0, 2, 3, 4, 5, 6, exits.INTERNAL}),
+    frozenset({0, 2, 3, 4, 5, 6, errors.INTERNAL}),
     ("With --once: 4 if kubelet's record cannot be read, 6 if a file could not be written.",),
 )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from domxml.errors import BadInput
+from domxml.errors import BadInput, HostUnreadable
 from domxml.finding import Finding, Severity
-from hostdev.catalogue.holding import RECORD_OF_EARLIER_BOOT
-from hostdev.catalogue.kubelet import CHECKPOINT_ENTRY_UNREADABLE, CHECKPOINT_UNREADABLE
-from hostdev.kubelet.checkpoint import FILE, MAX_BYTES, Checkpoint, Unread, parse
-from hostdev.kubelet.grant import Grant
+from hooksidecar.agent.watch import PODS
+from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, CHECKPOINT_UNREADABLE, RECORD_OF_EARLIER_BOOT
+from hostdev.kubelet.checkpoint import FILE, MAX_BYTES, Checkpoint, Grant, Unread, parse
 
 # O_NONBLOCK: whatever lies there must not stop us.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -82,3 +82,26 @@ class Record:
         fd = os.open(self._path, _FLAGS)
         with os.fdopen(fd, "rb") as file:
             return file.read(MAX_BYTES + 1) or b""
+
+
+def grants_of_present_pods(directory: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Those of pods that kubelet has a directory of; all, where we are not shown these directories."""
+    path = os.path.join(directory, PODS)  # noqa: PTH118
+    try:
+        there = set(os.listdir(path))  # noqa: PTH208
+    except FileNotFoundError:
+        return tuple(grants)
+    except OSError as error:
+        what = f"cannot be listed: {error.strerror}"
+        raise HostUnreadable(
+            "kubelet-dir-unreadable", what, subject=path, hint="kubelet's directory must be readable"
+        ) from None
+    return tuple(grant for grant in grants if grant.pod_uid in there)
+
+
+def current_grants(directory: str, record: Record) -> tuple[Grant, ...]:
+    """The same from the file as it is now; refuses to answer from an old or broken one."""
+    record.look()
+    for finding in record.trouble:
+        raise HostUnreadable(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
+    return grants_of_present_pods(directory, record.grants)

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from domxml.finding import Finding
 from hooksidecar import log
-from hooksidecar.agent.beneath import open_directory
 from hooksidecar.agent.drop import drop, remove
-from hooksidecar.agent.volumes import VOLUMES, Volume, mounts, opened_volume
-from hooksidecar.places import ALLOCATION_FILE
-from hostdev.catalogue.kubelet import DROP_FAILED, DROP_OBSTRUCTED
+from hooksidecar.agent.volumes import VOLUMES, Volume, mounts, open_directory, open_volume
+from hooksidecar.container import ALLOCATION_FILE
+from hostdev.findings.holders import DROP_FAILED, DROP_OBSTRUCTED
 
 PLANTED = frozenset(
     {errno.ELOOP, errno.ENOTDIR, errno.EXDEV, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.EBUSY, errno.EAGAIN}
@@ -44,7 +43,7 @@ def visit(pods: int, uid: str, content: bytes, arm: Arm) -> Visit:
     done = Visit()
     for volume in VOLUMES:
         try:
-            with opened_volume(pods, uid, volume) as fd:
+            with open_volume(pods, uid, volume) as fd:
                 if fd is not None:
                     # Watched before looked at: what comes in between is told.
                     watched = arm(fd, uid) if content else True

@@ -1,16 +1,66 @@
-"""What happens in kubelet's directory: told by inotify, and where there is none by looking again and again."""
+"""Linux' inotify, as far as the agent needs it: the standard library has none."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import select
+import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from hooksidecar import log
-from hooksidecar.agent import inotify
-from hooksidecar.agent.inotify import Event, Inotify
 from hostdev.kubelet.checkpoint import FILE
+
+CREATE, MOVED_TO, CLOSE_WRITE = 0x100, 0x80, 0x08
+DELETE_SELF, MOVE_SELF, ONLYDIR, ONESHOT = 0x400, 0x800, 0x0100_0000, 0x8000_0000
+OVERFLOW, IGNORED = 0x4000, 0x8000
+
+_HEAD = struct.Struct("iIII")
+_ROOM = 1 << 16
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Event(NamedTuple):
+    """Something happened to a watch, or to a name in its directory."""
+
+    watch: int
+    mask: int
+    name: str
+
+
+class Inotify:
+    """One instance; its descriptor is readable when there are events."""
+
+    def __init__(self) -> None:
+        self.fd = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+    def watch(self, path: str, mask: int) -> int:
+        """Begin to watch a directory; the same one gets the same number."""
+        return _checked(_LIBC.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)))
+
+    def events(self) -> Iterator[Event]:
+        """What happened since the last call, without waiting."""
+        try:
+            data = os.read(self.fd, _ROOM)
+        except BlockingIOError:
+            return
+        at = 0
+        while at < len(data):
+            watch, mask, _, length = _HEAD.unpack_from(data, at)
+            at += _HEAD.size
+            yield Event(watch, mask, os.fsdecode(data[at : at + length].rstrip(b"\0")))
+            at += length
+
+
+def _checked(number: int) -> int:
+    if number < 0:
+        code = ctypes.get_errno() or errno.EIO
+        raise OSError(code, os.strerror(code))
+    return number
+
 
 CHECKPOINTS, _, CHECKPOINT = FILE.rpartition("/")
 PODS = "pods"
@@ -21,8 +71,8 @@ SURE = 10.0
 
 _PLACES = ("", CHECKPOINTS, PODS)
 """Kubelet's directory itself tells when the others are made anew."""
-_CHANGED = inotify.CREATE | inotify.MOVED_TO | inotify.CLOSE_WRITE | inotify.DELETE_SELF | inotify.MOVE_SELF
-_GONE = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.IGNORED
+_CHANGED = CREATE | MOVED_TO | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
+_GONE = DELETE_SELF | MOVE_SELF | IGNORED
 
 
 class Woken(NamedTuple):
@@ -73,7 +123,7 @@ class Watch:
         """Tell once of the next thing that appears in a pod's volume: a pod can flood nobody with events."""
         if self._inotify is None:
             return False
-        mask = inotify.CREATE | inotify.MOVED_TO | inotify.ONLYDIR | inotify.ONESHOT
+        mask = CREATE | MOVED_TO | ONLYDIR | ONESHOT
         try:
             self._volumes[self._inotify.watch(f"/proc/self/fd/{fd}", mask)] = uid
         except OSError as error:
@@ -91,7 +141,7 @@ class Watch:
         done = False
         for place in set(_PLACES) - set(self._places.values()):
             with suppress(OSError):
-                watch = self._inotify.watch(os.path.join(self._directory, place), _CHANGED | inotify.ONLYDIR)  # noqa: PTH118
+                watch = self._inotify.watch(os.path.join(self._directory, place), _CHANGED | ONLYDIR)  # noqa: PTH118
                 self._places[watch] = place
                 done = True
         return done
@@ -100,11 +150,11 @@ class Watch:
         checkpoint = everything = False
         pods = set()
         for event in events:
-            if event.mask & inotify.OVERFLOW:
+            if event.mask & OVERFLOW:
                 checkpoint = everything = True
             elif event.watch in self._volumes:
                 pods.add(self._volumes[event.watch])
-                if event.mask & inotify.IGNORED:
+                if event.mask & IGNORED:
                     del self._volumes[event.watch]
             elif event.watch in self._places and event.mask & _GONE:
                 checkpoint = True

@@ -55,7 +55,7 @@ class Web:
 
     def start(self) -> None:
         """Listen, and answer from now on."""
-        listener = listening(self._address)
+        listener = open_listener(self._address)
         self.port = listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(self._loop, listener), name="web", daemon=True)
@@ -140,7 +140,7 @@ class Web:
         return _said(HTTPStatus.NOT_FOUND)
 
 
-def listening(address: str) -> socket.socket:
+def open_listener(address: str) -> socket.socket:
     """A socket that listens at `ADDR:PORT`; without an address at all of them."""
     host, port = _parsed(address)
     every = not host

@@ -8,8 +8,8 @@ import json
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput, Refused
-from hostdev.vmi.jsontext import parse_json
-from hostdev.vmi.jsonvalue import JsonObject, as_object
+from hostdev.jsontext import parse_json
+from hostdev.jsonutil import JsonObject, as_object
 from hostdev.vmi.vmi import CODE, DOCUMENT
 
 HOOK_POINT = "PreCloudInitIso"
@@ -40,7 +40,7 @@ class Written(NamedTuple):
         return tuple(name for name in self.changed if name not in NETWORK)
 
 
-def of_vm(vmi: bytes) -> Documents:
+def vm_documents(vmi: bytes) -> Documents:
     """What virt-launcher makes of the first cloud-init volume."""
     document = as_object(parse_json(vmi, DOCUMENT), "", CODE)
     for volume in document.get_object("spec").get_objects("volumes"):

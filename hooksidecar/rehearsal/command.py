@@ -1,20 +1,97 @@
-"""`passgate-hook rehearse`: a whole boot against the real server, and what became of the devices on the way."""
+"""What is rehearsed: the files of the command line, or the example that comes with the package."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
+from domxml import errors
+from domxml.document import Domain
+from domxml.errors import BadInput
 from hooksidecar import options
 from hooksidecar.log import LEVELS
-from hooksidecar.rehearsal import inputs, table
-from hooksidecar.rehearsal.play import play
-from hooksidecar.rehearsal.process import PLACE, Server
+from hooksidecar.rehearsal import table
+from hooksidecar.rehearsal.play import Script, play
+from hooksidecar.rehearsal.process import OWN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
 from hooksidecar.rehearsal.releases import RELEASES
-from hostdev.cli import documents, exits, output
-from hostdev.cli.screen import Screen
+from hostdev.inject.gather import read_file
+from hostdev.printing import output
+from hostdev.printing.documents import emit
+from hostdev.printing.screen import Screen
+from hostdev.vmi.vmi import parse_vmi
+
+EXAMPLE = Path(__file__).with_name("example")
+"""A server with QuickAssist adapters, and a VM that asks for one of their virtual functions."""
+ROOT_COMPLEX = "kubevirt.io/placePCIDevicesOnRootComplex"
+
+
+class Inputs(NamedTuple):
+    """Read and found to be what they should be."""
+
+    script: Script
+    allocation: bytes
+    host: str
+    command: Sequence[str]
+    """Starts the sidecar."""
+
+
+def read_inputs(arguments: Namespace) -> Inputs:
+    """Read what is named; where no VM is named, the example's."""
+    if bool(arguments.vmi) != bool(arguments.domain):
+        missing = "--domain" if arguments.vmi else "--vmi"
+        raise BadInput("bad-usage", f"{missing} is missing", hint="give both, or neither for the example")
+    own = bool(arguments.vmi)
+    env_files = arguments.env_file or ([] if own else [str(EXAMPLE / "allocation.env")])
+    script = _script(
+        arguments.domain or str(EXAMPLE / "domain.xml"), arguments.vmi or str(EXAMPLE / "vmi.json"), arguments.kubevirt
+    )
+    # Another sidecar, in a container perhaps, has not got the example's machine.
+    host = arguments.host or ("none" if own or arguments.server else str(EXAMPLE / "machine.toml"))
+    return Inputs(script, b"\n".join(read_file(path) for path in env_files), host, _command(arguments.server))
+
+
+def _command(text: str | None) -> Sequence[str]:
+    if text is None:
+        return OWN
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise BadInput("bad-usage", f"--server: {error}", subject=text, hint="quote it as for a shell") from None
+    if not any(PLACE in word for word in words):
+        what = f"--server does not say where {PLACE}, the directory of the socket, goes"
+        raise BadInput("bad-usage", what, subject=text, hint=f"such as --server 'passgate-hook --socket-dir {PLACE}'")
+    return words
+
+
+def _script(domain_path: str, vmi_path: str, kubevirt: str) -> Script:
+    domain, data = read_file(domain_path), read_file(vmi_path)
+    with _about(domain_path):
+        Domain.parse(domain)
+    with _about(vmi_path):
+        vmi = parse_vmi(data)
+        if vmi.place or not vmi.name:
+            what = "holds a template of one" if vmi.place else "has no metadata.name"
+            hint = "kubectl get vmi NAME -o json > FILE"
+            raise BadInput("bad-vmi", f"{what}, so it is no VirtualMachineInstance", hint=hint)
+    return Script(domain, data, vmi.annotations.get(ROOT_COMPLEX) == "true", kubevirt)
+
+
+@contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Name the file."""
+    try:
+        yield
+    except BadInput as error:
+        error.subject = f"{path}: {error.subject}" if error.subject else path
+        raise
+
 
 EPILOG = """Without --vmi and --domain an example is played: a QAT virtual function on a recorded machine.
 Nothing of this machine is changed. Without --connect a stand-in reads back in libvirt's place; the report says what it
@@ -39,16 +116,16 @@ def rehearse(words: Sequence[str]) -> int:
     try:
         return _rehearse(_parser().parse_args(words))
     except KeyboardInterrupt:
-        return exits.INTERRUPTED
+        return errors.INTERRUPTED
     except BrokenPipeError:
-        return exits.BROKEN_PIPE
-    except exits.OutputLost as error:
-        output.tell(f"error: {error}")
-        return exits.OUTPUT_LOST
+        return errors.BROKEN_PIPE
+    except errors.OutputLost as error:
+        output.note(f"error: {error}")
+        return errors.OUTPUT_LOST
 
 
 def _rehearse(arguments: argparse.Namespace) -> int:
-    given = inputs.read(arguments)
+    given = read_inputs(arguments)
     flags = ["--host", given.host, "--wait", str(arguments.wait), "--log-level", arguments.log_level]
     flags += ["--cloud-init"] * arguments.cloud_init
     flags += ["--libvirt", arguments.libvirt] if arguments.libvirt else []
@@ -56,9 +133,9 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     with read_back(arguments.connect) as back:
         told = play(given.script, Server(flags, given.allocation, given.command), back)
     for line in told.log:
-        output.tell(line)
+        output.note(line)
     if arguments.output == "json":
-        documents.emit(told.document(), "json")
+        emit(told.document(), "json")
     else:
         table.show(told, Screen.of(arguments.color))
     output.flush()

@@ -28,14 +28,14 @@ class Seen(NamedTuple):
     """Such as `rom bar=off`."""
 
 
-def touched(given: bytes, answered: bytes) -> frozenset[str]:
+def touched_devices(given: bytes, answered: bytes) -> frozenset[str]:
     """The aliases of the hostdevs that a hook added, or changed in more than what libvirt would write itself."""
     before = {alias: _changes(hostdev) for alias, hostdev in _hostdevs(Domain.parse(given))}
     after = {alias: _changes(hostdev) for alias, hostdev in _hostdevs(Domain.parse(answered))}
     return frozenset(alias for alias, found in after.items() if aliases.is_ours(alias) or before.get(alias) != found)
 
 
-def seen(xml: bytes, ours: frozenset[str]) -> dict[str, Seen]:
+def devices_of(xml: bytes, ours: frozenset[str]) -> dict[str, Seen]:
     """The hostdevs with these aliases, by alias."""
     domain = Domain.parse(xml)
     return {
@@ -45,7 +45,7 @@ def seen(xml: bytes, ours: frozenset[str]) -> dict[str, Seen]:
     }
 
 
-def others(xml: bytes, ours: frozenset[str]) -> dict[str, str]:
+def other_devices(xml: bytes, ours: frozenset[str]) -> dict[str, str]:
     """The guest addresses of all other devices, but for the ports that are there for devices to sit on."""
     found: dict[str, str] = {}
     count: Counter[str] = Counter()

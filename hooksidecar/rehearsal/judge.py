@@ -8,9 +8,9 @@ from hooksidecar.rehearsal.devices import Seen
 from hooksidecar.rehearsal.report import Call, Loss, Problem, Report, Shutdown
 
 
-def call(one: Pass, before: Pass | None, ours: frozenset[str], ms: float) -> Call:
+def judge_call(one: Pass, before: Pass | None, ours: frozenset[str], ms: float) -> Call:
     """What became of our devices in a pass, and since the one before it."""
-    now = devices.seen(one.answered, ours)
+    now = devices.devices_of(one.answered, ours)
     lost = tuple(_losses(one, before, now, ours)) if before else ()
     return Call(len(one.given), len(one.answered), one.given == one.answered, ms, tuple(now.values()), lost)
 
@@ -20,7 +20,7 @@ def problems(boot: list[Pass], calls: list[Call], base: list[Pass], ours: frozen
     return [*_of_losses(calls), *_of_places(calls), *_of_libvirt(boot[-1], ours), *_of_others(boot, base, ours)]
 
 
-def of_ends(told: Report, shutdown: Shutdown) -> list[Problem]:
+def end_problems(told: Report, shutdown: Shutdown) -> list[Problem]:
     """What is wrong before the first pass, and after the last."""
     found = []
     if told.cloud_init is not None and told.cloud_init.foreign:
@@ -33,10 +33,10 @@ def of_ends(told: Report, shutdown: Shutdown) -> list[Problem]:
 
 
 def _losses(one: Pass, before: Pass, now: dict[str, Seen], ours: frozenset[str]) -> list[Loss]:
-    given, defined = devices.seen(one.given, ours), devices.seen(before.defined, ours)
+    given, defined = devices.devices_of(one.given, ours), devices.devices_of(before.defined, ours)
     through_libvirt = one.read == before.defined
     found = []
-    for alias, was in devices.seen(before.answered, ours).items():
+    for alias, was in devices.devices_of(before.answered, ours).items():
         for fact in sorted(was.facts - _facts(given, alias)):
             dropped = through_libvirt and fact not in _facts(defined, alias)
             found.append(Loss(alias, fact, "libvirt" if dropped else "structs", fact in _facts(now, alias)))
@@ -68,8 +68,8 @@ def _of_places(calls: list[Call]) -> list[Problem]:
 
 def _of_libvirt(last: Pass, ours: frozenset[str]) -> list[Problem]:
     found = []
-    defined = devices.seen(last.defined, ours)
-    for alias, device in devices.seen(last.answered, ours).items():
+    defined = devices.devices_of(last.defined, ours)
+    for alias, device in devices.devices_of(last.answered, ours).items():
         dropped = sorted(device.facts - _facts(defined, alias))
         found += [Problem("libvirt-drops", alias, f"libvirt dropped {fact}, without a word") for fact in dropped]
         guest = defined[alias].guest if alias in defined else "nowhere"
@@ -81,8 +81,8 @@ def _of_libvirt(last: Pass, ours: frozenset[str]) -> list[Problem]:
 def _of_others(boot: list[Pass], base: list[Pass], ours: frozenset[str]) -> list[Problem]:
     found: dict[str, Problem] = {}
     for number, (mine, bare) in enumerate(zip(boot, base, strict=False), 1):
-        now = devices.others(mine.defined, ours)
-        for name, guest in devices.others(bare.defined, ours).items():
+        now = devices.other_devices(mine.defined, ours)
+        for name, guest in devices.other_devices(bare.defined, ours).items():
             if now.get(name) != guest:
                 what = f"sits at guest {now.get(name, 'nowhere')} after pass {number}, without the devices at {guest}"
                 found.setdefault(name, Problem("base-device-moves", name, what))

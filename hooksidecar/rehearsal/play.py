@@ -48,7 +48,7 @@ def play(script: Script, server: Server, read_back: ReadBack, start: float = STA
             for calls, problems in _calls(script, server, sidecar, read_back, base):
                 told = told._replace(calls=calls, problems=problems)
             shutdown = _shut_down(server, sidecar)
-            told = told._replace(shutdown=shutdown, problems=(*told.problems, *judge.of_ends(told, shutdown)))
+            told = told._replace(shutdown=shutdown, problems=(*told.problems, *judge.end_problems(told, shutdown)))
     except PassgateError as error:
         told = told._replace(error=error)
     return with_log(told, server.log)
@@ -73,8 +73,8 @@ def _calls(
     ours: frozenset[str] = frozenset()
     release = RELEASES[script.kubevirt]
     for one in passes(script.domain, hook, read_back.define, root_complex=script.root_complex, release=release):
-        ours = ours or devices.touched(one.given, one.answered)
-        calls.append(judge.call(one, done[-1] if done else None, ours, took[-1]))
+        ours = ours or devices.touched_devices(one.given, one.answered)
+        calls.append(judge.judge_call(one, done[-1] if done else None, ours, took[-1]))
         done.append(one)
         yield tuple(calls), tuple(judge.problems(done, calls, base, ours))
 
@@ -117,7 +117,7 @@ def _blaming_the_base() -> Iterator[None]:
 def _write_cloud_init(script: Script, server: Server, sidecar: launcher.Sidecar) -> Written | None:
     if not sidecar.subscribes(cloudinit.HOOK_POINT):
         return None
-    given = cloudinit.of_vm(script.vmi)
+    given = cloudinit.vm_documents(script.vmi)
     begun = time.monotonic()
     with _or_dead(server):
         answered = sidecar.pre_cloud_init_iso(given, script.vmi)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from domxml.errors import BadInput, Refused
-from hooksidecar.places import ALLOCATION_FILE
+from hooksidecar.container import ALLOCATION_FILE
 
 CONTAINER = "hook-sidecar-0"
 PLACE = "{}"

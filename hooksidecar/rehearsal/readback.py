@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import selectors
 import subprocess
 import sys
@@ -15,12 +16,11 @@ from typing import Any, NamedTuple
 
 from lxml import etree
 
-from domxml.document import Domain
+from domxml.document import Domain, Element
 from domxml.errors import BadInput, Refused
 from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import Define
-from hooksidecar.rehearsal.elsewhere import fit
 
 CHILD = Path(__file__).with_name("readback_child.py")
 PYTHONS = ((sys.executable,), ("/usr/bin/python3",))
@@ -93,7 +93,7 @@ def _opened(child: _Child, uri: str, about: dict[str, Any] | None) -> ReadBack:
         fresh = uuid.uuid4()
         _identify(domain, {"name": f"passgate-{fresh}", "uuid": str(fresh)})
         domain.root.set("type", about["type"])
-        fit(domain.root, version)
+        fit_to_version(domain.root, version)
         child.say(domain.serialise().decode())
         answer = child.hear()
         if answer is None:
@@ -164,3 +164,25 @@ class _Child:
             self._process.communicate(timeout=FAREWELL)
         self._process.kill()
         self._process.communicate()
+
+
+OPTIONAL_SLOTS = 10_000_000
+"""libvirt 9.0 refuses a maxMemory of no slots, 11.3 takes it."""
+
+_DISTRIBUTION_MACHINES = (
+    (re.compile(r"pc-q35-rhel.*"), "q35"),
+    (re.compile(r"(?:pc-i440fx-)?rhel.*"), "pc"),
+    (re.compile(r"virt-rhel.*"), "virt"),
+    (re.compile(r"s390-ccw-virtio-rhel.*"), "s390-ccw-virtio"),
+)
+
+
+def fit_to_version(root: Element, version: int) -> None:
+    """Say in the words of a libvirt of this version what it would not take as it stands. Nothing of it is about PCI."""
+    for element in root.iterfind("os/type[@machine]"):
+        for pattern, name in _DISTRIBUTION_MACHINES:
+            if pattern.fullmatch(element.get("machine", "")):
+                element.set("machine", name)
+    if version < OPTIONAL_SLOTS:
+        for element in root.findall("maxMemory[@slots='0']"):
+            root.remove(element)

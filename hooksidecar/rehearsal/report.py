@@ -9,7 +9,7 @@ from domxml.errors import ExitCode, PassgateError
 from hooksidecar.rehearsal.cloudinit import Written
 from hooksidecar.rehearsal.devices import Seen
 from hooksidecar.rehearsal.readback import ReadBack
-from hostdev.cli.documents import Document, document
+from hostdev.printing.documents import Document, document
 
 
 class Loss(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from hooksidecar.rehearsal.cloudinit import Written
 from hooksidecar.rehearsal.report import Call, Report
-from hostdev.cli.cells import Cell, Column, Fit, Row, Tone, dash
-from hostdev.cli.screen import Screen
+from hostdev.printing.cells import Cell, Column, Fit, Row, Tone, dash
+from hostdev.printing.screen import Screen
 
 PASSES = tuple(map(Column, ("PASS", "GIVEN", "ANSWERED", "MS", "DEVICE", "SOURCE", "GUEST", "LOST", "RESTORED")))
 LOSSES = (Column("BEFORE"), Column("LOST BY"), Column("DEVICE"), Column("WHAT", Fit.WRAP), Column("RESTORED"))

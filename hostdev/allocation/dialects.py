@@ -1,10 +1,54 @@
-"""How device plugins name the devices of a container in its environment: a row a plugin."""
+"""From a resource to the variable that names its devices; never back, for many resources share one name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from hostdev.allocation.naming import STEMS
+STEMS = ("PCIDEVICE_", "PCI_RESOURCE_", "MDEV_PCI_RESOURCE_", "USB_RESOURCE_")
+"""What plugins put before the name that they make of the resource."""
+
+
+def resource_suffix(resource: str) -> str:
+    """What plugins make of a resource: intel.com/sriov-net becomes INTEL_COM_SRIOV-NET."""
+    return resource.upper().replace("/", "_").replace(".", "_")
+
+
+def fold_name(name: str) -> str:
+    """A name as a shell-minded plugin would spell it, without regard to case."""
+    return name.upper().replace("-", "_")
+
+
+def variable_stem(variable: str) -> str:
+    """What the variable starts with, if anything follows; empty: its name is not made of a resource."""
+    return next((stem for stem in STEMS if variable.startswith(stem) and len(variable) > len(stem)), "")
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (str, str.upper, fold_name)
+"""How a name may differ from the computed one, the strictest first."""
+
+
+def suffix_owners(suffixes: Collection[str], resources: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """The resources that each suffix stands for; of two that fit, the one that fits more strictly."""
+    claims: dict[str, list[tuple[int, str]]] = {name: [] for name in suffixes}
+    for resource in sorted(resources):
+        strictness, names = _fitting(suffixes, resource_suffix(resource))
+        for name in names:
+            claims[name].append((strictness, resource))
+    return {name: _strictest(fitting) for name, fitting in claims.items()}
+
+
+def _fitting(suffixes: Collection[str], computed: str) -> tuple[int, list[str]]:
+    for strictness, spelling in enumerate(_SPELLINGS):
+        names = [name for name in suffixes if spelling(name) == spelling(computed)]
+        if names:
+            return strictness, names
+    return len(_SPELLINGS), []
+
+
+def _strictest(claims: list[tuple[int, str]]) -> tuple[str, ...]:
+    best = min((strictness for strictness, _ in claims), default=0)
+    return tuple(resource for strictness, resource in claims if strictness == best)
 
 
 class Dialect(NamedTuple):
@@ -97,14 +141,14 @@ DIALECTS: tuple[Dialect, ...] = (
 _DIGITS = 5
 
 
-def speaking(variable: str) -> tuple[Dialect, ...]:
+def dialects_of(variable: str) -> tuple[Dialect, ...]:
     """The rows that a variable's name fits."""
     if variable in STEMS:
         return ()
     return tuple(row for row in DIALECTS if variable.startswith(row.starts) and _fits(row, variable))
 
 
-def number_of(variable: str, row: Dialect) -> int:
+def variable_number(variable: str, row: Dialect) -> int:
     """The number of QAT7; 0 where nothing is numbered."""
     return int(variable.removeprefix(row.starts[0])) if row.numbered else 0
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from domxml.finding import Finding
 from domxml.text import listed, printable
-from hostdev.allocation import jsontext, tokens
-from hostdev.allocation.channels import DRA
-from hostdev.allocation.values import Allocation, Device, Gathered
-from hostdev.catalogue.allocation import ALLOCATION_FILE_UNREADABLE, CLAIM_NOT_ONE_DEVICE
+from hostdev import jsontext
+from hostdev.allocation import tokens
+from hostdev.allocation.allocation import DRA, Allocation, Device, Gathered
+from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, CLAIM_NOT_ONE_DEVICE
 
 BASES = ("/var/run/kubernetes.io/dra-device-attributes", "/var/run/dra-device-attributes")
 """Where the files are; the second in KubeVirt 1.8.0 only."""

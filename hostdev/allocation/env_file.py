@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from domxml.finding import Finding
 from domxml.text import listed
-from hostdev.allocation.channels import ALLOCATION_FILE
+from hostdev.allocation.allocation import ALLOCATION_FILE, Gathered
 from hostdev.allocation.environment import Resources, from_environment
-from hostdev.allocation.values import Gathered
-from hostdev.catalogue.allocation import ALLOCATION_FILE_UNREADABLE, VARIABLE_UNREADABLE
+from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, VARIABLE_UNREADABLE
 
 MAX_BYTES = 2 * 1024 * 1024
 """The kernel gives no process a larger environment."""

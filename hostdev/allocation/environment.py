@@ -1,24 +1,113 @@
-"""The environment of a container: what every device plugin's variables say of the devices that it was given."""
+"""What one variable of the environment says, whichever plugin set it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from domxml.finding import Finding
+from domxml.finding import Evidence, Finding
+from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
-from hostdev.allocation import naming
-from hostdev.allocation.reading import Reading, read
-from hostdev.allocation.uniting import by_device
-from hostdev.allocation.values import Allocation, Device, Gathered
-from hostdev.catalogue.allocation import (
+from hostdev import jsontext
+from hostdev.allocation import dialects, tokens
+from hostdev.allocation.allocation import Allocation, Device, Gathered, unite
+from hostdev.allocation.dialects import DIALECTS, Dialect, dialects_of, variable_number
+from hostdev.findings.allocation import (
     CHANNELS_DISAGREE,
     DEVICE_IN_TWO_RESOURCES,
     FEWER_THAN_REQUESTED,
     MORE_THAN_REQUESTED,
     RESOURCE_NAME_AMBIGUOUS,
+    UNKNOWN_DIALECT,
+    VARIABLE_UNREADABLE,
 )
+
+INFO = "_INFO"
+VALUE_LIMIT = 200
+
+
+class Reading(NamedTuple):
+    """A variable that a device plugin set, and the devices that it names."""
+
+    variable: str
+    rows: tuple[Dialect, ...]
+    """All plugins that it may be of."""
+    stem: str
+    suffix: str
+    """What the plugin made of the resource; empty where it made nothing of it."""
+    devices: tuple[Device, ...]
+    evidence: tuple[Evidence, ...]
+    resource: str = ""
+    is_info: bool = False
+    """Whether it is the JSON beside a list."""
+    readable: bool = True
+
+    @property
+    def family(self) -> str:
+        """The vendor domain of numbered variables."""
+        return self.rows[0].family
+
+    @property
+    def label(self) -> str:
+        """What to name the devices after."""
+        return self.resource or self.rows[0].label or self.suffix.lower().replace("_", "-")
+
+    @property
+    def subject(self) -> str:
+        """Whose devices these are, for messages."""
+        return self.resource or self.family or printable(self.stem + self.suffix or self.variable)
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """Sort key: by plugin, then QAT2 before QAT10."""
+        row = self.rows[0]
+        return DIALECTS.index(row), variable_number(self.variable, row), self.variable
+
+
+def read_value(environment: Mapping[str, str], channel: str) -> tuple[list[Reading], list[Finding]]:
+    """Read what device plugins said; the rest of the environment is passed over, and nothing of it is told."""
+    readings: list[Reading] = []
+    findings: list[Finding] = []
+    for variable, value in environment.items():
+        evidence = (Evidence(f"{channel} {printable(variable)}", printable(value, VALUE_LIMIT)),)
+        rows = dialects_of(variable)
+        if rows:
+            reading = _reading(variable, value, rows, evidence)
+            readings.append(reading)
+            if not reading.readable:
+                text = f"{printable(variable)} is no JSON object"
+                findings.append(VARIABLE_UNREADABLE.found(reading.subject, text, evidence=evidence))
+            findings += tokens.remarks(reading.devices, reading.subject, evidence)
+        elif _looks_like_addresses(value):
+            text = "looks like PCI devices; no known plugin sets it"
+            findings.append(UNKNOWN_DIALECT.found(printable(variable), text, evidence=evidence))
+    return sorted(readings, key=lambda reading: reading.place), findings
+
+
+def _reading(variable: str, value: str, rows: tuple[Dialect, ...], evidence: tuple[Evidence, ...]) -> Reading:
+    stem = dialects.variable_stem(variable)
+    suffix = variable.removeprefix(stem) if stem else ""
+    # A resource may really be called x_info: only JSON makes it the information about x.
+    if len(suffix) > len(INFO) and suffix.endswith(INFO) and value.lstrip().startswith("{"):
+        words = _keys(value)
+        about = Reading(variable, rows, stem, suffix.removesuffix(INFO), tokens.devices(words or ()), evidence)
+        return about._replace(is_info=True, readable=words is not None)
+    return Reading(variable, rows, stem, suffix, tokens.devices(tokens.split(value)), evidence)
+
+
+def _keys(value: str) -> list[str] | None:
+    """The devices of an _INFO; what the plugin says of each differs from release to release."""
+    try:
+        return [key.strip() for key in jsontext.load_object(value) if key.strip()]
+    except ValueError:
+        return None
+
+
+def _looks_like_addresses(value: str) -> bool:
+    words = tokens.split(value)
+    return bool(words) and all(word.count(":") == 2 and isinstance(tokens.classify(word), PciAddress) for word in words)
+
 
 _STALE = "start the pod anew; if it stays, restart the SR-IOV device plugin"
 
@@ -28,9 +117,9 @@ Resources: TypeAlias = Mapping[str, int | None]
 
 def from_environment(environment: Mapping[str, str], resources: Resources, *, channel: str) -> Gathered:
     """Gather what the variables of one container say; `channel` tells how they reached us."""
-    readings, findings = read(environment, channel)
+    readings, findings = read_value(environment, channel)
     readings, ambiguous = _attributed(readings, resources)
-    allocations = by_device(
+    allocations = unite(
         Allocation(
             device,
             resource=reading.resource,
@@ -49,9 +138,9 @@ def from_environment(environment: Mapping[str, str], resources: Resources, *, ch
 def _attributed(readings: Sequence[Reading], resources: Resources) -> tuple[list[Reading], list[Finding]]:
     """Tell each variable whose it is; one that two resources share belongs to neither."""
     owners: dict[str, tuple[str, ...]] = {}
-    for stem in naming.STEMS:
+    for stem in dialects.STEMS:
         suffixes = {reading.suffix for reading in readings if reading.stem == stem}
-        fitting = naming.owners(suffixes, resources)
+        fitting = dialects.suffix_owners(suffixes, resources)
         owners.update({stem + suffix: found for suffix, found in fitting.items()})
     attributed = []
     findings: dict[str, Finding] = {}
@@ -109,7 +198,7 @@ def _twice_given(readings: Sequence[Reading]) -> Iterator[Finding]:
     for reading in readings:
         if reading.suffix:
             for device in reading.devices:
-                given.setdefault(device, {}).setdefault(naming.folded(reading.suffix), reading)
+                given.setdefault(device, {}).setdefault(dialects.fold_name(reading.suffix), reading)
     for device, resources in given.items():
         if len(resources) > 1:
             text = "is in " + listed(reading.subject for reading in resources.values())

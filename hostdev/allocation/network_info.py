@@ -7,10 +7,10 @@ from typing import Any
 
 from domxml.finding import Evidence, Finding
 from domxml.text import printable
-from hostdev.allocation import jsontext, tokens
-from hostdev.allocation.channels import NETWORK_INFO
-from hostdev.allocation.values import Allocation, Device, Gathered, Opaque
-from hostdev.catalogue.allocation import ALLOCATION_FILE_UNREADABLE, NETWORK_WITHOUT_DEVICE
+from hostdev import jsontext
+from hostdev.allocation import tokens
+from hostdev.allocation.allocation import NETWORK_INFO, Allocation, Device, Gathered, Opaque
+from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, NETWORK_WITHOUT_DEVICE
 
 PATH = "/etc/podinfo/network-info"
 OLD_PATH = "/etc/podinfo/network-pci-map"
@@ -39,7 +39,7 @@ def from_network_info(data: bytes) -> Gathered:
     return Gathered(tuple(allocations), tuple(findings))
 
 
-def told_macs(data: bytes) -> dict[str, str]:
+def network_macs(data: bytes) -> dict[str, str]:
     """The MAC address of each network that has one; what cannot be read tells none."""
     try:
         document = jsontext.load_object(data.decode("utf-8-sig"))

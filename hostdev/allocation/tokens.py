@@ -10,8 +10,8 @@ from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
 from domxml.source import Mdev
 from domxml.text import listed, printable
-from hostdev.allocation.values import Device, Opaque, Usb
-from hostdev.catalogue.allocation import DEVICE_NAME_UNREADABLE, DEVICE_NOT_FOR_VFIO
+from hostdev.allocation.allocation import Device, Opaque, Usb
+from hostdev.findings.allocation import DEVICE_NAME_UNREADABLE, DEVICE_NOT_FOR_VFIO
 
 AUXILIARY = "auxiliary device"
 TOKEN_LIMIT = 60

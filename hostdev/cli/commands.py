@@ -335,7 +335,7 @@ COMPLETION = Command(
     "Print a completion script for a shell.",
     "The script asks passgate itself, so that it also offers the addresses of this node's devices.",
     (Argument(("SHELL",), "the shell", choices=("bash", "zsh", "fish")),),
-    run="hostdev.cli.shells:run",
+    run="hostdev.cli.completion:run",
     examples=(("source <(passgate completion bash)", "for this shell; put it into ~/.bashrc for all"),),
 )
 

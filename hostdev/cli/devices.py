@@ -1,19 +1,44 @@
-"""A device as commands show it: the function, its name, and the gate's verdict."""
+"""The machine a command looks at, and what of it could not be seen."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
-from hostdev import pcinames
-from hostdev.catalogue.device import DEVICE_MISSING
-from hostdev.catalogue.driver import NOT_BOUND_TO_VFIO
-from hostdev.cli.cells import Cell, Tone
-from hostdev.gate import Verdict, judge
-from hostdev.machine import Machine, PciFunction
-from hostdev.pcinames import Name, Namer
+from domxml.text import listed
+from hostdev.findings.device import DEVICE_MISSING
+from hostdev.findings.driver import NOT_BOUND_TO_VFIO
+from hostdev.gate.check import verdict_of
+from hostdev.gate.verdict import Verdict
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.pciids import Name, Namer
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
+from hostdev.printing import output
+from hostdev.printing.cells import Cell, Tone
+from hostdev.printing.output import progress
+
+LIVE = "/"
+"""The `--host` of the running machine."""
+
+
+def machine_at(spec: str) -> Machine:
+    """The picture of the host that `--host` names."""
+    with progress(f"looking at {spec}"), open_host(spec) as host:
+        return scan(host)
+
+
+def note_unread(seen: Machine) -> None:
+    """Say on standard error what the answer had to do without."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for path, reason in seen.unread:
+        by_reason[reason].append(path)
+    for reason, paths in by_reason.items():
+        output.note(f"note: not seen: {listed(paths)}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +52,12 @@ class Device:
     @property
     def title(self) -> str:
         """Vendor and device for people."""
-        return pcinames.title(self.function, self.name)
+        return pciids.title(self.function, self.name)
 
     @property
     def class_name(self) -> str:
         """What kind of device it is."""
-        return pcinames.class_name(self.function.class_code)
+        return pciids.class_name(self.function.class_code)
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -92,7 +117,7 @@ def select(machine: Machine, texts: Iterable[str]) -> tuple[PciAddress, ...] | N
 
 def _device(machine: Machine, namer: Namer, address: PciAddress) -> Device:
     function = machine.functions[address]
-    return Device(function, namer(function), judge(machine, address))
+    return Device(function, namer(function), verdict_of(machine, address))
 
 
 def _neighbours(machine: Machine, wanted: PciAddress) -> list[PciAddress]:

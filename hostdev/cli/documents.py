@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hostdev.cli.devices import Device
-from hostdev.gate import GroupVerdict, MemberVerdict
-from hostdev.machine import Machine, PciFunction
+from hostdev.gate.verdict import GroupVerdict, MemberVerdict
+from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.printing.documents import Document, document, emit, plain
 
 __all__ = ["Document", "document", "emit", "plain"]

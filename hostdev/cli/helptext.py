@@ -1,12 +1,32 @@
-"""The `--help` texts, made from the table of commands."""
+"""What `passgate --version` prints."""
 
 from __future__ import annotations
 
+import platform
 import textwrap
 from collections.abc import Iterable
+from importlib import metadata
 
-from hostdev.cli import commands, exits
+from lxml import etree
+
+from domxml import errors
+from hostdev.cli import commands
 from hostdev.cli.command import Argument, Command
+
+
+def version_text() -> str:
+    """The versions an answer depends on."""
+    libxml2 = ".".join(str(part) for part in etree.LIBXML_VERSION)
+    lxml = ".".join(str(part) for part in etree.LXML_VERSION if part)
+    return f"passgate {_passgate()} (Python {platform.python_version()}, lxml {lxml}, libxml2 {libxml2})\n"
+
+
+def _passgate() -> str:
+    try:
+        return metadata.version("passgate")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
 
 WIDTH = 88
 INDENT = "  "
@@ -14,7 +34,7 @@ COLUMN = 22
 """Where explanations begin."""
 
 
-def of(name: str) -> str:
+def help_text(name: str) -> str:
     """The text for a command, or for the words that lead to some."""
     command = commands.COMMANDS.get(name)
     return _of_prefix(name) if command is None else _of_command(command)
@@ -25,7 +45,7 @@ def summary(name: str) -> str:
     return commands.GROUPS[name] if name in commands.GROUPS else commands.COMMANDS[name].summary
 
 
-def spoken(name: str) -> str:
+def full_name(name: str) -> str:
     """A command as it is typed."""
     return " ".join(["passgate", *name.split()])
 
@@ -35,7 +55,7 @@ def spelling(argument: Argument) -> str:
     return f"{', '.join(argument.names)} {argument.value}".strip() if argument.option else argument.value
 
 
-def about(argument: Argument) -> str:
+def describe(argument: Argument) -> str:
     """What an argument means, with its default."""
     told = argument.default is None or "default" in argument.help
     parts = [argument.help]
@@ -52,8 +72,8 @@ def _of_command(command: Command) -> str:
     parts = [
         _usage(command),
         _paragraph(command.description),
-        _section("arguments", ((spelling(argument), about(argument)) for argument in command.positionals)),
-        _section("options", ((spelling(argument), about(argument)) for argument in options)),
+        _section("arguments", ((spelling(argument), describe(argument)) for argument in command.positionals)),
+        _section("options", ((spelling(argument), describe(argument)) for argument in options)),
         _examples(command),
         _exit_codes(),
     ]
@@ -62,13 +82,13 @@ def _of_command(command: Command) -> str:
 
 def _of_prefix(prefix: str) -> str:
     """The commands that begin with these words; with none of them, all of passgate."""
-    name = spoken(prefix)
+    name = full_name(prefix)
     general = commands.COMMON if prefix else (commands.VERSION, *commands.COMMON)
     parts = [
         f"usage: {name} COMMAND …",
         _paragraph(summary(prefix)),
         _section("commands", ((word, summary(f"{prefix} {word}".strip())) for word in commands.below(prefix))),
-        _section("options", ((spelling(argument), about(argument)) for argument in general)),
+        _section("options", ((spelling(argument), describe(argument)) for argument in general)),
         f"`{name} COMMAND --help` tells more about one of them.",
         _exit_codes(),
     ]
@@ -107,4 +127,4 @@ def _examples(command: Command) -> str:
 
 
 def _exit_codes() -> str:
-    return "\n".join(["exit codes:", *(f"{INDENT}{code:>3}  {text}" for code, text in exits.MEANINGS.items())])
+    return "\n".join(["exit codes:", *(f"{INDENT}{code:>3}  {text}" for code, text in errors.MEANINGS.items())])

@@ -1,4 +1,4 @@
-"""`passgate inject`: the offline transform, as a filter."""
+"""What `passgate inject` is told about the VM and its allocations: files, variables, the VM itself."""
 
 from __future__ import annotations
 
@@ -11,13 +11,48 @@ from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
 from domxml.transform import Transformed
 from domxml.version import OLDEST, LibvirtVersion
-from hostdev.cli import output
-from hostdev.injection import Injection, Options, Wanted, inject
-from hostdev.looking import looker
-from hostdev.request import Request, parse_device
+from hostdev.inject.plan import Injection, Options, Wanted, inject
+from hostdev.inventory.look import looker
+from hostdev.printing import output
+from hostdev.vmi.request import Request, parse_device
 
 if TYPE_CHECKING:
-    from hostdev.livelibvirt import Connection
+    from hostdev.cli.livelibvirt import Connection
+    from hostdev.inject.vmplan import Prepared
+    from hostdev.vmi.vmi import Vmi
+
+
+def prepared(
+    arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
+) -> Prepared:
+    """Read them all, and say what is wanted."""
+    from hostdev.inject.gather import Channels, gather  # noqa: PLC0415  devices named outright need none of it
+    from hostdev.inject.vmplan import prepare, resources  # noqa: PLC0415
+
+    vmi = _vmi(arguments.vmi)
+    channels = Channels(
+        files=tuple(arguments.env_file or ()),
+        environment=dict(_variable(text) for text in arguments.env or ()),
+        network_info=arguments.network_info or "",
+    )
+    gathered = gather(channels, domain, vmi, resources(vmi, requests))
+    return prepare(vmi, requests, gathered, options)
+
+
+def _vmi(path: str | None) -> Vmi | None:
+    if path is None:
+        return None
+    from hostdev.inject.gather import read_file  # noqa: PLC0415
+    from hostdev.vmi.file import parse_manifest  # noqa: PLC0415
+
+    return parse_manifest(read_file(path)).vmi
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise BadInput("bad-variable", f"{text[:60]!r} is not NAME=VALUE", hint="write it as `env` prints it")
+    return name, value
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     if connection is not None:
         note = connection.validate(domain.data, injection.result.xml)
         if note:
-            output.tell(note)
+            output.note(note)
     for finding in injection.findings:
-        output.tell(_finding(finding))
+        output.note(_finding(finding))
     if _fails(injection, arguments.fail_on):
         return ExitCode.FINDINGS
     output.write_bytes(_render(arguments.output, domain, injection))
@@ -46,8 +81,7 @@ def _inject(
     machine = looker(arguments.host)()
     if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
         return inject(domain, Wanted(requests), machine, options)
-    from hostdev.cli.allocated import prepared  # noqa: PLC0415  devices named outright need none of it
-    from hostdev.preparation import carry_out  # noqa: PLC0415
+    from hostdev.inject.vmplan import carry_out  # noqa: PLC0415
 
     return carry_out(domain, prepared(arguments, domain, requests, options), machine)
 
@@ -70,7 +104,7 @@ def _read(name: str) -> bytes:
 def _connect(uri: str | None) -> Connection | None:
     if uri is None:
         return None
-    from hostdev.livelibvirt import Connection  # noqa: PLC0415  libvirt costs 46 ms
+    from hostdev.cli.livelibvirt import Connection  # noqa: PLC0415  libvirt costs 46 ms
 
     return Connection(uri)
 

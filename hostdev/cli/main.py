@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
+from domxml import errors
 from domxml.errors import ExitCode, PassgateError
-from hostdev.cli import exits, output
 from hostdev.cli.resolve import resolve
+from hostdev.printing import output
 
 
 def run() -> int:
@@ -24,10 +25,10 @@ def run() -> int:
             # A device's name may hold what the terminal's encoding has no letter for.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = main(sys.argv[1:])
-    if code in {exits.BROKEN_PIPE, exits.OUTPUT_LOST}:
+    if code in {errors.BROKEN_PIPE, errors.OUTPUT_LOST}:
         # Python flushes once more on its way out, and would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if code == exits.BROKEN_PIPE:
+    if code == errors.BROKEN_PIPE:
         import signal  # noqa: PLC0415  only here
 
         # End by the signal, as every filter does whose reader went away.
@@ -42,9 +43,9 @@ def main(argv: Sequence[str]) -> int:
         code = _dispatch(argv)
         output.flush()
     except KeyboardInterrupt:
-        code = exits.INTERRUPTED
+        code = errors.INTERRUPTED
     except BrokenPipeError:
-        code = exits.BROKEN_PIPE
+        code = errors.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  the last line of defence against tracebacks
         code = _report(error, debug="--debug" in argv)
     return code
@@ -57,9 +58,9 @@ def _dispatch(argv: Sequence[str]) -> int:
         return completion.answer(argv[1:])
     call = resolve(argv)
     if call.version:
-        from hostdev.cli import version  # noqa: PLC0415  loads lxml
+        from hostdev.cli.helptext import version_text  # noqa: PLC0415  loads lxml
 
-        output.write(version.text())
+        output.write(version_text())
         return ExitCode.DONE
     if call.help or call.command is None:
         return _help(call.prefix, asked=call.help)
@@ -73,11 +74,11 @@ def _dispatch(argv: Sequence[str]) -> int:
 def _help(prefix: str, *, asked: bool) -> int:
     from hostdev.cli import helptext  # noqa: PLC0415  only for those who ask
 
-    text = helptext.of(prefix)
+    text = helptext.help_text(prefix)
     if asked:
         output.write(text)
         return ExitCode.DONE
-    output.tell(text.rstrip())
+    output.note(text.rstrip())
     return ExitCode.USAGE
 
 
@@ -85,19 +86,19 @@ def _report(error: Exception, *, debug: bool) -> int:
     if debug:
         import traceback  # noqa: PLC0415  only for those who ask
 
-        output.tell("".join(traceback.format_exception(error)).rstrip())
+        output.note("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, PassgateError):
-        output.tell(f"error: {error.what} [{error.code}]")
+        output.note(f"error: {error.what} [{error.code}]")
         if error.hint:
-            output.tell(f"hint: {error.hint}")
+            output.note(f"hint: {error.hint}")
         return error.exit_code
-    if isinstance(error, exits.OutputLost):
-        output.tell(f"error: {error} [output-lost]")
-        return exits.OUTPUT_LOST
+    if isinstance(error, errors.OutputLost):
+        output.note(f"error: {error} [output-lost]")
+        return errors.OUTPUT_LOST
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    output.tell(f"error: internal error, a defect of passgate: {what} [internal-error]")
-    output.tell("hint: run it again with --debug to see where, and report it")
-    return exits.INTERNAL
+    output.note(f"error: internal error, a defect of passgate: {what} [internal-error]")
+    output.note("hint: run it again with --debug to see where, and report it")
+    return errors.INTERNAL
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from domxml.errors import BadInput, ExitCode
-from hostdev import pcinames
-from hostdev.cli import documents, endings, look, optional, output, tellings
+from hostdev.cli import devices
 from hostdev.cli.devices import select
-from hostdev.manifest import Made, Wanted, make
-from hostdev.manifest.pool import By
+from hostdev.inventory import pciids
+from hostdev.manifest.make import Made, make
+from hostdev.manifest.pool import REGISTRY, By, Document, Wanted
 from hostdev.manifest.selection import candidates, is_address
-from hostdev.manifest.wanted import REGISTRY, Document
+from hostdev.printing import findings, optional, output
+from hostdev.printing.documents import emit
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII)
@@ -26,18 +27,18 @@ _MOST_VLANS = 4094
 def run(arguments: argparse.Namespace) -> int:
     """Look at the machine, make the documents, print them, tell what is to be said."""
     wanted = _wanted(arguments)
-    machine = look.machine(arguments.host)
+    machine = devices.machine_at(arguments.host)
     if not arguments.device:
         known = ", ".join(candidates(machine)[:12])
         hint = f"on {machine.source} these could be: {known}" if known else "`passgate node list` shows its devices"
         raise BadInput("bad-usage", "no device is named", hint=hint)
     select(machine, filter(is_address, arguments.device))
-    made = make(machine, pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE), arguments.device, wanted)
+    made = make(machine, pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE), arguments.device, wanted)
     wanted_parts = [part for part in made.parts if arguments.only in {None, part}]
     shown = [document for part in wanted_parts for document in made.parts[part]]
     _tell(made, arguments.only, shown)
-    look.tell_unread(machine)
-    code = endings.after(made.findings, arguments.fail_on)
+    devices.note_unread(machine)
+    code = findings.exit_code(made.findings, arguments.fail_on)
     if code is ExitCode.DONE:
         _print(shown, arguments.output)
     return code
@@ -89,7 +90,7 @@ def _check_label(option: str, text: str, *, dots: bool = False) -> None:
 
 def _print(shown: Sequence[Document], form: str) -> None:
     if form == "json":
-        documents.emit({"apiVersion": "v1", "kind": "List", "items": list(shown)}, form)
+        emit({"apiVersion": "v1", "kind": "List", "items": list(shown)}, form)
         return
     yaml = optional.module("yaml", "PyYAML", extra="cli")
     for document in shown:
@@ -115,10 +116,10 @@ def _dumper(yaml: Any) -> Any:
 
 def _tell(made: Made, only: str | None, shown: Sequence[Document]) -> None:
     for finding in made.findings:
-        for row in tellings.finding(finding._replace(message=finding.what)):
-            output.tell("".join(part if isinstance(part, str) else part.text for part in row).rstrip())
+        for row in findings.finding_rows(finding._replace(message=finding.what)):
+            output.note("".join(part if isinstance(part, str) else part.text for part in row).rstrip())
     for note in _notes(made, only, shown):
-        output.tell(f"note: {note}")
+        output.note(f"note: {note}")
 
 
 def _notes(made: Made, only: str | None, shown: Sequence[Document]) -> Iterator[str]:

@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from domxml import errors
 from domxml.errors import BadInput, ExitCode, NotPermitted
-from hostdev.cli import commands, exits, helptext, output
+from hostdev.cli import commands, helptext
 from hostdev.cli.command import Argument, Command
+from hostdev.printing import output
 
 Item = tuple[str, str]
 """A term and its explanation, both as plain text."""
@@ -67,17 +69,17 @@ def _page(name: str, synopsis: str, description: str, *sections: str, others: It
     parts = [
         f'.TH "{_title(name).upper()}" 1 "" "Passgate" "Passgate"\n.nh\n.ad l\n',
         f".SH NAME\n{_roff(_title(name))} \\- {_roff(summary[0].lower() + summary[1:])}\n",
-        f".SH SYNOPSIS\n.B {_roff(helptext.spoken(name))}\n{_roff(synopsis)}\n",
+        f".SH SYNOPSIS\n.B {_roff(helptext.full_name(name))}\n{_roff(synopsis)}\n",
         f".SH DESCRIPTION\n{_roff(description)}\n",
         *sections,
-        _section("EXIT STATUS", ((str(code), meaning) for code, meaning in exits.MEANINGS.items())),
+        _section("EXIT STATUS", ((str(code), meaning) for code, meaning in errors.MEANINGS.items())),
         ".SH SEE ALSO\n" + " ,\n".join(f".BR {_roff(_title(other))} (1)" for other in others) + "\n",
     ]
     return "".join(parts)
 
 
 def _arguments(title: str, arguments: Iterable[Argument]) -> str:
-    return _section(title, ((helptext.spelling(argument), helptext.about(argument)) for argument in arguments))
+    return _section(title, ((helptext.spelling(argument), helptext.describe(argument)) for argument in arguments))
 
 
 def _section(title: str, items: Iterable[Item]) -> str:
@@ -86,7 +88,7 @@ def _section(title: str, items: Iterable[Item]) -> str:
 
 
 def _title(name: str) -> str:
-    return helptext.spoken(name).replace(" ", "-")
+    return helptext.full_name(name).replace(" ", "-")
 
 
 def _roff(text: str) -> str:

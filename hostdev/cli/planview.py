@@ -10,7 +10,7 @@ from domxml.apply import Change
 from domxml.document import Domain
 from domxml.placement.values import PlacedController, PlacedDevice
 from domxml.source import Mdev
-from hostdev.injection import Injection
+from hostdev.inject.plan import Injection
 
 API_VERSION = "passgate.dev/v1"
 

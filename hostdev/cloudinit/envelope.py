@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 from domxml.errors import BadInput
-from hostdev.vmi.jsontext import Format, parse_json
-from hostdev.vmi.jsonvalue import JsonObject, as_object
+from hostdev.jsontext import Format, parse_json
+from hostdev.jsonutil import JsonObject, as_object
 
 CODE = "bad-cloud-init"
 MAX_BYTES = 4 << 20

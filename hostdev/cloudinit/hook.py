@@ -13,13 +13,11 @@ from typing import NamedTuple
 from domxml.errors import PassgateError
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
-from hostdev.allocation.network_info import from_network_info, told_macs
-from hostdev.allocation.wait import filled, wait_for
-from hostdev.catalogue.cloudinit import NETWORK_DATA_NOT_WRITTEN
-from hostdev.cloudinit.bonding import CONFIG_DRIVE, OWN_DATA, config_drive, own_data
+from hostdev.allocation.network_info import from_network_info, network_macs
 from hostdev.cloudinit.envelope import Envelope, read_envelope
-from hostdev.cloudinit.macs import macs
-from hostdev.cloudinit.netplan import Network, network
+from hostdev.cloudinit.netplan import CONFIG_DRIVE, OWN_DATA, Network, config_drive, macs, network, own_data
+from hostdev.findings.cloudinit import NETWORK_DATA_NOT_WRITTEN
+from hostdev.inject.gather import nonblank, wait_for
 from hostdev.vmi.annotations import bonds
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
@@ -103,12 +101,12 @@ class CloudInitHook:
             info = self._network_info() or b""
         plugged = {one.name for one in from_network_info(info).allocations if isinstance(one.device, PciAddress)}
         ours = frozenset(one.name for one in vmi.interfaces if one.plugin and one.name in plugged)
-        return network(vmi, bonds(vmi), macs(vmi, told_macs(info)), ours)
+        return network(vmi, bonds(vmi), macs(vmi, network_macs(info)), ours)
 
     def _told(self) -> bytes | None:
         """Something, once the file that is there has been filled."""
         data = self._network_info()
-        return b"no file" if data is None else filled(data)
+        return b"no file" if data is None else nonblank(data)
 
 
 def _obstacle(vmi: Vmi, envelopes: list[Envelope]) -> Finding | None:

@@ -1,18 +1,90 @@
-"""The document that a guest's cloud-init gets: netplan's version 2, written as JSON, which is YAML too."""
+"""Which MAC address each interface of a VM has, as far as anybody tells before it starts."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domxml.finding import Finding
-from hostdev.catalogue.cloudinit import BOND_NOT_POSSIBLE, INTERFACE_NOT_MATCHED, NETWORK_DATA_NOT_WRITTEN
-from hostdev.cloudinit.bonding import misnamed, unmatched
-from hostdev.vmi.bonds import Bond
-from hostdev.vmi.guestname import guest_name, is_guest_name
+from domxml.text import did_you_mean
+from hostdev import jsontext
+from hostdev.findings.cloudinit import BOND_NOT_POSSIBLE, INTERFACE_NOT_MATCHED, NETWORK_DATA_NOT_WRITTEN
+from hostdev.vmi.bonds import BONDS, Bond, guest_name, is_guest_name
 from hostdev.vmi.vmi import Interface, Vmi
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
+
+
+def macs(vmi: Vmi, told: Mapping[str, str]) -> dict[str, str]:
+    """The address of each interface whose address is known: the spec's, else the status's, else `told`."""
+    entries = map(jsontext.mapping, jsontext.items(vmi.status.get("interfaces")))
+    seen = {jsontext.string(entry.get("name")): jsontext.string(entry.get("mac")) for entry in entries}
+    found = {}
+    for interface in vmi.interfaces:
+        texts = (interface.mac, seen.get(interface.name, ""), told.get(interface.name, ""))
+        written = [address for text in texts if (address := _plain(text))]
+        if written:
+            found[interface.name] = written[0]
+    return found
+
+
+def _plain(text: str) -> str:
+    """An address as the guest's tools write it; empty: it is none."""
+    address = text.strip().lower().replace("-", ":")
+    return address if _MAC.fullmatch(address) else ""
+
+
+OWN_DATA = "the VM's cloud-init has network data of its own, which is never changed"
+CONFIG_DRIVE = "the VM's cloud-init is a config drive, whose network data is not netplan's"
+
+
+def misnamed_bonds(vmi: Vmi, bonds: Sequence[Bond]) -> Iterator[Finding]:
+    """Names that are not the VM's, or are taken."""
+    known = {interface.name: True for interface in vmi.interfaces}
+    for bond in bonds:
+        if bond.name in known:
+            what = f"the bond is named {bond.name}, as an interface of the VM is"
+            yield BOND_NOT_POSSIBLE.found(f"{bond.place}.name", what, hint="give the bond another name")
+        for index, name in enumerate(bond.interfaces):
+            if name not in known:
+                hint = did_you_mean(name, known) if known else "the VM has no interfaces"
+                what = f"the VM has no interface {name[:60]!r}"
+                yield BOND_NOT_POSSIBLE.found(f"{bond.place}.interfaces[{index}]", what, hint=hint)
+
+
+def unmatched_bonds(bonds: Sequence[Bond], why_not: Mapping[str, str]) -> Iterator[Finding]:
+    """Interfaces that cannot be matched in the guest."""
+    for bond in bonds:
+        for name in bond.interfaces:
+            if name in why_not:
+                hint = f"give {name} a macAddress of its own in the VM's spec"
+                yield BOND_NOT_POSSIBLE.found(bond.place, f"the interface {name}: {why_not[name]}", hint=hint)
+
+
+def homeless_bonds(vmi: Vmi) -> Iterator[Finding]:
+    """What the spec tells of cloud-init data into which no bond can be written."""
+    volume = vmi.cloud_init
+    if volume is None:
+        what = "the VM has no cloud-init volume into which a bond could be written"
+        yield BOND_NOT_POSSIBLE.found(BONDS, what, hint="add a cloudInitNoCloud volume")
+    elif volume.config_drive:
+        yield config_drive()
+    elif volume.network_data:
+        yield own_data()
+
+
+def config_drive() -> Finding:
+    """The format of the volume is not ours."""
+    return BOND_NOT_POSSIBLE.found(BONDS, CONFIG_DRIVE, hint="use cloudInitNoCloud")
+
+
+def own_data() -> Finding:
+    """The place is taken."""
+    return BOND_NOT_POSSIBLE.found(BONDS, OWN_DATA, hint="write the bond there, and remove the annotation")
+
 
 WATCHED = {"mii-monitor-interval": 100}
 """A bond that looks at no link never switches."""
@@ -36,7 +108,7 @@ def network(vmi: Vmi, bonds: Sequence[Bond], macs: Mapping[str, str], plugged: f
     if not passed and not bonds:
         return Network()
     why_not = _why_not(vmi.interfaces, macs)
-    for finding in (*misnamed(vmi, bonds), *unmatched(bonds, why_not)):
+    for finding in (*misnamed_bonds(vmi, bonds), *unmatched_bonds(bonds, why_not)):
         raise finding.refusal()
     bonded = {name for bond in bonds for name in bond.interfaces}
     findings = [INTERFACE_NOT_MATCHED.found(one.name, why_not[one.name]) for one in passed if one.name in why_not]

@@ -1,16 +1,62 @@
-"""Rules about one device: what it is, how it is reset, where it sits, what belongs to it."""
+"""Is there a device at an address, and can libvirt say the address."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from domxml.finding import Evidence, Finding
-from hostdev import pciclasses
-from hostdev.catalogue.device import COMPANION_FUNCTION, NOT_AN_ENDPOINT, NUMA_UNKNOWN, PLATFORM_DEVICE
-from hostdev.catalogue.driver import NO_RESET_METHOD, SHARED_RESET
-from hostdev.gate import evidence, unread
+from domxml.pciaddress import MAX_LIBVIRT_DOMAIN, PciAddress
+from hostdev.findings.device import (
+    COMPANION_FUNCTION,
+    DEVICE_MISSING,
+    DOMAIN_TOO_LARGE,
+    NOT_AN_ENDPOINT,
+    NUMA_UNKNOWN,
+    PLATFORM_DEVICE,
+)
+from hostdev.findings.driver import NO_RESET_METHOD, SHARED_RESET
+from hostdev.gate import rule, unread
 from hostdev.gate.rule import Rule, View
-from hostdev.machine import PciFunction, Role
+from hostdev.inventory import pciclasses
+from hostdev.inventory.machine import Machine, PciFunction, Role
+
+
+def presence_findings(machine: Machine, address: PciAddress) -> Iterator[Finding]:
+    """What is wrong with an address before the device itself is looked at."""
+    if address.domain > MAX_LIBVIRT_DOMAIN:
+        yield DOMAIN_TOO_LARGE.found(str(address), f"domain {address.domain:x} does not fit into 16 bits")
+    unseen = tuple(unread.device_findings(machine, address))
+    yield from unseen
+    if address not in machine.functions and not unseen:
+        near, hint = _near(machine, address)
+        yield DEVICE_MISSING.found(
+            str(address),
+            f"no such host device{near}",
+            hint=hint,
+            evidence=(rule.attribute_evidence(address, "", None),),
+        )
+
+
+def _near(machine: Machine, address: PciAddress) -> tuple[str, str | None]:
+    """What is there instead, and a hint for it."""
+    same_slot = [str(a) for a in sorted(machine.functions) if a.slot_address == address.slot_address]
+    if same_slot:
+        return f", in its slot there is {', '.join(same_slot)}", None
+    idle = _pf_without_vfs(machine, address)
+    if idle:
+        vfs = f", but {idle.address} on its bus could have {idle.total_vfs} VFs and has none"
+        return vfs, "if it was a VF, have the operator of the PF create its VFs again"
+    elsewhere = [a for a in sorted(machine.functions) if _position(a) == _position(address)]
+    return (f", did you mean {elsewhere[0]}" if elsewhere else ""), None
+
+
+def _pf_without_vfs(machine: Machine, address: PciAddress) -> PciFunction | None:
+    on_bus = (f for a, f in sorted(machine.functions.items()) if (a.domain, a.bus) == (address.domain, address.bus))
+    return next((function for function in on_bus if function.total_vfs and not function.num_vfs), None)
+
+
+def _position(address: PciAddress) -> tuple[int, int, int]:
+    return address.bus, address.slot, address.function
 
 
 def _find_kind(view: View) -> Iterator[Finding]:
@@ -28,10 +74,10 @@ def _kind(view: View) -> str:
 
 def _find_reset(view: View) -> Iterator[Finding]:
     methods = view.function.reset_methods
-    place = evidence.path(view.address, "reset_method")
+    place = rule.attribute_path(view.address, "reset_method")
     if methods is None:
         why = "kernels before 5.15 do not tell how a device is reset"
-        yield unread.hidden(view.subject, place, why, hint="nothing to do; a newer kernel tells")
+        yield unread.not_visible(view.subject, place, why, hint="nothing to do; a newer kernel tells")
     elif not methods:
         yield NO_RESET_METHOD.found(view.subject, "cannot be reset", evidence=(Evidence(place, ""),))
     elif set(methods) == {"bus"}:
@@ -60,7 +106,7 @@ def _reset(view: View) -> str:
 def _find_numa(view: View) -> Iterator[Finding]:
     if view.function.numa_node is None:
         yield NUMA_UNKNOWN.found(
-            view.subject, "no NUMA node is known", evidence=(evidence.attribute(view.address, "numa_node", -1),)
+            view.subject, "no NUMA node is known", evidence=(rule.attribute_evidence(view.address, "numa_node", -1),)
         )
 
 
@@ -98,7 +144,7 @@ def _companions_seen(view: View) -> str | None:
 
 
 def _class(function: PciFunction) -> Evidence:
-    return evidence.attribute(function.address, "class", f"0x{function.class_code:06x}")
+    return rule.attribute_evidence(function.address, "class", f"0x{function.class_code:06x}")
 
 
 KIND_RULES: tuple[Rule[View], ...] = (Rule("endpoint", "It is a device a guest can have", _find_kind, _kind),)

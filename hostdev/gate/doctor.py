@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
-from hostdev.catalogue.view import HOST_UNREADABLE
-from hostdev.gate import HOST_RULES, device_rules, presence, unread
+from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.gate import device, unread
+from hostdev.gate.check import HOST_RULES, device_rules
 from hostdev.gate.rule import HOST, Rule, View
-from hostdev.machine import Machine
+from hostdev.inventory.machine import Machine
 
 T = TypeVar("T")
 
@@ -50,13 +51,13 @@ def checks(machine: Machine, addresses: Iterable[PciAddress] = ()) -> Sequence[C
 
 
 def _view(machine: Machine) -> Check:
-    findings = tuple(unread.everything(machine))
+    findings = tuple(unread.host_findings(machine))
     return _check("view", "Everything could be read", findings, f"nothing of {machine.source} was unreadable", HOST)
 
 
 def _of_device(machine: Machine, address: PciAddress, wanted: frozenset[PciAddress]) -> Iterator[Check]:
     subject = str(address)
-    findings = tuple(presence.find(machine, address))
+    findings = tuple(device.presence_findings(machine, address))
     yield _check("exists", "There is a device", findings, "it is there", subject)
     function = machine.functions.get(address)
     if function is not None:

@@ -8,14 +8,14 @@ from domxml.errors import SENTENCE_LIMIT
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev.catalogue.group import GROUP_NOT_VIABLE, NO_IOMMU_GROUP, NOIOMMU_GROUP, RESERVED_REGION, SHARED_GROUP
-from hostdev.catalogue.sriov import VF_WITHOUT_GROUP
-from hostdev.gate import evidence, iommu, unread
-from hostdev.gate.binding import free_members
+from hostdev.findings.group import GROUP_NOT_VIABLE, NO_IOMMU_GROUP, NOIOMMU_GROUP, RESERVED_REGION, SHARED_GROUP
+from hostdev.findings.sriov import VF_WITHOUT_GROUP
+from hostdev.gate import iommu, rule, unread
+from hostdev.gate.driver import free_members
 from hostdev.gate.rule import Rule, View
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict
-from hostdev.machine import IommuGroup, Machine, PciFunction
-from hostdev.vfiodrivers import HARMLESS_DRIVERS, is_on_vfio
+from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.vfiodrivers import HARMLESS_DRIVERS, is_on_vfio
 
 OWNERSHIP_KERNEL = (5, 19)
 """From here on a driver claims its group for the kernel when it probes, and so does a bridge's."""
@@ -67,10 +67,13 @@ def _find(view: View) -> Iterator[Finding]:
         yield NOIOMMU_GROUP.found(
             view.subject,
             f"group {group.number} has no IOMMU behind it",
-            evidence=(evidence.link(view.function), evidence.in_group(group.number, "name", iommu.NOIOMMU)),
+            evidence=(
+                rule.group_link_evidence(view.function),
+                rule.group_evidence(group.number, "name", iommu.NOIOMMU),
+            ),
         )
     else:
-        yield from unread.of_group(view.machine, view.subject, group.number)
+        yield from unread.group_findings(view.machine, view.subject, group.number)
         yield from _viability(view, group)
         yield from _reserved(view, group)
 
@@ -78,26 +81,28 @@ def _find(view: View) -> Iterator[Finding]:
 def _without_group(view: View) -> Iterator[Finding]:
     number = view.function.group
     if number is not None:
-        place = f"{evidence.GROUPS}/{number}"
-        yield unread.hidden(view.subject, place, "it could not be listed", severity=Severity.WARNING)
+        place = f"{rule.GROUPS}/{number}"
+        yield unread.not_visible(view.subject, place, "it could not be listed", severity=Severity.WARNING)
         return
     if unread.hides(view.machine, view.address, "iommu_group"):
         return
     if not view.machine.iommu.groups_visible:
-        yield unread.hidden(view.subject, evidence.GROUPS, "it could not be listed", severity=Severity.WARNING)
+        yield unread.not_visible(view.subject, rule.GROUPS, "it could not be listed", severity=Severity.WARNING)
         return
-    if iommu.has_none(view.machine):
-        yield from iommu.missing(view.machine)
+    if iommu.has_no_iommu(view.machine):
+        yield from iommu.missing_iommu(view.machine)
         return
     parent = view.function.physfn and view.machine.functions.get(view.function.physfn)
     if parent and parent.group is not None:
         yield VF_WITHOUT_GROUP.found(
             view.subject,
             f"no iommu_group found, though its PF {parent.address} is in group {parent.group}",
-            evidence=(evidence.link(view.function), evidence.link(parent)),
+            evidence=(rule.group_link_evidence(view.function), rule.group_link_evidence(parent)),
         )
     else:
-        yield NO_IOMMU_GROUP.found(view.subject, "no iommu_group found", evidence=(evidence.link(view.function),))
+        yield NO_IOMMU_GROUP.found(
+            view.subject, "no iommu_group found", evidence=(rule.group_link_evidence(view.function),)
+        )
 
 
 def _viability(view: View, group: IommuGroup) -> Iterator[Finding]:
@@ -109,8 +114,8 @@ def _viability(view: View, group: IommuGroup) -> Iterator[Finding]:
     if blockers:
         yield _not_viable(view, group, blockers)
     elif unseen:
-        place = f"{evidence.GROUPS}/{group.number}/devices/{unseen[0].name}"
-        yield unread.hidden(view.subject, place, unseen[0].why, severity=Severity.WARNING)
+        place = f"{rule.GROUPS}/{group.number}/devices/{unseen[0].name}"
+        yield unread.not_visible(view.subject, place, unseen[0].why, severity=Severity.WARNING)
     else:
         yield from _shared(view, group)
 
@@ -126,8 +131,8 @@ def _not_viable(view: View, group: IommuGroup, blockers: Sequence[MemberVerdict]
         message,
         hint=free_members(functions, room),
         evidence=(
-            evidence.link(view.function),
-            *(evidence.driver(function) for function in functions),
+            rule.group_link_evidence(view.function),
+            *(rule.driver_evidence(function) for function in functions),
             *(release if any(function.bridge for function in functions) else ()),
         ),
     )
@@ -140,7 +145,7 @@ def _shared(view: View, group: IommuGroup) -> Iterator[Finding]:
         yield SHARED_GROUP.found(
             view.subject,
             f"group {group.number} also holds {listed(idle, _NAMED)}",
-            evidence=(evidence.in_group(group.number, "devices", " ".join(map(str, sorted(group.members)))),),
+            evidence=(rule.group_evidence(group.number, "devices", " ".join(map(str, sorted(group.members)))),),
         )
 
 
@@ -152,7 +157,7 @@ def _reserved(view: View, group: IommuGroup) -> Iterator[Finding]:
             view.subject,
             f"group {group.number} has memory reserved by the firmware at 0x{first.start:x}-0x{first.end:x}",
             evidence=tuple(
-                evidence.in_group(group.number, "reserved_regions", f"0x{r.start:016x} 0x{r.end:016x} {r.kind}")
+                rule.group_evidence(group.number, "reserved_regions", f"0x{r.start:016x} 0x{r.end:016x} {r.kind}")
                 for r in direct
             ),
         )

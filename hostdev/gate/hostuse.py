@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from domxml.finding import Evidence, Finding, Severity
 from domxml.text import listed
-from hostdev.catalogue.hostuse import BOOT_DISPLAY, HOST_NETWORK_DEVICE, HOST_ROOT_DISK
-from hostdev.gate import evidence
+from hostdev.findings.hostuse import BOOT_DISPLAY, HOST_NETWORK_DEVICE, HOST_ROOT_DISK
+from hostdev.gate import rule
 from hostdev.gate.rule import Rule, View
-from hostdev.machine import BlockDevice, NetDevice
-from hostdev.vfiodrivers import is_on_vfio
+from hostdev.inventory.machine import BlockDevice, NetDevice
+from hostdev.inventory.vfiodrivers import is_on_vfio
 
 _NAMED = 3
 
@@ -43,7 +43,7 @@ def _display(view: View) -> Iterator[Finding]:
         view.subject,
         f"{driver} shows the host's console on it" if holds else "the firmware's framebuffer may still hold its memory",
         severity=Severity.ERROR if holds else None,
-        evidence=(evidence.attribute(view.address, "boot_vga", 1), evidence.driver(view.function)),
+        evidence=(rule.attribute_evidence(view.address, "boot_vga", 1), rule.driver_evidence(view.function)),
     )
 
 
@@ -54,7 +54,8 @@ def _loses(devices: Iterable[NetDevice | BlockDevice]) -> str:
 
 def _uses(view: View, kind: str, devices: Iterable[NetDevice | BlockDevice]) -> tuple[Evidence, ...]:
     return tuple(
-        evidence.attribute(view.address, f"{kind}/{device.name}", ", ".join(device.uses) or "up") for device in devices
+        rule.attribute_evidence(view.address, f"{kind}/{device.name}", ", ".join(device.uses) or "up")
+        for device in devices
     )
 
 

@@ -1,12 +1,12 @@
-"""Rules about the host's IOMMU: firmware, kernel command line, units, groups and interrupts."""
+"""The kernel command line, as far as it decides on the IOMMU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from domxml.finding import Evidence, Finding, Severity
-from hostdev.catalogue.group import NOIOMMU_GROUP
-from hostdev.catalogue.iommu import (
+from hostdev.findings.group import NOIOMMU_GROUP
+from hostdev.findings.platform import (
     ACS_OVERRIDE,
     IOMMU_DISABLED,
     IOMMU_PASSTHROUGH_OFF,
@@ -14,10 +14,46 @@ from hostdev.catalogue.iommu import (
     NO_IOMMU,
     UNSAFE_INTERRUPTS,
 )
-from hostdev.gate import cmdline, unread
-from hostdev.gate.evidence import GROUPS, in_group
-from hostdev.gate.rule import HOST, Rule
-from hostdev.machine import IommuGroup, Machine
+from hostdev.gate import unread
+from hostdev.gate.rule import GROUPS, HOST, Rule, group_evidence
+from hostdev.inventory.machine import IommuGroup, Machine
+
+_OFF_SWITCHES = ("iommu", "intel_iommu", "amd_iommu")
+
+
+def off_switch(cmdline: str) -> str | None:
+    """The option that turns the IOMMU off, if it does."""
+    # Of intel_iommu=on and intel_iommu=off the last one counts.
+    last = {name: (token, value) for token, name, value in _tokens(cmdline) if name in _OFF_SWITCHES}
+    return next((token for token, value in last.values() if "off" in value.split(",")), None)
+
+
+def remapping_switch(cmdline: str) -> str | None:
+    """The option that turns interrupt remapping off, if it does."""
+    for token, name, value in _tokens(cmdline):
+        if name == "nointremap" or (name == "intremap" and "off" in value.split(",")):
+            return token
+    return None
+
+
+def passes_host_dma(cmdline: str) -> bool:
+    """Whether the host's own DMA goes past the IOMMU (iommu=pt)."""
+    return any(
+        (name == "iommu" and "pt" in value.split(",")) or (name == "iommu.passthrough" and value == "1")
+        for _, name, value in _tokens(cmdline)
+    )
+
+
+def overrides_acs(cmdline: str) -> str | None:
+    """The option of patched kernels that splits IOMMU groups without isolation."""
+    return next((token for token, name, _ in _tokens(cmdline) if name == "pcie_acs_override"), None)
+
+
+def _tokens(cmdline: str) -> Iterator[tuple[str, str, str]]:
+    for token in cmdline.split():
+        name, _, value = token.partition("=")
+        yield token, name, value
+
 
 TABLES = "/sys/firmware/acpi/tables"
 UNITS = "/sys/class/iommu"
@@ -32,19 +68,19 @@ _TURN_ON = {
 }
 
 
-def has_none(machine: Machine) -> bool:
+def has_no_iommu(machine: Machine) -> bool:
     """Whether the kernel shows no sign of an IOMMU, having been looked at."""
     real = any(not is_noiommu(group) for group in machine.groups.values())
     linked = any(f.group is not None and f.group not in machine.groups for f in machine.functions.values())
     return machine.iommu.groups_visible and not (real or linked or machine.iommu.units)
 
 
-def missing(machine: Machine) -> Iterator[Finding]:
+def missing_iommu(machine: Machine) -> Iterator[Finding]:
     """The host has no IOMMU, told with what the firmware and the command line say."""
-    if not has_none(machine):
+    if not has_no_iommu(machine):
         return
     tables = machine.iommu.tables
-    off = cmdline.switched_off(machine.kernel.cmdline)
+    off = off_switch(machine.kernel.cmdline)
     hint = None
     if off:
         hint = f"remove {off} from the kernel command line and reboot"
@@ -81,9 +117,9 @@ def _table_evidence(tables: tuple[str, ...] | None) -> tuple[Evidence, ...]:
 
 def _find_tables(machine: Machine) -> Iterator[Finding]:
     if machine.iommu.tables is None:
-        yield unread.hidden(TABLES, TABLES, "masked, as in a container")
+        yield unread.not_visible(TABLES, TABLES, "masked, as in a container")
     elif not machine.iommu.tables:
-        yield from missing(machine)
+        yield from missing_iommu(machine)
 
 
 def _tables(machine: Machine) -> str:
@@ -94,34 +130,34 @@ def _tables(machine: Machine) -> str:
 def _find_options(machine: Machine) -> Iterator[Finding]:
     line = machine.kernel.cmdline
     if not line:
-        yield unread.hidden(COMMAND_LINE, COMMAND_LINE, "empty or unknown")
+        yield unread.not_visible(COMMAND_LINE, COMMAND_LINE, "empty or unknown")
         return
     evidence = (Evidence(COMMAND_LINE, line),)
-    off = cmdline.switched_off(line)
-    if off and has_none(machine):
+    off = off_switch(line)
+    if off and has_no_iommu(machine):
         yield IOMMU_DISABLED.found(HOST, f"the kernel was booted with {off}", evidence=evidence)
-    override = cmdline.overrides_acs(line)
+    override = overrides_acs(line)
     if override:
         yield ACS_OVERRIDE.found(HOST, f"the kernel was booted with {override}", evidence=evidence)
-    if not (off or has_none(machine) or _host_dma_passes(machine)):
+    if not (off or has_no_iommu(machine) or _host_dma_passes(machine)):
         yield IOMMU_PASSTHROUGH_OFF.found(HOST, "iommu=pt is not set", evidence=evidence)
 
 
 def _host_dma_passes(machine: Machine) -> bool:
     identity = any(group.type == "identity" for group in machine.groups.values())
-    return identity or cmdline.passes_host_dma(machine.kernel.cmdline)
+    return identity or passes_host_dma(machine.kernel.cmdline)
 
 
 def _options(machine: Machine) -> str:
-    off = cmdline.switched_off(machine.kernel.cmdline)
+    off = off_switch(machine.kernel.cmdline)
     # intel_iommu=off on an AMD machine, for instance.
     return f"{off} did not turn this IOMMU off" if off else "nothing in it turns the IOMMU off"
 
 
 def _find_units(machine: Machine) -> Iterable[Finding]:
     if not (machine.iommu.units or machine.iommu.groups_visible):
-        return (unread.hidden(UNITS, UNITS, "nothing is there, nor are IOMMU groups"),)
-    return unread.below(machine, UNITS) or missing(machine)
+        return (unread.not_visible(UNITS, UNITS, "nothing is there, nor are IOMMU groups"),)
+    return unread.below(machine, UNITS) or missing_iommu(machine)
 
 
 def _units(machine: Machine) -> str:
@@ -130,15 +166,15 @@ def _units(machine: Machine) -> str:
 
 def _find_groups(machine: Machine) -> Iterator[Finding]:
     if not machine.iommu.groups_visible:
-        yield unread.hidden(GROUPS, GROUPS, "it could not be listed", severity=Severity.WARNING)
-    yield from missing(machine)
+        yield unread.not_visible(GROUPS, GROUPS, "it could not be listed", severity=Severity.WARNING)
+    yield from missing_iommu(machine)
     bare = [number for number, group in sorted(machine.groups.items()) if is_noiommu(group)]
     if bare:
         yield NOIOMMU_GROUP.found(
             HOST,
             f"{len(bare)} of {len(machine.groups)} groups have no IOMMU behind them",
             severity=Severity.WARNING,
-            evidence=tuple(in_group(number, "name", NOIOMMU) for number in bare[:3]),
+            evidence=tuple(group_evidence(number, "name", NOIOMMU) for number in bare[:3]),
         )
 
 
@@ -148,7 +184,7 @@ def _groups(machine: Machine) -> str:
 
 def _find_interrupts(machine: Machine) -> Iterator[Finding]:
     unsafe = _allows_unsafe(machine)
-    off = cmdline.without_remapping(machine.kernel.cmdline)
+    off = remapping_switch(machine.kernel.cmdline)
     if unsafe:
         yield UNSAFE_INTERRUPTS.found(HOST, "allow_unsafe_interrupts is on", evidence=(Evidence(UNSAFE, "Y"),))
     elif off:
@@ -157,7 +193,7 @@ def _find_interrupts(machine: Machine) -> Iterator[Finding]:
         )
     if unsafe is None:
         why = "vfio_iommu_type1 is not loaded or not visible"
-        yield unread.hidden(UNSAFE, UNSAFE, why, hint="look again when vfio_iommu_type1 is loaded")
+        yield unread.not_visible(UNSAFE, UNSAFE, why, hint="look again when vfio_iommu_type1 is loaded")
 
 
 def _allows_unsafe(machine: Machine) -> bool | None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from domxml.finding import Finding
+from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
-from hostdev.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
 
 T = TypeVar("T")
 
@@ -49,3 +49,33 @@ class View:
     def group(self) -> IommuGroup | None:
         """The function's IOMMU group, as far as it is known."""
         return self.machine.group_of(self.function.address)
+
+
+DEVICES = "/sys/bus/pci/devices"
+GROUPS = "/sys/kernel/iommu_groups"
+ABSENT = "(absent)"
+
+
+def attribute_path(address: PciAddress, attribute: str) -> str:
+    """Where an attribute of a function stands."""
+    return f"{DEVICES}/{address}/{attribute}"
+
+
+def attribute_evidence(address: PciAddress, name: str, content: object) -> Evidence:
+    """What an attribute of a function says; None if there is none."""
+    return Evidence(attribute_path(address, name), ABSENT if content is None else str(content))
+
+
+def driver_evidence(function: PciFunction) -> Evidence:
+    """Which driver holds a function."""
+    return attribute_evidence(function.address, "driver", function.driver)
+
+
+def group_link_evidence(function: PciFunction) -> Evidence:
+    """Which IOMMU group a function is in."""
+    return attribute_evidence(function.address, "iommu_group", function.group)
+
+
+def group_evidence(number: int, name: str, content: str) -> Evidence:
+    """What an attribute of an IOMMU group says."""
+    return Evidence(f"{GROUPS}/{number}/{name}", content)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domxml.finding import Finding
-from hostdev.catalogue.sriov import PF_WITH_VFS, VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
-from hostdev.gate import evidence
+from hostdev.findings.sriov import PF_WITH_VFS, VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
+from hostdev.gate import rule
 from hostdev.gate.rule import Rule, View
-from hostdev.machine import PciFunction, Role
-from hostdev.vfiodrivers import is_on_vfio
+from hostdev.inventory.machine import PciFunction, Role
+from hostdev.inventory.vfiodrivers import is_on_vfio
 
 
 def _find(view: View) -> Iterator[Finding]:
@@ -18,22 +18,22 @@ def _find(view: View) -> Iterator[Finding]:
         yield PF_WITH_VFS.found(
             view.subject,
             f"has {function.num_vfs} VFs, which would vanish",
-            evidence=(evidence.attribute(view.address, "sriov_numvfs", function.num_vfs),),
+            evidence=(rule.attribute_evidence(view.address, "sriov_numvfs", function.num_vfs),),
         )
     parent = _pf(view)
     if parent is None:
         return
     if is_on_vfio(parent):
         yield VF_TOKEN_NEEDED.found(
-            view.subject, f"its PF {parent.address} is on {parent.driver}", evidence=(evidence.driver(parent),)
+            view.subject, f"its PF {parent.address} is on {parent.driver}", evidence=(rule.driver_evidence(parent),)
         )
     if parent.vf_autoprobe and function.driver and not is_on_vfio(function):
-        autoprobe = evidence.attribute(parent.address, "sriov_drivers_autoprobe", 1)
+        autoprobe = rule.attribute_evidence(parent.address, "sriov_drivers_autoprobe", 1)
         yield VF_AUTOPROBE_ON.found(
             view.subject,
             f"{function.driver} took it when its PF {parent.address} made it",
             hint=f"before the VFs are created: echo 0 >{autoprobe.file}",
-            evidence=(autoprobe, evidence.driver(function)),
+            evidence=(autoprobe, rule.driver_evidence(function)),
         )
 
 

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import PciAddress
-from hostdev.catalogue.view import HOST_UNREADABLE
-from hostdev.gate.evidence import DEVICES, GROUPS
-from hostdev.machine import Machine
+from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.gate.rule import DEVICES, GROUPS
+from hostdev.inventory.machine import Machine
 
 _OWNER = re.compile(r".*/([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])(?:/([^/]+))?(?:/|$)")
 """The path of an attribute: below a bridge the last address is the device's own."""
 
 
-def everything(machine: Machine) -> Iterator[Finding]:
+def host_findings(machine: Machine) -> Iterator[Finding]:
     """One finding for each path that could not be read."""
     for file, reason in machine.unread:
         yield _finding(file, file, reason)
 
 
-def of_device(machine: Machine, address: PciAddress) -> Iterator[Finding]:
+def device_findings(machine: Machine, address: PciAddress) -> Iterator[Finding]:
     """What could not be read of one device, or of all of them."""
     for file, reason in machine.unread:
         owner = _OWNER.match(file)
@@ -29,7 +29,7 @@ def of_device(machine: Machine, address: PciAddress) -> Iterator[Finding]:
             yield _finding(str(address), file, reason)
 
 
-def of_group(machine: Machine, subject: str, number: int) -> Iterator[Finding]:
+def group_findings(machine: Machine, subject: str, number: int) -> Iterator[Finding]:
     """What could not be read of an IOMMU group, told of one of its members."""
     for file, reason in machine.unread:
         if file.startswith(f"{GROUPS}/{number}/"):
@@ -51,7 +51,7 @@ def below(machine: Machine, *directories: str) -> tuple[Finding, ...]:
     )
 
 
-def hidden(
+def not_visible(
     subject: str, file: str, why: str, *, severity: Severity = Severity.INFO, hint: str | None = None
 ) -> Finding:
     """Something that this process cannot see at all, as in a container."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
-from hostdev.catalogue.view import HOST_UNREADABLE
+from hostdev.findings.platform import HOST_UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from domxml.finding import Evidence, Finding, Severity
-from hostdev.catalogue.vfio import VFIO_CDEV_MISSING, VFIO_MODULE_MISSING, VFIO_NODE_MISSING
+from hostdev.findings.platform import VFIO_CDEV_MISSING, VFIO_MODULE_MISSING, VFIO_NODE_MISSING
 from hostdev.gate import unread
 from hostdev.gate.iommu import is_noiommu
 from hostdev.gate.rule import HOST, Rule, View
-from hostdev.machine import Machine
-from hostdev.vfiodrivers import is_on_vfio, vfio_driver
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.vfiodrivers import is_on_vfio, vfio_driver
 
 MODULES = "/sys/module"
 NODES = "/dev/vfio"
@@ -34,7 +34,7 @@ def _find_modules(machine: Machine) -> Iterable[Finding]:
         return unseen
     if not machine.vfio.modules and not machine.iommu.groups_visible:
         # A /sys without even the directory of IOMMU groups is no proof of anything.
-        return (unread.hidden(MODULES, MODULES, "nothing of VFIO is there, nor are IOMMU groups"),)
+        return (unread.not_visible(MODULES, MODULES, "nothing of VFIO is there, nor are IOMMU groups"),)
     evidence = tuple(Evidence(f"{MODULES}/{name}", "(absent)") for name in missing)
     return (VFIO_MODULE_MISSING.found(HOST, f"{' and '.join(missing)} not loaded", evidence=evidence),)
 
@@ -47,7 +47,7 @@ def _find_nodes(machine: Machine) -> Iterator[Finding]:
     nodes = machine.vfio.nodes
     if nodes is None:
         why = "not there, as in a container that was given no device"
-        yield unread.hidden(NODES, NODES, why, hint="look on the node itself, when VFIO is loaded")
+        yield unread.not_visible(NODES, NODES, why, hint="look on the node itself, when VFIO is loaded")
     elif CONTAINER_NODE not in nodes:
         yield VFIO_NODE_MISSING.found(
             HOST,
@@ -68,7 +68,7 @@ def _find_device_nodes(view: View) -> Iterator[Finding]:
     if not _has_nodes(view):
         return
     if nodes is None:
-        yield unread.hidden(view.subject, f"{NODES}/{number}", f"{NODES} is not there, as in a container")
+        yield unread.not_visible(view.subject, f"{NODES}/{number}", f"{NODES} is not there, as in a container")
         return
     device = view.function.vfio_dev
     by_device = device is not None and f"devices/{device}" in nodes

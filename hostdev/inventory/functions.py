@@ -7,12 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from domxml.pciaddress import PciAddress
-from hostdev.host import Host
-from hostdev.inventory.addresses import Addresses
 from hostdev.inventory.attached import Attached
-from hostdev.inventory.identity import Identity, identity
-from hostdev.inventory.numbers import flag, number
-from hostdev.machine import PciFunction
+from hostdev.inventory.host import Host
+from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.sysfs import Addresses, flag, number
 
 DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"
@@ -233,3 +231,48 @@ class Functions:
             # From 5.15 on the file is missing where there is no way to reset.
             return () if self._resets_known and not self._host.was_told(file) else None
         return tuple(methods.split())
+
+
+_BRIDGES = frozenset({0x0604, 0x0607})
+"""PCI-to-PCI and CardBus bridges always have a bus below them."""
+_BRIDGE_FAMILY = 0x06
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Numbers of a function, and the driver that holds it."""
+
+    vendor: int
+    device: int
+    class_code: int
+    subsystem_vendor: int | None
+    subsystem_device: int | None
+    driver: str | None
+
+    @property
+    def is_bridge(self) -> bool | None:
+        """Whether the class alone says that it has a bus below it; None where it does not say."""
+        if self.class_code >> 8 in _BRIDGES:
+            return True
+        return None if self.class_code >> 16 == _BRIDGE_FAMILY else False
+
+    @property
+    def is_display(self) -> bool:
+        """A graphics controller, of any kind."""
+        return self.class_code >> 16 == 0x03
+
+
+def identity(uevent: str) -> Identity | None:
+    """Read a uevent; None if it is not one of a PCI function."""
+    lines = dict(line.split("=", 1) for line in uevent.splitlines() if "=" in line)
+    try:
+        vendor, device = _pair(lines["PCI_ID"])
+        subvendor, subdevice = _pair(lines["PCI_SUBSYS_ID"]) if "PCI_SUBSYS_ID" in lines else (None, None)
+        return Identity(vendor, device, int(lines["PCI_CLASS"], 16), subvendor, subdevice, lines.get("DRIVER"))
+    except (KeyError, ValueError):
+        return None
+
+
+def _pair(text: str) -> tuple[int, int]:
+    vendor, device = text.split(":")
+    return int(vendor, 16), int(device, 16)

@@ -1,8 +1,4 @@
-"""Kubelet's device-manager checkpoint: the exact environment and device nodes of every allocation on the node.
-
-Its checksum is not looked at: it is a hash of how Go prints kubelet's own structs, which differs from release to
-release, and kubelet replaces the file as a whole.
-"""
+"""A grant: the devices of one resource that kubelet gave to one container."""
 
 from __future__ import annotations
 
@@ -12,12 +8,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.errors import BadInput
-from hostdev.kubelet.grant import Grant
-from hostdev.vmi.jsontext import Format, parse_json
-from hostdev.vmi.jsonvalue import JsonObject, as_object
+from hostdev.jsontext import Format, parse_json
+from hostdev.jsonutil import JsonObject, as_object
 
 if TYPE_CHECKING:
     from hostdev.kubelet.stubs.deviceplugin_v1beta1_pb2 import ContainerAllocateResponse
+
+
+class Grant(NamedTuple):
+    """One entry of kubelet's checkpoint."""
+
+    pod_uid: str
+    container: str
+    resource: str
+    device_ids: tuple[str, ...]
+    """As the device plugin names them: an address, an IOMMU group, anything. In kubelet's order."""
+    environment: tuple[tuple[str, str], ...]
+    """The variables that the device plugin gave the container."""
+    nodes: tuple[str, ...]
+    """Paths on the host of the device nodes that it gave."""
+
 
 CODE = "checkpoint-unreadable"
 FILE = "device-plugins/kubelet_internal_checkpoint"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import NamedTuple
 
-from hostdev.allocation.dialects import number_of, speaking
+from hostdev.allocation.dialects import dialects_of, variable_number
 from hostdev.allocation.env_file import can_be_written
-from hostdev.kubelet.grant import Grant
+from hostdev.kubelet.checkpoint import Grant
 
 
 class Environment(NamedTuple):
@@ -42,10 +42,10 @@ def environment(grants: Iterable[Grant]) -> Environment:
 
 
 def _numbered(name: str) -> bool:
-    return any(row.numbered for row in speaking(name))
+    return any(row.numbered for row in dialects_of(name))
 
 
 def _others(name: str) -> Iterator[str]:
     """QAT1, QAT2 and so on, for QAT0."""
-    row = next(row for row in speaking(name) if row.numbered)
-    return (f"{row.starts[0]}{number}" for number in count(number_of(name, row) + 1))
+    row = next(row for row in dialects_of(name) if row.numbered)
+    return (f"{row.starts[0]}{number}" for number in count(variable_number(name, row) + 1))

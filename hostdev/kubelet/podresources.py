@@ -1,12 +1,40 @@
-"""Kubelet's PodResources API: which containers have which devices, by the names of their pods."""
+"""Kubelet asked twice: whether its checkpoint and its PodResources API name the same devices."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from domxml.errors import BadInput, HostUnreadable
+from domxml.finding import Evidence, Finding
+from domxml.text import listed, printable
+from hostdev.findings.holders import KUBELET_DISAGREES
+from hostdev.kubelet.checkpoint import FILE, Grant
 from hostdev.socketpath import LONGEST, target
+
+
+def disagreements(grants: Sequence[Grant], pods: Sequence[PodDevices]) -> tuple[Finding, ...]:
+    """A finding for each container and resource of which only one of the two knows."""
+    granted = {(grant.resource, device) for grant in grants for device in grant.device_ids}
+    served = {(entry.resource, device) for entry in pods for device in entry.device_ids}
+    found = []
+    for grant in grants:
+        if missing := _missing(grant.resource, grant.device_ids, served):
+            text = f"the checkpoint gives {missing} of {printable(grant.resource)}, PodResources does not"
+            evidence = (Evidence(FILE, f"PodUID {grant.pod_uid}"),)
+            found.append(KUBELET_DISAGREES.found(f"pod {grant.pod_uid}", text, evidence=evidence))
+    for entry in pods:
+        if missing := _missing(entry.resource, entry.device_ids, granted):
+            text = f"PodResources gives {missing} of {printable(entry.resource)}, the checkpoint does not"
+            subject = f"pod {printable(entry.namespace)}/{printable(entry.pod)}"
+            found.append(KUBELET_DISAGREES.found(subject, text, evidence=(Evidence(LIST, subject),)))
+    return tuple(sorted(found))
+
+
+def _missing(resource: str, devices: Iterable[str], other: set[tuple[str, str]]) -> str:
+    return listed(printable(device) for device in devices if (resource, device) not in other)
+
 
 SOCKET = "pod-resources/kubelet.sock"
 """Below kubelet's directory."""
@@ -30,7 +58,7 @@ class PodDevices(NamedTuple):
     """The host's NUMA nodes that they are on."""
 
 
-def ask(socket: str) -> tuple[PodDevices, ...]:
+def list_podresources(socket: str) -> tuple[PodDevices, ...]:
     """List what every container has. Kubelet before 1.34 lists pods that have ended, too."""
     if not os.path.exists(socket):  # noqa: PTH110
         raise _unreachable(socket, "there is no such socket")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from domxml import alias as aliases
 from domxml.finding import Finding, Severity
-from domxml.findings import NUMA_NOT_POSSIBLE
+from domxml.guestfindings import NUMA_NOT_POSSIBLE
 from domxml.text import did_you_mean
-from hostdev.catalogue.matching import DEVICE_NOT_FOUND
-from hostdev.catalogue.spec import ALIAS_DROPPED, DRA_CLAIM_MISSING, DRA_DEVICE
+from hostdev.findings.matching import DEVICE_NOT_FOUND
+from hostdev.findings.spec import ALIAS_DROPPED, DRA_CLAIM_MISSING, DRA_DEVICE
+from hostdev.inject.guards import guards
 from hostdev.lint.view import Asked, View
-from hostdev.vmi.guards import guards
 
 
 def unseen(view: View) -> Iterator[Finding]:

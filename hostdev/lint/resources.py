@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from domxml.finding import Finding, Severity
 from domxml.text import did_you_mean
-from hostdev.catalogue.matching import ADDRESS_NOT_ALLOCATED
-from hostdev.catalogue.spec import (
+from hostdev.findings.matching import ADDRESS_NOT_ALLOCATED
+from hostdev.findings.spec import (
     REQUEST_COUNT_MISMATCH,
     RESOURCE_LIMITS_DIFFER,
     RESOURCE_NOT_PASSED,

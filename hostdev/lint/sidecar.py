@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from domxml.errors import BadInput
+from domxml.errors import BadInput, Refused
 from domxml.finding import Finding, Severity
 from domxml.text import did_you_mean
-from hostdev.catalogue.spec import (
+from hostdev.cloudinit.netplan import homeless_bonds, macs, misnamed_bonds, network
+from hostdev.findings.cloudinit import BOND_NOT_POSSIBLE, BONDS_NOT_READ, CLOUD_INIT_MISSING
+from hostdev.findings.spec import (
     BAD_HOOK_SIDECARS,
     HOOK_KEY_IGNORED,
     HOOK_WITHOUT_IMAGE,
@@ -16,11 +18,12 @@ from hostdev.catalogue.spec import (
     SIDECAR_GATE,
     SIDECAR_LIMITS,
 )
+from hostdev.jsontext import Format, parse_json
+from hostdev.jsonutil import JsonObject, list_of_objects, show_value
 from hostdev.lint.view import HOOKS, View
 from hostdev.vmi.annotations import KNOWN
+from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.entry import MAX_BYTES
-from hostdev.vmi.jsontext import Format, parse_json
-from hostdev.vmi.jsonvalue import JsonObject, list_of_objects, shown
 
 _HOOKS = Format(HOOKS, BAD_HOOK_SIDECARS.code, MAX_BYTES, HOOKS)
 _KEYS: Mapping[str, Callable[[JsonObject, str], object]] = MappingProxyType(
@@ -81,7 +84,7 @@ def _sidecar(written: JsonObject) -> Iterator[Finding]:
     sidecar = written._replace(fields=fields)
     for key in sidecar.fields:
         if key not in _KEYS:
-            what = f"KubeVirt ignores the key {shown(key)}"
+            what = f"KubeVirt ignores the key {show_value(key)}"
             yield HOOK_KEY_IGNORED.found(sidecar.path, what, hint=did_you_mean(key, _KEYS))
     for key, read in _KEYS.items():
         try:
@@ -97,3 +100,56 @@ def _unreadable(error: BadInput) -> Finding:
 
 
 RULES = (hooks, gate, limits)
+
+
+FLAG = "--cloud-init"
+_CLOUDINIT_HOOKS = Format(HOOKS, "", MAX_BYTES, HOOKS)
+
+
+def cloudinit_wiring(view: View) -> Iterator[Finding]:
+    """What the guest's network data would be made of."""
+    bonds = _bonds(view)
+    if not bonds and not (_writes(view) and _is_open(view)):
+        return
+    if bonds:
+        mistakes = [*misnamed_bonds(view.vmi, bonds), *homeless_bonds(view.vmi)]
+        yield from mistakes
+        if mistakes:
+            return
+    try:
+        yield from network(view.vmi, bonds, macs(view.vmi, {}), frozenset()).findings
+    except Refused as error:
+        # A binding plugin, or whoever hands out addresses in the cluster, may still tell one.
+        yield BOND_NOT_POSSIBLE.found(error.subject, error.message, hint=error.hint, severity=Severity.WARNING)
+
+
+def cloudinit_subscription(view: View) -> Iterator[Finding]:
+    """Whether somebody writes cloud-init data, and has some to write into."""
+    if HOOKS not in view.vmi.annotations:
+        return
+    writes = _writes(view)
+    if _bonds(view) and not writes:
+        yield BONDS_NOT_READ.found(HOOKS, f"no hook sidecar has {FLAG} among its args, so that nobody reads {BONDS}")
+    if writes and view.vmi.cloud_init is None:
+        yield CLOUD_INIT_MISSING.found(HOOKS, f"a hook sidecar has {FLAG}, and the VM has no cloud-init volume")
+
+
+def _bonds(view: View) -> tuple[Bond, ...]:
+    text = view.vmi.annotations.get(BONDS)
+    return read_bonds(text)[0] if text is not None else ()
+
+
+def _is_open(view: View) -> bool:
+    volume = view.vmi.cloud_init
+    return volume is not None and not volume.config_drive and not volume.network_data
+
+
+def _writes(view: View) -> bool:
+    try:
+        sidecars = list_of_objects(parse_json(view.vmi.annotations.get(HOOKS, "[]"), _CLOUDINIT_HOOKS), HOOKS, "")
+        return any(FLAG in (*one.get_strings("command"), *one.get_strings("args")) for one in sidecars)
+    except BadInput:
+        return False
+
+
+CLOUDINIT_RULES = (cloudinit_wiring, cloudinit_subscription)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hostdev.request import Request
-from hostdev.vmi.devices import DEVICES, Devices, read_devices
-from hostdev.vmi.manifest import Manifest
+from hostdev.vmi.annotations import DEVICES, Devices, read_devices
+from hostdev.vmi.file import Manifest
+from hostdev.vmi.request import Request
 from hostdev.vmi.vmi import Vmi
 
 HOOKS = "hooks.kubevirt.io/hookSidecars"

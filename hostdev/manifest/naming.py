@@ -9,8 +9,8 @@ from types import MappingProxyType
 from domxml.errors import BadInput
 from hostdev import socketpath
 from hostdev.allocation.dialects import DIALECTS
-from hostdev.machine import MdevType, PciFunction
-from hostdev.pcinames import Name, short_vendor
+from hostdev.inventory.machine import MdevType, PciFunction
+from hostdev.inventory.pciids import Name, short_vendor
 
 OURS = "passgate.dev"
 """The domain of resources whose vendor nobody knows."""

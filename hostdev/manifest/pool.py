@@ -1,15 +1,37 @@
-"""A pool: devices that are handed out under one resource name, and who hands them out."""
+"""What a command line says beside the devices."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from hostdev import pciclasses
-from hostdev.allocation.dialects import DIALECTS
-from hostdev.allocation.naming import suffix
-from hostdev.machine import MdevType, PciFunction, Role
-from hostdev.vfiodrivers import is_on_vfio
+from hostdev.allocation.dialects import DIALECTS, resource_suffix
+from hostdev.inventory import pciclasses
+from hostdev.inventory.machine import MdevType, PciFunction, Role
+from hostdev.inventory.vfiodrivers import is_on_vfio
+
+Document = dict[str, Any]
+REGISTRY = "registry.example"
+"""Where no image is: to be replaced by whoever applies the documents."""
+
+
+class Wanted(NamedTuple):
+    """Names and numbers; None and empty: chosen for the user."""
+
+    by: By | None = None
+    resource: str = ""
+    name: str = "passgate"
+    namespace: str = "default"
+    image: str = f"{REGISTRY}/passgate:latest"
+    disk: str = f"{REGISTRY}/disk:latest"
+    node: str = ""
+    vlan: int | None = None
+    vfs: int | None = None
+    kubevirt: tuple[str, str] = ("kubevirt", "kubevirt")
+    """Namespace and name of the KubeVirt object."""
+    operator: str = "sriov-network-operator"
+    """The namespace of the SR-IOV network operator."""
+
 
 _ETHERNET = 0x0200
 _KUBEVIRTS = "PCI_RESOURCE_"
@@ -68,7 +90,7 @@ class Pool(NamedTuple):
 
 def speaks_kubevirt(resource: str) -> bool:
     """Whether the plugin of a resource is known to name devices in the variables that KubeVirt reads."""
-    variable = f"{_KUBEVIRTS}{suffix(resource)}"
+    variable = f"{_KUBEVIRTS}{resource_suffix(resource)}"
     return any(start != _KUBEVIRTS and variable.startswith(start) for row in DIALECTS for start in row.starts)
 
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from domxml.errors import BadInput, Refused
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev import pcinames
-from hostdev.catalogue.device import DEVICE_MISSING, NOT_AN_ENDPOINT
-from hostdev.catalogue.sriov import PF_WITH_VFS
-from hostdev.gate import judge
-from hostdev.machine import Machine, MdevType, PciFunction, Role
+from hostdev.findings.device import DEVICE_MISSING, NOT_AN_ENDPOINT
+from hostdev.findings.sriov import PF_WITH_VFS
+from hostdev.gate.check import verdict_of
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import Machine, MdevType, PciFunction, Role
 from hostdev.manifest.pool import By, of_network
 
 _IDS = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})", re.ASCII | re.IGNORECASE)
@@ -30,7 +30,7 @@ class Selected(NamedTuple):
 def select(machine: Machine, text: str, by: By | None) -> Selected:
     """What a word means on a machine."""
     if _IDS.fullmatch(text):
-        kind = tuple(f for _, f in sorted(machine.functions.items()) if pcinames.ids(f) == text.lower())
+        kind = tuple(f for _, f in sorted(machine.functions.items()) if pciids.ids(f) == text.lower())
         return _of_kind(machine, text, kind, by)
     if ":" in text or text.startswith("pci_"):
         return Selected((_one(machine, PciAddress.parse(text), by),), outright=True)
@@ -47,9 +47,9 @@ def is_address(text: str) -> bool:
 
 def candidates(machine: Machine) -> tuple[str, ...]:
     """What could be selected: kinds of devices that pass, and types of which there can be devices."""
-    passing = (f for _, f in sorted(machine.functions.items()) if judge(machine, f.address).passes)
+    passing = (f for _, f in sorted(machine.functions.items()) if verdict_of(machine, f.address).passes)
     types = (f"{one.name}" for f in machine.functions.values() for one in f.mdev_types if one.available)
-    return tuple(dict.fromkeys([*map(pcinames.ids, passing), *types]))
+    return tuple(dict.fromkeys([*map(pciids.ids, passing), *types]))
 
 
 def _one(machine: Machine, address: PciAddress, by: By | None) -> PciFunction:
@@ -74,7 +74,7 @@ def _of_kind(machine: Machine, text: str, kind: tuple[PciFunction, ...], by: By 
     possible = [function for function in endpoints if not _is_wrong_pf(function, by)]
     if not possible:
         raise _wrong_pf(machine, endpoints[0])
-    passing = [function for function in possible if judge(machine, function.address).passes]
+    passing = [function for function in possible if verdict_of(machine, function.address).passes]
     ports = [function for function in possible if _as_port(function, by) and not _needed(function)]
     return Selected(tuple(dict.fromkeys([*passing, *ports]) or possible))
 
@@ -95,7 +95,7 @@ def _needed(function: PciFunction) -> bool:
 
 def _wrong_pf(machine: Machine, pf: PciFunction) -> Refused:
     vfs = [machine.functions[address] for address in pf.virtfns if address in machine.functions]
-    hint = f"select its VFs: {pcinames.ids(vfs[0])}, or one of them, {vfs[0].address}" if vfs else PF_WITH_VFS.hint
+    hint = f"select its VFs: {pciids.ids(vfs[0])}, or one of them, {vfs[0].address}" if vfs else PF_WITH_VFS.hint
     what = f"is a PF with {pf.num_vfs} VFs, which would vanish"
     return PF_WITH_VFS.refused(str(pf.address), what, hint)
 
@@ -122,8 +122,8 @@ def _plain(text: str) -> str:
 
 def _classes(function: PciFunction) -> set[str]:
     return {
-        pcinames.class_name(function.class_code),
-        pcinames.CLASSES.get(function.class_code >> 16, ""),
+        pciids.class_name(function.class_code),
+        pciids.CLASSES.get(function.class_code >> 16, ""),
     } - {""}
 
 

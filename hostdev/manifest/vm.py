@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from domxml.pciaddress import PciAddress
+from hostdev.inventory.machine import Role
 from hostdev.lint.view import HOOKS
-from hostdev.machine import Role
-from hostdev.manifest.network import network_name
-from hostdev.manifest.pool import Pool
-from hostdev.manifest.wanted import Document, Wanted
-from hostdev.vmi.devices import DEVICES
+from hostdev.manifest.cluster import network_name
+from hostdev.manifest.pool import Document, Pool, Wanted
+from hostdev.vmi.annotations import DEVICES
 
 _MEMORY = "4Gi"
 _NOWHERE = PciAddress(0, 0, 0, 0)

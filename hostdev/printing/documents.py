@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from domxml.pciaddress import PciAddress
-from hostdev.cli import optional, output
+from hostdev.printing import optional, output
 
 API_VERSION = "passgate.dev/v1"
 Document = dict[str, Any]

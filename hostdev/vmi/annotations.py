@@ -1,15 +1,227 @@
-"""The annotations by which the VM's author talks to us."""
+"""`passgate.dev/policy`: what the VM's author takes upon himself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
-from hostdev.request import Request
+from domxml.attributes import ATTRIBUTES, Attribute
+from domxml.errors import BadInput
+from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice, parse_host_device
+from hostdev.jsontext import Format, parse_json
+from hostdev.jsonutil import JsonObject, as_object, list_of_objects, parse_text
 from hostdev.vmi.bonds import BONDS, Bond, read_bonds
-from hostdev.vmi.devices import DEVICES, read_devices
-from hostdev.vmi.policy import POLICY, Policy, read_policy
+from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, match_pattern
+from hostdev.vmi.request import FUNCTIONS, NAME, NUMA, Request
 from hostdev.vmi.vmi import Vmi
+
+POLICY = "passgate.dev/policy"
+POLICY_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "unsafe": "refuse, or warn: go on in spite of every finding, and say it loudly",
+        "allow": "a list of codes: findings that are told but refuse nothing",
+    }
+)
+
+
+class Policy(NamedTuple):
+    """What to do about what the gate finds at severity error."""
+
+    unsafe: str = "refuse"
+    """`refuse` or `warn`."""
+    allow: frozenset[str] = frozenset()
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The codes that refuse nothing."""
+        if self.unsafe == "refuse":
+            return self.allow
+        from hostdev.findings.registry import ALL  # noqa: PLC0415  rarely asked for
+
+        return frozenset(ALL)
+
+
+def read_policy(text: str) -> tuple[Policy, tuple[BadInput, ...]]:
+    """Read the annotation, and everything that is wrong with it."""
+    errors: list[BadInput] = []
+    try:
+        fields = as_object(parse_json(text, Format(POLICY, CODE, MAX_BYTES, POLICY)), POLICY, CODE)
+    except BadInput as error:
+        return Policy(), (error,)
+    entry = Entry(fields, errors)
+    entry.check_keys(POLICY_KEYS)
+    unsafe = match_pattern(re.compile("refuse|warn"), '"refuse" or "warn"')
+    read = Policy(entry.take("unsafe", unsafe, "refuse"), entry.take("allow", _allow, frozenset()))
+    return read, tuple(errors)
+
+
+def _allow(entry: JsonObject, key: str) -> frozenset[str]:
+    from hostdev.findings.registry import kind  # noqa: PLC0415  rarely asked for
+
+    codes = enumerate(entry.get_strings(key))
+    return frozenset(parse_text(code, kind, f"{entry.place(key)}[{index}]", CODE).code for index, code in codes)
+
+
+DEVICES = "passgate.dev/devices"
+MOST_DEVICES = 256
+"""A guest has no more buses than that."""
+
+WHICH = ("resource", "device", "address")
+"""What says which devices are meant; each entry has exactly one of them."""
+DEVICE_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "resource": "a device-plugin resource: the devices allocated for it",
+        "device": "a name in the VM's spec: the device that KubeVirt puts in",
+        "address": "a host device: a PCI address or the UUID of a mediated device",
+        "name": "the device's name: its alias becomes ua-passgate-<name>",
+        "count": "how many devices must be there",
+        "guestAddress": "the guest address, such as 0000:09:00.0, or a list of them",
+        "functions": "one, all (every function of the host slot), or numbers such as 0+1",
+        "numa": "host (the guest node that maps to the device's host node), or a guest node's number",
+        "rom": "an object with bar, file or enabled",
+        **{key: row.meaning for key, row in ATTRIBUTES.items() if "." not in key},
+    }
+)
+"""What an entry may hold, and what it means."""
+ROM_KEYS: Mapping[str, str] = MappingProxyType(
+    {key.removeprefix("rom."): row.meaning for key, row in ATTRIBUTES.items() if key.startswith("rom.")}
+)
+"""What the object `rom` may hold."""
+
+_RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252})/[A-Za-z0-9]([A-Za-z0-9._-]{0,62})", re.ASCII)
+_DEVICE = re.compile(r"\S.{0,252}")
+_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({"on|off": ("on", "off"), "yes|no": ("yes", "no")})
+_NUMBERS = frozenset({"bootOrder", "acpiIndex"})
+
+
+class Devices(NamedTuple):
+    """What the annotation says: a request an entry, None for one that cannot be read, and every mistake."""
+
+    entries: tuple[Request | None, ...] = ()
+    errors: tuple[BadInput, ...] = ()
+
+
+def read_devices(text: str) -> Devices:
+    """Read the annotation as far as it can be read."""
+    try:
+        entries = list_of_objects(parse_json(text, Format(DEVICES, CODE, MAX_BYTES, DEVICES)), DEVICES, CODE)
+    except BadInput as error:
+        return Devices((), (error,))
+    if len(entries) > MOST_DEVICES:
+        what = f"has {len(entries)} entries, a VM can have {MOST_DEVICES}"
+        return Devices((), (BadInput(CODE, what, subject=DEVICES, hint="use `count` for devices of one resource"),))
+    errors: list[BadInput] = []
+    read = tuple(_request(Entry(entry, errors)) for entry in entries)
+    return Devices(read, (*errors, *_repeated(read)))
+
+
+def _request(entry: Entry) -> Request | None:
+    before = len(entry.errors)
+    entry.check_keys(DEVICE_KEYS)
+    request = Request(
+        address=entry.take("address", _address, None),
+        resource=entry.take(
+            "resource", match_pattern(_RESOURCE, "a resource's name, such as qat.intel.com/generic"), ""
+        ),
+        device=entry.take("device", match_pattern(_DEVICE, "a name in the VM's spec"), ""),
+        name=entry.take("name", match_pattern(NAME, "made of letters, digits, - and _, at most 63"), ""),
+        quantity=entry.take("count", _count, None),
+        guests=entry.take("guestAddress", _guests, ()),
+        functions=entry.take("functions", match_pattern(FUNCTIONS, DEVICE_KEYS["functions"]), "one"),
+        numa=entry.take("numa", _numa, ""),
+        attributes=MappingProxyType(_attributes(entry)),
+    )
+    _check_together(entry, request)
+    return request if len(entry.errors) == before else None
+
+
+def _attributes(entry: Entry) -> dict[str, str]:
+    rom = Entry(entry.take("rom", JsonObject.get_object, JsonObject({}, "", CODE)), entry.errors)
+    rom.check_keys(ROM_KEYS)
+    read: dict[str, str] = {}
+    for key, row in ATTRIBUTES.items():
+        value = (rom if key.startswith("rom.") else entry).take(key.removeprefix("rom."), _attribute(row), "")
+        if value:
+            read[key] = value
+    return read
+
+
+def _check_together(entry: Entry, request: Request) -> None:
+    which = [key for key in WHICH if entry.entry.has(key)]
+    if len(which) != 1:
+        what = f"has {' and '.join(which)}" if which else f"says not which devices: {', '.join(WHICH)}"
+        hint = "make an entry for each" if which else f"write one of {', '.join(WHICH)}"
+        entry.errors.append(BadInput(CODE, what, subject=entry.entry.path, hint=hint))
+        return
+    most = request.quantity if which == ["resource"] else 1
+    if which != ["resource"] and request.quantity not in {None, 1}:
+        hint = f"a {which[0]} is one device; leave count out"
+        entry.errors.append(entry.entry.refused("count", f"must be 1 for a {which[0]}", hint=hint))
+    elif most is not None and len(request.guests) > most:
+        what = f"has {len(request.guests)} addresses for {most} device{'s' if most > 1 else ''}"
+        entry.errors.append(entry.entry.refused("guestAddress", what, hint="write one address a device"))
+
+
+def _repeated(entries: tuple[Request | None, ...]) -> list[BadInput]:
+    """Entries that ask for one and the same device."""
+    first: dict[object, int] = {}
+    errors = []
+    for index, entry in enumerate(entries):
+        which = entry and (entry.address or entry.device)
+        if which and which in first:
+            what = f"asks for {which}, as {DEVICES}[{first[which]}] does"
+            errors.append(BadInput(CODE, what, subject=f"{DEVICES}[{index}]", hint="make one entry of both"))
+        first.setdefault(which, index)
+    return errors
+
+
+def _attribute(row: Attribute) -> Callable[[JsonObject, str], str]:
+    def read(entry: JsonObject, key: str) -> str:
+        switch = _SWITCHES.get(row.legal)
+        value = entry.fields[key]
+        if switch and isinstance(value, bool):
+            return switch[0] if value else switch[1]
+        if row.key in _NUMBERS:
+            return str(entry.get_int(key, 1, 99999))
+        text = entry.get_str(key) or ""
+        if not re.fullmatch(row.legal, text, re.ASCII):
+            wanted = f'"{switch[0]}" or "{switch[1]}"' if switch else f"text like {row.legal}"
+            raise entry.wrong(key, wanted, hint=f"{key}: {row.meaning}")
+        return text
+
+    return read
+
+
+def _count(entry: JsonObject, key: str) -> int | None:
+    return entry.get_int(key, 1, MOST_DEVICES)
+
+
+def _numa(entry: JsonObject, key: str) -> str:
+    if isinstance(entry.fields[key], str):
+        return match_pattern(NUMA, DEVICE_KEYS[key])(entry, key)
+    return str(entry.get_int(key, 0, 9999))
+
+
+def _address(entry: JsonObject, key: str) -> HostDevice | None:
+    return entry.get_parsed(key, parse_host_device)
+
+
+def _guests(entry: JsonObject, key: str) -> tuple[PciAddress, ...]:
+    if isinstance(entry.fields[key], str):
+        guest = entry.get_parsed(key, PciAddress.parse)
+        return () if guest is None else (guest,)
+    if not isinstance(entry.fields[key], list):
+        raise entry.wrong(key, "an address, or a list of addresses")
+    texts = entry.get_strings(key)
+    if not texts:
+        raise entry.refused(key, "is an empty list", hint=f"leave {key} out")
+    return tuple(
+        parse_text(text, PciAddress.parse, f"{entry.place(key)}[{index}]", CODE) for index, text in enumerate(texts)
+    )
+
 
 PREFIX = "passgate.dev/"
 KNOWN: Mapping[str, str] = MappingProxyType(

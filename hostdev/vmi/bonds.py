@@ -1,4 +1,4 @@
-"""`passgate.dev/bonds`: interfaces of the VM that become one in its guest."""
+"""Names of network interfaces in a Linux guest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,38 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
-from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, matching
-from hostdev.vmi.guestname import REASON, is_guest_name
-from hostdev.vmi.jsontext import Format, parse_json
-from hostdev.vmi.jsonvalue import JsonObject, list_of_objects, shown
+from hostdev.jsontext import Format, parse_json
+from hostdev.jsonutil import JsonObject, list_of_objects, show_value
+from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, match_pattern
+
+MOST_BYTES = 15
+RESERVED = frozenset({"all", "default", "lo", "bonding_masters"})
+"""The kernel has files of these names where each interface has one."""
+REASON = (
+    "up to 15 letters, digits, - _ and ., beginning with a letter; not all, default, lo or what a kernel names eth0"
+)
+
+_LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", re.ASCII)
+_BY_THE_GUEST = re.compile(r"eth[0-9]+|en[bopsvx][0-9A-Fa-f][A-Za-z0-9]*|wl[bopsvx]?[0-9][A-Za-z0-9]*", re.ASCII)
+"""Names that a guest gives by itself, to whatever interface it finds."""
+
+
+def is_guest_name(name: str) -> bool:
+    """Whether an interface can be given this name, and no other will have it."""
+    return bool(_LEGAL.fullmatch(name)) and name not in RESERVED and not _BY_THE_GUEST.fullmatch(name)
+
+
+def guest_name(name: str) -> str:
+    """A name of the VM's spec as the guest can have it: the same, or its beginning and four digits for it all."""
+    if is_guest_name(name):
+        return name
+    import hashlib  # noqa: PLC0415  most names are possible
+
+    kept = re.sub(r"[^A-Za-z0-9_]", "-", name)
+    head = (kept if kept[:1].isalpha() else f"if-{kept}")[: MOST_BYTES - 5].rstrip("-")
+    digits = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:4]
+    return f"{head}-{digits}"
+
 
 BONDS = "passgate.dev/bonds"
 MODES = ("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
@@ -89,7 +117,7 @@ def _bond(entry: Entry) -> Bond | None:
     for key in ("name", "interfaces"):
         if key not in entry.entry.fields:
             entry.errors.append(entry.entry.refused(key, "is missing", hint=f"{key}: {KEYS[key]}"))
-    modes = matching(re.compile("|".join(map(re.escape, MODES))), f"one of {', '.join(MODES)}")
+    modes = match_pattern(re.compile("|".join(map(re.escape, MODES))), f"one of {', '.join(MODES)}")
     interfaces: tuple[str, ...] = entry.take("interfaces", _interfaces, ())
     bond = Bond(
         entry.entry.path,
@@ -105,14 +133,14 @@ def _bond(entry: Entry) -> Bond | None:
 def _name(entry: JsonObject, key: str) -> str:
     name = entry.get_str(key) or ""
     if not is_guest_name(name):
-        raise entry.refused(key, f"{shown(name)} cannot be an interface's name", hint=REASON)
+        raise entry.refused(key, f"{show_value(name)} cannot be an interface's name", hint=REASON)
     return name
 
 
 def _interfaces(entry: JsonObject, key: str) -> tuple[str, ...]:
     names = entry.get_strings(key)
     if len(set(names)) < len(names):
-        raise entry.refused(key, f"names {shown(Counter(names).most_common(1)[0][0])} twice", hint="name it once")
+        raise entry.refused(key, f"names {show_value(Counter(names).most_common(1)[0][0])} twice", hint="name it once")
     if len(names) < 2:
         count = "one interface" if names else "none"
         raise entry.refused(key, f"names {count}: a bond is made of two or more", hint="add one, or leave the bond out")
@@ -183,7 +211,9 @@ def _search(entry: JsonObject, key: str) -> list[str]:
     for index, text in enumerate(entry.get_strings(key)):
         if not _DOMAIN.fullmatch(text):
             place = f"{entry.place(key)}[{index}]"
-            raise BadInput(CODE, f"must be a domain, is {shown(text)}", subject=place, hint="write it as example.org")
+            raise BadInput(
+                CODE, f"must be a domain, is {show_value(text)}", subject=place, hint="write it as example.org"
+            )
     return list(entry.get_strings(key))
 
 
@@ -227,7 +257,7 @@ def _check_address(text: str, place: str, *, prefix: bool) -> None:
         found = None
     if found is None or ("/" in text) != prefix or "%" in text:
         what = "an address with its prefix" if prefix else "an address"
-        raise BadInput(CODE, f"must be {what}, is {shown(text)}", subject=place, hint=hint)
+        raise BadInput(CODE, f"must be {what}, is {show_value(text)}", subject=place, hint=hint)
 
 
 def _together(bonds: Sequence[Bond]) -> Iterator[BadInput]:
@@ -241,7 +271,7 @@ def _together(bonds: Sequence[Bond]) -> Iterator[BadInput]:
         names.setdefault(bond.name, bond)
         for interface in bond.interfaces:
             if interface in owners:
-                what = f"has {shown(interface)}, which {owners[interface].place} has already"
+                what = f"has {show_value(interface)}, which {owners[interface].place} has already"
                 hint = "an interface can be in one bond"
                 yield BadInput(CODE, what, subject=f"{bond.place}.interfaces", hint=hint)
             owners.setdefault(interface, bond)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from domxml.errors import BadInput
 from domxml.text import did_you_mean
-from hostdev.vmi.jsonvalue import JsonObject, shown
+from hostdev.jsonutil import JsonObject, show_value
 
 CODE = "bad-annotation"
 MAX_BYTES = 256 << 10
@@ -41,13 +41,13 @@ class Entry:
         unknown = [key for key in self.entry.fields if key not in known]
         for key in unknown[:_MOST_UNKNOWN]:
             hint = did_you_mean(key, known)
-            self.errors.append(BadInput(CODE, f"there is no key {shown(key)}", subject=self.entry.path, hint=hint))
+            self.errors.append(BadInput(CODE, f"there is no key {show_value(key)}", subject=self.entry.path, hint=hint))
         for key in known:
             if key in self.entry.fields and not self.entry.has(key):
                 self.errors.append(self.entry.refused(key, "must not be null", hint=f"leave {key} out"))
 
 
-def matching(pattern: re.Pattern[str], wanted: str) -> Callable[[JsonObject, str], str]:
+def match_pattern(pattern: re.Pattern[str], wanted: str) -> Callable[[JsonObject, str], str]:
     """A reader of texts of a pattern, which errors call `wanted`."""
 
     def read(entry: JsonObject, key: str) -> str:

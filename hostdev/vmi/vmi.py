@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
-from hostdev.vmi.jsontext import Format, parse_json
-from hostdev.vmi.jsonvalue import JsonObject, as_object
+from hostdev.jsontext import Format, parse_json
+from hostdev.jsonutil import JsonObject, as_object
 
 CODE = "bad-vmi"
 MAX_BYTES = 4 << 20

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from hostdev.vmi.manifest import _yaml
+from hostdev.vmi.file import _yaml
 from tests.deploy.admission import apply
 
 Object = dict[str, Any]

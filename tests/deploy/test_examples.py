@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hostdev.lint import lint
-from hostdev.vmi.manifest import parse_manifest
+from hostdev.lint.lint import lint
+from hostdev.vmi.file import parse_manifest
 from tests.deploy.kustomize import documents
 from tests.deploy.manifests import DEPLOY
-from tests.hostdev.inject.command import passgate
+from tests.hostdev.cli.injecting import passgate
 from tests.scenarios.cases import FOLDER
 from tests.scenarios.pages import PICTURES
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooksidecar.places import ALLOCATION_FILE
-from hostdev.allocation.dialects import DIALECTS, speaking
+from hooksidecar.container import ALLOCATION_FILE
+from hostdev.allocation.dialects import DIALECTS, dialects_of
 from hostdev.allocation.env_file import parse_env_file
 from tests.deploy.admission import admit
 from tests.deploy.manifests import manifest
 from tests.deploy.pods import SIDECAR, command, launcher
-from tests.hostdev.inject.command import passgate
+from tests.hostdev.cli.injecting import passgate
 from tests.house import ROOT
 
 COMMAND = command(admit(manifest("overlays/sidecar", "MutatingAdmissionPolicy"), launcher(SIDECAR)))
@@ -290,7 +290,7 @@ def test_any_environment(pod: Pod, environment: dict[str, bytes]) -> None:
 
     pod.start({os.fsencode(name): value for name, value in environment.items()})
 
-    wanted = {name: value for name, value in environment.items() if speaking(name)}
+    wanted = {name: value for name, value in environment.items() if dialects_of(name)}
     assert pod.file.exists() == bool(wanted)
     if wanted:
         text = {name: value.replace(b"\n", b"\1").decode(errors="backslashreplace") for name, value in wanted.items()}

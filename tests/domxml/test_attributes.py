@@ -7,11 +7,11 @@ import pytest
 from domxml.attributes import ATTRIBUTES
 from domxml.document import Domain
 from domxml.errors import PassgateError
+from domxml.guestslot import GuestSlot
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from domxml.wish import GuestSlot
 from tests.domxml.domains import load
-from tests.domxml.wishes import inject, tree_of, wish
+from tests.domxml.guestslots import inject, tree_of, wish
 
 LEGAL: dict[str, Any] = {
     "rom.bar": "off",

@@ -9,10 +9,10 @@ import pytest
 from lxml import etree
 
 from domxml.errors import Refused
-from domxml.findings import KINDS
-from domxml.wish import GuestSlot
+from domxml.guestfindings import KINDS
+from domxml.guestslot import GuestSlot
 from tests.domxml.domains import load
-from tests.domxml.wishes import inject, multifunction, tree_of, wish
+from tests.domxml.guestslots import inject, multifunction, tree_of, wish
 
 VF, OTHER = "3d:02.2", "3d:02.3"
 AP, OTHER_AP = "c0ffee00-1111-2222-3333-444455556666", "c0ffee00-1111-2222-3333-444455556667"

@@ -7,7 +7,7 @@ from domxml.document import Domain
 from domxml.errors import BadInput, PassgateError
 from tests.domxml.baddocuments import BAD_DOCUMENTS, DOMAIN
 from tests.domxml.domains import load, names
-from tests.domxml.wishes import inject, wish
+from tests.domxml.guestslots import inject, wish
 
 
 @pytest.mark.parametrize("name", BAD_DOCUMENTS)

@@ -6,7 +6,7 @@ import pytest
 
 from domxml.errors import PassgateError
 from tests.domxml.domains import load
-from tests.domxml.wishes import guest_of, inject, tree_of, wish
+from tests.domxml.guestslots import guest_of, inject, tree_of, wish
 
 DOMAIN = """<domain type='kvm'><name>d</name><os><type arch='x86_64' machine='q35'>hvm</type></os>
 <devices><controller type='usb' model='none'/><memballoon model='none'/>{}</devices></domain>"""

@@ -6,10 +6,10 @@ import pytest
 from lxml import etree
 
 from domxml.document import Domain
+from domxml.guestslot import GuestSlot
 from domxml.transform import transform
-from domxml.wish import GuestSlot
 from tests.domxml.domains import load
-from tests.domxml.wishes import wish
+from tests.domxml.guestslots import wish
 
 WISHES = {
     "q35-default": wish("qat", "0000:3d:02.2", rom_bar="off"),

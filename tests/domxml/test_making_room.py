@@ -5,7 +5,7 @@ from __future__ import annotations
 from lxml import etree
 
 from tests.domxml.domains import load
-from tests.domxml.wishes import inject, wish
+from tests.domxml.guestslots import inject, wish
 
 QAT = wish("qat", "0000:3d:02.2", "0000:00:04.0")
 

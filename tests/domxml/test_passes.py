@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from domxml.document import Domain
+from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from domxml.wish import GuestSlot
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
-from tests.domxml.wishes import multifunction, tree_of, wish
+from tests.domxml.guestslots import multifunction, tree_of, wish
 
 WISHES = (
     wish("qat", "0000:3d:02.2", rom_bar="off", bootOrder="9"),

@@ -21,7 +21,7 @@ from domxml.transform import transform
 from tests.domxml.domains import load, names, recorded_passes
 from tests.domxml.generated import domains
 from tests.domxml.guestaddresses import ASKED, REFUSED
-from tests.domxml.wishes import guest_of, inject, multifunction, tree_of, wish
+from tests.domxml.guestslots import guest_of, inject, multifunction, tree_of, wish
 
 QAT = wish("qat", "0000:3d:02.2", rom_bar="off")
 

@@ -16,7 +16,7 @@ from domxml.errors import Refused
 from domxml.transform import Transformed
 from domxml.verify import CODE, HINT, verify
 from tests.domxml.domains import load, names
-from tests.domxml.wishes import inject, multifunction, tree_of, wish
+from tests.domxml.guestslots import inject, multifunction, tree_of, wish
 
 ALIAS = "ua-passgate-qat"
 PORT = "PCI controller 15 (pcie-root-port)"

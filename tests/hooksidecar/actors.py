@@ -18,9 +18,9 @@ import grpc
 from domxml.document import Domain
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from hooksidecar import main, stop
-from tests.domxml.wishes import wish
-from tests.hooksidecar.cores import ADDRESS, Simple
+from hooksidecar import main, process
+from tests.domxml.guestslots import wish
+from tests.hooksidecar.domainhooks import ADDRESS, Simple
 from tests.hooksidecar.wirebytes import message, only
 
 Answer = Callable[[bytes], bytes]
@@ -108,7 +108,7 @@ def speaks_no_grpc() -> None:
 
 def core(function: Answer) -> NoReturn:
     """The real server around another core."""
-    stop.end(main.main(sys.argv[2:], lambda _options: Simple(function)))
+    process.end_process(main.main(sys.argv[2:], lambda _options: Simple(function)))
 
 
 def with_settings(domain: bytes, **settings: Any) -> bytes:

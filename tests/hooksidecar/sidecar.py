@@ -26,7 +26,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Sidecar:
-    """Runs while the `with` block lasts. `core` names one of tests.hooksidecar.cores; empty is the real one."""
+    """Runs while the `with` block lasts. `core` names one of tests.hooksidecar.domainhooks; empty is the real one."""
 
     def __init__(
         self, mount: Path, core: str, *flags: str, env: Mapping[str, str] | None = None, log: int | None = None
@@ -34,7 +34,7 @@ class Sidecar:
         self.mount = mount
         self.path = mount / f"{NAME}.sock"
         self._log = mount.parent / f"{mount.name}.{time.monotonic_ns()}.log"
-        program = ["tests.hooksidecar.cores", core] if core else ["hooksidecar.main"]
+        program = ["tests.hooksidecar.domainhooks", core] if core else ["hooksidecar.main"]
         self.command = [sys.executable, "-m", *program, "--socket-dir", str(mount), *flags]
         self._stderr = log
         self._env = environment() if env is None else dict(env)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.domxml.domains import FOLDER, load
-from tests.hooksidecar.cores import ADDRESS
+from tests.hooksidecar.domainhooks import ADDRESS
 from tests.hooksidecar.sidecar import ROOT, Sidecar, Start, environment
 
 DOMAIN, VMI = load("q35-big-10kb"), (FOLDER / "q35-big-10kb.vmi.json").read_bytes()
@@ -76,7 +76,7 @@ def test_we_load_nothing_heavy_beyond_what_grpc_loads(*, cloud_init: bool) -> No
     loaded = _loaded("import lxml.etree", cloud_init=cloud_init)
 
     assert loaded & HEAVY == set()
-    assert not {name for name in loaded if name.startswith("hostdev.cli.") and name != "hostdev.cli.exits"}
+    assert not {name for name in loaded if name.startswith("hostdev.cli.") and name != "domxml.errors"}
     assert ("hostdev.cloudinit.hook" in loaded) is cloud_init
 
 

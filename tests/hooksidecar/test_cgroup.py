@@ -12,7 +12,7 @@ from tests.domxml.domains import FOLDER, load
 from tests.domxml.large import large
 from tests.hooksidecar.cgroups import MEMORY, Limited, Unavailable, limited
 from tests.hooksidecar.client import Client, Failed
-from tests.hooksidecar.cores import ADDRESS
+from tests.hooksidecar.domainhooks import ADDRESS
 from tests.hooksidecar.sidecar import Sidecar, environment
 
 CALLS = 100

@@ -14,7 +14,7 @@ import pytest
 from hooksidecar.server import WAITING
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.cores import with_device
+from tests.hooksidecar.domainhooks import with_device
 from tests.hooksidecar.sidecar import Sidecar, Start
 
 DOMAIN = load("q35-default")

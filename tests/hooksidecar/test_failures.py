@@ -7,7 +7,7 @@ import pytest
 
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.cores import SECRET
+from tests.hooksidecar.domainhooks import SECRET
 from tests.hooksidecar.sidecar import Start
 
 DOMAIN = load("q35-default")

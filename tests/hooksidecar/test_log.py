@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from hooksidecar import difference
+from domxml import difference
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.cores import ADDRESS, with_device
+from tests.hooksidecar.domainhooks import ADDRESS, with_device
 from tests.hooksidecar.sidecar import Start, environment
 
 SECRET = "hunter2-and-more"  # noqa: S105  a test looks for it where it must not be
@@ -70,7 +70,7 @@ def test_h12_debug_shows_what_changed_and_info_does_not(start: Start) -> None:
 
 
 def test_a_difference_shows_only_what_changed() -> None:
-    lines = difference.of(DOMAIN, with_device(DOMAIN))
+    lines = difference.difference_lines(DOMAIN, with_device(DOMAIN))
 
     assert lines
     assert all(line.startswith("+") for line in lines)
@@ -80,12 +80,12 @@ def test_a_difference_shows_only_what_changed() -> None:
 def test_a_difference_shows_no_password_that_changed() -> None:
     other = DOMAIN.replace(SECRET.encode(), b"other")
 
-    assert difference.of(DOMAIN, other) == []
+    assert difference.difference_lines(DOMAIN, other) == []
 
 
 def test_the_same_domain_written_otherwise_is_no_difference() -> None:
     assert (
-        difference.of(
+        difference.difference_lines(
             b"<domain><devices><a b='1'/></devices></domain>",
             b"""<domain>
       <devices><a b="1"></a></devices></domain>""",

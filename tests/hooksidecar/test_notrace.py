@@ -13,7 +13,7 @@ import pytest
 
 from tests.domxml.domains import FOLDER, load
 from tests.hooksidecar.client import Client, Failed
-from tests.hooksidecar.cores import SMALL
+from tests.hooksidecar.domainhooks import SMALL
 from tests.hooksidecar.sidecar import Sidecar, Start
 from tests.hooksidecar.wirebytes import message
 

@@ -11,9 +11,9 @@ import pytest
 
 from domxml.errors import BadInput
 from domxml.version import LibvirtVersion
-from hooksidecar import doing
+from hooksidecar import deadline
 from hooksidecar.options import FLAGS, Options, help_text, parse
-from hostdev.allocation.wait import wait_for
+from hostdev.inject.gather import wait_for
 from tests.hooksidecar.sidecar import environment
 
 
@@ -94,13 +94,13 @@ def test_what_a_thread_does_is_told_in_words() -> None:
         target=lambda: wait_for(lambda: b"" if stop.is_set() else None, 9e9, clock=time.monotonic, sleep=time.sleep)
     )
     thread.start()
-    found = doing.of(thread.ident)
+    found = deadline.current_activity(thread.ident)
     stop.set()
     thread.join()
 
     assert found.words == "waiting for the allocation file"
-    assert found.where.startswith("hostdev.allocation.wait.")
-    assert doing.of(None) == doing.Doing("working", "")
+    assert found.where.startswith("hostdev.inject.gather.")
+    assert deadline.current_activity(None) == deadline.Activity("working", "")
 
 
 def _hook(*words: str) -> subprocess.CompletedProcess[str]:

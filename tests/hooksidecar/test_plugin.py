@@ -11,7 +11,7 @@ import pytest
 
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Client, Failed
-from tests.hooksidecar.cores import with_device
+from tests.hooksidecar.domainhooks import with_device
 from tests.hooksidecar.sidecar import Sidecar, names
 
 DOMAIN = load("q35-default")

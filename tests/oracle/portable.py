@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from hooksidecar.rehearsal.elsewhere import fit
+from hooksidecar.rehearsal.readback import fit_to_version
 from tests.oracle.roots import ARCHITECTURES
 
 OWN_ALIAS = "ua-passgate-"
@@ -19,7 +19,7 @@ def portable(xml: bytes, version: int, *, validate: bool = False) -> str:
     except etree.XMLSyntaxError:
         return xml.decode(errors="replace")
     _emulate(root)
-    fit(root, version)
+    fit_to_version(root, version)
     if validate:
         _satisfy_schema(root)
     return etree.tostring(root, encoding="unicode")

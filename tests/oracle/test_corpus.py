@@ -14,7 +14,7 @@ from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
 from domxml.transform import Transformed
-from tests.domxml.wishes import inject, wish
+from tests.domxml.guestslots import inject, wish
 from tests.oracle.addresses import moved
 from tests.oracle.client import Defined, Oracle
 from tests.oracle.corpus import Corpus

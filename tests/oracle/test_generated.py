@@ -10,11 +10,11 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
-from domxml.wish import GuestSlot
+from domxml.guestslot import GuestSlot
 from tests.domxml.domains import load, names
 from tests.domxml.generated import domains
 from tests.domxml.guestaddresses import ASKED, REFUSED
-from tests.domxml.wishes import guest_of, inject, multifunction, wish
+from tests.domxml.guestslots import guest_of, inject, multifunction, wish
 from tests.oracle.addresses import moved
 from tests.oracle.client import Defined, Oracle, Refused
 

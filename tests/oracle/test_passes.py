@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pytest
 
 from domxml.document import Domain
+from domxml.guestslot import GuestSlot
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from domxml.wish import GuestSlot
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
-from tests.domxml.wishes import multifunction, tree_of, wish
+from tests.domxml.guestslots import multifunction, tree_of, wish
 from tests.oracle.addresses import Addresses, moved
 from tests.oracle.client import Defined, Oracle
 

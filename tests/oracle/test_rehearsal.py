@@ -11,14 +11,14 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal.inputs import EXAMPLE
+from hooksidecar.rehearsal.command import EXAMPLE
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.process import Server
 from hooksidecar.rehearsal.readback import ReadBack, read_back
 from hooksidecar.rehearsal.releases import RELEASES
 from tests.domxml.domains import FOLDER, load, names
-from tests.domxml.wishes import tree_of
-from tests.hooksidecar.rehearsing import actor, document
+from tests.domxml.guestslots import tree_of
+from tests.hooksidecar.rehearsal.rehearsing import actor, document
 from tests.house import ROOT
 from tests.oracle.addresses import Addresses, guest_addresses, moved
 from tests.oracle.roots import Root

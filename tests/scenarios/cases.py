@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hostdev.inject.command import Outcome, passgate
+from tests.hostdev.cli.injecting import Outcome, passgate
 from tests.house import ROOT
 
 FOLDER = ROOT / "tests/fixtures/scenarios"

@@ -9,12 +9,12 @@ from typing import Any
 
 from domxml.document import Domain
 from domxml.pciaddress import PciAddress
-from hostdev import pcinames
-from hostdev.cli.drawing.canvas import FAINT, Box, Canvas, Font, fitted
-from hostdev.cli.drawing.palette import GOOD, HUES, tint
-from hostdev.machine import Machine, Mdev, PciFunction
-from hostdev.recorded import open_host
-from hostdev.scan import scan
+from hostdev.cli.drawing.scene import GOOD, HUES, tint
+from hostdev.cli.drawing.svg import FAINT, Box, Canvas, Font, fit_text
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import Machine, Mdev, PciFunction
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
 from tests.scenarios.cases import Case
 
 MARGIN = 28.0
@@ -64,15 +64,15 @@ def _case(canvas: Canvas, case: Case, y: float, color: str) -> float:
 
 def _device(canvas: Canvas, row: Row, y: float, right: float, color: str) -> None:
     canvas.box(Box(MARGIN, y, LEFT, ROW), fill=tint(GOOD), stroke=GOOD)
-    canvas.text(MARGIN + 14, y + 23, fitted(row.source, LEFT - 24, 13.5), Font(13.5, bold=True, mono=True))
-    canvas.text(MARGIN + 14, y + 42, fitted(row.about, LEFT - 24, 12), Font(12, FAINT))
+    canvas.text(MARGIN + 14, y + 23, fit_text(row.source, LEFT - 24, 13.5), Font(13.5, bold=True, mono=True))
+    canvas.text(MARGIN + 14, y + 42, fit_text(row.about, LEFT - 24, 12), Font(12, FAINT))
     canvas.box(Box(right, y, RIGHT, ROW), fill=tint(color), stroke=color)
     canvas.text(right + 14, y + 23, row.guest, Font(13.5, bold=True, mono=True))
     canvas.text(right + 130, y + 23, row.behind, Font(12, FAINT))
-    canvas.text(right + 14, y + 42, fitted(row.alias, RIGHT - 24, 12), Font(12, FAINT, mono=True))
+    canvas.text(right + 14, y + 42, fit_text(row.alias, RIGHT - 24, 12), Font(12, FAINT, mono=True))
     middle, start, end = y + ROW / 2, MARGIN + LEFT + 8, right - 8
     canvas.path(f"M{start:g} {middle:g}H{end:g}m-7 -5l7 5l-7 5", stroke=LINE)
-    canvas.text((start + end) / 2, middle - 9, fitted(row.told, MIDDLE - 24, 11.5), Font(11.5, FAINT, middle=True))
+    canvas.text((start + end) / 2, middle - 9, fit_text(row.told, MIDDLE - 24, 11.5), Font(11.5, FAINT, middle=True))
 
 
 def _vm(case: Case) -> str:
@@ -98,6 +98,6 @@ def _about(machine: Machine, source: str) -> str:
         title = next(kind.title for kind in parent.mdev_types if kind.name == mdev.type)
         return f"{title} of {parent.address} · group {mdev.group}"
     function = machine.functions[PciAddress.parse(source)]
-    what = f"VF of {function.physfn}" if function.physfn else pcinames.ids(function)
-    kind = pcinames.class_name(function.class_code)
+    what = f"VF of {function.physfn}" if function.physfn else pciids.ids(function)
+    kind = pciids.class_name(function.class_code)
     return f"{kind} · {what} · group {function.group} · {function.driver}"

@@ -11,9 +11,9 @@ import pytest
 from lxml import etree
 
 from hooksidecar.rehearsal.structs import round_trip
-from hostdev.vmi.manifest import parse_manifest
+from hostdev.vmi.file import parse_manifest
 from hostdev.vmi.vmi import Vmi
-from tests.hostdev.inject.command import passgate
+from tests.hostdev.cli.injecting import passgate
 from tests.scenarios.cases import CASES, FOLDER, GOLDEN, Case
 from tests.scenarios.hosts import RECORDED, text
 

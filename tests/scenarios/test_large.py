@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hostdev.recorded.recording import Recording
+from hostdev.inventory.recorded.recording import Recording
 from tests.domxml.domains import load
-from tests.hostdev.inject.command import Outcome, passgate
+from tests.hostdev.cli.injecting import Outcome, passgate
 from tests.oracle.addresses import guest_addresses, moved
 from tests.oracle.client import Defined, Oracle
 from tests.scenarios import hosts, large

@@ -11,7 +11,7 @@ from lxml import etree
 from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load
-from tests.hostdev.inject.command import passgate
+from tests.hostdev.cli.injecting import passgate
 from tests.oracle.addresses import Addresses, guest_addresses, moved
 from tests.oracle.client import Defined, Oracle
 from tests.scenarios.cases import Case

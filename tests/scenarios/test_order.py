@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from domxml.document import Domain
-from hostdev.allocation.domain import from_domain
 from hostdev.allocation.environment import from_environment
-from hostdev.allocation.merging import merge
-from hostdev.injection import Options, inject
-from hostdev.preparation import prepare, resources
-from hostdev.vmi.devices import DEVICES
+from hostdev.allocation.kubevirt import from_domain
+from hostdev.allocation.merge import merge
+from hostdev.inject.plan import Options, inject
+from hostdev.inject.vmplan import prepare, resources
+from hostdev.vmi.annotations import DEVICES
 from hostdev.vmi.vmi import Vmi, parse_vmi
 from tests.domxml.domains import load
 

@@ -11,7 +11,7 @@ from domxml import alias as aliases
 from domxml.document import Domain, DomainDevice, Element
 from domxml.errors import Refused
 from domxml.finding import FindingKind
-from domxml.findings import (
+from domxml.guestfindings import (
     ACPI_INDEX_TAKEN,
     ALIAS_TAKEN,
     BOOT_ORDER_BESIDE_OS_BOOT,
@@ -21,8 +21,8 @@ from domxml.findings import (
     ONLY_ONE_VFIO_AP,
 )
 from domxml.guestpci.machines import MachineType, RootKind
+from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.source import HostDevice, Mdev
-from domxml.wish import GuestFunction, GuestSlot
 
 AP = "vfio-ap"
 

@@ -11,16 +11,16 @@ from domxml.conflicts import check_conflicts
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
-from domxml.findings import BASE_DEVICE_MOVES
+from domxml.guestfindings import BASE_DEVICE_MOVES
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
+from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
 from domxml.placement.values import PlacedController
 from domxml.source import HostDevice
 from domxml.verify import verify
 from domxml.version import OLDEST, LibvirtVersion
-from domxml.wish import GuestSlot
 
 
 class Transformed(NamedTuple):

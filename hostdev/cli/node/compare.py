@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from hostdev.cli import documents, endings, look, output
-from hostdev.cli.cells import Cell, Column, Fit
-from hostdev.cli.comparison import compare
-from hostdev.cli.screen import Screen
-from hostdev.cli.tellings import TONES
+from hostdev.cli import devices, documents
+from hostdev.gate.compare import compare
+from hostdev.printing import findings, output
+from hostdev.printing.cells import Cell, Column, Fit
+from hostdev.printing.documents import document, emit, plain
+from hostdev.printing.findings import TONES
+from hostdev.printing.screen import Screen
 
 TABLE = (Column("SEVERITY"), Column("SUBJECT"), Column("WHAT"), Column("CHANGE", Fit.WRAP))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, and say how bad the worst change is."""
-    old, new = look.machine(arguments.old), look.machine(arguments.new)
+    old, new = devices.machine_at(arguments.old), devices.machine_at(arguments.new)
     changes = compare(old, new)
     if arguments.output != "table":
-        documents.emit(
-            documents.document(
+        emit(
+            document(
                 "Comparison",
                 old=documents.origin(old),
                 new=documents.origin(new),
-                changes=[documents.plain(change) for change in changes],
+                changes=[plain(change) for change in changes],
             ),
             arguments.output,
         )
@@ -36,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         output.write("nothing changed\n")
     for machine in (old, new):
-        look.tell_unread(machine)
-    return endings.worst((change.severity for change in changes), arguments.fail_on)
+        devices.note_unread(machine)
+    return findings.worst_exit_code((change.severity for change in changes), arguments.fail_on)

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from hostdev.cli import documents, endings, look, tellings
-from hostdev.cli.cells import Cell, Tone
+from hostdev.cli import devices, documents
 from hostdev.cli.devices import select
-from hostdev.cli.screen import Screen
 from hostdev.gate.doctor import Check, Status, checks
-from hostdev.machine import Machine
-from hostdev.vfiodrivers import is_on_vfio
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.vfiodrivers import is_on_vfio
+from hostdev.printing import findings
+from hostdev.printing.cells import Cell, Tone
+from hostdev.printing.documents import Document, document, emit
+from hostdev.printing.screen import Screen
 
 TONES = {
     Status.PASS: Tone.GOOD,
@@ -26,15 +28,15 @@ TONES = {
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the host, and the devices named or those on a vfio driver."""
-    machine = look.machine(arguments.host)
+    machine = devices.machine_at(arguments.host)
     named = select(machine, arguments.address)
     addresses = [f.address for f in machine.functions.values() if is_on_vfio(f)] if named is None else named
     done = checks(machine, addresses)
     if arguments.output == "text":
         _print(Screen.of(arguments.color), done)
     else:
-        documents.emit(_document(machine, done), arguments.output)
-    return endings.after((found for check in done for found in check.findings), arguments.fail_on)
+        emit(_document(machine, done), arguments.output)
+    return findings.exit_code((found for check in done for found in check.findings), arguments.fail_on)
 
 
 def _print(screen: Screen, done: Sequence[Check]) -> None:
@@ -43,15 +45,15 @@ def _print(screen: Screen, done: Sequence[Check]) -> None:
         for check in part:
             screen.line("  ", Cell(f"{check.status:<7}", TONES[check.status]), f"  {check.title}: {check.detail}")
             for found in check.findings:
-                for row in tellings.details(found):
+                for row in findings.detail_rows(found):
                     screen.line("  ", *row)
         screen.line()
     counts = Counter(check.status for check in done)
     screen.line(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
 
 
-def _document(machine: Machine, done: Sequence[Check]) -> documents.Document:
-    return documents.document(
+def _document(machine: Machine, done: Sequence[Check]) -> Document:
+    return document(
         "Findings",
         machine=documents.origin(machine),
         checks=[

@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 
 from domxml.errors import ExitCode
-from hostdev import pcinames
-from hostdev.cli import look, output
-from hostdev.cli.drawing import dot, svg, text
+from hostdev.cli import devices
+from hostdev.cli.drawing import svg, text
 from hostdev.cli.drawing.scene import Scene
-from hostdev.cli.screen import Screen
+from hostdev.cli.drawing.text import draw
+from hostdev.inventory import pciids
+from hostdev.printing import output
+from hostdev.printing.screen import Screen
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw the machine."""
-    machine = look.machine(arguments.host)
-    names = pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE)
+    machine = devices.machine_at(arguments.host)
+    names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     scene = Scene.of(machine, names, arguments.by)
     if arguments.output == "svg":
         output.write(svg.draw(scene))
     elif arguments.output == "dot":
-        output.write(dot.draw(scene))
+        output.write(draw(scene))
     else:
         Screen.of(arguments.color).tree(text.branches(scene))
-    look.tell_unread(machine)
+    devices.note_unread(machine)
     return ExitCode.DONE

@@ -8,21 +8,22 @@ from collections.abc import Sequence
 
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import FindingKind
-from hostdev.catalogue import looked_up
-from hostdev.catalogue.explain import EXPLAINED, Row, match_text, page
-from hostdev.cli import documents, output
-from hostdev.cli.cells import Cell, Column, Fit, dash
-from hostdev.cli.screen import Screen
-from hostdev.cli.tellings import TONES
+from hostdev.findings.explain import EXPLAINED, Row, match_text, page
+from hostdev.findings.registry import look_up
+from hostdev.printing import output
+from hostdev.printing.cells import Cell, Column, Fit, dash
+from hostdev.printing.documents import Document, document, emit
+from hostdev.printing.findings import TONES
+from hostdev.printing.screen import Screen
 
 TABLE = (Column("CODE"), Column("SEVERITY"), Column("TITLE", Fit.WRAP))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a page for one finding, a list for several."""
-    rows = [looked_up(EXPLAINED, code) for code in _codes(arguments.code)]
+    rows = [look_up(EXPLAINED, code) for code in _codes(arguments.code)]
     if arguments.output != "text":
-        documents.emit(documents.document("Explanations", items=[_item(row) for row in rows]), arguments.output)
+        emit(document("Explanations", items=[_item(row) for row in rows]), arguments.output)
     elif len(rows) == 1:
         Screen.of(arguments.color).markdown(page(rows[0]))
     else:
@@ -54,7 +55,7 @@ def _input() -> str:
     return sys.stdin.buffer.read().decode(errors="replace")
 
 
-def _item(row: Row) -> documents.Document:
+def _item(row: Row) -> Document:
     return {
         "code": row.code,
         "severity": str(row.severity) if isinstance(row, FindingKind) else None,
@@ -68,7 +69,7 @@ def _item(row: Row) -> documents.Document:
 
 def _list(screen: Screen, rows: Sequence[Row]) -> None:
     screen.table(TABLE, [(row.code, _severity(row), row.title) for row in rows])
-    output.tell("note: `passgate node explain CODE` explains one of them")
+    output.note("note: `passgate node explain CODE` explains one of them")
 
 
 def _severity(row: Row) -> Cell | str:

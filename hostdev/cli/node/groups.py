@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from domxml.errors import BadInput, Refused
 from domxml.finding import Severity
-from hostdev import pcinames
-from hostdev.cli import documents, endings, look, output
-from hostdev.cli.cells import Cell, Column, Fit, Row, Tone, dash
-from hostdev.cli.screen import Screen
-from hostdev.gate import GroupVerdict, MemberVerdict, group_verdict
-from hostdev.machine import IommuGroup, Machine
-from hostdev.pcinames import Namer
+from hostdev.cli import devices, documents
+from hostdev.gate.group import group_verdict
+from hostdev.gate.verdict import GroupVerdict, MemberVerdict
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import IommuGroup, Machine
+from hostdev.inventory.pciids import Namer
+from hostdev.printing import findings, output
+from hostdev.printing.cells import Cell, Column, Fit, Row, Tone, dash
+from hostdev.printing.documents import emit
+from hostdev.printing.screen import Screen
 
 NARROW = (
     Column("GROUP"),
@@ -29,21 +32,21 @@ WIDE = (*NARROW, Column("TYPE"), Column("NAME", Fit.CUT), Column("WHY", Fit.CUT)
 
 def run(arguments: argparse.Namespace) -> int:
     """List the groups named, or all; one row for each member."""
-    machine = look.machine(arguments.host)
+    machine = devices.machine_at(arguments.host)
     verdicts = [group_verdict(machine, group) for group in _selected(machine, arguments.group)]
     if arguments.output == "name":
         output.write("".join(f"{verdict.number}\n" for verdict in verdicts))
     elif arguments.output in {"json", "yaml"}:
-        documents.emit(documents.group_list(machine, verdicts), arguments.output)
+        emit(documents.group_list(machine, verdicts), arguments.output)
     else:
         if not verdicts:
-            output.tell(f"note: there are no IOMMU groups on {machine.source}")
+            output.note(f"note: there are no IOMMU groups on {machine.source}")
         wide = arguments.output == "wide"
-        names = pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE)
+        names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
         rows = [row if wide else row[: len(NARROW)] for verdict in verdicts for row in _rows(machine, names, verdict)]
         Screen.of(arguments.color).table(WIDE if wide else NARROW, rows)
-    look.tell_unread(machine)
-    return endings.worst(map(_severity, verdicts), arguments.fail_on)
+    devices.note_unread(machine)
+    return findings.worst_exit_code(map(_severity, verdicts), arguments.fail_on)
 
 
 def _selected(machine: Machine, texts: Sequence[str]) -> list[IommuGroup]:
@@ -86,12 +89,12 @@ def _member(machine: Machine, names: Namer, member: MemberVerdict, kind: str | N
         return (member.name, "-", "-", "-", blocks, dash(kind), "-", member.why)
     return (
         member.name,
-        pcinames.class_name(function.class_code),
+        pciids.class_name(function.class_code),
         dash(function.driver),
         str(function.role),
         blocks,
         dash(kind),
-        pcinames.title(function, names(function)),
+        pciids.title(function, names(function)),
         member.why,
     )
 

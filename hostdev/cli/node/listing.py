@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from hostdev import pcinames
-from hostdev.cli import documents, endings, look, output
-from hostdev.cli.cells import Cell, Column, Fit, Row, Tone, dash
-from hostdev.cli.devices import Device, devices, select
-from hostdev.cli.screen import Screen
+from hostdev.cli import documents
+from hostdev.cli.devices import LIVE, Device, devices, machine_at, note_unread, select
+from hostdev.inventory import pciids
+from hostdev.printing import findings, output
+from hostdev.printing.cells import Cell, Column, Fit, Row, Tone, dash
+from hostdev.printing.documents import emit
+from hostdev.printing.screen import Screen
 
 NARROW = (
     Column("ADDRESS"),
@@ -31,19 +33,19 @@ WIDE = (
 
 def run(arguments: argparse.Namespace) -> int:
     """List the devices named, or all."""
-    machine = look.machine(arguments.host)
-    names = pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE)
+    machine = machine_at(arguments.host)
+    names = pciids.namer(arguments.pci_ids, live=arguments.host == LIVE)
     shown = devices(machine, names, select(machine, arguments.address))
     if arguments.output == "name":
         output.write("".join(f"{device.function.address}\n" for device in shown))
     elif arguments.output in {"json", "yaml"}:
-        documents.emit(documents.device_list(machine, shown), arguments.output)
+        emit(documents.device_list(machine, shown), arguments.output)
     else:
         wide = arguments.output == "wide"
         rows = [_row(device) + (_more(device) if wide else ()) for device in shown]
         Screen.of(arguments.color).table(WIDE if wide else NARROW, rows)
-    look.tell_unread(machine)
-    return endings.after((found for device in shown for found in device.verdict.findings), arguments.fail_on)
+    note_unread(machine)
+    return findings.exit_code((found for device in shown for found in device.verdict.findings), arguments.fail_on)
 
 
 def _row(device: Device) -> Row:
@@ -65,4 +67,4 @@ def _more(device: Device) -> Row:
     function = device.function
     vfs = f"{function.num_vfs or 0}/{function.total_vfs}" if function.total_vfs else ""
     reset = "?" if function.reset_methods is None else ",".join(function.reset_methods) or "none"
-    return (pcinames.ids(function), dash(vfs), dash(reset), dash("; ".join(device.users)))
+    return (pciids.ids(function), dash(vfs), dash(reset), dash("; ".join(device.users)))

@@ -5,29 +5,31 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from hostdev import pcinames
-from hostdev.cli import documents, endings, look, tellings
-from hostdev.cli.cells import Cell, Tone
-from hostdev.cli.devices import Device, devices, select
-from hostdev.cli.screen import Screen
-from hostdev.gate import group_verdict
-from hostdev.machine import Machine, PciFunction
+from hostdev.cli import documents
+from hostdev.cli.devices import LIVE, Device, devices, machine_at, note_unread, select
+from hostdev.gate.group import group_verdict
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.printing import findings
+from hostdev.printing.cells import Cell, Tone
+from hostdev.printing.documents import document, emit
+from hostdev.printing.screen import Screen
 
 LABEL = 14
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show one device."""
-    machine = look.machine(arguments.host)
-    names = pcinames.namer(arguments.pci_ids, live=arguments.host == look.LIVE)
+    machine = machine_at(arguments.host)
+    names = pciids.namer(arguments.pci_ids, live=arguments.host == LIVE)
     (device,) = devices(machine, names, select(machine, [arguments.address]))
     if arguments.output == "text":
         _print(Screen.of(arguments.color), machine, device)
     else:
         content = documents.device(device)
-        documents.emit(documents.document("Device", machine=documents.origin(machine), **content), arguments.output)
-    look.tell_unread(machine)
-    return endings.after(device.verdict.findings, arguments.fail_on)
+        emit(document("Device", machine=documents.origin(machine), **content), arguments.output)
+    note_unread(machine)
+    return findings.exit_code(device.verdict.findings, arguments.fail_on)
 
 
 def _print(screen: Screen, machine: Machine, device: Device) -> None:
@@ -38,7 +40,7 @@ def _print(screen: Screen, machine: Machine, device: Device) -> None:
     screen.line(Cell(f"  {'passthrough':<{LABEL}}", Tone.FAINT), device.answer)
     for found in sorted(device.verdict.findings, key=lambda found: -found.severity.rank):
         screen.line()
-        for row in tellings.finding(found, evidence=True):
+        for row in findings.finding_rows(found, evidence=True):
             screen.line(*row)
 
 
@@ -76,7 +78,7 @@ def _users(function: PciFunction) -> Iterator[tuple[str, str]]:
 
 def _ids(device: Device) -> str:
     function = device.function
-    text = f"{pcinames.ids(function)}, class {function.class_code:06x}"
+    text = f"{pciids.ids(function)}, class {function.class_code:06x}"
     if function.subsystem_vendor is None or function.subsystem_device is None:
         return text
     named = f" ({device.name.subsystem})" if device.name.subsystem else ""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 
 from domxml.errors import ExitCode
-from hostdev.cli import documents, look, output
-from hostdev.cli.patience import patience
-from hostdev.recorded import open_host, snapshot
+from hostdev.cli import devices, documents
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.recorded.recorder import snapshot
+from hostdev.printing import output
+from hostdev.printing.documents import emit
+from hostdev.printing.output import progress
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the recording, or the picture made of the host."""
     if arguments.output == "json":
-        documents.emit(documents.picture(look.machine(arguments.host)), "json")
+        emit(documents.picture(devices.machine_at(arguments.host)), "json")
         return ExitCode.DONE
-    with patience(f"recording {arguments.host}"), open_host(arguments.host) as host:
+    with progress(f"recording {arguments.host}"), open_host(arguments.host) as host:
         output.write(snapshot(host, private=arguments.keep_identity))
     return ExitCode.DONE

@@ -11,11 +11,12 @@ from typing import Any
 
 from domxml.errors import BadInput, ExitCode, HostUnreadable
 from domxml.pciaddress import PciAddress
-from hostdev.cli import documents, look, optional, output
-from hostdev.cli.cells import Cell, Row, Tone, dash
-from hostdev.cli.devices import Device, devices
-from hostdev.cli.screen import Screen
-from hostdev.pcinames import Name
+from hostdev.cli.devices import LIVE, Device, devices, machine_at
+from hostdev.inventory.pciids import Name
+from hostdev.printing import optional, output
+from hostdev.printing.cells import Cell, Row, Tone, dash
+from hostdev.printing.documents import Document, document
+from hostdev.printing.screen import Screen
 
 States = Mapping[PciAddress, Device]
 
@@ -70,7 +71,7 @@ def _events(timeout: float | None) -> Iterator[Event]:
     """Events from now on, until the time is over."""
     monitor = _monitor()
     before = _states()
-    output.tell(f"note: watching {len(before)} functions; interrupt to end")
+    output.note(f"note: watching {len(before)} functions; interrupt to end")
     end = None if timeout is None else time.monotonic() + timeout
     while end is None or time.monotonic() < end:
         device = monitor.poll(None if end is None else max(end - time.monotonic(), 0))
@@ -106,7 +107,7 @@ def _address(name: str) -> PciAddress | None:
 
 
 def _states() -> States:
-    return {device.function.address: device for device in devices(look.machine(look.LIVE), lambda _function: Name())}
+    return {device.function.address: device for device in devices(machine_at(LIVE), lambda _function: Name())}
 
 
 def _answer(device: Device | None) -> Cell:
@@ -126,8 +127,8 @@ def _told(turn: Turn) -> Row:
     return (f"{turn.address}  {driver}  passthrough ", *verdict)
 
 
-def _document(event: Event) -> documents.Document:
-    return documents.document(
+def _document(event: Event) -> Document:
+    return document(
         "Event",
         time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         action=event.action,
@@ -136,11 +137,11 @@ def _document(event: Event) -> documents.Document:
     )
 
 
-def _turn(turn: Turn) -> documents.Document:
+def _turn(turn: Turn) -> Document:
     return {"address": str(turn.address), "before": _state(turn.before), "after": _state(turn.after)}
 
 
-def _state(device: Device | None) -> documents.Document | None:
+def _state(device: Device | None) -> Document | None:
     if device is None:
         return None
     return {"driver": device.function.driver, "passes": device.passes, "reasons": list(device.reasons)}

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from domxml.errors import BadInput, ExitCode
-from hostdev.cli import documents, endings, kubeletdir, output, tellings
-from hostdev.cli.cells import Cell, Column, Fit, Row, Tone, dash
 from hostdev.cli.devices import select
-from hostdev.cli.patience import patience
-from hostdev.cli.screen import Screen
-from hostdev.holding import processes
-from hostdev.holding.answer import Answer, Asked, answer
-from hostdev.holding.claim import Claim, How, State
-from hostdev.host import Host
-from hostdev.machine import PciFunction
-from hostdev.recorded import open_host
-from hostdev.scan import scan
+from hostdev.holders import processes
+from hostdev.holders.claim import Claim, How, State
+from hostdev.holders.holders import Answer, Asked, find_holders
+from hostdev.holders.kubelet import ask_kubelet
+from hostdev.inventory.host import Host
+from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
+from hostdev.printing import findings, output
+from hostdev.printing.cells import Cell, Column, Fit, Row, Tone, dash
+from hostdev.printing.documents import Document, document, emit, plain
+from hostdev.printing.output import progress
+from hostdev.printing.screen import Screen
 
 NARROW = (
     Column("HOW"),
@@ -35,28 +37,28 @@ TONES = {How.DRIVER: Tone.WARN, How.CHECKPOINT: Tone.WARN, How.PODRESOURCES: Ton
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask the host and kubelet, and libvirt where that is wanted."""
-    with patience("looking through all processes"), open_host(arguments.host) as host:
+    with progress("looking through all processes"), open_host(arguments.host) as host:
         machine = scan(host)
         (address,) = select(machine, [arguments.address]) or ()
         function = machine.functions[address]
         root = Path(arguments.host) if Path(arguments.host).is_dir() else None
-        kubelet, asked = kubeletdir.ask(arguments.kubelet_dir, root)
+        kubelet, asked = ask_kubelet(arguments.kubelet_dir, root)
         seen, looked = _processes(host, function, alone=arguments.kubelet_dir is None)
-    found = [*seen.claims, *processes.driver(function)]
+    found = [*seen.claims, *processes.driver_claims(function)]
     if arguments.connect:
-        from hostdev.cli import livedomains  # noqa: PLC0415  loads lxml, and libvirt
+        from hostdev.cli import livelibvirt  # noqa: PLC0415  loads lxml, and libvirt
 
-        found += livedomains.ask(arguments.connect, address)
+        found += livelibvirt.ask_domains(arguments.connect, address)
         asked = (Asked(How.DOMAIN), *asked)
-    told = answer(function, machine, found, kubelet, (looked, *asked))
+    told = find_holders(function, machine, found, kubelet, (looked, *asked))
     if arguments.output in {"json", "yaml"}:
-        documents.emit(_document(machine.source, function, told, len(seen.hidden)), arguments.output)
+        emit(_document(machine.source, function, told, len(seen.hidden)), arguments.output)
     else:
         _print(Screen.of(arguments.color), function, told, wide=arguments.output == "wide")
     for source in told.asked:
         if source.why and not source.missing:
-            output.tell(f"note: {source.how}: {source.why}")
-    return endings.after(told.findings, arguments.fail_on) or _ending(told, hidden=bool(seen.hidden))
+            output.note(f"note: {source.how}: {source.why}")
+    return findings.exit_code(told.findings, arguments.fail_on) or _ending(told, hidden=bool(seen.hidden))
 
 
 def _processes(host: Host, function: PciFunction, *, alone: bool) -> tuple[processes.Seen, Asked]:
@@ -66,7 +68,7 @@ def _processes(host: Host, function: PciFunction, *, alone: bool) -> tuple[proce
             hint = "ask on the running node itself, or name a copy of its --kubelet-dir"
             raise BadInput("no-processes", reason, hint=hint)
         return processes.Seen(()), Asked(How.OPEN, reason)
-    seen = processes.ask(host, function)
+    seen = processes.ask_processes(host, function)
     hidden = f"not permitted to look into {len(seen.hidden)} processes; ask again as root" if seen.hidden else ""
     return seen, Asked(How.OPEN, hidden)
 
@@ -80,7 +82,7 @@ def _print(screen: Screen, function: PciFunction, told: Answer, *, wide: bool) -
         who = "nobody" if told.state is State.FREE else "nobody that could be seen"
         screen.line(f"{who} holds {function.address}")
     for found in told.findings:
-        for row in tellings.finding(found):
+        for row in findings.finding_rows(found):
             screen.line(*row)
 
 
@@ -112,8 +114,8 @@ def _more(claim: Claim) -> Row:
     return (dash(claim.container), dash(claim.pod), "yes" if claim.exact else "one of the group")
 
 
-def _document(source: str, function: PciFunction, told: Answer, hidden: int) -> documents.Document:
-    return documents.document(
+def _document(source: str, function: PciFunction, told: Answer, hidden: int) -> Document:
+    return document(
         "Holders",
         source=source,
         address=str(function.address),
@@ -122,8 +124,8 @@ def _document(source: str, function: PciFunction, told: Answer, hidden: int) -> 
         agree=told.agree,
         complete=told.complete,
         hiddenProcesses=hidden,
-        sources=[documents.plain(asked) for asked in told.asked],
-        items=[documents.plain(claim) for claim in told.claims],
+        sources=[plain(asked) for asked in told.asked],
+        items=[plain(claim) for claim in told.claims],
         findings=[finding.as_dict() for finding in told.findings],
     )
 

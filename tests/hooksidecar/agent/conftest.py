@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksidecar.agent.node import Node
+from hooksidecar.agent.pods import Node
 from hooksidecar.agent.record import Record
 from tests.hooksidecar.agent.kubelet import Kubelet
 from tests.hooksidecar.agent.process import AgentProcess, NewNode, StartAgent

@@ -14,10 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hooksidecar.agent import (
-    agent,  # noqa: F401  loaded once, before the forks
-    drop,
-)
+from hooksidecar.agent import agent, drop  # noqa: F401  loaded once, before the forks
 from hooksidecar.agent.main import main
 from tests.hooksidecar.agent.kubelet import FILE, SIDECAR
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from hooksidecar.agent.node import Node
+from hooksidecar.agent.pods import Node
 from tests.hooksidecar.sidecar import environment
 
 START = 20.0

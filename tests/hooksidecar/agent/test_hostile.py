@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from hooksidecar.agent import beneath
+from hooksidecar.agent import volumes
 from hooksidecar.agent.visit import PLANTED, visit
 from tests.hooksidecar.agent.envfile import ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, HOOKS, SIDECAR, Kubelet, uid
@@ -30,8 +30,8 @@ RACES = 1000
 def way(request: pytest.FixtureRequest, mocker: MockerFixture) -> str:
     """Both ways to open a directory below another."""
     if request.param == "walk":
-        mocker.patch.object(beneath, "kernel_has_it", autospec=True, return_value=False)
-    elif not beneath.kernel_has_it():
+        mocker.patch.object(volumes, "kernel_has_it", autospec=True, return_value=False)
+    elif not volumes.kernel_has_it():
         pytest.skip("this kernel has no openat2")
     return str(request.param)
 
@@ -171,8 +171,8 @@ def test_a_volume_with_a_great_many_names(kubelet: Kubelet, node: NewNode) -> No
 def test_a_mount_is_not_entered(name: str) -> None:
     with opened(Path("/")) as root:
         with pytest.raises(OSError, match="cross-device") as refused:
-            beneath.open_directory(root, name)
-        os.close(beneath.open_directory(root, name, may_cross=True))
+            volumes.open_directory(root, name)
+        os.close(volumes.open_directory(root, name, may_cross=True))
 
     assert refused.value.errno in PLANTED
 
@@ -182,7 +182,7 @@ def test_a_mount_is_not_entered(name: str) -> None:
 def test_no_way_leads_up_or_out(tmp_path: Path, path: str) -> None:
     (tmp_path / "a").mkdir(parents=True)
     with opened(tmp_path / "a") as fd, pytest.raises(OSError, match=r"cross-device|No such file"):
-        os.close(beneath.open_directory(fd, path, may_cross=True))
+        os.close(volumes.open_directory(fd, path, may_cross=True))
 
 
 @pytest.mark.usefixtures("way")

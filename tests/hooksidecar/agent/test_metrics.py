@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from domxml.finding import Finding, Severity
 from hooksidecar.agent.metrics import BUCKETS, Metrics
-from hooksidecar.agent.sweep import Sweep
-from hostdev.machine import Machine
+from hooksidecar.agent.pods import Sweep
+from hostdev.inventory.machine import Machine
 from tests.hostdev.cli.running import MACHINES, ROOT, environment, machine
-from tests.hostdev.holding.grants import grant
+from tests.hostdev.holders.grants import grant
 
 NOW = 1_800_000_000.0
 POD = "0a1b2c3d-0000-4000-8000-123456789abc"
@@ -191,7 +191,7 @@ def test_a_scrape_during_sweeps_is_of_one_moment() -> None:
 
 def test_the_sidecar_goes_without() -> None:
     """The library is the agent's alone."""
-    code = "import hooksidecar.main, hooksidecar.services, sys; print('prometheus_client' in sys.modules)"
+    code = "import hooksidecar.main, hooksidecar.protocol, sys; print('prometheus_client' in sys.modules)"
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment(), check=True, capture_output=True, text=True
     )

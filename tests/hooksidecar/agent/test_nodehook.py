@@ -20,15 +20,15 @@ from hooksidecar.agent import nodehook
 from hooksidecar.agent.nodehook import METHOD, POINTS, NodeHook
 from hooksidecar.server import Server
 from hooksidecar.unixsocket import UnixSocket
+from hostdev.inventory.machine import Machine
 from hostdev.kubelet import checkpoint
-from hostdev.kubelet.grant import Grant
-from hostdev.machine import Machine
+from hostdev.kubelet.checkpoint import Grant
 from tests.hooksidecar.agent.virthandler import NODE, Answers
 from tests.hooksidecar.client import Client, Failed
 from tests.hostdev.cli.running import doctor, machine
 from tests.hostdev.gate.build import function
 from tests.hostdev.gate.build import machine as built
-from tests.hostdev.holding.grants import grant
+from tests.hostdev.holders.grants import grant
 
 POD, OTHER = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
 GPU = "0000:01:00.0"

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
 from domxml.source import Mdev
-from hostdev.allocation.channels import ENVIRONMENT
+from hostdev.allocation.allocation import ENVIRONMENT, Allocation, Device, Gathered, Opaque, Usb
 from hostdev.allocation.environment import from_environment
-from hostdev.allocation.values import Allocation, Device, Gathered, Opaque, Usb
 
 UUID = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 A, B, C = "0000:3d:02.1", "0000:3d:02.2", "0000:3d:02.3"

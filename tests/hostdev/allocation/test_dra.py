@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.source import Mdev
+from hostdev.allocation.allocation import Gathered
 from hostdev.allocation.dra import BASES, from_metadata
-from hostdev.allocation.values import Gathered
-from hostdev.allocation.vmi_status import from_vmi_status
+from hostdev.allocation.kubevirt import from_vmi_status
 from tests.hostdev.allocation.given import UUID, A, B, codes, devices, only, pci, the
 
 VERSION = "metadata.resource.k8s.io/v1alpha1"

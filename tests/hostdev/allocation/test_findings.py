@@ -11,14 +11,14 @@ import pytest
 
 from domxml.errors import SENTENCE_LIMIT, Refused
 from hostdev import allocation
+from hostdev.allocation.allocation import Gathered
 from hostdev.allocation.dialects import DIALECTS
 from hostdev.allocation.dra import from_metadata
 from hostdev.allocation.env_file import from_env_file
-from hostdev.allocation.merging import merge
+from hostdev.allocation.merge import merge
 from hostdev.allocation.network_info import from_network_info
-from hostdev.allocation.values import Gathered
-from hostdev.catalogue import ALL
-from hostdev.catalogue.allocation import KINDS
+from hostdev.findings.allocation import KINDS
+from hostdev.findings.registry import ALL
 from tests.hostdev.allocation.given import A, B, environment
 
 RESOURCE = "vendor.example.com/a_rather_long_name_of_a_pool-01"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostdev.allocation.allocation import Opaque
 from hostdev.allocation.network_info import from_network_info
-from hostdev.allocation.values import Opaque
 from tests.hostdev.allocation.given import A, B, codes, devices, only, pci, the
 
 PCI = {"type": "pci", "version": "1.1.0", "pci": {"pci-address": A, "pf-pci-address": B}}

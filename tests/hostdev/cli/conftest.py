@@ -10,9 +10,9 @@ from pathlib import Path, PurePath
 import pytest
 from pytest_mock import MockerFixture, MockType
 
-from hostdev.cli import look
+from hostdev.cli import devices
 from hostdev.cli.main import main
-from hostdev.machine import Machine
+from hostdev.inventory.machine import Machine
 from tests.hostdev.cli.running import ROOT, Ran, machine
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption("--regenerate", action="store_true", help="write golden texts anew instead of comparing")
 
 
-_machine = look.machine
+_machine = devices.machine_at
 
 
 def _look(spec: str) -> Machine:
@@ -34,7 +34,7 @@ def _look(spec: str) -> Machine:
 @pytest.fixture
 def look_machine(mocker: MockerFixture) -> MockType:
     """What looks at a host for the command line that `cli` runs."""
-    return mocker.patch.object(look, "machine", autospec=True, side_effect=_look)
+    return mocker.patch.object(devices, "machine_at", autospec=True, side_effect=_look)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from domxml.errors import Refused
-from hostdev.machine import Machine
-from hostdev.recorded import open_host
-from hostdev.scan import scan
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
 
 ROOT = Path(__file__).parents[3]
 MACHINES = ROOT / "tests/fixtures/machines"

@@ -13,8 +13,8 @@ from pytest_mock import MockType
 from domxml.errors import ExitCode
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
-from hostdev.cli.comparison import Change, compare
-from hostdev.machine import IommuGroup, Kernel, Machine, NetDevice
+from hostdev.gate.compare import Change, compare
+from hostdev.inventory.machine import IommuGroup, Kernel, Machine, NetDevice
 from tests.hostdev.cli.running import MACHINES, Ran, machine
 
 BASE = "two-socket-x710"

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from hostdev.catalogue import ALL
 from hostdev.cli import commands
-from hostdev.cli.completion import candidates
-from hostdev.cli.shells import SCRIPTS
+from hostdev.cli.completion import SCRIPTS, candidates
+from hostdev.findings.registry import ALL
 from tests.hostdev.cli.running import ROOT, Ran, environment, host
 
 QAT = host("qat")[1]

@@ -12,12 +12,11 @@ from dataclasses import replace
 import pytest
 
 from domxml.pciaddress import PciAddress
-from hostdev.cli.drawing import dot, svg, text
-from hostdev.cli.drawing.forest import Knot, forest
-from hostdev.cli.drawing.palette import HUES, tint
-from hostdev.cli.drawing.scene import Scene
-from hostdev.machine import Machine
-from hostdev.pcinames import Name
+from hostdev.cli.drawing import svg, text
+from hostdev.cli.drawing.scene import HUES, Knot, Scene, forest, tint
+from hostdev.cli.drawing.text import draw
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.pciids import Name
 from tests.hostdev.cli.running import MACHINES, PCI_IDS, Ran, host, machine
 
 EVERY_MACHINE = sorted(file.stem for file in MACHINES.glob("*.toml"))
@@ -47,7 +46,7 @@ def test_every_function_is_in_every_picture_once(name: str, by: str) -> None:
     for address, function in picture.functions.items():
         label = str(address) if function.physfn not in picture.functions else str(address).partition(":")[2]
         assert drawn.count(label) == 1, address
-    nodes = re.findall(r'^    "([^"]+)" \[label', dot.draw(shown), re.MULTILINE)
+    nodes = re.findall(r'^    "([^"]+)" \[label', draw(shown), re.MULTILINE)
     assert sorted(nodes) == sorted(map(str, picture.functions))
 
 
@@ -131,8 +130,8 @@ def test_hostile_names_stay_text() -> None:
 
     assert "script" in "".join(texts(drawn))
     assert not list(parsed(drawn).iter(f"{SVG}script"))
-    assert "\x1b" not in drawn + dot.draw(shown)
-    assert all(len(re.findall(r'(?<!\\)"', line)) % 2 == 0 for line in dot.draw(shown).splitlines())
+    assert "\x1b" not in drawn + draw(shown)
+    assert all(len(re.findall(r'(?<!\\)"', line)) % 2 == 0 for line in draw(shown).splitlines())
 
 
 def test_a_high_card_goes_on_in_the_next_column() -> None:
@@ -171,4 +170,4 @@ def test_vfs_of_a_pf_that_is_not_there_are_not_lost() -> None:
 def test_graphviz_takes_it() -> None:
     if shutil.which("dot") is None:
         pytest.skip("graphviz is not installed")
-    subprocess.run(["dot", "-Tsvg", "-o/dev/null"], input=dot.draw(scene(machine("qat"))), text=True, check=True)
+    subprocess.run(["dot", "-Tsvg", "-o/dev/null"], input=draw(scene(machine("qat"))), text=True, check=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from domxml.errors import ExitCode
-from hostdev.catalogue import ALL
-from hostdev.catalogue.explain import EXPLAINED, explain
-from hostdev.recorded import open_host
-from hostdev.scan import scan
+from hostdev.findings.explain import EXPLAINED, explain
+from hostdev.findings.registry import ALL
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
 from tests.hostdev.cli.running import Ran, host, machine, process
 
 SAYS = "qemu-system-x86_64: -device vfio-pci,host=0000:3b:00.0: vfio 0000:3b:00.0: group 12 is not viable"

@@ -12,8 +12,7 @@ import yaml
 
 from domxml.errors import ExitCode
 from hostdev.cli import commands
-from hostdev.manifest import Wanted
-from hostdev.manifest.pool import By
+from hostdev.manifest.pool import By, Wanted
 from tests.deploy import schemas
 from tests.hostdev.cli.running import ROOT, Ran, host
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from domxml import errors
 from domxml.errors import ExitCode
-from hostdev.cli import commands, exits
+from hostdev.cli import commands
 from hostdev.cli.manpage import pages
 from tests.hostdev.cli.running import Ran
 
@@ -48,7 +49,7 @@ def test_a_page_tells_all() -> None:
         text = pages()[f"passgate-{command.name.replace(' ', '-')}.1"].replace("\\-", "-").replace("\\&", "")
         for argument in (*command.arguments, *commands.COMMON):
             assert argument.help.replace("…", "...") in text
-        assert all(f".B {code}\n{meaning.replace('…', '...')}" in text for code, meaning in exits.MEANINGS.items())
+        assert all(f".B {code}\n{meaning.replace('…', '...')}" in text for code, meaning in errors.MEANINGS.items())
         assert all(line in text for line, _ in command.examples)
 
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.cli.cells import Branch, Cell, Column, Row, Tone, cell, printable
-from hostdev.cli.columns import GAP, table, tree, width
-from hostdev.cli.screen import Screen
+from hostdev.printing.cells import GAP, Branch, Cell, Column, Row, Tone, cell, printable, table, tree, width
+from hostdev.printing.screen import Screen
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 TEXTS = st.text(max_size=12)

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from hostdev.cli.patience import patience
+from hostdev.printing.output import progress
 from tests.hostdev.cli.running import COMMAND, PCI_IDS, environment, host
 from tests.hostdev.cli.terminal import SGR, at_terminal
 
@@ -65,7 +65,7 @@ def test_a_page_is_laid_out() -> None:
 
 
 def test_patience_says_nothing_when_it_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
-    with patience("waiting", after=0):
+    with progress("waiting", after=0):
         pass
 
     assert capsys.readouterr().err == "", "nobody is at a terminal"
@@ -73,7 +73,7 @@ def test_patience_says_nothing_when_it_is_quick(capsys: pytest.CaptureFixture[st
 
 def test_patience_shows_after_a_while() -> None:
     program = (
-        "import time\nfrom hostdev.cli.patience import patience\n"
+        "import time\nfrom hostdev.printing.output import patience\n"
         "with patience('counting sheep', after=0.1): time.sleep(0.6)\n"
         "with patience('counting goats', after=30): pass\n"
     )

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture, MockType
 
+from domxml.errors import INTERRUPTED
 from domxml.pciaddress import PciAddress
-from hostdev.cli import exits
 from hostdev.cli.node import watch
-from hostdev.machine import Machine
+from hostdev.inventory.machine import Machine
 from tests.hostdev.cli.running import COMMAND, ROOT, Ran, environment, machine
 from tests.hostdev.cli.validator import errors, schema
 
@@ -143,4 +143,4 @@ def test_it_ends_by_an_interrupt() -> None:
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=20)
 
-    assert (running.returncode, out, err) == (exits.INTERRUPTED, "", "")
+    assert (running.returncode, out, err) == (INTERRUPTED, "", "")

@@ -15,10 +15,10 @@ import pytest
 
 from domxml.errors import ExitCode
 from domxml.pciaddress import PciAddress
-from hostdev.holding import processes
-from hostdev.holding.claim import How
-from hostdev.host import Host
-from hostdev.recorded import lay_out
+from hostdev.holders import processes
+from hostdev.holders.claim import How
+from hostdev.inventory.host import Host
+from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, machine, process
 from tests.hostdev.cli.validator import errors, schema
@@ -172,7 +172,7 @@ def running(*words: str) -> Iterator[int]:
 def test_the_real_proc() -> None:
     function = replace(machine("two-socket-x710").functions[PciAddress.parse(ADDRESS)], driver=None)
     with Host("/") as host, running("-device", f"vfio-pci,host={ADDRESS}") as pid:
-        found = [holder for holder in processes.ask(host, function).claims if holder.pid == pid]
+        found = [holder for holder in processes.ask_processes(host, function).claims if holder.pid == pid]
 
     assert [(holder.how, holder.where) for holder in found] == [(How.TOLD, f"vfio-pci,host={ADDRESS}")]
 

@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from domxml.errors import ExitCode
-from hostdev.recorded import lay_out
+from hostdev.inventory.recorded.layout import lay_out
 from tests.hooksidecar.agent.kubelet import Kubelet, answer
 from tests.hooksidecar.wirebytes import message
 from tests.hostdev.cli.processes import ADDRESS, add_process

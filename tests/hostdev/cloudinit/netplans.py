@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hostdev.cloudinit.macs import macs
-from hostdev.cloudinit.netplan import Network, network
+from hostdev.cloudinit.netplan import Network, macs, network
 from hostdev.vmi.annotations import bonds
 from hostdev.vmi.vmi import parse_vmi
 from tests.hostdev.cloudinit.build import vmi

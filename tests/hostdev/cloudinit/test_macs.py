@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from hostdev.allocation.network_info import told_macs
-from hostdev.cloudinit.macs import macs
+from hostdev.allocation.network_info import network_macs
+from hostdev.cloudinit.netplan import macs
 from hostdev.vmi.vmi import parse_vmi
 from tests.hostdev.cloudinit.build import vmi
 
@@ -40,9 +40,9 @@ def test_a_status_may_be_anything(status: object) -> None:
 def test_network_info_tells_addresses() -> None:
     document = {"interfaces": [{"network": "net", "mac": TOLD}, {"network": "other"}]}
 
-    assert told_macs(json.dumps(document).encode()) == {"net": TOLD, "other": ""}
+    assert network_macs(json.dumps(document).encode()) == {"net": TOLD, "other": ""}
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b'{"interfaces": 1}', b'{"net": "0000:03:00.1"}'])
 def test_network_info_without_addresses(data: bytes) -> None:
-    assert told_macs(data) == {}
+    assert network_macs(data) == {}

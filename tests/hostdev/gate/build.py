@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from domxml.pciaddress import PciAddress
-from hostdev.machine import Iommu, IommuGroup, Kernel, Machine, PciFunction, Vfio
-from hostdev.vfiodrivers import is_on_vfio
+from hostdev.inventory.machine import Iommu, IommuGroup, Kernel, Machine, PciFunction, Vfio
+from hostdev.inventory.vfiodrivers import is_on_vfio
 
 GPU = 0x030000
 AUDIO = 0x040300

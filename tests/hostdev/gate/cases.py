@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domxml.finding import Finding
-from hostdev.gate import check, memlock
-from hostdev.machine import BlockDevice, Iommu, Machine, NetDevice, ReservedRegion, Vfio
+from hostdev.gate import vm
+from hostdev.gate.check import check
+from hostdev.inventory.machine import BlockDevice, Iommu, Machine, NetDevice, ReservedRegion, Vfio
 from tests.hostdev.gate.build import (
     AUDIO,
     GPU,
@@ -180,5 +181,5 @@ CASES: Mapping[str, Case] = {
 }
 
 ELSEWHERE: Mapping[str, Callable[[], tuple[Finding, ...]]] = {
-    "memlock-not-raised": lambda: memlock.check("vm", memlock.required(64 << 20, 1), raised=False, limit=65536),
+    "memlock-not-raised": lambda: vm.check_memlock("vm", vm.required_memlock(64 << 20, 1), raised=False, limit=65536),
 }

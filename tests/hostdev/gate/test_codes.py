@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from domxml import findings as guest
+from domxml import guestfindings as guest
 from domxml.errors import SENTENCE_LIMIT, Refused
 from domxml.finding import Finding, Severity
-from hostdev import gate
-from hostdev.catalogue import ALL, device, driver, group, hostuse, iommu, sriov, vfio, view, vm
+from hostdev.findings import device, driver, group, hostuse, platform, sriov
+from hostdev.findings import hostuse as vm
+from hostdev.findings.registry import ALL
+from hostdev.gate import check
 from tests.hostdev.gate.cases import CASES, ELSEWHERE
 
-TABLES = (view, iommu, vfio, group, device, driver, sriov, hostuse, vm)
-GATE = Path(gate.__file__).parent
+TABLES = (platform, platform, platform, group, device, driver, sriov, hostuse, vm)
+GATE = Path(check.__file__).parent
 
 
 def _made(code: str) -> tuple[Finding, ...]:
@@ -77,4 +79,4 @@ def test_errors_only_where_something_is_wrong(code: str) -> None:
 
 def test_nothing_is_found_on_a_machine_where_all_is_right() -> None:
     right = CASES["duplicate-device"]
-    assert gate.check(right.host, right.host.functions) == ()
+    assert check.check(right.host, right.host.functions) == ()

@@ -6,9 +6,9 @@ import pytest
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
-from hostdev.gate import check, judge
-from hostdev.gate.binding import bind_command
-from hostdev.machine import BlockDevice, Machine, Mdev, NetDevice, PciFunction, Vfio
+from hostdev.gate.check import check, verdict_of
+from hostdev.gate.driver import bind_command
+from hostdev.inventory.machine import BlockDevice, Machine, Mdev, NetDevice, PciFunction, Vfio
 from tests.hostdev.gate.build import AUDIO, GPU, MODULES, NVME, USB, at, bridge, function, machine, pf, vf
 
 D = "0000:65:00.0"
@@ -45,7 +45,7 @@ def test_a_vmd_domain_is_refused_even_if_the_device_is_right() -> None:
 
 
 def test_of_a_bridge_only_that_is_told() -> None:
-    assert [f.code for f in judge(machine(bridge(D, group=None, numa_node=None)), at(D)).findings] == [
+    assert [f.code for f in verdict_of(machine(bridge(D, group=None, numa_node=None)), at(D)).findings] == [
         "not-an-endpoint"
     ]
 
@@ -168,7 +168,7 @@ def test_a_bus_reset_is_fine_when_all_of_the_bus_goes_along() -> None:
     ],
 )
 def test_network_devices_of_the_host(netdevs: tuple[NetDevice, ...], severity: Severity | None) -> None:
-    findings = judge(machine(function(D, driver="ice", netdevs=netdevs)), at(D)).findings
+    findings = verdict_of(machine(function(D, driver="ice", netdevs=netdevs)), at(D)).findings
     assert [f.severity for f in findings if f.code == "host-network-device"] == ([severity] if severity else [])
 
 

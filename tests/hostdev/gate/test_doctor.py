@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.finding import Severity
-from hostdev.gate import check
+from hostdev.gate.check import check
 from hostdev.gate.doctor import Check, Status, checks
-from hostdev.machine import Machine, Vfio
+from hostdev.inventory.machine import Machine, Vfio
 from tests.hostdev.gate.build import KERNEL, NO_IOMMU, at, bridge, function, machine, pf, vf
 from tests.hostdev.gate.cases import CASES
 

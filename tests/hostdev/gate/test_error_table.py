@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from domxml.finding import Severity
-from hostdev.catalogue.explain import match_text
-from hostdev.gate.predicted import predicted
-from hostdev.machine import Vfio
+from hostdev.findings.explain import match_text
+from hostdev.inventory.machine import Vfio
 from tests.hostdev.gate.build import MODULES, at, bridge, function, machine, pf, vf
 from tests.hostdev.gate.cases import CASES, UUID, Case, D
+from tests.hostdev.gate.predicted import predict_texts
 
 NOT_VIABLE = f"vfio {D}: group 43 is not viable"
 UNMANAGED = f"Unmanaged PCI device {D} must be manually detached from the host"
@@ -116,7 +116,7 @@ def test_the_text_is_predicted_with_its_remedy(text: str, code: str, case: Case)
     findings = [finding for finding in case.findings() if finding.code == code and case.message in finding.message]
     assert findings
     assert case.hint in findings[0].hint
-    assert text in predicted(case.host, findings[0])
+    assert text in predict_texts(case.host, findings[0])
 
 
 @pytest.mark.parametrize(("text", "code", "case"), ROWS)
@@ -160,12 +160,12 @@ def test_a_pf_with_vfs_is_refused_although_libvirt_accepts_it() -> None:
     host = machine(pf(D, driver="vfio-pci", num_vfs=2), vf("0000:65:02.0", D, group=44))
     finding = next(f for f in Case(host, "").findings() if f.code == "pf-with-vfs")
     assert finding.severity is Severity.ERROR
-    assert predicted(host, finding) == ()
+    assert predict_texts(host, finding) == ()
 
 
 def test_a_device_without_a_group_number_has_no_text_with_one() -> None:
     host = machine(function(D, driver="ice", group=None), function("0000:66:00.0"))
-    texts = [text for finding in Case(host, "").findings() for text in predicted(host, finding)]
+    texts = [text for finding in Case(host, "").findings() for text in predict_texts(host, finding)]
     assert UNMANAGED in texts
     assert not any("group None" in text or "{" in text for text in texts)
 
@@ -173,7 +173,7 @@ def test_a_device_without_a_group_number_has_no_text_with_one() -> None:
 def test_the_group_is_named_by_its_number_also_when_it_is_zero() -> None:
     host = machine(function(D, group=0), function("0000:65:00.1", group=0, driver="snd_hda_intel"))
     finding = next(f for f in Case(host, "").findings() if f.code == "group-not-viable")
-    assert f"vfio {D}: group 0 is not viable" in predicted(host, finding)
+    assert f"vfio {D}: group 0 is not viable" in predict_texts(host, finding)
 
 
 CDEV_ONLY = ("vfio", "devices/vfio0")

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
-from hostdev.gate import GroupVerdict, check, group_verdict, judge
-from hostdev.machine import IommuGroup, Kernel, Machine, PciFunction
-from hostdev.vfiodrivers import VFIO_DRIVERS
+from hostdev.gate.check import check, verdict_of
+from hostdev.gate.group import group_verdict
+from hostdev.gate.verdict import GroupVerdict
+from hostdev.inventory.machine import IommuGroup, Kernel, Machine, PciFunction
+from hostdev.inventory.vfiodrivers import VFIO_DRIVERS
 from tests.hostdev.gate.build import AUDIO, GPU, NVME, at, bridge, function, machine, with_group
 
 D = "0000:65:00.0"
@@ -85,7 +87,7 @@ def test_a_vfio_driver_is_known_in_either_spelling(driver: str) -> None:
 
 def test_group_zero_is_a_group() -> None:
     host = machine(function(D, group=0))
-    assert judge(host, at(D)).passes
+    assert verdict_of(host, at(D)).passes
 
 
 def test_an_unknown_kernel_is_judged_strictly_and_told() -> None:
@@ -122,23 +124,23 @@ def test_the_evidence_is_each_blocking_driver() -> None:
 
 
 def test_the_devices_own_driver_is_not_told_as_its_neighbour() -> None:
-    codes = {finding.code for finding in judge(machine(function(D, driver="nvme")), at(D)).findings}
+    codes = {finding.code for finding in verdict_of(machine(function(D, driver="nvme")), at(D)).findings}
     assert codes == {"not-bound-to-vfio"}
 
 
 def test_a_member_that_is_no_pci_function_leaves_the_verdict_open() -> None:
     host = with_group(machine(function(D)), 43, others=("80860F14:00",))
-    verdict = judge(host, at(D))
+    verdict = verdict_of(host, at(D))
     assert not verdict.passes
     assert not verdict.refused
     assert group_verdict(host, host.groups[43]).open
 
 
 def test_direct_relaxable_regions_do_no_harm() -> None:
-    from hostdev.machine import ReservedRegion  # noqa: PLC0415
+    from hostdev.inventory.machine import ReservedRegion  # noqa: PLC0415
 
     regions = (ReservedRegion(0, 1, "direct-relaxable"), ReservedRegion(0xFEE00000, 0xFEEFFFFF, "msi"))
-    assert judge(with_group(machine(function(D)), 43, reserved=regions), at(D)).findings == ()
+    assert verdict_of(with_group(machine(function(D)), 43, reserved=regions), at(D)).findings == ()
 
 
 def test_idle_members_are_counted() -> None:
@@ -156,7 +158,7 @@ def test_two_vms_cannot_share_a_group_but_one_can_have_it_all() -> None:
 
 
 def _of(host: Machine, code: str) -> Finding:
-    return next(finding for finding in judge(host, at(D)).findings if finding.code == code)
+    return next(finding for finding in verdict_of(host, at(D)).findings if finding.code == code)
 
 
 _DRIVERS = st.sampled_from([None, "vfio-pci", "pci-stub", "pcieport", "nvme", "shpchp", "mlx5_vfio_pci"])
@@ -182,7 +184,7 @@ def test_the_order_of_members_does_not_matter(members: list[PciFunction], kernel
     one, other = _of_members(members, kernel), _of_members(shuffled, kernel)
     assert group_verdict(one, one.groups[43]) == group_verdict(other, other.groups[43])
     for member in members:
-        assert judge(one, member.address) == judge(other, member.address)
+        assert verdict_of(one, member.address) == verdict_of(other, member.address)
 
 
 @given(members=_members(), kernel=_KERNELS)
@@ -220,5 +222,5 @@ def test_the_strict_kernel_never_allows_what_an_older_one_forbids(members: list[
 def test_a_device_passes_only_in_a_viable_group(members: list[PciFunction], kernel: Kernel) -> None:
     host = _of_members(members, kernel)
     for member in members:
-        if judge(host, member.address).passes:
+        if verdict_of(host, member.address).passes:
             assert group_verdict(host, host.groups[43]).viable

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from domxml.finding import Finding, Severity
-from hostdev.gate import check, cmdline
-from hostdev.machine import Iommu, IommuGroup, Kernel, Machine, Vfio
+from hostdev.gate import iommu
+from hostdev.gate.check import check
+from hostdev.inventory.machine import Iommu, IommuGroup, Kernel, Machine, Vfio
 from tests.hostdev.gate.build import KERNEL, MODULES, NO_IOMMU, at, function, machine
 
 D = "0000:65:00.0"
@@ -77,20 +78,20 @@ def test_the_missing_iommu_is_told_once_for_several_devices() -> None:
     ],
 )
 def test_the_option_that_turns_the_iommu_off(line: str, token: str | None) -> None:
-    assert cmdline.switched_off(line) == token
+    assert iommu.off_switch(line) == token
 
 
 @pytest.mark.parametrize(
     ("find", "line", "expected"),
     [
-        (cmdline.without_remapping, "nointremap", "nointremap"),
-        (cmdline.without_remapping, "intremap=off", "intremap=off"),
-        (cmdline.without_remapping, "intremap=nosid", None),
-        (cmdline.overrides_acs, "pcie_acs_override=downstream", "pcie_acs_override=downstream"),
-        (cmdline.overrides_acs, "acs=1", None),
-        (cmdline.passes_host_dma, "iommu=pt", True),
-        (cmdline.passes_host_dma, "iommu.passthrough=1", True),
-        (cmdline.passes_host_dma, "iommu.passthrough=0 iommu=nopt", False),
+        (iommu.remapping_switch, "nointremap", "nointremap"),
+        (iommu.remapping_switch, "intremap=off", "intremap=off"),
+        (iommu.remapping_switch, "intremap=nosid", None),
+        (iommu.overrides_acs, "pcie_acs_override=downstream", "pcie_acs_override=downstream"),
+        (iommu.overrides_acs, "acs=1", None),
+        (iommu.passes_host_dma, "iommu=pt", True),
+        (iommu.passes_host_dma, "iommu.passthrough=1", True),
+        (iommu.passes_host_dma, "iommu.passthrough=0 iommu=nopt", False),
     ],
 )
 def test_other_options(find: Callable[[str], object], line: str, expected: object) -> None:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from domxml.finding import Severity
-from hostdev.gate import memlock
+from hostdev.gate import vm
 
 MIB = 1 << 20
-NEED = memlock.required(64 * MIB, 1)
+NEED = vm.required_memlock(64 * MIB, 1)
 
 
 def test_the_limit_is_what_libvirt_computes() -> None:
     assert NEED == 1140850688
-    assert memlock.required(64 * MIB, 3) == NEED
-    assert memlock.required(64 * MIB, 3, viommu=True) == 3 * 64 * MIB + memlock.GIB
-    assert memlock.required(64 * MIB, 0) == 0
+    assert vm.required_memlock(64 * MIB, 3) == NEED
+    assert vm.required_memlock(64 * MIB, 3, viommu=True) == 3 * 64 * MIB + vm.GIB
+    assert vm.required_memlock(64 * MIB, 0) == 0
 
 
 def test_nothing_is_found_where_the_limit_is_high_enough() -> None:
-    assert memlock.check("vm", NEED, raised=True) == ()
-    assert memlock.check("vm", NEED, raised=False, limit=NEED) == ()
-    assert memlock.check("vm", 0, raised=False, limit=65536) == ()
+    assert vm.check_memlock("vm", NEED, raised=True) == ()
+    assert vm.check_memlock("vm", NEED, raised=False, limit=NEED) == ()
+    assert vm.check_memlock("vm", 0, raised=False, limit=65536) == ()
 
 
 def test_a_known_limit_that_is_too_low_is_an_error() -> None:
-    (finding,) = memlock.check("vm", NEED, raised=False, limit=8 * MIB)
+    (finding,) = vm.check_memlock("vm", NEED, raised=False, limit=8 * MIB)
     assert finding.severity is Severity.ERROR
     assert finding.message == "VFIO locks 1088 MiB, the limit is 8 MiB"
     assert finding.evidence[0].content == f"Max locked memory {8 * MIB}"
 
 
 def test_an_unknown_limit_is_a_warning() -> None:
-    (finding,) = memlock.check("vm", NEED, raised=False)
+    (finding,) = vm.check_memlock("vm", NEED, raised=False)
     assert finding.severity is Severity.WARNING
     assert "reservedOverhead" in finding.hint
     assert finding.evidence == ()

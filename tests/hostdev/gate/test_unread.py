@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from domxml.finding import Severity
-from hostdev.gate import check, group_verdict, judge
+from hostdev.gate.check import check, verdict_of
 from hostdev.gate.doctor import Status, checks
-from hostdev.machine import Iommu, Machine, Vfio
+from hostdev.gate.group import group_verdict
+from hostdev.inventory.machine import Iommu, Machine, Vfio
 from tests.hostdev.gate.build import IOMMU, MODULES, at, function, machine
 
 D = "0000:65:00.0"
@@ -19,7 +20,7 @@ REAL = f"/sys/devices/pci0000:64/0000:64:00.0/{D}"
 
 def _open(host: Machine) -> bool:
     """The device neither passes nor is refused, and a finding tells why."""
-    verdict = judge(host, at(D))
+    verdict = verdict_of(host, at(D))
     told = [f for f in verdict.findings if f.code == "host-unreadable"]
     return not verdict.passes and not verdict.refused and bool(told)
 
@@ -41,7 +42,7 @@ def test_a_group_link_that_could_not_be_read() -> None:
 
 def test_the_bridge_above_is_another_device() -> None:
     host = machine(function(D), unread=(("/sys/devices/pci0000:64/0000:64:00.0/driver", EIO),))
-    assert judge(host, at(D)).passes
+    assert verdict_of(host, at(D)).passes
 
 
 def test_a_device_that_could_not_be_read_at_all_is_not_missing() -> None:
@@ -82,20 +83,20 @@ def test_a_neighbour_that_could_not_be_read() -> None:
     )
     assert _open(host)
     assert not group_verdict(host, host.groups[43]).viable
-    message = judge(host, at(D)).findings[0].message
+    message = verdict_of(host, at(D)).findings[0].message
     assert message == "/sys/kernel/iommu_groups/43/devices/0000:65:00.1 is not to be seen: could not be read"
 
 
 def test_a_device_whose_directory_could_not_be_read_hides_its_driver() -> None:
     host = machine(function(D, driver=None), function("0000:65:00.1", driver=None), unread=((REAL, EIO),))
     assert _open(host)
-    other = judge(host, at("0000:65:00.1"))
+    other = verdict_of(host, at("0000:65:00.1"))
     assert "not-bound-to-vfio" in {finding.code for finding in other.findings}
 
 
 def test_reserved_regions_that_could_not_be_read() -> None:
     assert _open(machine(function(D), unread=(("/sys/kernel/iommu_groups/43/reserved_regions", EIO),)))
-    assert judge(machine(function(D), unread=(("/sys/kernel/iommu_groups/4/type", EIO),)), at(D)).passes
+    assert verdict_of(machine(function(D), unread=(("/sys/kernel/iommu_groups/4/type", EIO),)), at(D)).passes
 
 
 CONTAINER = replace(
@@ -104,7 +105,7 @@ CONTAINER = replace(
 
 
 def test_what_a_container_hides_is_told_and_decides_nothing() -> None:
-    assert judge(CONTAINER, at(D)).passes
+    assert verdict_of(CONTAINER, at(D)).passes
     findings = check(CONTAINER, [at(D)])
     assert {finding.code for finding in findings} == {"host-unreadable"}
     assert {finding.severity for finding in findings} <= {Severity.INFO, Severity.WARNING}
@@ -118,7 +119,7 @@ def test_what_a_container_hides_is_unknown_to_the_doctor() -> None:
 
 def test_a_hidden_firmware_does_not_excuse_a_missing_iommu() -> None:
     host = replace(machine(function(D, group=None)), iommu=Iommu(units=(), tables=None))
-    assert [f.code for f in judge(host, at(D)).findings] == ["no-iommu"]
+    assert [f.code for f in verdict_of(host, at(D)).findings] == ["no-iommu"]
 
 
 def test_each_hidden_place_has_its_own_advice() -> None:
@@ -129,7 +130,7 @@ def test_each_hidden_place_has_its_own_advice() -> None:
 
 
 def test_a_kernel_that_does_not_tell_about_resets() -> None:
-    verdict = judge(machine(function(D, reset_methods=None)), at(D))
+    verdict = verdict_of(machine(function(D, reset_methods=None)), at(D))
     assert verdict.passes
     assert [f.code for f in verdict.findings] == ["host-unreadable"]
 

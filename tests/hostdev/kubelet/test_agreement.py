@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hostdev.kubelet.agreement import disagreements
-from hostdev.kubelet.grant import Grant
-from hostdev.kubelet.podresources import PodDevices
+from hostdev.kubelet.checkpoint import Grant
+from hostdev.kubelet.podresources import PodDevices, disagreements
 
 GRANT = Grant("uid-a", "compute", "a.b/c", ("one", "two"), (), ())
 ONE = PodDevices("vms", "vm-a", "compute", "a.b/c", ("one",))

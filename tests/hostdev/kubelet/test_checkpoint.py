@@ -13,8 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domxml.errors import BadInput, PassgateError
-from hostdev.kubelet.checkpoint import Checkpoint, Unread, parse
-from hostdev.kubelet.grant import Grant
+from hostdev.kubelet.checkpoint import Checkpoint, Grant, Unread, parse
 from tests.hooksidecar.agent.kubelet import answer
 
 UID = "0c6e4c61-9e4c-4f35-a7e0-3d6c1e6b7a55"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostdev.allocation.env_file import can_be_written, parse_env_file, to_env_file
+from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.environment import environment
-from hostdev.kubelet.grant import Grant
 
 
 def grant(resource: str, **envs: str) -> Grant:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from domxml.finding import Finding
-from hostdev.lint import lint
-from hostdev.vmi.manifest import Manifest, parse_manifest
+from hostdev.lint.lint import lint
+from hostdev.vmi.file import Manifest, parse_manifest
 
 QAT = "qat.intel.com/generic"
 HOOK = [{"image": "registry.example/passgate:1"}]

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from domxml.errors import SENTENCE_LIMIT, PassgateError, Refused
 from domxml.finding import Severity
-from hostdev import lint as package
-from hostdev.catalogue import ALL, spec
-from hostdev.lint import lint
-from hostdev.vmi import guards
-from hostdev.vmi.manifest import parse_manifest
+from hostdev.findings import spec
+from hostdev.findings.registry import ALL
+from hostdev.inject import guards
+from hostdev.lint import lint as package
+from hostdev.lint.lint import lint
+from hostdev.vmi.file import parse_manifest
 from tests.hostdev.lint.build import QAT, manifest
 from tests.hostdev.vmi.jsonvalues import ENTRIES, JSON
 from tests.hostdev.vmi.vms import RECORDED

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hostdev.lint import lint
+from hostdev.lint.lint import lint
 from tests.hostdev.lint.build import HOOK, QAT, found, manifest, told
 
 HOOKS = "hooks.kubevirt.io/hookSidecars"

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hostdev.host import Host
-from hostdev.recorded import layout, snapshot
-from hostdev.recorded.recording import Recording
+from hostdev.inventory.host import Host
+from hostdev.inventory.recorded import layout
+from hostdev.inventory.recorded.recorder import snapshot
+from hostdev.inventory.recorded.recording import Recording
 from tests.hostdev.machines import gpus, servers, views
 
 MACHINES: Mapping[str, Callable[[], Recording]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from domxml.pciaddress import PciAddress
-from hostdev.recorded.recording import Entry, File, Link, Names, Recording
+from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording
 
 PCI = "sys/bus/pci"
 GROUPS = "sys/kernel/iommu_groups"

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from domxml.pciaddress import PciAddress
-from hostdev.machine import Machine, PciFunction
-from hostdev.recorded import open_host
-from hostdev.scan import scan
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "machines"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.toml"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.recorded.recording import Recording
+from hostdev.inventory.recorded.recording import Recording
 from tests.hostdev.machines.builder import MSI, Builder
 from tests.hostdev.machines.servers import NET, NVME, USB, VGA, board
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.recorded.recording import Recording
+from hostdev.inventory.recorded.recording import Recording
 from tests.hostdev.machines.builder import ARM_MSI, MSI, Builder, Place
 
 X710 = "8086:1572"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hostdev.lint import lint
-from hostdev.machine import Machine
-from hostdev.manifest import Made, Wanted, make
-from hostdev.manifest.pool import By
-from hostdev.pcinames import namer
-from hostdev.vmi.manifest import Manifest, parse_manifest
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.pciids import namer
+from hostdev.lint.lint import lint
+from hostdev.manifest.make import Made, make
+from hostdev.manifest.pool import By, Wanted
+from hostdev.vmi.file import Manifest, parse_manifest
 from tests.hostdev.cli.running import ROOT, machine
 
 NAMES = namer(str(ROOT / "tests/hostdev/manifest/pci.ids"))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from domxml.errors import BadInput, PassgateError, Refused
-from hostdev.catalogue.manifest import KINDS
-from hostdev.vmi.devices import DEVICES
+from hostdev.findings.manifest import KINDS
+from hostdev.vmi.annotations import DEVICES
 from tests.hostdev.gate.build import function, machine, pf, vf
 from tests.hostdev.manifest.making import made, of_kind, said, vm
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from domxml.errors import PassgateError
-from hostdev.lint import lint
-from hostdev.machine import Machine
-from hostdev.manifest import Made
+from hostdev.inventory.machine import Machine
+from hostdev.lint.lint import lint
+from hostdev.manifest.make import Made
 from hostdev.manifest.pool import By
 from hostdev.manifest.selection import candidates
-from hostdev.vmi.manifest import parse_manifest
+from hostdev.vmi.file import parse_manifest
 from tests.deploy import schemas
 from tests.hostdev.cli.running import MACHINES, machine
 from tests.hostdev.manifest.making import complaints, made, vm

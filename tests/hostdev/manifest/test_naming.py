@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
-from hostdev.allocation.channels import ENVIRONMENT
+from hostdev.allocation.allocation import ENVIRONMENT
+from hostdev.allocation.dialects import resource_suffix
 from hostdev.allocation.environment import from_environment
-from hostdev.allocation.naming import suffix
-from hostdev.machine import MdevType, PciFunction
+from hostdev.inventory.machine import MdevType, PciFunction
+from hostdev.inventory.pciids import Name
 from hostdev.manifest import naming
-from hostdev.pcinames import Name
-from hostdev.vmi.devices import read_devices
+from hostdev.vmi.annotations import read_devices
 from tests.hostdev.allocation.given import addresses, only
 
 ADDRESS = "0000:3d:02.2"
@@ -36,9 +36,9 @@ def back(variable: str, value: str, resource: str) -> None:
 def test_a_derived_name_comes_back_from_the_environment(function: PciFunction, name: Name) -> None:
     resource = naming.check(naming.derived(function, name), kubevirt=True)
 
-    back(f"PCI_RESOURCE_{suffix(resource)}", ADDRESS, resource)
+    back(f"PCI_RESOURCE_{resource_suffix(resource)}", ADDRESS, resource)
     second = naming.check(naming.numbered(resource, function), kubevirt=True)
-    back(f"PCI_RESOURCE_{suffix(second)}", ADDRESS, second)
+    back(f"PCI_RESOURCE_{resource_suffix(second)}", ADDRESS, second)
     assert read_devices(f'[{{"resource": "{resource}"}}]').errors == ()
 
 
@@ -46,7 +46,7 @@ def test_a_derived_name_comes_back_from_the_environment(function: PciFunction, n
 def test_so_does_that_of_a_type(mdev: MdevType, name: Name) -> None:
     resource = naming.check(naming.derived_of_type(mdev, name), kubevirt=True)
 
-    back(f"MDEV_PCI_RESOURCE_{suffix(resource)}", "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", resource)
+    back(f"MDEV_PCI_RESOURCE_{resource_suffix(resource)}", "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", resource)
 
 
 @given(st.text(max_size=100) | st.from_regex(r"[a-z.-]{1,20}/[A-Za-z0-9_.-]{1,70}", fullmatch=True))
@@ -59,7 +59,7 @@ def test_any_name_is_taken_or_refused(text: str) -> None:
     if refusal is not None:
         assert (refusal.code, bool(refusal.hint)) == ("bad-resource", True)
     if resource is not None:
-        back(f"PCI_RESOURCE_{suffix(resource)}", ADDRESS, resource)
+        back(f"PCI_RESOURCE_{resource_suffix(resource)}", ADDRESS, resource)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,11 @@ import pytest
 import yaml
 
 from domxml.errors import BadInput
-from hostdev.lint import lint
-from hostdev.vmi.annotations import requests
+from hostdev.lint.lint import lint
+from hostdev.vmi.annotations import DEVICE_KEYS, POLICY_KEYS, ROM_KEYS, read_devices, read_policy, requests
 from hostdev.vmi.bonds import KEYS as BOND_KEYS
 from hostdev.vmi.bonds import MODES, NAMESERVERS, PARAMETERS, ROUTE, read_bonds
-from hostdev.vmi.devices import KEYS, ROM_KEYS, read_devices
-from hostdev.vmi.manifest import parse_manifest
-from hostdev.vmi.policy import KEYS as POLICY_KEYS
-from hostdev.vmi.policy import read_policy
+from hostdev.vmi.file import parse_manifest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "annotations.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
@@ -32,11 +29,11 @@ def test_every_example_is_read(text: str) -> None:
 def test_every_key_has_its_row_and_is_used() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 
-    assert rows == {*KEYS, *POLICY_KEYS, *BOND_KEYS}
+    assert rows == {*DEVICE_KEYS, *POLICY_KEYS, *BOND_KEYS}
     for key in (*BOND_KEYS, *NAMESERVERS, *ROUTE):
         assert f"`{key}`" in PAGE, key
     assert all(f"`{key}`" in PAGE for key in (*PARAMETERS, *MODES))
-    for key in KEYS:
+    for key in DEVICE_KEYS:
         assert any(f'"{key}"' in text for text in EXAMPLES), key
     assert all(f"`{key}`" in PAGE for key in ROM_KEYS)
 

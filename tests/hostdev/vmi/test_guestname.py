@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.vmi.guestname import guest_name, is_guest_name
+from hostdev.vmi.bonds import guest_name, is_guest_name
 
 
 @pytest.mark.parametrize("name", ["bond0", "sriov-net", "a", "A_b.c", "x" * 15, "enterprise", "ethernet", "wlan"])

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import BadInput
-from hostdev.catalogue import ALL
-from hostdev.vmi.annotations import policy
-from hostdev.vmi.policy import POLICY, Policy, read_policy
+from hostdev.findings.registry import ALL
+from hostdev.vmi.annotations import POLICY, Policy, policy, read_policy
 from hostdev.vmi.vmi import Vmi
 from tests.hostdev.vmi.jsonvalues import JSON
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hostdev.vmi.manifest import parse_manifest
+from hostdev.vmi.file import parse_manifest
 from hostdev.vmi.vmi import Interface
 
 VM = """

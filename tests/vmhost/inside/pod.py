@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hooksidecar.places import ALLOCATION_FILE
+from hooksidecar.container import ALLOCATION_FILE
 from hooksidecar.rehearsal import readback
 from hooksidecar.rehearsal.boot import Pass, boot
 from hooksidecar.rehearsal.launcher import Sidecar, collect

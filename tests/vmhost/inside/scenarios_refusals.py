@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
-from hostdev.gate import check, judge
-from hostdev.gate.predicted import predicted
-from hostdev.host import Host
-from hostdev.machine import Machine
-from hostdev.scan import scan
+from hostdev.gate.check import check, verdict_of
+from hostdev.inventory.host import Host
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.scan import scan
+from tests.hostdev.gate.predicted import predict_texts
 from tests.vmhost import topology
 from tests.vmhost.inside import pci
 from tests.vmhost.inside.devices import DISPLAY, NOBODY, PF, PORT, UNBOUND_VF, VF
@@ -33,7 +33,7 @@ def every_verdict_is_what_qemu_does(bench: Bench) -> None:
     machine = _look()
     wrong = []
     for address in sorted(machine.functions):
-        verdict = judge(machine, address)
+        verdict = verdict_of(machine, address)
         words = bench.forced(domain("trial", hostdev(address)))
         codes = [finding.code for finding in verdict.findings if finding.severity is Severity.ERROR]
         said = ", ".join(codes) or "it passes"
@@ -99,7 +99,7 @@ def _refused_and_forced(bench: Bench, address: PciAddress, code: str) -> None:
     sentence = _refused(address, code)
     words = bench.forced(domain("forced", hostdev(address)))
     machine = _look()
-    found = [finding for finding in judge(machine, address).findings if finding.code == code]
+    found = [finding for finding in verdict_of(machine, address).findings if finding.code == code]
     expect([one for one in found if one.message in sentence], f"{code} says {found}; inject says {sentence}")
     _foretold(bench, machine, found, words)
 
@@ -117,7 +117,8 @@ def _foretold(bench: Bench, machine: Machine, found: list[Any], words: str) -> N
     (finding,) = found
     expect(words, f"it started; {finding.code} was foretold")
     expect(
-        any(text in words for text in predicted(machine, finding)), f"foretold {predicted(machine, finding)}: {words}"
+        any(text in words for text in predict_texts(machine, finding)),
+        f"foretold {predict_texts(machine, finding)}: {words}",
     )
     explained = [item["code"] for item in passgate_json("node", "explain", words)["items"]]
     expect(finding.code in explained, f"node explain takes {words!r} for {explained}")

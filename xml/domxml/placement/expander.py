@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from domxml.document import Domain
 from domxml.finding import Finding
-from domxml.findings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
+from domxml.guestfindings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
 from domxml.guestpci.topology import Device, Topology
+from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room
 from domxml.placement.values import PlacedController
-from domxml.wish import GuestSlot
 
 EXPANDER = "pcie-expander-bus"
 TOP = 256
@@ -83,7 +83,7 @@ def _add(room: Room, node: int, bus_number: int, place: int, wishes: Sequence[Gu
     return slots
 
 
-def counted_lower(topology: Topology, added: Sequence[PlacedController], buses: Mapping[str, int]) -> list[Finding]:
+def lower_buses(topology: Topology, added: Sequence[PlacedController], buses: Mapping[str, int]) -> list[Finding]:
     """Tell who is on a bus that the guest counts lower than libvirt, because expander buses come before it."""
     parents = {c.index: (c.model, _bus(c)) for c in topology.controllers}
     parents |= {c.number: (c.model, c.address.bus) for c in added}
@@ -105,7 +105,7 @@ def _below_expander(bus: int, parents: Mapping[int, tuple[str, int]]) -> bool:
     return False
 
 
-def restored(topology: Topology, nodes: dict[int, int]) -> list[PlacedController]:
+def restore_expanders(topology: Topology, nodes: dict[int, int]) -> list[PlacedController]:
     """Expanders of ours that lost bus number or node on the way; `nodes` maps a device's bus to the node it is on."""
     lost: list[PlacedController] = []
     lowest = _lowest_bus_number(topology)

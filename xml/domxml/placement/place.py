@@ -8,18 +8,18 @@ from domxml.alias import natural_order
 from domxml.document import DomainDevice, Element
 from domxml.errors import Refused
 from domxml.finding import Finding, Severity
-from domxml.findings import HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
+from domxml.guestfindings import HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
 from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
+from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.pciaddress import PciAddress
-from domxml.placement.expander import counted_lower, place_on_expanders, restored
+from domxml.placement.expander import lower_buses, place_on_expanders, restore_expanders
 from domxml.placement.ports import pin_later_ports, place_on_ports
-from domxml.placement.room import Room, taken
-from domxml.placement.root import add_bridges, place_on_root
+from domxml.placement.room import Room, address_taken
+from domxml.placement.rootbus import add_bridges, place_on_root
 from domxml.placement.values import Pin, PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
-from domxml.wish import GuestFunction, GuestSlot
 
 KUBEVIRT_LAST_INDEX = 31
 ZPCI_BASE = 0x1000
@@ -81,9 +81,9 @@ class _Placer:
             buses = frozenset(slot.bus for slot in self.slots.values() if slot is not None)
             self.pins = pin_later_ports(self.topology, buses)
         nodes = {s.bus: w.node for w in self.wishes if w.node is not None and (s := self.slots[w.name]) is not None}
-        self.controllers += restored(self.topology, nodes)
+        self.controllers += restore_expanders(self.topology, nodes)
         on_buses = {name: slot.bus for name, slot in self.slots.items() if slot is not None}
-        self.findings += counted_lower(self.topology, self.controllers, on_buses)
+        self.findings += lower_buses(self.topology, self.controllers, on_buses)
         return Placement(tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before)
 
     def _with_lost_bus(self, wish: GuestSlot) -> GuestSlot:
@@ -201,7 +201,7 @@ class _Placer:
             reserved = (address.slot, -1) in self.topology.machine.reserved
             if function in room.owners and function not in room.written and not reserved:
                 if isinstance(room.owners[function], GuestFunction):
-                    raise taken(wish, function, room.owners[function].label)
+                    raise address_taken(wish, function, room.owners[function].label)
                 del room.owners[function]
                 self.displaced = True
 

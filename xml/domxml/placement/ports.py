@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from domxml.guestpci.topology import Topology
+from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room, no_room
 from domxml.placement.values import Pin, PlacedController
-from domxml.wish import GuestSlot
 
 
 def place_on_ports(room: Room, pending: Sequence[GuestSlot], asked_buses: frozenset[int]) -> dict[str, PciAddress]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from domxml.errors import Refused
-from domxml.findings import (
+from domxml.guestfindings import (
     FUNCTION_ZERO_MISSING,
     GUEST_ADDRESS_IMPOSSIBLE,
     GUEST_ADDRESS_TAKEN,
@@ -16,9 +16,9 @@ from domxml.guestpci.buses import ENDPOINT, MODELS
 from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import MAX_INDEX, Topology
+from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController
-from domxml.wish import GuestSlot
 
 PORT = "pcie-root-port"
 BRIDGE = "pci-bridge"
@@ -94,9 +94,9 @@ class Room:
         model = MODELS[self.models.get(address.bus, new)]
         if root is RootKind.ZPCI and address.bus:
             what = "devices of an s390x guest sit on bus 0 here"
-            raise impossible(root, wish, what, "yes, with a bridge of its own")
+            raise address_impossible(root, wish, what, "yes, with a bridge of its own")
         if not model.accepts & ENDPOINT:
-            raise impossible(
+            raise address_impossible(
                 root,
                 wish,
                 f"bus {address.bus} is a {model.name}, which takes no devices",
@@ -105,7 +105,7 @@ class Room:
             )
         if not model.first_slot <= address.slot <= model.last_slot:
             bound, limit = (">=", model.first_slot) if address.slot < model.first_slot else ("<=", model.last_slot)
-            raise impossible(
+            raise address_impossible(
                 root,
                 wish,
                 f"bus {address.bus} ({model.name}) has slots {model.first_slot} to {model.last_slot}",
@@ -116,10 +116,10 @@ class Room:
     def _check_owners(self, wish: GuestSlot, address: PciAddress, partners: frozenset[PciAddress]) -> None:
         wanted = {address.with_function(member.number) for member in wish.functions}
         if address.bus == 0 and (address.slot, -1) in self.machine.reserved:
-            raise taken(wish, address, self.machine.reserved[address.slot, -1])
+            raise address_taken(wish, address, self.machine.reserved[address.slot, -1])
         for function in sorted(wanted):
             if function in self.owners:
-                raise taken(wish, function, self.owners[function].label)
+                raise address_taken(wish, function, self.owners[function].label)
         first = address.with_function(0)
         if first not in wanted and self._is_alone(first):
             what = f"{self.owners[first].label} is at {first} with multifunction='off'; nothing can be beside it"
@@ -136,25 +136,25 @@ class Room:
 
 def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None:
     if address.domain:
-        raise impossible(
+        raise address_impossible(
             root,
             wish,
             f"the guest has no PCI domain {address.domain:#x}",
             f"Invalid PCI address {address}. Only PCI domain 0 is available",
         )
     if address.bus == 0 and address.slot == 0:
-        raise impossible(
+        raise address_impossible(
             root, wish, "slot 0 of bus 0 is the host bridge's", "nothing: it would silently choose another address"
         )
 
 
-def impossible(root: RootKind, wish: GuestSlot, what: str, libvirt: str) -> Refused:
+def address_impossible(root: RootKind, wish: GuestSlot, what: str, libvirt: str) -> Refused:
     """The address asked for cannot exist below such a root."""
     message = f"guest address {wish.guest} is not possible: {what} (libvirt would say: {libvirt})"
     return GUEST_ADDRESS_IMPOSSIBLE.refused(wish.name, message, None if root is RootKind.PCIE else _ON_BUS_0)
 
 
-def taken(wish: GuestSlot, address: PciAddress, owner: str) -> Refused:
+def address_taken(wish: GuestSlot, address: PciAddress, owner: str) -> Refused:
     """The address asked for has an owner."""
     said = f"libvirt would say: Attempted double use of PCI Address {address}"
     return GUEST_ADDRESS_TAKEN.refused(wish.name, f"guest address {address} belongs to {owner} ({said})")

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from domxml.finding import Finding
 from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import Device
+from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.pciaddress import PciAddress
-from domxml.wish import GuestFunction, GuestSlot
 
 
 class Zpci(NamedTuple):

@@ -1,0 +1,211 @@
+"""From kubelet's grants to the file that each pod should have."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from domxml.finding import Finding
+from domxml.text import listed, printable
+from hooksidecar.agent.drop import MARK
+from hooksidecar.agent.record import Record
+from hooksidecar.agent.visit import Arm, Visit, visit
+from hooksidecar.agent.volumes import CONTAINER, DIRECTORY
+from hooksidecar.agent.watch import PODS, POLL
+from hostdev.allocation.env_file import to_env_file
+from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, DROP_FAILED
+from hostdev.inventory.machine import Machine
+from hostdev.kubelet.checkpoint import Grant, Unread
+from hostdev.kubelet.environment import environment
+
+
+class Wanted(NamedTuple):
+    """The content of the files by the UID of the pod."""
+
+    files: Mapping[str, bytes] = {}
+    hands_off: frozenset[str] = frozenset()
+    """Pods of which kubelet's record cannot be read whole: half of an allocation would be a wrong one."""
+    findings: tuple[Finding, ...] = ()
+
+
+def wanted_files(granted: Iterable[Grant], unread: Iterable[Unread]) -> Wanted:
+    """What the VMs' containers were given, as sidecars read it."""
+    grants: dict[str, list[Grant]] = defaultdict(list)
+    for grant in granted:
+        if grant.container == CONTAINER:
+            grants[grant.pod_uid].append(grant)
+    hands_off = frozenset(entry.pod_uid for entry in unread if entry.container == CONTAINER)
+    files: dict[str, bytes] = {}
+    findings: list[Finding] = []
+    for uid in grants.keys() - hands_off:
+        told = environment(grants[uid])
+        if told.variables:
+            files[uid] = _marked(to_env_file(told.variables))
+        if told.lost:
+            text = f"not in the file: {listed(printable(name) for name in told.lost)}"
+            findings.append(CHECKPOINT_ENTRY_UNREADABLE.found(f"pod {uid}", text))
+    return Wanted(files, hands_off, tuple(sorted(findings)))
+
+
+def _marked(content: bytes) -> bytes:
+    return MARK + (b"\0" if b"\0" in content else b"\n") + content
+
+
+class Sweep(NamedTuple):
+    """What one sweep saw and did."""
+
+    grants: tuple[Grant, ...] = ()
+    machine: Machine | None = None
+    findings: tuple[Finding, ...] = ()
+    dropped: int = 0
+    """Files that were written."""
+    kept: int = 0
+    """Files that were as they should be."""
+    removed: int = 0
+    """Files whose grant is gone."""
+    failed: int = 0
+    """Files that could not be written or removed; each has a finding."""
+    seconds: float = 0.0
+
+
+SOON, LATEST = 0.02, 2.0
+"""Kubelet makes a pod's volumes after it gave devices to it: seconds from the first look for them to the next, and
+between two looks at most; each takes twice as long as the one before."""
+AFTER_FAILURE, LATEST_AFTER_FAILURE = 0.5, 30.0
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class _Pod:
+    """What is known of a pod that has, or should have, a file."""
+
+    looked: float = -NEVER
+    again: float = 0.0
+    delay: float = 0.0
+    found: bool = False
+    """Whether it has a volume for the file."""
+    findings: tuple[Finding, ...] = ()
+
+    def put_off(self, least: float, most: float) -> None:
+        """Look again later, and later each time."""
+        self.delay = min(max(least, 2 * self.delay), most)
+        self.again = self.looked + self.delay
+
+    def touched(self, now: float) -> None:
+        """Something happened: look at once for a volume, and in one that never comes to rest less and less often."""
+        if not self.found:
+            self.delay, self.again = 0.0, max(now, self.looked + SOON)
+        elif self.again == NEVER:
+            self.delay = self.delay if now - self.looked < LATEST else 0.0
+            self.put_off(SOON, LATEST)
+
+
+class Node:
+    """Makes sweeps: each looks at what there is a reason to look at."""
+
+    def __init__(
+        self, directory: str, record: Record, arm: Arm, *, writes: bool = True, ended: Callable[[], bool] = bool
+    ) -> None:
+        self._directory = os.path.join(directory, PODS)  # noqa: PTH118
+        self.record = record
+        self._arm = arm
+        self._writes = writes
+        self._ended = ended
+        self._wanted = Wanted()
+        self._pods: dict[str, _Pod] = {}
+        self._trouble: tuple[Finding, ...] = ()
+
+    def next(self) -> float:
+        """When, of time.monotonic, a pod wants to be looked at."""
+        if not self._writes:
+            return NEVER
+        return min((pod.again for pod in self._pods.values()), default=NEVER)
+
+    def sweep(self, *, look: bool = True, whole: bool = False, touched: Collection[str] = ()) -> Sweep:
+        """Visit the pods that changed in the checkpoint (`look`), were touched, or wait; with `whole` all of them."""
+        begun = time.monotonic()
+        if look and self.record.look():
+            self._want(wanted_files(self.record.grants, self.record.unread))
+        done = Visit()
+        # As long as there was no good checkpoint nobody knows whose file is stale.
+        if self._writes and self.record.checkpoint is not None:
+            self._touch(touched, begun)
+            done = self._visit_due(whole=whole)
+        pods = (finding for pod in self._pods.values() for finding in pod.findings)
+        return Sweep(
+            grants=self.record.grants,
+            findings=(*self.record.findings, *self._wanted.findings, *self._trouble, *pods),
+            dropped=done.dropped,
+            kept=done.kept,
+            removed=done.removed,
+            failed=len(done.findings),
+            seconds=time.monotonic() - begun,
+        )
+
+    def _want(self, new: Wanted) -> None:
+        for uid in {*new.files, *self._wanted.files}:
+            if new.files.get(uid) != self._wanted.files.get(uid):
+                self._pods[uid] = _Pod()
+        for uid in new.hands_off:
+            self._pods.pop(uid, None)
+        self._wanted = new
+
+    def _touch(self, touched: Iterable[str], now: float) -> None:
+        for uid in touched:
+            pod = self._pods.get(uid)
+            if pod is not None:
+                pod.touched(now)
+
+    def _visit_due(self, *, whole: bool) -> Visit:
+        now = time.monotonic()
+        due = {uid for uid, pod in self._pods.items() if pod.again <= now}
+        if not (due or whole):
+            return Visit()
+        try:
+            pods = os.open(self._directory, DIRECTORY & ~os.O_NOFOLLOW)
+            try:
+                if whole:
+                    due |= {*os.listdir(pods), *self._wanted.files}  # noqa: PTH208  pathlib lists no descriptors
+                self._trouble = ()
+                return self._visit_each(pods, due - self._wanted.hands_off)
+            finally:
+                os.close(pods)
+        except OSError as error:
+            self._trouble = (DROP_FAILED.found(self._directory, f"cannot be looked into: {error.strerror}"),)
+            for uid in due:
+                self._pods.setdefault(uid, _Pod()).again = now + AFTER_FAILURE
+            return Visit()
+
+    def _visit_each(self, pods: int, due: Iterable[str]) -> Visit:
+        total = Visit()
+        for uid in due:
+            if self._ended():
+                break
+            content = self._wanted.files.get(uid, b"")
+            done = visit(pods, uid, content, self._arm)
+            total = Visit(
+                total.dropped + done.dropped,
+                total.kept + done.kept,
+                total.removed + done.removed,
+                total.findings + done.findings,
+            )
+            self._note(uid, done, wanted=bool(content))
+        return total
+
+    def _note(self, uid: str, done: Visit, *, wanted: bool) -> None:
+        pod = self._pods.setdefault(uid, _Pod())
+        if (pod.found, bool(pod.findings)) != (done.found, bool(done.findings)):
+            pod.delay = 0.0
+        pod.looked, pod.found, pod.findings = time.monotonic(), done.found, done.findings
+        if done.findings:
+            pod.put_off(AFTER_FAILURE, LATEST_AFTER_FAILURE)
+        elif not wanted:
+            del self._pods[uid]
+        elif not done.found:
+            pod.put_off(SOON, LATEST)
+        else:
+            pod.again = NEVER if done.watched else pod.looked + POLL

@@ -1,0 +1,263 @@
+"""What a thread is doing right now, in words: an answer that is late must say what it waited for."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+
+import grpc
+
+from domxml.errors import BadInput, PassgateError, Refused
+from hooksidecar import log
+
+WORDS = (
+    ("hostdev.inject.gather", "waiting for the allocation file"),
+    ("hostdev.allocation", "reading what was allocated"),
+    ("hostdev.cloudinit", "writing the network data"),
+    ("hostdev.vmi", "reading the VMI"),
+    ("hooksidecar.agent.record", "reading kubelet's record"),
+    ("hostdev.kubelet", "reading kubelet's record"),
+    ("hostdev.inventory.host", "reading the host's files"),
+    ("hostdev.inventory.scan", "reading the host's devices"),
+    ("hostdev.inventory", "reading the host's devices"),
+    ("hostdev.gate.check", "checking the devices"),
+    ("domxml.guestpci", "placing the devices in the guest"),
+    ("domxml.placement", "placing the devices in the guest"),
+    ("domxml.verify", "verifying the answer"),
+    ("domxml", "working on the domain XML"),
+    ("hostdev", "matching devices and requests"),
+)
+"""Modules, the closest match first."""
+UNKNOWN = "working"
+
+
+class Activity(NamedTuple):
+    """Words for people, and the place in the code for those who know it."""
+
+    words: str
+    where: str
+
+
+def current_activity(thread: int | None) -> Activity:
+    """What a thread is at; read from its stack, so that no code needs to keep a diary."""
+    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  the documented way, in spite of its name
+    frames = list(_frames(frame))
+    for found in frames:
+        module = found.f_globals.get("__name__", "")
+        for prefix, words in WORDS:
+            if f"{module}.".startswith(f"{prefix}."):
+                return Activity(words, _where(found))
+    return Activity(UNKNOWN, _where(frames[0]) if frames else "")
+
+
+def raised_at(error: BaseException) -> str:
+    """Where an error was raised: modules and lines, innermost last, and no values that may be secret."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        places.append(_where(trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    return " > ".join(places[-4:])
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _where(frame: FrameType, line: int | None = None) -> str:
+    return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_name}:{line or frame.f_lineno}"
+
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """A piece of work and its outcome."""
+
+    def __init__(self, task: Callable[[], T]) -> None:
+        self._task: Callable[[], T] | None = task
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+        self._taken = False
+        self.abandoned = False
+
+    def run(self) -> None:
+        """Do it, unless nobody waits any more."""
+        task = self._task
+        if task is None:
+            return
+        try:
+            self._outcome.append(task())
+        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, and the thread lives on
+            self._error = error
+        self._over.set()
+
+    def abandon(self) -> None:
+        """Nobody waits any more: what has not begun never begins, what comes out is dropped."""
+        with self._lock:
+            self.abandoned = not self._taken
+        self._task = None  # Its documents need not wait in line behind a call that hangs.
+        self._over.set()
+
+    def take(self) -> bool:
+        """Whether the outcome still has a taker; from now on it has, whoever abandons the job."""
+        with self._lock:
+            self._taken = not self.abandoned
+            return self._taken
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is done or abandoned; tell whether it is done."""
+        self._over.wait(max(0.0, seconds))
+        return bool(self._outcome) or self._error is not None
+
+    def outcome(self) -> T:
+        """What came out; raises what went wrong."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+
+class Worker:
+    """The thread. It is a daemon: work that hangs must not keep the process."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job[Any]] = SimpleQueue()
+        self._current: Job[Any] | None = None
+        self._thread = threading.Thread(target=self._work, name="work", daemon=True)
+        self._thread.start()
+
+    def submit(self, task: Callable[[], T]) -> Job[T]:
+        """Queue a piece of work."""
+        job = Job(task)
+        self._jobs.put(job)
+        return job
+
+    def activity(self, job: Job[T]) -> Activity:
+        """What is done for a job, or instead of it."""
+        now = current_activity(self._thread.ident)
+        if self._current is job:
+            return now
+        return Activity(f"waiting for an earlier call, which was {now.words}", now.where)
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            self._current = job
+            job.run()
+            self._current = None
+            del job  # The documents of the last call need not stay while there is no next one.
+
+
+WORK = 2.0
+"""Seconds a call may take, waiting for the allocation aside."""
+EARLY = 0.9
+"""The part of the caller's own deadline that we use: a sentence must still reach him."""
+
+
+class Failed(Exception):
+    """A call has no answer."""
+
+    def __init__(self, status: grpc.StatusCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+    def end(self, context: grpc.ServicerContext) -> NoReturn:
+        """Tell the caller."""
+        context.abort(self.status, self.sentence)
+        raise AssertionError  # abort raises
+
+
+class Bounded:
+    """Does the work of calls, one at a time."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+
+    def begin(self, task: Callable[[], object]) -> None:
+        """Do something for which nobody waits."""
+        self._worker.submit(task)
+
+    def run(
+        self, task: Callable[[float], T], budget: float, context: grpc.ServicerContext, fields: Mapping[str, object]
+    ) -> T:
+        """What comes of a task, which is given its deadline (of time.monotonic); raises Failed.
+
+        What is returned goes out, whatever the caller does. `fields` tell in the log which call it was.
+        """
+        begun = time.monotonic()
+        budget = min(budget, EARLY * context.time_remaining())
+        job = self._worker.submit(lambda: task(begun + budget))
+        try:
+            return self._wait(job, budget, context)
+        except _Late as late:
+            log.error("late", **fields, **elapsed(begun), doing=late.doing.words, where=late.doing.where)
+            what = f"deadline: no answer within {budget:.1f} s: {late.doing.words}: KubeVirt will ask again"
+            raise Failed(grpc.StatusCode.DEADLINE_EXCEEDED, what) from None
+        except _Cancelled:
+            log.warning("cancelled by the caller", **fields, **elapsed(begun))
+            raise Failed(grpc.StatusCode.CANCELLED, "cancelled") from None
+        except PassgateError as error:
+            raise refusal(error, **fields, **elapsed(begun)) from None
+        except Exception as error:  # noqa: BLE001  the server outlives its defects
+            place = raised_at(error)
+            log.error("defect", **fields, **elapsed(begun), exception=type(error).__name__, where=place)
+            raise Failed(grpc.StatusCode.INTERNAL, _defect(error, place)) from None
+
+    def _wait(self, job: Job[T], budget: float, context: grpc.ServicerContext) -> T:
+        if not context.add_callback(job.abandon):
+            job.abandon()
+        done = job.wait(budget)
+        if job.abandoned or (done and not job.take()):
+            raise _Cancelled
+        if done:
+            return job.outcome()
+        late = _Late(self._worker.activity(job))
+        job.abandon()
+        raise late
+
+
+def refusal(error: PassgateError, **fields: object) -> Failed:
+    """Log that a call is refused, and with what."""
+    log.warning("refused", **fields, code=error.code, reason=error.sentence())
+    return Failed(_STATUS.get(type(error), grpc.StatusCode.FAILED_PRECONDITION), error.sentence())
+
+
+def elapsed(begun: float) -> dict[str, float]:
+    """How long a call has taken, for the log."""
+    return {"ms": round((time.monotonic() - begun) * 1000, 1)}
+
+
+class _Late(Exception):
+    def __init__(self, doing: Activity) -> None:
+        super().__init__()
+        self.doing = doing
+
+
+class _Cancelled(Exception):
+    pass
+
+
+class Busy(Refused):
+    """Too much is under way."""
+
+
+_STATUS = {BadInput: grpc.StatusCode.INVALID_ARGUMENT, Busy: grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def _defect(error: Exception, place: str) -> str:
+    return PassgateError(
+        "internal-error",
+        f"{type(error).__name__} in {place.rpartition(' > ')[2]}",
+        subject="a defect of passgate",
+        hint="see the log, and report it",
+    ).sentence()

@@ -1,0 +1,92 @@
+"""One hook call as a process, the way KubeVirt's sidecar-shim makes it: arguments in, the answer on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from domxml.errors import ExitCode, PassgateError
+from domxml.finding import Finding
+from hooksidecar.container import channels
+from hostdev.inject.hook import HookCore
+from hostdev.inventory.look import looker
+
+LIMIT = 20.0
+"""virt-handler gives all the calls of a boot together so many seconds."""
+
+
+class Reply(NamedTuple):
+    """What goes to standard output, and what to standard error."""
+
+    data: bytes
+    findings: Iterable[Finding] = ()
+    trouble: str = ""
+
+
+def answer_call(call: Callable[[float], Reply]) -> int:
+    """Make the call with its deadline (of time.monotonic), print its reply, and tell how it ended."""
+    try:
+        reply = call(time.monotonic() + LIMIT)
+    except PassgateError as error:
+        sys.stderr.write(error.sentence() + "\n")
+        return error.exit_code
+    for finding in reply.findings:
+        sys.stderr.write(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}\n")
+    if reply.trouble:
+        sys.stderr.write(f"error: {reply.trouble}\n")
+    sys.stdout.buffer.write(reply.data)
+    sys.stdout.buffer.flush()
+    return ExitCode.DONE
+
+
+def argument_bytes(text: str) -> bytes:
+    """An argument as the bytes that it was."""
+    return text.encode(errors="surrogateescape")
+
+
+EPILOG = """The new domain goes to standard output, everything else to standard error.
+The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.
+
+exit codes: 0 done; 2 unreadable input; 4 host not readable; 5 refused. KubeVirt fails the start for any but 0."""
+
+
+def run() -> int:
+    """What the console script calls."""
+    return main(sys.argv[1:])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Answer one call."""
+    arguments = _parser().parse_args(argv)
+    core = HookCore(lambda: channels(arguments.socket_dir, os.environ), looker(arguments.host), wait=arguments.wait)
+
+    def call(deadline: float) -> Reply:
+        given = core.define(argument_bytes(arguments.domain), argument_bytes(arguments.vmi), deadline=deadline)
+        trouble = f"{given.trouble}; a domain is defined already, so it goes back as it came" if given.trouble else ""
+        return Reply(given.xml, given.findings, trouble)
+
+    return answer_call(call)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onDefineDomain",
+        description="Put the devices that were allocated to a VM's pod into its libvirt domain.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--vmi", required=True, metavar="JSON", help="the VirtualMachineInstance")
+    parser.add_argument("--domain", required=True, metavar="XML", help="the domain")
+    parser.add_argument("--host", default="/", metavar="ROOT|MACHINE.toml|none", help="where to check the devices")
+    parser.add_argument(
+        "--socket-dir", default="/var/run/kubevirt-hooks", metavar="DIR", help="the hook volume of this container"
+    )
+    parser.add_argument(
+        "--wait", type=float, default=2.0, metavar="SECONDS", help="how long to wait for an allocation file (default 2)"
+    )
+    return parser

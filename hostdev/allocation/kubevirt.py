@@ -1,0 +1,52 @@
+"""The devices that KubeVirt itself has put into the domain; their aliases hold their names in the VM's spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from domxml.document import Domain
+from domxml.finding import Finding
+from domxml.text import printable
+from hostdev import jsontext
+from hostdev.allocation import tokens
+from hostdev.allocation.allocation import DOMAIN, VMI_STATUS, Allocation, Gathered
+
+
+def from_domain(domain: Domain) -> Gathered:
+    """Gather the host devices that carry an alias of KubeVirt's; ours, and other people's, are nobody's allocation."""
+    allocations = []
+    for device, holder in domain.host_devices.items():
+        if name := holder.kubevirt_name:
+            source = f"{DOMAIN} {printable(holder.alias)}"
+            allocations.append(Allocation(device, label=name, name=name, sources=(source,)))
+    return Gathered(tuple(allocations))
+
+
+LISTS = ("gpuStatuses", "hostDeviceStatuses")
+ATTRIBUTES = ("mDevUUID", "pciAddress")
+"""A mediated device has both, and its address is its parent's."""
+
+
+def from_vmi_status(vmi: Mapping[str, Any]) -> Gathered:
+    """Gather the devices that a VMI's status names."""
+    allocations: list[Allocation] = []
+    findings: list[Finding] = []
+    for name, word in _devices(vmi):
+        device = tokens.classify(word)
+        source = f"{VMI_STATUS} {printable(name)}"
+        allocations.append(Allocation(device, label=name, name=name, sources=(source,)))
+        findings += tokens.remarks([device], printable(name))
+    return Gathered(tuple(allocations), tuple(findings))
+
+
+def _devices(vmi: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    status = jsontext.mapping(jsontext.mapping(vmi.get("status")).get("deviceStatus"))
+    for kind in LISTS:
+        for entry in map(jsontext.mapping, jsontext.items(status.get(kind))):
+            claim = jsontext.mapping(entry.get("deviceResourceClaimStatus"))
+            attributes = jsontext.mapping(claim.get("attributes"))
+            words = (jsontext.string(attributes.get(name)) for name in ATTRIBUTES)
+            word = next((word for word in words if word), "")
+            if word:
+                yield jsontext.string(entry.get("name")), word

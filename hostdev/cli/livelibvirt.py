@@ -1,0 +1,116 @@
+"""A live libvirt as judge of what we wrote. It is asked, and nothing stays defined."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import libvirt
+from lxml import etree
+
+from domxml.document import Domain
+from domxml.errors import BadInput, PassgateError, Refused
+from domxml.pciaddress import PciAddress
+from domxml.version import LibvirtVersion
+from hostdev.holders.claim import Claim, How
+from hostdev.printing import optional, output
+
+
+class Connection:
+    """One connection; errors come back as sentences, never on libvirt's own standard error."""
+
+    def __init__(self, uri: str) -> None:
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
+        try:
+            self._connection = libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            raise BadInput(
+                "libvirt-unreachable",
+                f"cannot connect to libvirt: {error.get_error_message()}",
+                subject=uri,
+                hint="try qemu:///system, qemu:///session or test:///default",
+            ) from None
+
+    @property
+    def version(self) -> LibvirtVersion:
+        """Which libvirt answers."""
+        return LibvirtVersion.from_number(self._connection.getLibVersion())
+
+    def validate(self, given: bytes, result: bytes) -> str:
+        """Let libvirt read the result and hand out addresses, as for a define; answer what it could not judge."""
+        try:
+            self._connection.domainXMLToNative("qemu-argv", result.decode(), 0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+                raise _refused(error) from None
+        else:
+            return ""
+        return self._judge_by_define(given, result)
+
+    def _judge_by_define(self, given: bytes, result: bytes) -> str:
+        """For drivers that make no command line. Virt-launcher's own XML does not always fit libvirt's schema."""
+        try:
+            self._define(result, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        except libvirt.libvirtError as error:
+            try:
+                self._define(given, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            except libvirt.libvirtError:
+                return self._judge_without_schema(result)
+            raise _refused(error) from None
+        return ""
+
+    def _judge_without_schema(self, result: bytes) -> str:
+        try:
+            self._define(result, 0)
+        except libvirt.libvirtError as error:
+            raise _refused(error) from None
+        return "note: libvirt's schema refuses the domain as it was given, so the result was not held against it"
+
+    def _define(self, xml: bytes, flags: int) -> None:
+        """Define it under a name nobody has, and forget it at once."""
+        domain = Domain.parse(xml)
+        identity = uuid.uuid4()
+        for tag, text in (("name", f"passgate-{identity}"), ("uuid", str(identity))):
+            element = domain.root.find(tag)
+            if element is None:
+                element = etree.SubElement(domain.root, tag)
+            element.text = text
+        for entry in domain.root.iterfind("sysinfo/system/entry[@name='uuid']"):
+            entry.text = str(identity)
+        kind = self._connection.getType().lower()
+        domain.root.set("type", kind)
+        self._connection.defineXMLFlags(domain.serialise().decode(), flags).undefine()
+
+
+def _refused(error: libvirt.libvirtError) -> Refused:
+    return Refused(
+        "libvirt-refuses",
+        f"libvirt says: {error.get_error_message()}",
+        hint="the XML was not printed; run with -o plan to see what was planned",
+    )
+
+
+def ask_domains(uri: str, address: PciAddress) -> Iterator[Claim]:
+    """Every running domain whose XML names the address."""
+    libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    try:
+        connection = libvirt.openReadOnly(uri)
+        running = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        found = [(domain.name(), domain.XMLDesc()) for domain in running]
+        connection.close()
+    except libvirt.libvirtError as error:
+        raise BadInput(
+            "libvirt-unreachable",
+            f"libvirt cannot be asked: {error.get_error_message()}",
+            subject=uri,
+            hint="try qemu:///system or qemu:///session",
+        ) from None
+    for name, xml in found:
+        try:
+            element = Domain.parse(xml.encode()).host_devices.get(address)
+        except PassgateError as error:
+            output.note(f"note: domain {name} cannot be read: {error.sentence()}")
+            continue
+        if element is not None:
+            yield Claim(How.DOMAIN, name, f"<{element.element.tag}> in {uri}", guest=name)

@@ -1,0 +1,1 @@
+"""What every finding means, what others say of it, what to do."""

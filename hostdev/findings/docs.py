@@ -1,0 +1,221 @@
+"""Write the pages of all findings: `python -m hostdev.findings.docs docs/findings`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from domxml import guestfindings
+from domxml.finding import FindingKind
+from hostdev.findings import (
+    allocation,
+    cloudinit,
+    device,
+    driver,
+    group,
+    holders,
+    hostuse,
+    manifest,
+    matching,
+    platform,
+    spec,
+    sriov,
+)
+from hostdev.findings.cluster import TROUBLES
+from hostdev.findings.errors import ERRORS
+from hostdev.findings.explain import EXPLAINED, Row, page, show_template
+from hostdev.findings.hostuse import DEVICE_IN_USE, DUPLICATE_DEVICE, MEMLOCK_NOT_RAISED
+from hostdev.findings.registry import ALL
+
+INDEX = "README.md"
+ERROR_PAGE = "errors.md"
+
+
+def pages() -> Mapping[str, str]:
+    """The text of every page by its file name, the index included."""
+    written = {f"{code}.md": page(row) for code, row in ALL.items()}
+    return {INDEX: "\n".join(_index()) + "\n", ERROR_PAGE: "\n".join(_errors()) + "\n", **written}
+
+
+def write(directory: Path) -> None:
+    """Write every page; what else is in the directory is left alone."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def _index() -> Iterator[str]:
+    yield "# Findings"
+    yield ""
+    yield "Each finding has a code that never changes. `passgate node explain CODE` prints the same page; it also takes"
+    yield "the text of an error, or a log on standard input."
+    yield ""
+    yield from table(("code", "severity", "title"), ((_link(c), str(k.severity), k.title) for c, k in ALL.items()))
+    yield ""
+    yield "## By the text of the error"
+    yield ""
+    yield "DEVICE, GROUP and UUID stand for an address, a number and a UUID, … for anything."
+    yield ""
+    yield from table(("text", "findings"), _by_text())
+    yield ""
+    yield "[Troubleshooting](../troubleshooting.md) has these texts by who says them, with what to do;"
+    yield f"[errors]({ERROR_PAGE}) has the codes of errors that are no findings."
+
+
+def _errors() -> Iterator[str]:
+    yield "# Errors"
+    yield ""
+    yield "What was wrong with what Passgate was given; it stands in brackets behind the message, and before a refusal."
+    yield "These are no findings: no policy passes them over, and `--fail-on` has nothing to do with them."
+    yield "`passgate node explain CODE` tells the same."
+    yield ""
+    rows = ((f"`{error.code}`", error.title, error.hint.replace("|", "\\|")) for error in ERRORS)
+    yield from table(("code", "what is wrong", "what to do"), iter(sorted(rows)))
+
+
+def _by_text() -> Iterator[tuple[str, str]]:
+    codes: dict[str, list[str]] = defaultdict(list)
+    for code, row in ALL.items():
+        for template in row.says:
+            codes[show_template(template)].append(code)
+    for text in sorted(codes, key=str.lower):
+        yield f"`{text}`".replace("|", "\\|"), ", ".join(_link(code) for code in codes[text])
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    """A table in Markdown."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _link(code: str) -> str:
+    return f"[{code}]({code}.md)"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
+
+
+SPEAKERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Passgate's sidecar and agent, in their logs": r'"msg"|a defect of passgate|went back as it came|no inotify',
+        "The scheduler, kubelet and the API server, in events": (
+            r"nodes are available|^Allocate failed|PostStart|^no matches for kind|overcommitable|must be equal to"
+        ),
+        "KubeVirt, in events of the VMI and in the log of virt-launcher": (
+            r"feature gate|permittedHostDevices|addresses to allocate|hook sockets|to be defined|'mode' attribute|"
+            r"network-info|for claim|exactly one device|nil pointer|lstat /dev/vfio"
+        ),
+        "The kernel, in dmesg": (
+            r"^vfio_pin|interrupt remapping support|RMRR|1:1 IOMMU|denylist|VF token|^BAR |^nvme |D3cold"
+        ),
+        "QEMU, in SyncFailed events and in the log of virt-launcher": (
+            r"/dev/vfio/|^vfio |^vfio: |^vfio_container|^VFIO_MAP|bound to |failed to setup|vfio version|iommufd|"
+            r"VFIO_DEVICE|currently supported"
+        ),
+        "libvirt, in SyncFailed events and in the log of virt-launcher": r"",
+    }
+)
+"""Who says a text: the first whose pattern is found in it."""
+
+_DOCTOR, _DEVICE = "passgate node doctor", "passgate node doctor DEVICE"
+_WHO, _LINT = "passgate node who DEVICE", "passgate lint --vmi FILE"
+_PLAN = "passgate inject DOMAIN --vmi FILE --env-file FILE -o plan"
+_TABLES: tuple[tuple[str, tuple[FindingKind, ...]], ...] = (
+    (_DOCTOR, (*platform.KINDS, *platform.KINDS, *platform.KINDS)),
+    (_DEVICE, (*group.KINDS, *device.KINDS, *driver.KINDS, *sriov.KINDS, *hostuse.KINDS)),
+    (_LINT, (*spec.KINDS, *cloudinit.KINDS)),
+    (_PLAN, (*allocation.KINDS, *matching.KINDS, *guestfindings.KINDS)),
+    (_WHO, (*holders.KINDS, *holders.KINDS)),
+    ("passgate manifest DEVICE", manifest.KINDS),
+)
+_OF_VM = {DUPLICATE_DEVICE.code: _PLAN, DEVICE_IN_USE.code: _WHO, MEMLOCK_NOT_RAISED.code: _LINT}
+LOOK: Mapping[str, str] = MappingProxyType(
+    {
+        **{kind.code: command for command, kinds in _TABLES for kind in kinds},
+        **_OF_VM,
+        **{trouble.code: trouble.look for trouble in TROUBLES},
+    }
+)
+"""The command that shows what a code is about."""
+
+_INTRO = """\
+# Troubleshooting
+
+Every text below is known to `passgate node explain`: paste the message, or a whole log.
+
+```sh
+passgate node explain 'vfio 0000:3b:00.0: group 12 is not viable'
+kubectl logs virt-launcher-vm-abcde | passgate node explain -
+```
+
+DEVICE, GROUP and UUID stand for an address, a number and a UUID, … for anything.
+What QEMU and libvirt say arrives in the VMI's events as `server error. command SyncVMI failed: "LibvirtError(…)"`.
+
+## Passgate's own refusals
+
+What the sidecar refuses is an event of the VMI, `SyncFailed`, and begins with a code:
+
+```text
+server error. command SyncVMI failed: "… group-not-viable: 0000:01:00.0: group 1 is not viable: …: HINT"
+```
+
+- `passgate node explain` takes the text as it is.
+  [The findings](findings/README.md) have a page for each code, and [errors](findings/errors.md) lists the others.
+- `passgate` ends its errors with the code in brackets.
+  The logs of the sidecar and of the agent have it as `"code"`.
+- `allocation-missing` means that no [allocation file](sidecar.md) came: neither the agent nor the policy wrote one.
+  Its [page](findings/allocation-missing.md) tells how to find out why.
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    return "\n".join([_INTRO, *_sections(), *_own()]).rstrip() + "\n"
+
+
+def speaker(template: str) -> str:
+    """Who says a text."""
+    return next(who for who, pattern in SPEAKERS.items() if re.search(pattern, template))
+
+
+def _sections() -> Iterator[str]:
+    said = [(template, row) for row in EXPLAINED.values() for template in row.says]
+    for who in SPEAKERS:
+        rows = sorted(
+            ((show_template(template), row) for template, row in said if speaker(template) == who),
+            key=lambda pair: (pair[0].lower(), pair[1].code),
+        )
+        yield f"## {who}"
+        yield ""
+        yield from table(("text", "what it means, and what to do", "look with"), (_line(*pair) for pair in rows))
+        yield ""
+
+
+def _line(said: str, row: Row) -> tuple[str, ...]:
+    escaped = said.replace("|", "\\|")
+    return f"`{escaped}`", f"[{row.title}]({_place(row)}): {row.hint}".replace("|", "\\|"), f"`{LOOK[row.code]}`"
+
+
+def _place(row: Row) -> str:
+    return f"findings/{row.code}.md" if isinstance(row, FindingKind) else f"#{row.code}"
+
+
+def _own() -> Iterator[str]:
+    """What has no page of its own."""
+    yield "## What is no finding"
+    yield ""
+    yield "No check of Passgate sees these beforehand."
+    for trouble in TROUBLES:
+        yield f"\n### {trouble.code}\n\n{trouble.title}.\n\n{trouble.cause}\n"
+        yield f"In short: {trouble.hint}.\n\n{trouble.remedy}"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(text(), encoding="utf-8")

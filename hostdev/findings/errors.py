@@ -1,0 +1,120 @@
+"""The codes of errors that are no findings: what was wrong with what Passgate was given, and what to do."""
+
+from __future__ import annotations
+
+from hostdev.findings.trouble import Trouble
+
+_GIVEN = {
+    # What was typed.
+    "bad-usage": ("The command line does not fit the command", "--help shows how it is used"),
+    "unknown-command": ("There is no such command", "--help lists them"),
+    "unknown-option": ("The command has no such option", "--help lists them"),
+    "unknown-finding": ("There is no such code", "`passgate node explain` lists them"),
+    "unknown-text": ("No known error has these words", "paste the message as it is, whole lines of it"),
+    "bad-address": ("It is no PCI address", "write domain:bus:slot.function in hex, such as 0000:3d:02.2"),
+    "bad-uuid": ("It is no UUID of a mediated device", "/sys/bus/mdev/devices has them"),
+    "bad-group": ("It is no number of an IOMMU group", "`passgate node groups` lists them"),
+    "group-missing": ("The host has no such IOMMU group", "numbers change with a reboot; look them up again"),
+    "bad-device": ("A --device cannot be read", "write ADDRESS,key=value; the hint of the error names the keys"),
+    "bad-variable": ("An --env is not NAME=VALUE", "write it as `env` prints it"),
+    "bad-version": ("It is no version of libvirt", "write 11.3 or 11.3.0"),
+    "bad-resource": (
+        "It is no name of a resource that kubelet takes",
+        "write DOMAIN/NAME, such as intel.com/qat_vf; for the SR-IOV operator letters, digits and _ only",
+    ),
+    "nothing-selected": ("No device of the machine is meant by this", "name an address, vendor:device, class or type"),
+    "resource-unknown": ("What a device plugin calls its devices is not known", "name it with --resource"),
+    "no-input": ("Standard input is closed", "name a file instead"),
+    "module-missing": ("A Python package is not installed", "pip install the extra that the hint names"),
+    # Files.
+    "unreadable-file": ("A file cannot be read", "name one that is there, that you may read, and that is not huge"),
+    "bad-pci-ids": ("The list of PCI names cannot be read", "leave --pci-ids out to use the system's"),
+    "bad-recording": ("It is no recorded machine", "record it again: passgate node snapshot"),
+    "no-machine": ("There is no such recorded machine", "name a .toml file, or a directory with sys/ in it"),
+    "not-laid-out": ("The files of a recorded machine cannot be made here", "look at the temporary directory"),
+    "directory-not-empty": ("A machine is laid out in an empty directory only", "name another one"),
+    "man-not-written": ("The manual pages cannot be written there", "name a directory that you may write to"),
+    "output-lost": ("The output could not be written", "look whether the disk is full"),
+    # Domain XML.
+    "empty-document": ("The domain XML is empty", "hand over the XML of one domain"),
+    "malformed-xml": ("The domain XML cannot be parsed", "hand it over as libvirt or virt-launcher wrote it"),
+    "bad-encoding": ("The domain XML is not UTF-8", "convert it"),
+    "document-too-large": ("The domain XML is larger than any real one", "look at what produced it"),
+    "document-type": ("The domain XML has a DOCTYPE", "remove it: entities are not read"),
+    "not-a-domain": ("The XML is not that of a domain", "hand over a <domain>"),
+    "devices-count": ("The domain has no <devices>, or two", "hand over the XML of a whole domain"),
+    "duplicate-controller": ("Two PCI controllers have one index", "repair the domain: libvirt refuses it too"),
+    "bad-controller-index": ("A PCI controller's index is no number from 0 to 255", "repair the domain"),
+    "unsupported-hypervisor": ("The domain is not for KVM or QEMU", "use a KVM domain: VFIO is of no use elsewhere"),
+    "unsupported-machine": ("The machine type is not known", "use q35, i440fx, aarch64 virt or s390x"),
+    # A VM's manifest.
+    "bad-vmi": ("It is no VM or VMI that can be read", "hand over the object as `kubectl get -o yaml` prints it"),
+    "bad-quantity": ("It is no quantity of Kubernetes", 'write 2, "500m" or "4Gi"'),
+    "bad-cloud-init": ("The cloud-init data of KubeVirt cannot be read", "report it, with the version of KubeVirt"),
+}
+_ASKED = {
+    "unknown-attribute": ("There is no such attribute", "the hint of the error names the nearest"),
+    "bad-attribute": ("An attribute cannot have this value", "the hint of the error says which it can have"),
+    "attribute-not-for-mdev": ("The attribute means nothing for a mediated device", "leave it out"),
+    "attribute-not-for-machine": ("The guest's machine type has no such attribute", "leave it out"),
+    "libvirt-too-old": ("This libvirt would drop the attribute without a word", "leave it out, or tell --libvirt"),
+    "bad-functions": ("These functions cannot be one guest device", "name distinct ones, function 0 among them"),
+    "functions-need-host": ("Which functions a slot has is known to the host only", "give --host, or name them"),
+    "functions-not-possible": ("The device has no other functions that belong to it", "leave functions out"),
+    "companion-not-allocated": (
+        "Another function of the card is in another IOMMU group, and the pod was not given it",
+        "request its resource too, or leave functions out",
+    ),
+    "device-held-otherwise": ("An <interface> or <disk> of the domain has the device already", "ask for another one"),
+    "duplicate-name": ("Two devices have one name", "give each its own"),
+    "output-would-not-work": ("What was made did not pass its own check, and was not given out", "report it"),
+    "libvirt-refuses": ("The libvirt that was asked does not take the domain", "-o plan shows what was planned"),
+    "libvirt-unreachable": ("There is no libvirt at this URI", "try qemu:///system or test:///default"),
+    "no-host": ("There is no host to look at", "give --host"),
+    "no-events": ("The kernel's events cannot be received", "run it on the node itself, not in a container"),
+    "no-processes": ("There are no processes to look at", "run it on the node, or give a root that has proc/"),
+    "no-kubelet": ("That is no directory of kubelet", "name kubelet's --root-dir, or a copy of it"),
+    "kubelet-dir-unreadable": ("Kubelet's directory cannot be read", "run it as root, with the directory mounted"),
+    "no-socket": ("What is there is no socket", "look whether kubelet runs"),
+    "path-too-long": ("A unix socket's path has 107 bytes at most", "choose a shorter directory"),
+}
+_SERVED = {
+    # The sidecar and the agent.
+    "bad-container-name": ("CONTAINER_NAME cannot name a socket", "leave it to KubeVirt"),
+    "socket-bind": ("No socket can be made in the mount", "look whether it is full or read-only"),
+    "socket-busy": ("Another process uses the directory", "end it, or give each its own"),
+    "socket-taken": ("Something else is where the socket belongs", "remove it, or end the other server"),
+    "bad-listen": ("--listen is not ADDR:PORT", "write 127.0.0.1:9100 or :9100"),
+    "listen-impossible": ("Nobody can listen at this address", "use one of this machine"),
+    "listen-not-permitted": ("The port is for root only", "use one above 1023"),
+    "port-in-use": ("Somebody else listens at this port", "choose another one"),
+    "bad-message": ("A request is no message of the hook protocol", "look at who calls: it is not KubeVirt"),
+    "message-too-large": ("Domain and VMI are larger than any real ones", "look at what made them"),
+    "answer-too-large": ("The domain became larger than virt-launcher takes", "ask for fewer devices"),
+    "bad-domain-type": ("The plugin API offers a domain that is not libvirt's", "report it, with KubeVirt's version"),
+    "unknown-hook-point": (
+        "The plugin's permittedHooks has an unknown point",
+        "write PreVMStart or PreMigrationTarget",
+    ),
+    "internal-error": ("A defect of Passgate", "report it, with what --debug or the log tells"),
+    # The rehearsal.
+    "call-failed": ("The hook answered a call with an error", "the message is what KubeVirt would show"),
+    "bad-answer": ("The hook's answer is not what KubeVirt reads", "report it"),
+    "no-common-version": ("The sidecar offers no version that virt-launcher knows", "offer v1alpha1 to v1alpha3"),
+    "no-cloud-init": (
+        "--cloud-init with a VM that has no cloud-init volume",
+        "leave it out: virt-launcher would panic",
+    ),
+    "read-back-unknown": ("What libvirt makes of the domain cannot be told without it", "give --connect"),
+    "libvirt-crashes": ("The process of libvirt ended over the domain", "report it, with the domain"),
+    "libvirt-silent": ("The libvirt that was asked does not answer", "look whether it runs"),
+    "sidecar-ended": ("The sidecar ended before it was told to", "see what it said on standard error"),
+    "sidecar-stays": ("The sidecar did not end when it was told to", "report it"),
+    "sidecars-missing": ("Fewer sidecars answered than there are", "give each container a mount of its own"),
+    "too-many-sockets": ("More sockets answered than there are sidecars", "leave one socket in each mount"),
+    "unreadable-mount": ("The directory of sockets cannot be read", "name one that you may read"),
+}
+
+ERRORS = tuple(
+    Trouble(code, title, hint) for table in (_GIVEN, _ASKED, _SERVED) for code, (title, hint) in sorted(table.items())
+)

@@ -1,0 +1,137 @@
+"""Findings about one VM and its devices together."""
+
+from __future__ import annotations
+
+from domxml.finding import FindingKind, Severity
+
+DUPLICATE_DEVICE = FindingKind(
+    code="duplicate-device",
+    severity=Severity.ERROR,
+    title="The same host device is asked for twice",
+    cause=(
+        "Two requests, two resources or two hostdevs of the domain name the same host device. Device plugins that "
+        "list all devices of an IOMMU group repeat addresses too."
+    ),
+    hint="remove one of the two requests",
+    remedy=(
+        "Remove one of the requests from `passgate.dev/devices` or from the VM's spec. If both come from device "
+        "plugins, two resources offer the same device: make their selectors exclude each other."
+    ),
+    says=(
+        "Hostdev already exists in the domain configuration",
+        "vfio {device}: device is already attached",
+    ),
+)
+
+DEVICE_IN_USE = FindingKind(
+    code="device-in-use",
+    severity=Severity.ERROR,
+    title="Somebody else holds the device or a member of its IOMMU group",
+    cause=(
+        "One IOMMU group has one owner. libvirt only knows the domains of its own process, and each virt-launcher pod "
+        "has its own; between pods only the kernel keeps order, by refusing to open the group a second time."
+    ),
+    hint="stop the other VM, or choose a device of another group",
+    remedy=(
+        "`passgate node who DEVICE` tells who has it open. If two resources offer devices of one group, two VMs can "
+        "be given halves of it: offer the group as one resource, or move the cards to slots with ACS."
+    ),
+    says=(
+        "PCI device {device} is in use",
+        "vfio {device}: Could not open '/dev/vfio/{group}': Device or resource busy",
+        "vfio {device}: failed to open /dev/vfio/{group}: Device or resource busy",
+    ),
+)
+
+MEMLOCK_NOT_RAISED = FindingKind(
+    code="memlock-not-raised",
+    severity=Severity.WARNING,
+    title="Nobody raises the limit of locked memory for this VM",
+    cause=(
+        "VFIO pins the whole memory of the guest; libvirt wants the guest's memory (times the number of devices if "
+        "there is a virtual IOMMU) plus 1 GiB as limit. KubeVirt raises it only for a VM whose spec names a GPU, a "
+        "host device or an SR-IOV interface; a device that is only injected does not count, and an unprivileged "
+        "libvirt cannot raise it by itself."
+    ),
+    hint="set spec.domain.memory.reservedOverhead with memLock: Required, or keep one VFIO device in the spec",
+    remedy=(
+        "Keep at least one of the devices in the VM's spec (`gpus`, `hostDevices` or an SR-IOV interface), or, from "
+        "KubeVirt 1.8 with the feature gate ReservedOverheadMemlock:\n\n"
+        "```yaml\n"
+        "spec:\n"
+        "  domain:\n"
+        "    memory:\n"
+        "      reservedOverhead:\n"
+        "        addedOverhead: 1Gi\n"
+        "        memLock: Required\n"
+        "```\n\n"
+        "`<memoryBacking><locked/>` and `<memtune>` in the domain do not help: the limit of the container stays."
+    ),
+    says=(
+        "cannot limit locked memory of process {any} to {any}: Operation not permitted",
+        "vfio_container_dma_map({any}) = -12 (Cannot allocate memory)",
+        "VFIO_MAP_DMA failed: Cannot allocate memory",
+        "vfio_pin_pages_remote: RLIMIT_MEMLOCK ({any}) exceeded",
+    ),
+)
+
+
+HOST_NETWORK_DEVICE = FindingKind(
+    code="host-network-device",
+    severity=Severity.ERROR,
+    title="The host's network goes through this device",
+    cause=(
+        "A network interface of the device carries the default route, an address, or is part of a bond, bridge or "
+        "VLAN that does. Taking it away cuts the node off: kubelet reports it as NotReady and nobody can log in to "
+        "undo it."
+    ),
+    hint="give the VM another device, or a VF of this one",
+    remedy=(
+        "Pass a VF instead of the whole card, or move the node's network to another interface first. `ip route` and "
+        "`ip -d link` show who uses the interface."
+    ),
+)
+
+HOST_ROOT_DISK = FindingKind(
+    code="host-root-disk",
+    severity=Severity.ERROR,
+    title="Disks that the host uses hang on this device",
+    cause=(
+        "A disk behind the device is mounted, is swap, or is held by LVM, MD RAID, multipath or ZFS. Taking the device "
+        "away stops the node or destroys data. With identical drives it is easy to name the wrong one."
+    ),
+    hint="choose another drive: compare serial numbers and `lsblk`",
+    remedy=(
+        "`lsblk -o NAME,SERIAL,MOUNTPOINTS,TYPE` shows what lives on which drive. Unmount, swapoff or remove the drive "
+        "from its volume group first if it is really this one."
+    ),
+)
+
+BOOT_DISPLAY = FindingKind(
+    code="boot-display",
+    severity=Severity.WARNING,
+    title="The firmware's console is on this display",
+    cause=(
+        "`boot_vga` is 1: the machine showed its boot messages here. A driver of the host that holds it drives the "
+        "console; and even without one the firmware's framebuffer (efifb, simplefb) may keep the card's memory "
+        "reserved, so that the guest gets a black screen or QEMU cannot map the BAR. Its ROM was already run by the "
+        "firmware and may have to be given to the guest as a file."
+    ),
+    hint="make another card the primary display in the firmware, or use a serial console",
+    remedy=(
+        "Select another primary display in the firmware's setup, or accept that the host has no screen. If the "
+        "framebuffer holds the memory, `/proc/iomem` shows `efifb` or `BOOTFB` inside the card's range: boot with "
+        "`video=efifb:off` or `initcall_blacklist=sysfb_init`."
+    ),
+    says=("BAR {any}: can't reserve",),
+)
+
+
+KINDS = (
+    DUPLICATE_DEVICE,
+    DEVICE_IN_USE,
+    MEMLOCK_NOT_RAISED,
+    HOST_NETWORK_DEVICE,
+    HOST_ROOT_DISK,
+    BOOT_DISPLAY,
+)

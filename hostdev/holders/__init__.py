@@ -1,0 +1,1 @@
+"""Who holds a device: kubelet, pods, processes."""

@@ -1,0 +1,203 @@
+"""From what kubelet granted to host devices: plugins name theirs by address, by IOMMU group, by UUID or by nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice, Mdev
+from hostdev.allocation import tokens
+from hostdev.allocation.allocation import ENVIRONMENT
+from hostdev.allocation.environment import from_environment
+from hostdev.holders.claim import Claim, How
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.vfiodrivers import is_on_vfio
+from hostdev.kubelet.checkpoint import Grant
+from hostdev.kubelet.podresources import PodDevices
+
+_NODE = re.compile(r"/dev/vfio/(?:noiommu-)?([0-9]{1,9})", re.ASCII)
+_CDEV = re.compile(r"/dev/vfio/devices/(vfio[0-9]{1,9})", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+class Joined(NamedTuple):
+    """One device that a grant, or a plugin's name for a device, stands for."""
+
+    device: HostDevice
+    by: str
+    """What names it: `environment QAT0`, `device ID 0000:3d:02.2`, `/dev/vfio/43`."""
+    exact: bool = True
+    """Not where a group of several devices is named, and it may be any of them."""
+
+
+def devices_of_grant(grant: Grant, machine: Machine) -> tuple[Joined, ...]:
+    """Each device once. The plugin's variables tell best, then its names; then the nodes of what neither told."""
+    found = _each_once((*_of_environment(grant), *_of_names(grant.device_ids)))
+    known = {one.device for one in found}
+    for node in grant.nodes:
+        behind = tuple(_of_node(node, machine))
+        if known.isdisjoint(one.device for one in behind):
+            found += behind
+    return _each_once(found)
+
+
+def devices_of_ids(device_ids: Iterable[str], machine: Machine) -> tuple[Joined, ...]:
+    """The devices behind the bare names that a plugin gives to its devices, with nothing else to go by."""
+    ids = tuple(device_ids)
+    return _each_once((*_of_names(ids), *_of_groups(ids, machine)))
+
+
+@lru_cache(maxsize=4096)  # All grants of a node are looked at for each VM that starts.
+def _of_environment(grant: Grant) -> tuple[Joined, ...]:
+    variables = dict(grant.environment)
+    resources = {grant.resource: len(grant.device_ids)}
+    allocations = from_environment(variables, resources, channel=ENVIRONMENT).allocations
+    return tuple(Joined(one.device, one.sources[0]) for one in allocations if isinstance(one.device, PciAddress | Mdev))
+
+
+def _of_names(device_ids: Iterable[str]) -> Iterator[Joined]:
+    for name in device_ids:
+        device = tokens.classify(name)
+        if isinstance(device, PciAddress | Mdev):
+            yield Joined(device, f"device ID {name}")
+
+
+def _of_node(node: str, machine: Machine) -> Iterator[Joined]:
+    group, cdev = _NODE.fullmatch(node), _CDEV.fullmatch(node)
+    if group:
+        yield from _of_group(int(group[1]), node, machine)
+    elif cdev:
+        functions = machine.functions.items()
+        yield from (Joined(address, node) for address, function in functions if function.vfio_dev == cdev[1])
+
+
+def _of_groups(device_ids: Iterable[str], machine: Machine) -> Iterator[Joined]:
+    """Plugins that count their devices 0, 1, 2 look the same: a group is believed only if VFIO has all of it."""
+    numbers = [int(name) for name in device_ids if _NUMBER.fullmatch(name)]
+    found = {number: tuple(_of_group(number, f"device ID {number}", machine)) for number in numbers}
+    if all(joined and all(_is_vfios(one.device, machine) for one in joined) for joined in found.values()):
+        for joined in found.values():
+            yield from joined
+
+
+def _of_group(number: int, by: str, machine: Machine) -> Iterator[Joined]:
+    group = machine.groups.get(number)
+    members = [machine.functions[address] for address in group.members if address in machine.functions] if group else []
+    found: list[HostDevice] = [function.address for function in members if not function.bridge]
+    found += [Mdev(mdev.uuid) for mdev in machine.mdevs.values() if mdev.group == number]
+    for device in found:
+        yield Joined(device, by, exact=len(found) == 1)
+
+
+def _is_vfios(device: HostDevice, machine: Machine) -> bool:
+    return isinstance(device, Mdev) or is_on_vfio(machine.functions[device])
+
+
+def _each_once(found: Iterable[Joined]) -> tuple[Joined, ...]:
+    once: dict[HostDevice, Joined] = {}
+    for joined in found:
+        once.setdefault(joined.device, joined)
+    return tuple(once.values())
+
+
+_NAMED = 3
+"""The parts of a directory in /var/log/pods: namespace, name, UID."""
+
+
+class Kubelet(NamedTuple):
+    """What kubelet told. None: it could not be asked."""
+
+    grants: tuple[Grant, ...] | None = None
+    listed: tuple[PodDevices, ...] | None = None
+    boot_id: str = ""
+    """Of the boot in which the grants were written down."""
+    alive: frozenset[str] | None = None
+    """The UIDs of the pods that kubelet has directories of."""
+    logs: tuple[str, ...] = ()
+    """Names in /var/log/pods."""
+
+
+def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Claim]:
+    """Every pod that a device was granted to, by both of kubelet's ways to tell."""
+    uids = _uids(kubelet)
+    for grant in kubelet.grants or ():
+        for joined in _about(function, devices_of_grant(grant, machine), machine):
+            yield Claim(
+                How.CHECKPOINT,
+                grant.resource,
+                joined.by,
+                pod=grant.pod_uid,
+                container=grant.container,
+                exact=joined.exact,
+            )
+    for entry in kubelet.listed or ():
+        for joined in _about(function, _joined(entry, kubelet, machine), machine):
+            yield Claim(
+                How.PODRESOURCES,
+                entry.resource,
+                joined.by,
+                pod=uids.get((entry.namespace, entry.pod)),
+                namespace=entry.namespace,
+                name=entry.pod,
+                container=entry.container,
+                exact=joined.exact,
+            )
+
+
+def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
+    """Namespace and name of pods by UID: of the directories of their logs, else of whoever lists the same devices."""
+    listed: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for entry in kubelet.listed or ():
+        for device in entry.device_ids:
+            listed[entry.resource, device].add((entry.namespace, entry.pod))
+    found: dict[str, tuple[str, str]] = {}
+    for grant in kubelet.grants or ():
+        pods = {pod for device in grant.device_ids for pod in listed[grant.resource, device]}
+        if len(pods) == 1:
+            found[grant.pod_uid] = pods.pop()
+    for name in kubelet.logs:
+        parts = name.split("_")
+        if len(parts) == _NAMED:
+            found[parts[2]] = (parts[0], parts[1])
+    return MappingProxyType(found)
+
+
+def _uids(kubelet: Kubelet) -> Mapping[tuple[str, str], str]:
+    """The other way round; of pods of one name, as a StatefulSet makes them, the one that is alive."""
+    return {pod: uid for uid, pod in pod_names(kubelet).items() if kubelet.alive is None or uid in kubelet.alive}
+
+
+def _joined(entry: PodDevices, kubelet: Kubelet, machine: Machine) -> Sequence[Joined]:
+    """What the plugin's names stand for: the checkpoint may have the plugin's own answer for the same devices."""
+    # Kubelet lists each device by itself, and grants all of a resource together.
+    for grant in kubelet.grants or ():
+        same = (grant.resource, grant.container) == (entry.resource, entry.container)
+        if same and set(entry.device_ids) <= set(grant.device_ids):
+            return devices_of_grant(grant, machine)
+    return devices_of_ids(entry.device_ids, machine)
+
+
+def _about(function: PciFunction, granted: Sequence[Joined], machine: Machine) -> Sequence[Joined]:
+    """What of a grant is the function, or a mediated device of it, or else of its IOMMU group: that has one owner."""
+    own = [joined for joined in granted if _address(joined.device, machine) == function.address]
+    if own or not is_on_vfio(function) or function.group is None:
+        return own
+    group = [joined for joined in granted if _group(joined.device, machine) == function.group]
+    return [Joined(one.device, f"{one.by}, {one.device} of its group", exact=False) for one in group]
+
+
+def _address(device: HostDevice, machine: Machine) -> PciAddress | None:
+    if isinstance(device, Mdev):
+        mdev = machine.mdevs.get(device.uuid)
+        return mdev.parent if mdev else None
+    return device
+
+
+def _group(device: HostDevice, machine: Machine) -> int | None:
+    function = None if isinstance(device, Mdev) else machine.functions.get(device)
+    return function.group if function and is_on_vfio(function) else None

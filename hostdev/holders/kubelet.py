@@ -1,0 +1,79 @@
+"""Asking kubelet by its directory: the checkpoint, PodResources, and which pods there are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from domxml.errors import BadInput, PassgateError
+from hostdev.holders.claim import How
+from hostdev.holders.grants import Kubelet
+from hostdev.holders.holders import Asked
+from hostdev.kubelet import checkpoint, podresources
+
+T = TypeVar("T")
+
+DEFAULT = "var/lib/kubelet"
+"""Below the root of the host."""
+LOGS = "var/log/pods"
+"""Below the root of the host: a directory for each pod, named after it."""
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+def ask_kubelet(named: str | None, root: Path | None) -> tuple[Kubelet, tuple[Asked, ...]]:
+    """Ask the kubelet of a directory, or the one of the host at `root`, if it has one."""
+    directory = Path(named) if named else root and root / DEFAULT
+    # Unlike Path.is_dir this does not raise where it may not look.
+    there = directory is not None and os.path.isdir(directory)  # noqa: PTH112
+    if named and not there:
+        what = "there is no such directory, or it may not be looked into"
+        raise BadInput("no-kubelet", what, subject=named, hint="name kubelet's --root-dir, or a copy of it")
+    if directory is None or not there:
+        absent = "there is no directory of kubelet"
+        return Kubelet(), (Asked(How.CHECKPOINT, absent, missing=True), Asked(How.PODRESOURCES, absent, missing=True))
+    record, written = _answered(How.CHECKPOINT, lambda: _checkpoint(directory))
+    listed, spoken = _answered(How.PODRESOURCES, lambda: _listed(directory))
+    pods = _names(directory / "pods")
+    kubelet = Kubelet(
+        grants=record.grants if record else None,
+        listed=listed,
+        boot_id=record.boot_id if record else "",
+        alive=None if pods is None else frozenset(pods),
+        logs=(_names(root / LOGS) or ()) if root else (),
+    )
+    if record and record.unread:
+        written = Asked(How.CHECKPOINT, f"{len(record.unread)} of its entries cannot be read")
+    return kubelet, (written, spoken)
+
+
+def _answered(how: How, question: Callable[[], T]) -> tuple[T | None, Asked]:
+    """The answer, or in words why there is none."""
+    try:
+        return question(), Asked(how)
+    except PassgateError as error:
+        return None, Asked(how, ": ".join(part for part in (error.message, error.hint) if part))
+    except OSError as error:
+        return None, Asked(how, error.strerror or str(error), missing=error.errno in _ABSENT)
+
+
+def _checkpoint(directory: Path) -> checkpoint.Checkpoint:
+    with (directory / checkpoint.FILE).open("rb") as file:
+        return checkpoint.parse(file.read(checkpoint.MAX_BYTES + 1))
+
+
+def _listed(directory: Path) -> tuple[podresources.PodDevices, ...]:
+    socket = directory / podresources.SOCKET
+    if not stat.S_ISSOCK(socket.stat().st_mode):
+        raise BadInput("no-socket", "there is something that is no socket")
+    return podresources.list_podresources(str(socket))
+
+
+def _names(directory: Path) -> tuple[str, ...] | None:
+    try:
+        return tuple(sorted(path.name for path in directory.iterdir()))
+    except OSError:
+        return None

@@ -1,0 +1,94 @@
+"""Waiting for a file that somebody else writes while the VM starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from domxml.document import Domain
+from domxml.errors import BadInput
+from hostdev.allocation.allocation import ENVIRONMENT, Gathered
+from hostdev.allocation.dra import from_metadata
+from hostdev.allocation.env_file import from_env_file
+from hostdev.allocation.environment import from_environment
+from hostdev.allocation.kubevirt import from_domain, from_vmi_status
+from hostdev.allocation.merge import merge
+from hostdev.allocation.network_info import from_network_info
+from hostdev.vmi.vmi import Vmi
+
+POLL = 0.05
+
+
+def wait_for(
+    read: Callable[[], bytes | None], deadline: float, *, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> bytes | None:
+    """Read until there is something, at least once; None when the deadline, by that clock, has passed."""
+    while (data := read()) is None:
+        left = deadline - clock()
+        if left <= 0:
+            return None
+        sleep(min(POLL, left))
+    return data
+
+
+def nonblank(data: bytes | None) -> bytes | None:
+    """What was read, unless it is blank: a downward API file exists before the annotation behind it does."""
+    return data if data and data.strip() else None
+
+
+MAX_BYTES = 4 << 20
+
+
+class Channels(NamedTuple):
+    """Where to look; what is empty is not looked at."""
+
+    files: tuple[str, ...] = ()
+    """Files of `NAME=VALUE` lines; each must be there."""
+    environment: Mapping[str, str] = MappingProxyType({})
+    network_info: str = ""
+    metadata: tuple[str, ...] = ()
+    """Directories of DRA device metadata."""
+
+
+def gather(channels: Channels, domain: Domain, vmi: Vmi | None, resources: Mapping[str, int | None]) -> Gathered:
+    """Read every channel and join what they say."""
+    told = [from_domain(domain), from_environment(channels.environment, resources, channel=ENVIRONMENT)]
+    told += [from_env_file(read_file(path), resources) for path in channels.files]
+    if channels.network_info:
+        told.append(from_network_info(read_file(channels.network_info)))
+    if channels.metadata:
+        told.append(from_metadata(_tree(channels.metadata)))
+    if vmi is not None and vmi.status:
+        told.append(from_vmi_status({"status": vmi.status}))
+    return merge(*told)
+
+
+def read_file(path: str) -> bytes:
+    """Read a file that must be there, and not more of it than makes sense."""
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            os.set_blocking(file.fileno(), True)
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BadInput(
+            "unreadable-file", f"cannot read it: {error.strerror}", subject=path, hint="name a file that is there"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise BadInput("unreadable-file", f"it has more than {MAX_BYTES} bytes", subject=path, hint="name another file")
+    return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A FIFO into which nobody writes is empty; opening it would otherwise wait for a writer, for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _tree(directories: tuple[str, ...]) -> dict[str, bytes]:
+    return {
+        os.path.join(folder, name): read_file(os.path.join(folder, name))  # noqa: PTH118
+        for directory in directories
+        for folder, _, names in os.walk(directory)
+        for name in sorted(names)
+    }

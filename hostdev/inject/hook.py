@@ -1,0 +1,140 @@
+"""One hook call: from the domain and the VM that virt-launcher hands over to the domain it gets back.
+
+KubeVirt calls the hook one to three times a boot, each time with the answer of the call before, as libvirt and
+KubeVirt's structs have left it. Only the first call may refuse: behind every later one stands a defined domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, NamedTuple
+
+from domxml import alias as aliases
+from domxml.document import Domain
+from domxml.errors import PassgateError
+from domxml.finding import Finding
+from domxml.version import OLDEST, LibvirtVersion
+from hostdev.allocation.dialects import dialects_of
+from hostdev.findings.cloudinit import BONDS_NOT_READ
+from hostdev.inject.gather import Channels, gather, nonblank, read_file, wait_for
+from hostdev.inject.plan import Options
+from hostdev.inject.vmplan import Prepared, carry_out, prepare, resources, waits_for_file
+from hostdev.vmi.bonds import BONDS
+from hostdev.vmi.vmi import Vmi, parse_vmi
+
+if TYPE_CHECKING:
+    from hostdev.inventory.machine import Machine
+
+
+class Answer(NamedTuple):
+    """What goes back to virt-launcher, and what there is to say about it."""
+
+    xml: bytes
+    vm: str
+    devices: tuple[str, ...] = ()
+    """Aliases of the devices that are in the domain because of us."""
+    findings: tuple[Finding, ...] = ()
+    trouble: str = ""
+    """Why the input went back as it came, although devices are wanted: only after a first success."""
+    settled: Settled | None = None
+    """What later calls hold to, once this answer went out."""
+
+
+class Settled(NamedTuple):
+    """What the first success settled; later calls apply it again, whatever the channels say by then."""
+
+    prepared: Prepared
+    machine: Machine | None
+    text: bytes = b""
+    """The VMI as it came; a boot's later passes come with the same."""
+
+
+class HookCore:
+    """The state of one process, which serves one VM's pod."""
+
+    def __init__(
+        self,
+        channels: Callable[[], Channels],
+        look: Callable[[], Machine | None],
+        *,
+        wait: float = 0.0,
+        makes_bonds: bool = True,
+        libvirt: LibvirtVersion = OLDEST,
+    ) -> None:
+        self._options = Options(libvirt)
+        self._makes_bonds = makes_bonds
+        self._channels = channels
+        self._look = look
+        self._wait = wait
+        self._lock = Lock()
+        self._settled: Settled | None = None
+        self._passes = 0
+
+    def define(self, xml: bytes, vmi: bytes, *, deadline: float) -> Answer:
+        """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only.
+
+        Nothing is remembered of it until `keep` is called: whoever asked may be gone by now.
+        """
+        try:
+            return self._define(xml, vmi, min(deadline, monotonic() + self._wait))
+        except PassgateError as error:
+            if self._settled is None and not is_later_pass(xml):
+                raise
+            return Answer(xml, "", trouble=error.sentence())
+
+    def keep(self, answer: Answer) -> int:
+        """Hold to what an answer settled, because it goes out now; tell how many did so far."""
+        with self._lock:
+            if answer.settled is not None:
+                self._settled = self._settled or answer.settled
+                self._passes += 1
+            return self._passes
+
+    def _define(self, xml: bytes, text: bytes, patience: float) -> Answer:
+        vmi = self._read(text)
+        if vmi.is_migration_target:
+            # KubeVirt throws the answer away; the real domain is the source's.
+            return Answer(xml, str(vmi))
+        domain = Domain.parse(xml)
+        settled = self._settled or self._settle(domain, vmi, patience)
+        injection = carry_out(domain, settled.prepared, settled.machine)
+        # What was noticed while gathering is told once.
+        settled = settled._replace(prepared=settled.prepared._replace(findings=()), text=text)
+        devices = tuple(change.alias for change in injection.result.changes)
+        return Answer(injection.result.xml, str(vmi), devices, injection.findings, settled=settled)
+
+    def _read(self, text: bytes) -> Vmi:
+        settled = self._settled
+        known = settled.prepared.vmi if settled is not None and settled.text == text else None
+        return known or parse_vmi(text)
+
+    def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> Settled:
+        # The agent writes its file when it sees the pod's allocation, KubeVirt fills network-info when the pod runs:
+        # that may be a moment after our start.
+        wait_for(lambda: self._told(vmi), patience, clock=monotonic, sleep=sleep)
+        asked = resources(vmi)
+        ready = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), self._options)
+        if BONDS in vmi.annotations and not self._makes_bonds:
+            what = "nobody reads it here: this sidecar runs without --cloud-init"
+            ready = ready._replace(findings=(*ready.findings, BONDS_NOT_READ.found(BONDS, what)))
+        wants = bool(ready.wanted.requests or ready.wanted.allocations)
+        return Settled(ready, self._look() if wants else None)
+
+    def _told(self, vmi: Vmi) -> bytes | None:
+        """Something, once every channel has spoken that will."""
+        channels = self._channels()
+        if channels.network_info and not nonblank(read_file(channels.network_info)):
+            return None
+        named = channels.files or any(dialects_of(variable) for variable in channels.environment)
+        return b"all" if named or not waits_for_file(vmi) else None
+
+
+def is_later_pass(xml: bytes) -> bool:
+    """Whether an earlier pass has put devices of ours into the domain."""
+    try:
+        held = Domain.parse(xml).host_devices.values()
+    except PassgateError:
+        return False
+    return any(aliases.is_ours(holder.alias) for holder in held)

@@ -1,0 +1,80 @@
+"""Records what a scan reads: a host that remembers every answer it gives."""
+
+from __future__ import annotations
+
+from hostdev.inventory.host import Host
+from hostdev.inventory.recorded import toml
+from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable, ancestors
+from hostdev.inventory.recorded.scrub import scrub
+from hostdev.inventory.scan import scan
+
+
+def snapshot(host: Host, *, machine: str = "", note: str = "", private: bool = False) -> str:
+    """What a scan of this host reads, as TOML; with `private` also what tells this host from others of its kind."""
+    with Recorder(host) as recorder:
+        picture = scan(recorder)
+        # Asked for by name, each function is read in full.
+        scan(recorder, only=picture.functions)
+        recording = recorder.recording(machine, note)
+    return toml.write(recording) if private else scrub(recording)
+
+
+class Recorder(Host):
+    """Another door to the same host."""
+
+    def __init__(self, host: Host) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._listed: dict[str, set[str]] = {}
+        super().__init__(host.root, source=host.source, unreadable=host.unreadable)
+
+    def read_bytes(self, path: str, *, whole: bool = False, quiet: bool = False) -> bytes | None:
+        """A file, remembered."""
+        content = super().read_bytes(path, whole=whole, quiet=quiet)
+        self._remember(path, None if content is None else File(content))
+        return content
+
+    def names(self, path: str, *, prefix: str = "") -> list[str] | None:
+        """A directory, of which the names asked for are remembered."""
+        names = super().names(path, prefix=prefix)
+        if names is None:
+            self._remember(path, None)
+        else:
+            self._listed.setdefault(path, set()).update(names)
+        return names
+
+    def link(self, path: str) -> str | None:
+        """A link, remembered."""
+        target = super().link(path)
+        self._remember(path, None if target is None else Link(target))
+        return target
+
+    def links(self, path: str) -> dict[str, str]:
+        """Links, remembered; of the files among them the names."""
+        links = super().links(path)
+        self._entries |= {f"{path}/{name}": Link(target) for name, target in links.items()}
+        self.names(path)
+        return links
+
+    def exists(self, path: str) -> bool:
+        """Something that is remembered as an empty directory: that it is there is all that counts."""
+        found = super().exists(path)
+        if found and "/" in path:
+            self._listed.setdefault(path, set())
+        return found
+
+    def recording(self, machine: str, note: str) -> Recording:
+        """All that was answered so far."""
+        entries = dict(self._entries)
+        described = entries.keys() | {above for path in (*entries, *self._listed) for above in ancestors(path)}
+        for directory, names in self._listed.items():
+            bare = [name for name in sorted(names) if f"{directory}/{name}" not in described | self._listed.keys()]
+            if bare or directory not in described:
+                entries[directory] = Names(tuple(bare))
+        return Recording(machine, note, entries)
+
+    def _remember(self, path: str, entry: Entry | None) -> None:
+        reason = dict(self.unread).get(f"/{path}")
+        if entry is not None:
+            self._entries[path] = entry
+        elif reason is not None:
+            self._entries.setdefault(path, Unreadable(reason))

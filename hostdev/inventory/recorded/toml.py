@@ -1,0 +1,143 @@
+"""Recordings as TOML: a table for each directory, a line for each file."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from domxml.errors import BadInput
+from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable
+
+FORMAT = 1
+HEADER = """\
+# A machine as passgate saw it: what a scan reads of /sys, /proc and /dev, as it was.
+# A string is a file of one line, a list a file of several. `names` is a directory of which only the names count.
+"""
+WIDTH = 116
+LINES_WIDTH = 240
+"""A uevent stays on one line, to be compared with the one below it."""
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+def write(recording: Recording) -> str:
+    """The text of a recording."""
+    head = {"machine": recording.machine, "note": recording.note}
+    tables: dict[str, dict[str, Entry]] = {}
+    for path, entry in sorted(recording.entries.items()):
+        directory, _, name = path.rpartition("/")
+        tables.setdefault(directory, {})[name] = entry
+    told = "".join(f"{key} = {_string(value)}\n" for key, value in head.items() if value)
+    parts = [f"{HEADER}format = {FORMAT}\n{told}"]
+    for directory, entries in sorted(tables.items()):
+        lines = [f"{_key(name)} = {_value(entry)}\n" for name, entry in entries.items()]
+        parts.append(f"[{_string(directory)}]\n" + "".join(lines))
+    return "\n".join(parts)
+
+
+def parse(text: str) -> Recording:
+    """Read a recording and check that it stays in its directory."""
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadInput("bad-recording", f"not TOML: {error}", hint=_HINT) from None
+    if data.pop("format", None) != FORMAT:
+        raise BadInput("bad-recording", f"has no `format = {FORMAT}`: not a recorded machine", hint=_HINT)
+    head = {key: data.pop(key, "") for key in ("machine", "note")}
+    for key, value in head.items():
+        if not isinstance(value, str):
+            raise BadInput("bad-recording", f"{key} is no text", hint=_HINT)
+    entries: dict[str, Entry] = {}
+    for directory, table in data.items():
+        if not isinstance(table, dict):
+            raise _bad(directory, "is no table")
+        for name, value in table.items():
+            if "/" in name:
+                raise _bad(f"{directory}/{name}", f"has {name!r} as a name")
+            entries[f"{directory}/{name}"] = _entry(f"{directory}/{name}", value)
+    recording = Recording(head["machine"], head["note"], entries)
+    recording.check()
+    return recording
+
+
+def _entry(path: str, value: Any) -> Entry:
+    if isinstance(value, str):
+        return File(f"{value}\n".encode())
+    if isinstance(value, list):
+        return File("".join(f"{line}\n" for line in _texts(path, value)).encode())
+    if isinstance(value, dict) and len(value) == 1:
+        kind, content = next(iter(value.items()))
+        if kind == "names" and isinstance(content, list):
+            return Names(tuple(_texts(path, content)))
+        if isinstance(content, str):
+            return _special(path, kind, content)
+    raise _bad(path, "is neither text, a list of lines, nor one of link, names, hex, unreadable")
+
+
+def _special(path: str, kind: str, content: str) -> Entry:
+    if kind == "link":
+        return Link(content)
+    if kind == "unreadable":
+        return Unreadable(content)
+    try:
+        if kind == "hex":
+            return File(bytes.fromhex(content))
+    except ValueError:
+        raise _bad(path, f"has hex = {content[:20]!r}, which is not hexadecimal") from None
+    raise _bad(path, f"is of the unknown kind {kind!r}")
+
+
+def _texts(path: str, values: list[Any]) -> Iterable[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise _bad(path, "is a list with something else than text in it")
+    return values
+
+
+def _value(entry: Entry) -> str:
+    if isinstance(entry, Link):
+        return f"{{ link = {_string(entry.target)} }}"
+    if isinstance(entry, Unreadable):
+        return f"{{ unreadable = {_string(entry.reason)} }}"
+    if isinstance(entry, Names):
+        return f"{{ names = {_list([_string(name) for name in entry.names], WIDTH, fill=True)} }}"
+    try:
+        text = entry.content.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text.endswith("\n"):
+        return f'{{ hex = "{entry.content.hex()}" }}'
+    lines = [_string(line) for line in text[:-1].split("\n")]
+    return lines[0] if len(lines) == 1 else _list(lines, LINES_WIDTH, fill=False)
+
+
+def _list(items: list[str], width: int, *, fill: bool) -> str:
+    line = f"[{', '.join(items)}]"
+    if len(line) <= width:
+        return line
+    rows: list[str] = []
+    for item in items:
+        if fill and rows and len(rows[-1]) + len(item) < WIDTH:
+            rows[-1] += f", {item}"
+        else:
+            rows.append(item)
+    return "[\n" + "".join(f"  {row},\n" for row in rows) + "]"
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _string(name)
+
+
+def _string(text: str) -> str:
+    # TOML's basic strings are JSON's, except that DEL has to be escaped, and that half a surrogate pair is nothing.
+    whole = text.encode("utf-8", "replace").decode()
+    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _bad(path: str, what: str) -> BadInput:
+    return BadInput("bad-recording", what, subject=repr(path), hint=_HINT)
+
+
+_HINT = "record the machine again: passgate node snapshot"

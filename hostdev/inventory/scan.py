@@ -1,0 +1,94 @@
+"""Takes the picture of a machine: of the whole host, or of some functions and all that decides about them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+from domxml.pciaddress import PciAddress
+from hostdev.inventory.functions import Functions
+from hostdev.inventory.host import Host
+from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.platform import (
+    each_group,
+    nodes_of,
+    read_group,
+    read_iommu,
+    read_kernel,
+    read_node_cpus,
+    read_vfio,
+)
+from hostdev.inventory.sysfs import Addresses
+
+RESET_METHOD_KERNEL = (5, 15)
+"""From here on the kernel says how it can reset a function."""
+
+
+def scan(host: Host, *, only: Collection[PciAddress] | None = None) -> Machine:
+    """Look at the host.
+
+    With `only`, the picture holds these functions, their IOMMU groups with all members, their PFs and the bridges
+    above them, each read in full, and of VFIO's nodes those that are theirs. Without, it holds everything, and
+    trusts that the VFs of one PF are alike: in what their hardware decides, and in how those on the same vfio driver
+    came there.
+    """
+    with _uncollected():
+        return _picture(host, only)
+
+
+def _picture(host: Host, only: Collection[PciAddress] | None) -> Machine:
+    kernel = read_kernel(host)
+    addresses = Addresses()
+    reader = Functions(host, addresses, resets_known=kernel.version >= RESET_METHOD_KERNEL)
+    if only is None:
+        functions = reader.each()
+        groups = each_group(host, addresses, functions)
+        nodes = None
+    else:
+        functions, groups = _around(host, addresses, reader, only)
+        nodes = nodes_of(functions.values(), groups)
+    return Machine(
+        functions=functions,
+        groups=groups,
+        mdevs={mdev.uuid: mdev for function in functions.values() for mdev in function.mdevs},
+        iommu=read_iommu(host),
+        vfio=read_vfio(host, nodes),
+        kernel=kernel,
+        node_cpus=read_node_cpus(host),
+        source=host.source,
+        unread=host.unread,
+    )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Spare the collector a picture in the making: thousands of values, and none of them garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _around(
+    host: Host, addresses: Addresses, reader: Functions, only: Collection[PciAddress]
+) -> tuple[dict[PciAddress, PciFunction], dict[int, IommuGroup]]:
+    functions = reader.some(sorted(only))
+    numbers = sorted({function.group for function in functions.values() if function.group is not None})
+    found = (read_group(host, addresses, number) for number in numbers)
+    groups = {group.number: group for group in found if group is not None}
+    asked = set(only)
+    nearby = _relatives(functions.values()).union(*(group.members for group in groups.values()))
+    while nearby := nearby - asked:
+        asked |= nearby
+        functions |= reader.some(sorted(nearby))
+        nearby = _relatives(functions.values())
+    return dict(sorted(functions.items())), groups
+
+
+def _relatives(functions: Iterable[PciFunction]) -> set[PciAddress]:
+    """PFs, and the bridges above."""
+    return {relative for f in functions for relative in (f.physfn, f.parent) if relative is not None}

@@ -1,0 +1,52 @@
+"""Where tables, trees and lines for people go: plain in a pipe, with rich on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from hostdev.printing import cells, output
+from hostdev.printing.cells import Branch, Cell, Column, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What standard output can show."""
+
+    terminal: bool
+    color: bool
+
+    @classmethod
+    def of(cls, color: str, environment: Mapping[str, str] = os.environ) -> Screen:
+        """Decide by `--color`, NO_COLOR, TERM and whether there is a terminal."""
+        terminal = sys.stdout is not None and sys.stdout.isatty() and environment.get("TERM") != "dumb"
+        wanted = color == "always" or (color == "auto" and terminal)
+        return cls(terminal=terminal, color=wanted and not environment.get("NO_COLOR"))
+
+    def table(self, header: Sequence[Column], rows: Sequence[Row]) -> None:
+        """Print a table."""
+        output.write(self._renderer().table(header, rows, color=self.color))
+
+    def tree(self, branches: Sequence[Branch]) -> None:
+        """Print trees, one below the other."""
+        output.write(self._renderer().tree(branches, color=self.color))
+
+    def markdown(self, text: str) -> None:
+        """Print a page of Markdown."""
+        output.write(self._renderer().markdown(text, color=self.color))
+
+    def line(self, *parts: Cell | str) -> None:
+        """Print a line made of pieces."""
+        output.write(cells.label(parts, color=self.color) + "\n")
+
+    def _renderer(self) -> ModuleType:
+        if self.terminal:
+            try:
+                from hostdev.printing import terminal  # noqa: PLC0415  rich takes longer to load than we to answer
+            except ImportError:
+                return cells
+            return terminal
+        return cells

@@ -1,0 +1,99 @@
+"""The agent's turns: what it says of itself, and of what it looks at aside."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pytest_mock import MockerFixture
+
+from domxml.errors import HostUnreadable
+from hooksidecar.agent import agent as loops
+from hooksidecar.agent.agent import Loop
+from hooksidecar.agent.hostwatch import Surroundings
+from hooksidecar.agent.pods import Sweep
+from hooksidecar.agent.record import Record, current_grants, grants_of_present_pods
+from hooksidecar.agent.watch import Watch
+from hostdev.inventory.machine import Machine
+from tests.hooksidecar.agent.envfile import ENVS
+from tests.hooksidecar.agent.kubelet import Kubelet, uid
+from tests.hooksidecar.agent.process import NewNode
+
+POD, GONE = uid(1), uid(2)
+
+
+def test_a_loop_that_does_not_turn_is_in_trouble(kubelet: Kubelet, node: NewNode, mocker: MockerFixture) -> None:
+    told: list[Sweep] = []
+    directory = str(kubelet.directory)
+    watch, around = Watch(directory), Surroundings(lambda: None, directory)
+    loop = Loop(node(), watch, around, tell=told.append, ended=lambda: len(told) > 2)
+    assert loop.trouble() == ""
+    mocker.patch.object(loops, "STUCK", -1.0)
+
+    assert loop.trouble() == "no sweep has ended for 0 s"
+    mocker.stopall()
+    loop.run()
+    assert loop.trouble() == ""
+    assert len(told) == 3
+
+
+def test_a_host_that_cannot_be_read_keeps_its_last_picture(kubelet: Kubelet) -> None:
+    pictures: list[Machine | HostUnreadable] = [
+        Machine(),
+        HostUnreadable("host-unreadable", "is away", subject="/host"),
+    ]
+
+    def look() -> Machine:
+        found = pictures.pop(0)
+        if isinstance(found, HostUnreadable):
+            raise found
+        return found
+
+    around = Surroundings(look, str(kubelet.directory))
+    first, second = around.look(()), around.look(())
+
+    assert first.machine is second.machine
+    assert "host-unreadable" in [finding.code for finding in second.findings]
+    assert "host-unreadable" not in [finding.code for finding in first.findings]
+
+
+def test_the_same_picture_stays_the_same_object(kubelet: Kubelet) -> None:
+    around = Surroundings(Machine, str(kubelet.directory))
+
+    assert around.look(()).machine is around.look(()).machine
+
+
+def test_grants_of_pods_that_are_gone_do_not_live(kubelet: Kubelet) -> None:
+    kubelet.allocate(GONE, ENVS)
+    kubelet.served(POD, ENVS)
+    record = Record(str(kubelet.directory), "")
+
+    grants = current_grants(str(kubelet.directory), record)
+
+    assert [grant.pod_uid for grant in grants] == [POD]
+    assert len(record.grants) == 2
+    assert grants_of_present_pods("/nowhere", record.grants) == record.grants
+
+
+def test_no_answer_is_given_from_an_old_record(kubelet: Kubelet) -> None:
+    kubelet.served(POD, ENVS)
+    record = Record(str(kubelet.directory), "")
+    current_grants(str(kubelet.directory), record)
+    kubelet.replace(b"torn")
+
+    with pytest.raises(HostUnreadable, match="is not what kubelet writes") as refused:
+        current_grants(str(kubelet.directory), record)
+    assert refused.value.code == "checkpoint-unreadable"
+    kubelet.save()
+    assert current_grants(str(kubelet.directory), record)
+
+
+def test_a_wait_ends_when_it_is_told_to_also_before_it_began(kubelet: Kubelet) -> None:
+    watch = Watch(str(kubelet.directory))
+    watch.wait(0)
+    watch.wake()
+    begun = time.monotonic()
+
+    watch.wait(10.0)
+
+    assert time.monotonic() - begun < 1.0

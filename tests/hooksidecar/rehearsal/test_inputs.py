@@ -1,0 +1,166 @@
+"""Every kind of bad input on purpose: a sentence that names the file, and exit 2."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.domxml.domains import FOLDER
+from tests.hooksidecar.rehearsal.rehearsing import files, rehearse
+from tests.house import ROOT
+
+DOMAIN = (FOLDER / "q35-default.xml").read_bytes()
+VMI = (FOLDER / "q35-default.vmi.json").read_bytes()
+NOBODY = 65534
+Make = Callable[[Path], object]
+
+KINDS: dict[str, Make] = {
+    "missing": lambda _: None,
+    "a directory": Path.mkdir,
+    "a FIFO": os.mkfifo,
+    "empty": lambda path: path.write_bytes(b""),
+    "white space": lambda path: path.write_bytes(b" \n"),
+    "binary": lambda path: path.write_bytes(bytes(range(256))),
+    "NUL bytes": lambda path: path.write_bytes(bytes(100)),
+    "endless": lambda path: path.symlink_to("/dev/zero"),
+    "huge": lambda path: path.write_bytes(b" " * (5 << 20)),
+}
+DOMAINS: dict[str, tuple[bytes, str]] = {
+    "another root": (b"<network/>", "the document has root <network>, not <domain>"),
+    "no devices": (b"<domain/>", "the domain has 0 <devices> elements, it must have one"),
+    "cut off": (DOMAIN[:1000], "the domain XML cannot be parsed: "),
+    "UTF-16": (DOMAIN.decode().encode("utf-16"), "the domain XML is not UTF-8 text"),
+    "Latin-1": (DOMAIN.replace(b"KubeVirt", b"K\xfcbeVirt"), "the domain XML cannot be parsed: "),
+    "a DOCTYPE": (b"<!DOCTYPE domain>" + DOMAIN, "the domain XML has a DOCTYPE"),
+    "JSON": (VMI, "the domain XML cannot be parsed: "),
+}
+VMIS: dict[str, tuple[bytes, str]] = {
+    "no metadata": (b'{"spec": {}}', "has no metadata.name, so it is no VirtualMachineInstance"),
+    "metadata is text": (b'{"metadata": "x", "spec": {}}', "metadata: "),
+    "a list": (b"[]", "must be "),
+    "another kind": (b'{"kind": "Pod", "metadata": {"name": "x"}}', "is a Pod, not a VM"),
+    "cut off": (VMI[:100], "the VMI: is not JSON: "),
+    "Latin-1": (VMI.replace(b"q35-default", b"q35-\xfc"), "the VMI: is not "),
+    "a number that is none": (VMI.replace(b'"cores":2', b'"cores":NaN'), "is NaN, which JSON does not know"),
+    "a key twice": (b'{"metadata": {"name": "a", "name": "b"}, "spec": {}}', 'metadata: has the key "name" twice'),
+    "XML": (DOMAIN, "the VMI: is not JSON: "),
+}
+
+
+@pytest.mark.parametrize("option", ["--domain", "--vmi"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_or_no_text_is_named(option: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    KINDS[kind](path)
+
+    _refused(option, path, "")
+
+
+@pytest.mark.parametrize("kind", ["missing", "a directory", "endless", "huge"])
+def test_an_allocation_that_cannot_be_read_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    KINDS[kind](path)
+
+    _refused("--env-file", path, "")
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_what_is_no_domain_is_told(name: str, tmp_path: Path) -> None:
+    data, says = DOMAINS[name]
+    path = tmp_path / "given"
+    path.write_bytes(data)
+
+    _refused("--domain", path, says)
+
+
+@pytest.mark.parametrize("name", VMIS)
+def test_what_is_no_vmi_is_told(name: str, tmp_path: Path) -> None:
+    data, says = VMIS[name]
+    path = tmp_path / "given"
+    path.write_bytes(data)
+
+    _refused("--vmi", path, says)
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
+    domain, vmi = tmp_path / "domain.xml", tmp_path / "vmi.json"
+    domain.write_bytes(b"\xef\xbb\xbf" + DOMAIN)
+    vmi.write_bytes(VMI)
+
+    assert rehearse("--domain", str(domain), "--vmi", str(vmi)).returncode == 0
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A directory that another user may enter; pytest's own are private."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_no_permission_is_told(readable: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody who may not read a file")
+    path = readable / "given"
+    path.write_bytes(DOMAIN)
+    path.chmod(0o600)
+
+    said = rehearse("--domain", str(path), *files("q35-default")[:2], user=lambda: os.setuid(NOBODY))
+    if "No module named" in said.stderr:
+        pytest.skip("another user may not read the modules here")
+
+    assert said.returncode == 2
+    assert f"error: {path}: cannot read it: Permission denied [unreadable-file]" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (files("q35-default")[:2], "error: --domain is missing [bad-usage]"),
+        (files("q35-default")[2:], "error: --vmi is missing [bad-usage]"),
+        (("--kubevirt", "2.0"), "invalid choice: '2.0'"),
+        (("--connect", "nonsense:///"), "error: nonsense:///: cannot connect to libvirt: "),
+        (("--connect", "qemu:///embed?root=/nowhere"), "error: qemu:///embed?root=/nowhere: cannot connect to "),
+        (("--wait", "soon"), "invalid float value: 'soon'"),
+        (("--wait", "99"), "error: --wait needs a number of seconds from 0 to 15, not '99.0' [bad-usage]"),
+        (("-o", "yaml"), "invalid choice: 'yaml'"),
+        (("--server", "nowhere {}"), "error: nowhere: cannot be started: No such file or directory [bad-usage]"),
+        (("--server", "/etc {}"), "error: /etc: cannot be started: Permission denied [bad-usage]"),
+        (("--server", "true"), "error: true: --server does not say where {}, the directory of the socket, goes"),
+        (("--server", "true '{}"), "error: true '{}: --server: No closing quotation [bad-usage]"),
+        (("more",), "unrecognized arguments: more"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_exit_2(words: tuple[str, ...], says: str) -> None:
+    said = rehearse(*words)
+
+    assert said.returncode == 2
+    assert says in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def _refused(option: str, path: Path, says: str) -> None:
+    said = rehearse(*files("q35-default"), option, str(path))
+
+    assert said.returncode == 2, said.stderr
+    assert said.stderr.startswith(f"error: {path}: ")
+    assert says in said.stderr
+    assert "Traceback" not in said.stderr
+    assert said.stdout == ""
+
+
+def test_an_image_without_the_rehearsal_says_so(tmp_path: Path) -> None:
+    """As the sidecar's own image is."""
+    for package in ("hooksidecar", "hostdev"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("rehearsal", "__pycache__"))
+
+    said = rehearse(PYTHONPATH=f"{tmp_path}:{ROOT / 'xml'}")
+
+    assert said.returncode == 2
+    assert said.stderr.startswith("error: a rehearsal needs hooksidecar.rehearsal [module-missing]\n")

@@ -1,0 +1,69 @@
+"""`onDefineDomain` as KubeVirt's sidecar-shim runs it: two arguments in, XML on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.domxml.domains import FOLDER, load
+from tests.domxml.guestslots import tree_of
+
+MACHINE = Path(__file__).parent.parent / "fixtures" / "machines" / "qat.toml"
+VMI = (FOLDER / "q35-default.vmi.json").read_text()
+WANTED = json.dumps(
+    json.loads(VMI) | {"metadata": {"name": "vm", "annotations": {"passgate.dev/devices": '[{"resource":"a.b/c"}]'}}}
+)
+
+
+def run(vmi: str, domain: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from hooksidecar.shim import run; raise SystemExit(run())"]
+    arguments = ["--vmi", vmi, "--domain", domain, "--host", str(MACHINE), "--wait", "0", *more]
+    clean = {"PATH": os.environ["PATH"]} | environment
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=clean, timeout=60)
+
+
+def test_a_device_of_its_environment_is_injected() -> None:
+    done = run(VMI, load("q35-default").decode(), QAT0="0000:3d:02.2")
+
+    assert done.returncode == 0
+    assert tree_of(done.stdout).find("devices/hostdev/alias").get("name") == "ua-passgate-qat"
+
+
+def test_a_device_of_the_allocation_file_is_injected(tmp_path: Path) -> None:
+    file = tmp_path / "userdata" / "passgate" / "allocation.env"
+    file.parent.mkdir(parents=True)
+    file.write_text("QAT0=0000:3d:02.2\n")
+    done = run(VMI, load("q35-default").decode(), "--socket-dir", str(tmp_path))
+
+    assert 'name="ua-passgate-qat"' in done.stdout
+
+
+def test_nothing_to_do_gives_the_domain_back() -> None:
+    assert run(VMI, load("q35-default").decode()).stdout == load("q35-default").decode()
+
+
+def test_a_refusal_is_a_sentence_and_an_exit_code() -> None:
+    done = run(WANTED, load("q35-default").decode())
+
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("allocation-missing: a.b/c: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_input_is_a_sentence_and_an_exit_code() -> None:
+    for vmi, domain in ((VMI, "<domain"), ("{", load("q35-default").decode()), ("[]", "x"), ("", "")):
+        done = run(vmi, domain, QAT0="0000:3d:02.2")
+
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.strip()
+        assert "Traceback" not in done.stderr
+
+
+def test_its_help_tells_the_exit_codes() -> None:
+    done = run(VMI, "", "--help")
+
+    assert done.returncode == 0
+    assert "exit codes" in done.stdout

@@ -1,0 +1,180 @@
+"""`passgate inject` as a process: a filter that prints XML when all is well, and a sentence when it is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.domxml.baddocuments import BAD_DOCUMENTS
+from tests.domxml.domains import FOLDER, load
+from tests.domxml.guestslots import tree_of
+from tests.hostdev.cli.injecting import Outcome, passgate
+
+QAT = "0000:3d:02.2"
+OFFLINE = ("--host", "none")
+
+
+def inject(*arguments: str, given: bytes = b"") -> Outcome:
+    return passgate("inject", *OFFLINE, *arguments, given=given)
+
+
+def refused(outcome: Outcome, code: int) -> str:
+    """A refusal prints nothing on standard output, a sentence on standard error, and never a traceback."""
+    assert (outcome.code, outcome.out) == (code, b""), outcome
+    assert outcome.err.strip()
+    assert "Traceback" not in outcome.err
+    assert "internal" not in outcome.err
+    return outcome.err
+
+
+def test_it_is_a_filter() -> None:
+    outcome = inject("--device", f"{QAT},name=qat", given=load("q35-default"))
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert tree_of(outcome.out).find("devices/hostdev/alias").get("name") == "ua-passgate-qat"
+    assert inject("--device", f"{QAT},name=qat", given=outcome.out).out == outcome.out
+
+
+def test_without_a_device_the_very_same_bytes_come_out() -> None:
+    assert inject(str(FOLDER / "q35-default.xml")).out == load("q35-default")
+
+
+def test_the_diff_shows_what_changed_and_nothing_else() -> None:
+    diff = inject("--device", f"{QAT},name=qat", "-o", "diff", str(FOLDER / "q35-default.xml")).out.decode()
+
+    assert diff.startswith("--- ")
+    assert '+\t\t<hostdev mode="subsystem" type="pci" managed="no">' in diff
+    assert not [line for line in diff.splitlines() if line.startswith("-") and not line.startswith("---")]
+    assert "vmport" not in diff
+
+
+def test_the_story_says_where_and_why() -> None:
+    story = inject("--device", f"{QAT},name=qat", "-o", "plan", str(FOLDER / "q35-default.xml")).out.decode()
+
+    assert f"{QAT} -> guest 0000:09:00.0" in story
+    assert "ua-passgate-qat: a root port of its own, above all others" in story
+
+
+def test_the_plan_for_programs_has_its_keys() -> None:
+    plan = json.loads(inject("--device", f"{QAT},name=qat", "-o", "json", str(FOLDER / "q35-default.xml")).out)
+    device = plan["devices"][0]
+
+    assert (plan["apiVersion"], plan["kind"]) == ("passgate.dev/v1", "Plan")
+    assert set(plan) >= {"devices", "controllers", "findings"}
+    assert set(device) >= {"name", "alias", "type", "source", "guestAddress", "resource", "sources", "action"}
+    assert (device["source"], device["guestAddress"], device["action"]) == (QAT, "0000:09:00.0", "added")
+
+
+def test_findings_of_a_plan_have_their_keys() -> None:
+    arguments = ("--device", f"{QAT},name=qat,guest=00:04.0", "-o", "json", str(FOLDER / "i440fx.xml"))
+    outcome = inject(*arguments)
+    finding = json.loads(outcome.out)["findings"][0]
+
+    assert set(finding) == {"code", "severity", "subject", "message", "hint", "evidence"}
+    assert finding["code"] == "base-device-moves"
+    assert "warning" in outcome.err
+    assert inject(*arguments, "--fail-on", "error").code == 0
+    assert inject(*arguments, "--fail-on", "warning").code == 1
+
+
+SPECS = {
+    "empty": ("", "bad-address"),
+    "not an address": ("hello", "bad-address"),
+    "slot too high": ("0000:00:20.0", "bad-address"),
+    "function too high": ("0000:00:02.8", "bad-address"),
+    "one digit": ("3b:0.1", "bad-address"),
+    "full-width digits": ("\uff10000:3b:00.1", "bad-address"),
+    "path": ("../../../etc/passwd", "bad-address"),
+    "line break": ("0000:3b:00.1\n", "bad-address"),
+    "bad UUID": ("c0ffee-1111-2222-3333-44445555666g", "bad-uuid"),
+    "no value": (f"{QAT},name", "bad-device"),
+    "unknown key": (f"{QAT},rom.baar=off", "did you mean rom.bar"),
+    "key twice": (f"{QAT},name=a,name=b", "twice"),
+    "bad name": (f"{QAT},name=a.b", "name"),
+    "long name": (f"{QAT},name={'a' * 64}", "name"),
+    "bad guest": (f"{QAT},guest=09", "bad-address"),
+    "bad functions": (f"{QAT},functions=two", "functions"),
+    "bad numa": (f"{QAT},numa=near", "numa"),
+    "bad attribute": (f"{QAT},rom.bar=maybe", "bad-attribute"),
+    "two functions 0": (f"{QAT},functions=9", "functions"),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_bad_device_is_refused_in_a_sentence(name: str) -> None:
+    spec, words = SPECS[name]
+
+    assert words in refused(inject("--device", spec, given=load("q35-default")), 2)
+
+
+REFUSALS = {
+    "VMD": ("10000:e1:00.0", 2, "domain-too-large"),
+    "all functions of an unknown host": (f"{QAT},functions=all", 5, "functions-need-host"),
+    "functions of a mediated device": ("c0ffee00-1111-2222-3333-444455556666,functions=all", 5, "functions"),
+    "guest address taken": (f"{QAT},guest=01:00.0", 5, "guest-address-taken"),
+    "guest address impossible": (f"{QAT},guest=09:01.0", 5, "guest-address-impossible"),
+    "attribute of a newer libvirt": (f"{QAT},driverModel=mlx5_vfio_pci", 5, "libvirt-too-old"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_cannot_be_met_exactly_is_refused(name: str) -> None:
+    spec, code, words = REFUSALS[name]
+
+    assert words in refused(inject("--device", spec, given=load("q35-default")), code)
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_DOCUMENTS if name not in {"oversize", "too deep"}])
+def test_a_bad_document_is_refused_in_a_sentence(name: str) -> None:
+    data, code = BAD_DOCUMENTS[name]
+
+    assert code in refused(inject("--device", QAT, given=data), 2)
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    assert "No such file" in refused(inject("--device", QAT, str(tmp_path / "none.xml")), 2)
+    assert "directory" in refused(inject("--device", QAT, str(tmp_path)), 2)
+
+
+@pytest.mark.parametrize("arguments", [("--libvirt", "new"), ("--nonsense",), ("-o", "pdf"), ("a", "b")])
+def test_a_wrong_use_is_told(arguments: tuple[str, ...]) -> None:
+    refused(inject("--device", QAT, *arguments, given=load("q35-default")), 2)
+
+
+def test_several_devices_without_names_are_numbered_whatever_their_order() -> None:
+    one = inject("--device", "3d:02.2", "--device", "3d:02.3", given=load("q35-default"))
+    other = inject("--device", "3d:02.3", "--device", "3d:02.2", given=load("q35-default"))
+    aliases = [e.get("name") for e in tree_of(one.out).iterfind("devices/hostdev/alias")]
+
+    assert one.out == other.out
+    assert aliases == ["ua-passgate-device-1", "ua-passgate-device-2"]
+
+
+def test_two_runs_in_a_row_keep_both_devices_and_prune_takes_the_first_out() -> None:
+    first = inject("--device", "3d:02.2", given=load("q35-default")).out
+    second = inject("--device", "3d:02.3", given=first)
+    pruned = inject("--device", "3d:02.3", "--prune", given=second.out)
+
+    assert second.out.count(b"<hostdev") == 2
+    assert pruned.out.count(b"<hostdev") == 1
+
+
+PLAIN = b"""<domain type='test'><name>plain</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type></os><devices><memballoon model='none'/>%s</devices></domain>"""
+
+
+def test_a_live_libvirt_is_the_judge() -> None:
+    pytest.importorskip("libvirt", reason="libvirt-python is not installed")
+    judge = ("--device", f"{QAT},name=qat", "--validate", "test:///default")
+    plain = (PLAIN % b"").replace(b"'test'", b"'kvm'")
+    outcome = inject(*judge, given=plain)
+    lenient = inject(*judge, given=load("q35-minimal").replace(b' slots="0"', b' slots="1"'))
+    broken = (PLAIN % b"<serial type='pty'><target type='isa-serial' port='x'/></serial>").replace(b"'test'", b"'kvm'")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert lenient.code == 0
+    assert "schema" in lenient.err
+    assert "libvirt-refuses" in refused(inject(*judge, given=broken), 5)
+    assert "libvirt-unreachable" in refused(inject("--device", QAT, "--validate", "qemu+no:///x", given=plain), 2)

@@ -1,4 +1,4 @@
-"""What a thread is doing right now, in words: an answer that is late must say what it waited for."""
+"""Calls with a deadline: one thread works, a caller may stop waiting, and a late answer says what it waited for."""
 
 from __future__ import annotations
 

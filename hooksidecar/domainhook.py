@@ -1,4 +1,4 @@
-"""What the transports ask of the core: a domain and its VMI in, the domain with its devices out."""
+"""OnDefineDomain from its bytes to its answer: decoded, measured, answered, logged; every failure becomes a status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the text of a JSON document to its value: strictly, and never to anything but a sentence when it is bad."""
+"""From the text of JSON documents to values: strictly where an author wrote them, forgivingly where strangers did."""
 
 from __future__ import annotations
 

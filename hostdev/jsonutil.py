@@ -1,4 +1,4 @@
-"""Amounts as Kubernetes writes them: `2`, `500m`, `4Gi`, `1e3`."""
+"""Typed getters over a JSON document whose errors tell the place, and amounts as Kubernetes writes them."""
 
 from __future__ import annotations
 

@@ -22,12 +22,13 @@ TOP_LEVEL = {
 EFFECTS = {"grpc", "libvirt", "os", "pyudev", "socket", "subprocess"}
 EDGE = (
     "hostdev.cli",
+    "hostdev.holders.kubelet",
     "hostdev.inject.gather",
     "hostdev.inventory.host",
     "hostdev.kubelet.podresources",
-    "hostdev.cli.livelibvirt",
     "hostdev.inventory.pciids",
     "hostdev.inventory.recorded",
+    "hostdev.printing",
 )
 """The only places of hostdev that touch the world."""
 LONGEST_FILE = 400

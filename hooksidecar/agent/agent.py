@@ -1,4 +1,4 @@
-"""The agent's turns: wait until there is a reason to look, look, tell."""
+"""The agent: its turns, and what each of them looks at and tells."""
 
 from __future__ import annotations
 

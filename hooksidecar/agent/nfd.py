@@ -1,4 +1,4 @@
-"""The labels for Node Feature Discovery, kept as they should be."""
+"""Labels for Node Feature Discovery: what they say, and the file they are kept in."""
 
 from __future__ import annotations
 

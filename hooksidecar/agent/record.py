@@ -1,4 +1,4 @@
-"""Kubelet's checkpoint file: its last good content stays valid for us until there is a better one."""
+"""Kubelet's checkpoint file and the grants in it: its last good content stays valid until there is a better one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linux' inotify, as far as the agent needs it: the standard library has none."""
+"""Reasons to look again: inotify, which the standard library has none of, and the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is rehearsed: the files of the command line, or the example that comes with the package."""
+"""`passgate-hook rehearse`: its options, its inputs, and how it ends."""
 
 from __future__ import annotations
 

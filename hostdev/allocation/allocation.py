@@ -1,4 +1,4 @@
-"""The channels by which an allocation reaches us, and how far each is trusted."""
+"""What was given: devices, and allocations with all who tell of them; channels by how far each is trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a resource to the variable that names its devices; never back, for many resources share one name."""
+"""The dialects of device plugins: which variable names the devices of a resource, and how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one variable of the environment says, whichever plugin set it."""
+"""The environment as a channel: what its variables say, whichever plugin set them."""
 
 from __future__ import annotations
 

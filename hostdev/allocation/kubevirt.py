@@ -1,4 +1,4 @@
-"""The devices that KubeVirt itself has put into the domain; their aliases hold their names in the VM's spec."""
+"""What KubeVirt itself tells of devices: hostdevs that it put into the domain, claims in the VMI's status."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""The scripts of `passgate completion`: each asks `passgate __complete` and hands the answer to its shell."""
+"""Shell completion: the scripts, and the answers that they ask for."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.errors import ExitCode
 from hostdev.cli import commands, helptext
@@ -78,6 +77,10 @@ complete --command passgate --no-files --arguments '(__passgate_complete)'
 """
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
+if TYPE_CHECKING:
+    # Completion answers at every key press, without it.
+    import argparse
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The machine a command looks at, and what of it could not be seen."""
+"""The machine a command looks at, and its devices as tables and pictures show them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Device:
         return Tone.WARN if self.reasons == (NOT_BOUND_TO_VFIO.code,) or not self.verdict.refused else Tone.BAD
 
 
-def devices(machine: Machine, namer: Namer, addresses: Iterable[PciAddress] | None = None) -> tuple[Device, ...]:
+def list_devices(machine: Machine, namer: Namer, addresses: Iterable[PciAddress] | None = None) -> tuple[Device, ...]:
     """The devices asked for, or all, in the order of their addresses."""
     wanted = sorted(machine.functions) if addresses is None else addresses
     return tuple(_device(machine, namer, address) for address in wanted)

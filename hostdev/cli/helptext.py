@@ -1,13 +1,9 @@
-"""What `passgate --version` prints."""
+"""Help texts and versions, made from the table of commands."""
 
 from __future__ import annotations
 
-import platform
 import textwrap
 from collections.abc import Iterable
-from importlib import metadata
-
-from lxml import etree
 
 from domxml import errors
 from hostdev.cli import commands
@@ -16,12 +12,18 @@ from hostdev.cli.command import Argument, Command
 
 def version_text() -> str:
     """The versions an answer depends on."""
+    import platform  # noqa: PLC0415  help needs none of these
+
+    from lxml import etree  # noqa: PLC0415
+
     libxml2 = ".".join(str(part) for part in etree.LIBXML_VERSION)
     lxml = ".".join(str(part) for part in etree.LXML_VERSION if part)
     return f"passgate {_passgate()} (Python {platform.python_version()}, lxml {lxml}, libxml2 {libxml2})\n"
 
 
 def _passgate() -> str:
+    from importlib import metadata  # noqa: PLC0415
+
     try:
         return metadata.version("passgate")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What `passgate inject` is told about the VM and its allocations: files, variables, the VM itself."""
+"""`passgate inject`: the offline transform, as a filter."""
 
 from __future__ import annotations
 

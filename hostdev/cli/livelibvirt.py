@@ -1,4 +1,4 @@
-"""A live libvirt as judge of what we wrote. It is asked, and nothing stays defined."""
+"""A live libvirt: judge of what we wrote, and teller of who has a device. Nothing stays defined."""
 
 from __future__ import annotations
 

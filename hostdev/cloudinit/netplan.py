@@ -1,4 +1,4 @@
-"""Which MAC address each interface of a VM has, as far as anybody tells before it starts."""
+"""Network data for a guest: interfaces by MAC address, and bonds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the pages of all findings: `python -m hostdev.findings.docs docs/findings`."""
+"""Pages made from the tables: `python -m hostdev.findings.docs docs` writes findings/ and troubleshooting.md."""
 
 from __future__ import annotations
 
@@ -9,27 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from domxml import guestfindings
 from domxml.finding import FindingKind
-from hostdev.findings import (
-    allocation,
-    cloudinit,
-    device,
-    driver,
-    group,
-    holders,
-    hostuse,
-    manifest,
-    matching,
-    platform,
-    spec,
-    sriov,
-)
 from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.errors import ERRORS
 from hostdev.findings.explain import EXPLAINED, Row, page, show_template
 from hostdev.findings.hostuse import DEVICE_IN_USE, DUPLICATE_DEVICE, MEMLOCK_NOT_RAISED
-from hostdev.findings.registry import ALL
+from hostdev.findings.registry import ALL, LINT, PLAN, SUBJECTS, WHO
 
 INDEX = "README.md"
 ERROR_PAGE = "errors.md"
@@ -98,10 +83,6 @@ def _link(code: str) -> str:
     return f"[{code}]({code}.md)"
 
 
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))
-
-
 SPEAKERS: Mapping[str, str] = MappingProxyType(
     {
         "Passgate's sidecar and agent, in their logs": r'"msg"|a defect of passgate|went back as it came|no inotify',
@@ -124,21 +105,10 @@ SPEAKERS: Mapping[str, str] = MappingProxyType(
 )
 """Who says a text: the first whose pattern is found in it."""
 
-_DOCTOR, _DEVICE = "passgate node doctor", "passgate node doctor DEVICE"
-_WHO, _LINT = "passgate node who DEVICE", "passgate lint --vmi FILE"
-_PLAN = "passgate inject DOMAIN --vmi FILE --env-file FILE -o plan"
-_TABLES: tuple[tuple[str, tuple[FindingKind, ...]], ...] = (
-    (_DOCTOR, (*platform.KINDS, *platform.KINDS, *platform.KINDS)),
-    (_DEVICE, (*group.KINDS, *device.KINDS, *driver.KINDS, *sriov.KINDS, *hostuse.KINDS)),
-    (_LINT, (*spec.KINDS, *cloudinit.KINDS)),
-    (_PLAN, (*allocation.KINDS, *matching.KINDS, *guestfindings.KINDS)),
-    (_WHO, (*holders.KINDS, *holders.KINDS)),
-    ("passgate manifest DEVICE", manifest.KINDS),
-)
-_OF_VM = {DUPLICATE_DEVICE.code: _PLAN, DEVICE_IN_USE.code: _WHO, MEMLOCK_NOT_RAISED.code: _LINT}
+_OF_VM = {DUPLICATE_DEVICE.code: PLAN, DEVICE_IN_USE.code: WHO, MEMLOCK_NOT_RAISED.code: LINT}
 LOOK: Mapping[str, str] = MappingProxyType(
     {
-        **{kind.code: command for command, kinds in _TABLES for kind in kinds},
+        **{kind.code: subject.look for subject in SUBJECTS for kind in subject.kinds},
         **_OF_VM,
         **{trouble.code: trouble.look for trouble in TROUBLES},
     }
@@ -218,4 +188,6 @@ def _own() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(text(), encoding="utf-8")
+    docs = Path(sys.argv[1])
+    write(docs / "findings")
+    (docs / "troubleshooting.md").write_text(text(), encoding="utf-8")

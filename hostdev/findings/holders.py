@@ -1,4 +1,4 @@
-"""Findings about how kubelet is read, and about handing what it told to the pods."""
+"""Findings about who has a device: what kubelet granted, what processes have open."""
 
 from __future__ import annotations
 
@@ -155,16 +155,17 @@ RECORD_OF_EARLIER_BOOT = FindingKind(
     remedy="`systemctl status kubelet` tells whether it runs; it writes the record anew when it starts.",
 )
 
-
-KINDS: tuple[FindingKind, ...] = (
+RECORD: tuple[FindingKind, ...] = (
     CHECKPOINT_UNREADABLE,
     CHECKPOINT_ENTRY_UNREADABLE,
     PODRESOURCES_UNREACHABLE,
     KUBELET_DISAGREES,
     DROP_FAILED,
     DROP_OBSTRUCTED,
-    GRANTED_TWICE,
-    HOLDERS_DISAGREE,
-    GRANT_OF_GONE_POD,
-    RECORD_OF_EARLIER_BOOT,
 )
+"""About kubelet's record, and what the agent makes of it."""
+
+HELD: tuple[FindingKind, ...] = (GRANTED_TWICE, HOLDERS_DISAGREE, GRANT_OF_GONE_POD, RECORD_OF_EARLIER_BOOT)
+"""About who has a device."""
+
+KINDS: tuple[FindingKind, ...] = (*RECORD, *HELD)

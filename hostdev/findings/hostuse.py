@@ -1,4 +1,4 @@
-"""Findings about one VM and its devices together."""
+"""Findings about what is in use: by this host, by other VMs, twice by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings about the kernel's VFIO: modules and device nodes."""
+"""Findings about the machine as a whole: its IOMMU, its VFIO, and what could not be seen of it."""
 
 from __future__ import annotations
 

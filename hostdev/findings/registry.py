@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from domxml import guestfindings
 from domxml.errors import BadInput
@@ -24,38 +24,47 @@ from hostdev.findings import (
     spec,
     sriov,
 )
-from hostdev.findings.hostuse import KINDS
 
 T = TypeVar("T")
 
 
 def _merged(*tables: Iterable[FindingKind]) -> Mapping[str, FindingKind]:
-    kinds = list(dict.fromkeys(kind for table in tables for kind in table))
+    kinds = [kind for table in tables for kind in table]
     merged = {kind.code: kind for kind in sorted(kinds, key=lambda kind: kind.code)}
     if len(merged) != len(kinds):
         raise ValueError("two findings share one code")
     return MappingProxyType(merged)
 
 
-ALL: Mapping[str, FindingKind] = _merged(
-    platform.KINDS,
-    platform.KINDS,
-    platform.KINDS,
-    group.KINDS,
-    device.KINDS,
-    driver.KINDS,
-    sriov.KINDS,
-    hostuse.KINDS,
-    KINDS,
-    allocation.KINDS,
-    holders.KINDS,
-    matching.KINDS,
-    holders.KINDS,
-    manifest.KINDS,
-    spec.KINDS,
-    cloudinit.KINDS,
-    guestfindings.KINDS,
+class Subject(NamedTuple):
+    """What some findings are about."""
+
+    kinds: tuple[FindingKind, ...]
+    look: str
+    """The command that shows them, but for those that say it themselves."""
+
+
+DOCTOR, DEVICE = "passgate node doctor", "passgate node doctor DEVICE"
+WHO, LINT = "passgate node who DEVICE", "passgate lint --vmi FILE"
+PLAN = "passgate inject DOMAIN --vmi FILE --env-file FILE -o plan"
+SUBJECTS = (
+    Subject(platform.KINDS, DOCTOR),
+    Subject(group.KINDS, DEVICE),
+    Subject(device.KINDS, DEVICE),
+    Subject(driver.KINDS, DEVICE),
+    Subject(sriov.KINDS, DEVICE),
+    Subject(hostuse.KINDS, DEVICE),
+    Subject(allocation.KINDS, PLAN),
+    Subject(matching.KINDS, PLAN),
+    Subject(holders.KINDS, WHO),
+    Subject(manifest.KINDS, "passgate manifest DEVICE"),
+    Subject(spec.KINDS, LINT),
+    Subject(cloudinit.KINDS, LINT),
+    Subject(guestfindings.KINDS, PLAN),
 )
+"""Every table of findings, registered here and nowhere else."""
+
+ALL: Mapping[str, FindingKind] = _merged(*(subject.kinds for subject in SUBJECTS))
 
 
 def kind(code: str) -> FindingKind:

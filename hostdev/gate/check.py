@@ -11,26 +11,13 @@ from domxml.pciaddress import PciAddress
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate import device, driver, group, hostuse, iommu, sriov, unread, vfio, vm
 from hostdev.gate.device import presence_findings
-from hostdev.gate.group import group_verdict
 from hostdev.gate.rule import Rule, View
-from hostdev.gate.verdict import GroupVerdict, MemberVerdict, Verdict
+from hostdev.gate.verdict import Verdict
 from hostdev.inventory.machine import Machine, PciFunction
 
 if TYPE_CHECKING:
     # It loads lxml, which a look at a host does without.
     from domxml.source import HostDevice
-
-__all__ = [
-    "check",
-    "demand",
-    "judge",
-    "group_verdict",
-    "Verdict",
-    "GroupVerdict",
-    "MemberVerdict",
-    "HOST_RULES",
-    "device_rules",
-]
 
 HOST_RULES: tuple[Rule[Machine], ...] = (*iommu.RULES, *vfio.HOST_RULES)
 _BRIDGE_RULES = device.KIND_RULES

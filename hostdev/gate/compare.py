@@ -1,4 +1,4 @@
-"""One difference between two machines."""
+"""What is different between two pictures of a machine: what an upgrade, a new card or a reboot did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is there a device at an address, and can libvirt say the address."""
+"""Rules about the device itself: is it there, and is it something a guest can have."""
 
 from __future__ import annotations
 

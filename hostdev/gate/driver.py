@@ -1,4 +1,4 @@
-"""What to type to bind devices to vfio-pci, where that does the host no harm and fits into one sentence."""
+"""Rules about drivers and resets, and what to type to bind devices to vfio-pci."""
 
 from __future__ import annotations
 

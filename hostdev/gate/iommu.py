@@ -1,4 +1,4 @@
-"""The kernel command line, as far as it decides on the IOMMU."""
+"""Rules about the IOMMU: firmware, kernel and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule: one question to the machine, what it finds wrong, and what it saw when nothing is."""
+"""A rule: one question to the machine, what it finds wrong, and the evidence as sysfs spells it."""
 
 from __future__ import annotations
 

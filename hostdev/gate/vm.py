@@ -1,4 +1,4 @@
-"""Checks over all devices that one VM wants: asked for twice, held by another, halves of a group, missing mdevs."""
+"""Checks over all devices that one VM wants: asked for twice, held by another, halves of a group, locked memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One device for one pod: what kubelet granted to two of them."""
+"""One device for one pod: what kubelet granted to two, and the devices of each VM's pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a file that somebody else writes while the VM starts."""
+"""The edge where allocations are read: files of the pod, waited for while the VM starts, and the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the host has mounted and swaps to, by the device it lies on."""
+"""What the host has mounted, swaps to and routes through, by the device it lies on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IOMMU groups: who is in them, and what the kernel says of them."""
+"""The machine as a whole: IOMMU groups, VFIO, kernel, NUMA nodes."""
 
 from __future__ import annotations
 

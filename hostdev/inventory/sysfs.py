@@ -1,4 +1,4 @@
-"""The devices of a class, such as net or block, and the PCI functions that they hang below."""
+"""Sysfs as the kernel writes it: numbers, links to functions, the devices of a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grant: the devices of one resource that kubelet gave to one container."""
+"""Kubelet's device manager checkpoint: the devices of each resource that it gave to a container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubelet asked twice: whether its checkpoint and its PodResources API name the same devices."""
+"""Kubelet's PodResources API, and whether it names the same devices as the checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of the KubeVirt object: which devices VMs may ask for, and which mediated devices are made."""
+"""The cluster's objects: lines of the KubeVirt object, SR-IOV policies and networks."""
 
 from __future__ import annotations
 

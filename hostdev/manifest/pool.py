@@ -1,4 +1,4 @@
-"""What a command line says beside the devices."""
+"""A pool of devices that is one resource, and what the command line says of it."""
 
 from __future__ import annotations
 

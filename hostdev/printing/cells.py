@@ -1,4 +1,4 @@
-"""What tables and trees are made of: cells with a tone, and text that is safe to print."""
+"""Tables and trees: cells with a tone, text that is safe to print, columns."""
 
 from __future__ import annotations
 

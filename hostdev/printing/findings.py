@@ -1,4 +1,4 @@
-"""How findings decide on the exit code."""
+"""Findings as lines for people, and as an exit code."""
 
 from __future__ import annotations
 

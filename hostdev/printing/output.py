@@ -1,4 +1,4 @@
-"""Standard output and standard error: everything a command prints goes through here, and nothing is lost in silence."""
+"""Standard output and standard error: everything a command prints goes through here; a sign of life on long work."""
 
 from __future__ import annotations
 

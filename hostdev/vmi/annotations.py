@@ -1,4 +1,4 @@
-"""`passgate.dev/policy`: what the VM's author takes upon himself."""
+"""The annotations `passgate.dev/…`: devices and policy, read strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of network interfaces in a Linux guest."""
+"""`passgate.dev/bonds`: bonds of the guest's interfaces, and the names a Linux guest takes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import signal, sys
 from hooksidecar.process import Stop
 
 def tell(frame, event, argument):
-    if frame.f_code.co_filename.endswith(("stop.py", "threading.py", "queue.py")) and event == "line":
+    if frame.f_code.co_filename.endswith(("process.py", "threading.py", "queue.py")) and event == "line":
         sys.settrace(None)
         frame.f_trace = None
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What the colours of a picture tell: which functions belong together, by IOMMU group, driver or NUMA node."""
+"""What a picture shows, whatever it is drawn with: the PCI tree, its colours, its words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from domxml.pciaddress import PciAddress
-from hostdev.cli.devices import Device, devices
+from hostdev.cli.devices import Device, list_devices
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.pciids import Namer
 from hostdev.inventory.vfiodrivers import vfio_driver
@@ -154,7 +154,7 @@ class Scene:
     @classmethod
     def of(cls, machine: Machine, namer: Namer, by: str) -> Scene:
         """Everything about a machine, coloured by `group`, `driver` or `numa`."""
-        found = {device.function.address: device for device in devices(machine, namer)}
+        found = {device.function.address: device for device in list_devices(machine, namer)}
         kinds = color_kinds(machine, by)
         return cls(_title(machine), _facts(machine, found), by, forest(machine), found, kinds, kind_colors(kinds))
 

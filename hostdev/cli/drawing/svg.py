@@ -1,4 +1,4 @@
-"""The few shapes an SVG picture is made of."""
+"""The picture as SVG."""
 
 from __future__ import annotations
 

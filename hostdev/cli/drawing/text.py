@@ -1,4 +1,4 @@
-"""The PCI tree for a terminal or a pipe."""
+"""The PCI tree as text, and as DOT."""
 
 from __future__ import annotations
 

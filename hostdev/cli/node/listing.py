@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from hostdev.cli import documents
-from hostdev.cli.devices import LIVE, Device, devices, machine_at, note_unread, select
+from hostdev.cli import devices, documents
+from hostdev.cli.devices import Device, list_devices, select
 from hostdev.inventory import pciids
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Column, Fit, Row, Tone, dash
@@ -33,9 +33,9 @@ WIDE = (
 
 def run(arguments: argparse.Namespace) -> int:
     """List the devices named, or all."""
-    machine = machine_at(arguments.host)
-    names = pciids.namer(arguments.pci_ids, live=arguments.host == LIVE)
-    shown = devices(machine, names, select(machine, arguments.address))
+    machine = devices.machine_at(arguments.host)
+    names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
+    shown = list_devices(machine, names, select(machine, arguments.address))
     if arguments.output == "name":
         output.write("".join(f"{device.function.address}\n" for device in shown))
     elif arguments.output in {"json", "yaml"}:
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         wide = arguments.output == "wide"
         rows = [_row(device) + (_more(device) if wide else ()) for device in shown]
         Screen.of(arguments.color).table(WIDE if wide else NARROW, rows)
-    note_unread(machine)
+    devices.note_unread(machine)
     return findings.exit_code((found for device in shown for found in device.verdict.findings), arguments.fail_on)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from hostdev.cli import documents
-from hostdev.cli.devices import LIVE, Device, devices, machine_at, note_unread, select
+from hostdev.cli import devices, documents
+from hostdev.cli.devices import Device, list_devices, select
 from hostdev.gate.group import group_verdict
 from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction
@@ -20,15 +20,15 @@ LABEL = 14
 
 def run(arguments: argparse.Namespace) -> int:
     """Show one device."""
-    machine = machine_at(arguments.host)
-    names = pciids.namer(arguments.pci_ids, live=arguments.host == LIVE)
-    (device,) = devices(machine, names, select(machine, [arguments.address]))
+    machine = devices.machine_at(arguments.host)
+    names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
+    (device,) = list_devices(machine, names, select(machine, [arguments.address]))
     if arguments.output == "text":
         _print(Screen.of(arguments.color), machine, device)
     else:
         content = documents.device(device)
         emit(document("Device", machine=documents.origin(machine), **content), arguments.output)
-    note_unread(machine)
+    devices.note_unread(machine)
     return findings.exit_code(device.verdict.findings, arguments.fail_on)
 
 

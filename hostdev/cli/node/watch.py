@@ -11,7 +11,8 @@ from typing import Any
 
 from domxml.errors import BadInput, ExitCode, HostUnreadable
 from domxml.pciaddress import PciAddress
-from hostdev.cli.devices import LIVE, Device, devices, machine_at
+from hostdev.cli import devices
+from hostdev.cli.devices import Device, list_devices
 from hostdev.inventory.pciids import Name
 from hostdev.printing import optional, output
 from hostdev.printing.cells import Cell, Row, Tone, dash
@@ -107,7 +108,10 @@ def _address(name: str) -> PciAddress | None:
 
 
 def _states() -> States:
-    return {device.function.address: device for device in devices(machine_at(LIVE), lambda _function: Name())}
+    return {
+        device.function.address: device
+        for device in list_devices(devices.machine_at(devices.LIVE), lambda _function: Name())
+    }
 
 
 def _answer(device: Device | None) -> Cell:

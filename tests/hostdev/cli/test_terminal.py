@@ -73,9 +73,9 @@ def test_patience_says_nothing_when_it_is_quick(capsys: pytest.CaptureFixture[st
 
 def test_patience_shows_after_a_while() -> None:
     program = (
-        "import time\nfrom hostdev.printing.output import patience\n"
-        "with patience('counting sheep', after=0.1): time.sleep(0.6)\n"
-        "with patience('counting goats', after=30): pass\n"
+        "import time\nfrom hostdev.printing.output import progress\n"
+        "with progress('counting sheep', after=0.1): time.sleep(0.6)\n"
+        "with progress('counting goats', after=30): pass\n"
     )
     ours, theirs = pty.openpty()
     with subprocess.Popen(

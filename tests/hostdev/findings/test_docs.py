@@ -41,7 +41,7 @@ VALUES = {"DEVICE": "0000:3b:00.0", "GROUP": "12", "UUID": "83b8f4f2-509f-382f-3
 
 
 def test_the_page_is_that_of_the_tables() -> None:
-    assert PAGE.read_text(encoding="utf-8") == text(), "run: python -m hostdev.findings.docs " + str(PAGE)
+    assert PAGE.read_text(encoding="utf-8") == text(), "run: python -m hostdev.findings.docs docs"
 
 
 def test_every_text_has_its_line() -> None:

@@ -16,8 +16,9 @@ from domxml.finding import FindingKind, Severity
 from hostdev.findings.docs import ERROR_PAGE, INDEX, pages, write
 from hostdev.findings.explain import explain, fill_template, match_text, show_template
 from hostdev.findings.registry import ALL, _merged, kind
+from tests.house import ROOT
 
-DOCS = Path(__file__).parents[2] / "docs" / "findings"
+DOCS = ROOT / "docs" / "findings"
 
 QEMU = (
     "error: internal error: process exited while connecting to monitor: 2026-11-20T23:42:30.481196Z "
@@ -30,14 +31,19 @@ QEMU = (
 def test_the_pages_are_those_of_the_table() -> None:
     there = {file.name: file.read_text(encoding="utf-8") for file in DOCS.iterdir()}
     wanted = pages()
-    assert sorted(there) == sorted(wanted), "run: python -m hostdev.findings.docs docs/findings"
+    assert sorted(there) == sorted(wanted), "run: python -m hostdev.findings.docs docs"
     assert [name for name in wanted if there[name] != wanted[name]] == []
 
 
 def test_the_pages_are_what_explain_prints(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "hostdev.findings.docs", str(tmp_path)], check=True)
-    assert (tmp_path / "group-not-viable.md").read_text(encoding="utf-8") == explain("group-not-viable")
-    assert {file.name for file in tmp_path.iterdir()} == {INDEX, ERROR_PAGE, *(f"{code}.md" for code in ALL)}
+    findings = tmp_path / "findings"
+    assert (findings / "group-not-viable.md").read_text(encoding="utf-8") == explain("group-not-viable")
+    assert {file.name for file in findings.iterdir()} == {
+        INDEX,
+        ERROR_PAGE,
+        *(f"{code}.md" for code in ALL),
+    }
 
 
 def test_writing_leaves_other_files_alone(tmp_path: Path) -> None:

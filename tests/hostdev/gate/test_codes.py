@@ -11,12 +11,11 @@ from domxml import guestfindings as guest
 from domxml.errors import SENTENCE_LIMIT, Refused
 from domxml.finding import Finding, Severity
 from hostdev.findings import device, driver, group, hostuse, platform, sriov
-from hostdev.findings import hostuse as vm
 from hostdev.findings.registry import ALL
 from hostdev.gate import check
 from tests.hostdev.gate.cases import CASES, ELSEWHERE
 
-TABLES = (platform, platform, platform, group, device, driver, sriov, hostuse, vm)
+TABLES = (platform, group, device, driver, sriov, hostuse)
 GATE = Path(check.__file__).parent
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from domxml.errors import SENTENCE_LIMIT, Refused
 from hostdev import holders
-from hostdev.findings.holders import KINDS
+from hostdev.findings.holders import HELD
 from hostdev.holders.claim import TRUST, Claim, How, State
 from hostdev.holders.grants import Kubelet
 from hostdev.holders.holders import Answer, Asked, find_holders
@@ -136,7 +136,7 @@ def test_its_sentence_fits_an_event(case: str) -> None:
 
 
 def test_every_code_has_a_case_and_every_row_is_used() -> None:
-    codes = {kind.code for kind in KINDS}
+    codes = {kind.code for kind in HELD}
     source = "\n".join(file.read_text() for file in Path(holders.__file__).parent.glob("*.py"))
     used = {name.lower().replace("_", "-") for name in re.findall(r"\b([A-Z_]+)\.found\(", source)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hostdev.findings.holders import KINDS
+from hostdev.findings.holders import HELD
 from hostdev.holders.claim import TRUST, State
 from tests.house import ROOT
 
@@ -30,4 +30,4 @@ def test_states() -> None:
 def test_disagreement() -> None:
     told = {re.sub(r"\[(.*)\].*", r"\1", row[0]) for row in _rows("Disagreement")}
 
-    assert told == {kind.code for kind in KINDS} | {"kubelet-disagrees"}
+    assert told == {kind.code for kind in HELD} | {"kubelet-disagrees"}

@@ -18,8 +18,9 @@ from hostdev.inject.hook import Answer, HookCore
 from hostdev.inventory.look import looker
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
+from tests.house import ROOT
 
-QAT = Path(__file__).parent.parent / "fixtures" / "machines" / "qat.toml"
+QAT = ROOT / "tests" / "fixtures" / "machines" / "qat.toml"
 DEVICES = [{"resource": "qat.intel.com/generic", "name": "qat", "rom": {"bar": "off"}}]
 WISH = {"passgate.dev/devices": json.dumps(DEVICES)}
 

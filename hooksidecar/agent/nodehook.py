@@ -22,8 +22,8 @@ from hostdev.allocation.kubevirt import from_vmi_status
 from hostdev.allocation.merge import merge
 from hostdev.gate.check import enforce
 from hostdev.holders.pods import devices_of, held_by_others, may_have_devices, outright_devices, pods_of
-from hostdev.inject.plan import Options
-from hostdev.inject.vmplan import prepare, refuse_doubt, resources
+from hostdev.inject.plan import refuse_doubt
+from hostdev.inject.vmplan import resources, vm_inputs
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.environment import environment
@@ -73,14 +73,14 @@ class NodeHook:
         grants = self._grants()
         own = [grant for grant in grants if grant.pod_uid in pods and grant.container == CONTAINER]
         told = merge(claimed, from_environment(environment(own).variables, resources(vmi), channel=ENVIRONMENT))
-        prepared = prepare(vmi, (), told, Options())
+        inputs = vm_inputs(vmi, (), told)
         if not (own or claimed.allocations or outright_devices(vmi)):
             return Checked(str(vmi))
-        refuse_doubt(prepared)
+        refuse_doubt(inputs)
         machine = self._look()
         devices = devices_of(vmi, own, claimed.allocations, machine)
         held = held_by_others(grants, pods, machine)
-        findings = enforce(machine, devices, held=held, allowed=prepared.options.allowed) if devices else ()
+        findings = enforce(machine, devices, held=held, allowed=inputs.allowed) if devices else ()
         return Checked(str(vmi), tuple(map(str, devices)), (*told.findings, *findings))
 
 

@@ -67,7 +67,7 @@ class Allocation(NamedTuple):
     """What to name a device after that nobody named: the resource if it is known."""
     name: str = ""
     """The name in the VM's spec (a GPU, a host device, a network), where the channel knows it."""
-    sources: tuple[str, ...] = ()
+    told_by: tuple[str, ...] = ()
     """Such as `environment QAT0` or `domain ua-gpu-gpu1`, the most trusted first."""
     family: str = ""
     """Such as `qat.intel.com`: it may be the device of any resource `qat.intel.com/…`."""
@@ -90,13 +90,13 @@ def unite(allocations: Iterable[Allocation]) -> list[Allocation]:
 
 def _united(said: Sequence[Allocation]) -> Allocation:
     """Each field from the first who knows it."""
-    sources = sorted({source for one in said for source in one.sources}, key=trust)
+    sources = sorted({source for one in said for source in one.told_by}, key=trust)
     return Allocation(
         said[0].device,
         resource=_first(one.resource for one in said),
         label=_first(one.label for one in said if one.resource) or _first(one.label for one in said),
         name=_first(one.name for one in said),
-        sources=tuple(sources),
+        told_by=tuple(sources),
         family=_first(one.family for one in said),
     )
 

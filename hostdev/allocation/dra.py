@@ -47,7 +47,7 @@ def from_metadata(files: Mapping[str, bytes]) -> Gathered:
         devices = _devices(request, contents, findings)
         findings += tokens.remarks(devices, request.subject)
         label, source = f"{request.claim}/{request.name}", f"{DRA} {request.subject}"
-        allocations += [Allocation(device, label=label, sources=(source,)) for device in devices]
+        allocations += [Allocation(device, label=label, told_by=(source,)) for device in devices]
     return Gathered(tuple(allocations), tuple(findings))
 
 

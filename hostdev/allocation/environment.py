@@ -124,7 +124,7 @@ def from_environment(environment: Mapping[str, str], resources: Resources, *, ch
             device,
             resource=reading.resource,
             label=reading.label,
-            sources=(f"{channel} {printable(reading.variable)}",),
+            told_by=(f"{channel} {printable(reading.variable)}",),
             family=reading.family,
         )
         for reading in readings

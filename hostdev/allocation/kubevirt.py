@@ -19,7 +19,7 @@ def from_domain(domain: Domain) -> Gathered:
     for device, holder in domain.host_devices.items():
         if name := holder.kubevirt_name:
             source = f"{DOMAIN} {printable(holder.alias)}"
-            allocations.append(Allocation(device, label=name, name=name, sources=(source,)))
+            allocations.append(Allocation(device, label=name, name=name, told_by=(source,)))
     return Gathered(tuple(allocations))
 
 
@@ -35,7 +35,7 @@ def from_vmi_status(vmi: Mapping[str, Any]) -> Gathered:
     for name, word in _devices(vmi):
         device = tokens.classify(word)
         source = f"{VMI_STATUS} {printable(name)}"
-        allocations.append(Allocation(device, label=name, name=name, sources=(source,)))
+        allocations.append(Allocation(device, label=name, name=name, told_by=(source,)))
         findings += tokens.remarks([device], printable(name))
     return Gathered(tuple(allocations), tuple(findings))
 

@@ -32,14 +32,14 @@ def merge(*gathered: Gathered) -> Gathered:
 
 def _foremost(allocation: Allocation) -> tuple[int, tuple[object, ...]]:
     """Sort key: how far the best source of an allocation is trusted."""
-    return trust(allocation.sources[0] if allocation.sources else "")
+    return trust(allocation.told_by[0] if allocation.told_by else "")
 
 
 def _twice_given(allocations: Sequence[Allocation]) -> Iterator[Finding]:
     resources: dict[Device, dict[str, str]] = {}
     for allocation in sorted(allocations, key=_foremost):
         if allocation.resource:
-            where = allocation.sources[0] if allocation.sources else "unknown"
+            where = allocation.told_by[0] if allocation.told_by else "unknown"
             resources.setdefault(allocation.device, {}).setdefault(allocation.resource, where)
     for device, found in resources.items():
         if len(found) > 1:
@@ -52,7 +52,7 @@ def _disagreements(allocations: Sequence[Allocation]) -> Iterator[Finding]:
     told: dict[str, dict[str, set[Device]]] = {}
     for allocation in allocations:
         what = allocation.resource or allocation.family or allocation.label
-        for channel in {channel_of(source) for source in allocation.sources}:
+        for channel in {channel_of(source) for source in allocation.told_by}:
             told.setdefault(what, {}).setdefault(channel, set()).add(allocation.device)
     for what, channels in told.items():
         file, own = channels.get(ALLOCATION_FILE), channels.get(ENVIRONMENT)

@@ -34,7 +34,7 @@ def from_network_info(data: bytes) -> Gathered:
             evidence = (Evidence(source, printable(str(seen))),)
             findings.append(NETWORK_WITHOUT_DEVICE.found(printable(network), _missing(seen), evidence=evidence))
             continue
-        allocations.append(Allocation(device, label=network, name=network, sources=(source,)))
+        allocations.append(Allocation(device, label=network, name=network, told_by=(source,)))
         findings += tokens.remarks([device], printable(network))
     return Gathered(tuple(allocations), tuple(findings))
 

@@ -4,30 +4,65 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.document import MAX_BYTES, Domain
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
-from domxml.transform import Transformed
+from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
-from hostdev.inject.plan import Injection, Options, Wanted, inject
+from hostdev.inject.plan import Inputs, Plan, plan
 from hostdev.inventory.look import looker
 from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
 if TYPE_CHECKING:
     from hostdev.cli.livelibvirt import Connection
-    from hostdev.inject.vmplan import Prepared
     from hostdev.vmi.vmi import Vmi
 
 
-def prepared(
-    arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
-) -> Prepared:
-    """Read them all, and say what is wanted."""
+class Run(NamedTuple):
+    """What was planned, what came of it, and what there is to say."""
+
+    domain: Domain
+    plan: Plan
+    result: Transformed
+    findings: tuple[Finding, ...]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, inject, print. Nothing is printed on standard output unless everything went well."""
+    named = tuple(parse_device(spec) for spec in arguments.device or ())
+    version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
+    domain = Domain.parse(_read(arguments.domain))
+    connection = _connect(arguments.validate)
+    done = _inject(arguments, domain, named, version or (connection.version if connection else OLDEST))
+    if connection is not None:
+        note = connection.validate(domain.data, done.result.xml)
+        if note:
+            output.note(note)
+    for finding in done.findings:
+        output.note(_finding(finding))
+    if _fails(done.findings, arguments.fail_on):
+        return ExitCode.FINDINGS
+    output.write_bytes(_render(arguments.output, done))
+    return ExitCode.DONE
+
+
+def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...], libvirt: LibvirtVersion) -> Run:
+    machine = looker(arguments.host)()
+    inputs = _inputs(arguments, domain, named)
+    planned = plan(domain, inputs, machine)
+    result = transform(domain, planned.slots, libvirt=libvirt, prune=arguments.prune)
+    return Run(domain, planned, result, (*planned.findings, *result.findings, *_guards(inputs, result)))
+
+
+def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...]) -> Inputs:
+    """Read what is told about the VM and its allocations: files, variables, the VM itself."""
+    if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
+        return Inputs(named=named)
     from hostdev.inject.gather import Channels, gather  # noqa: PLC0415  devices named outright need none of it
-    from hostdev.inject.vmplan import prepare, resources  # noqa: PLC0415
+    from hostdev.inject.vmplan import resources, vm_inputs  # noqa: PLC0415
 
     vmi = _vmi(arguments.vmi)
     channels = Channels(
@@ -35,8 +70,15 @@ def prepared(
         environment=dict(_variable(text) for text in arguments.env or ()),
         network_info=arguments.network_info or "",
     )
-    gathered = gather(channels, domain, vmi, resources(vmi, requests))
-    return prepare(vmi, requests, gathered, options)
+    return vm_inputs(vmi, named, gather(channels, domain, vmi, resources(vmi, named)))
+
+
+def _guards(inputs: Inputs, result: Transformed) -> tuple[Finding, ...]:
+    if inputs.vmi is None:
+        return ()
+    from hostdev.inject.guards import guards  # noqa: PLC0415
+
+    return guards(inputs.vmi, result.ours)
 
 
 def _vmi(path: str | None) -> Vmi | None:
@@ -53,37 +95,6 @@ def _variable(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise BadInput("bad-variable", f"{text[:60]!r} is not NAME=VALUE", hint="write it as `env` prints it")
     return name, value
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Read, inject, print. Nothing is printed on standard output unless everything went well."""
-    requests = tuple(parse_device(spec) for spec in arguments.device or ())
-    version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
-    domain = Domain.parse(_read(arguments.domain))
-    connection = _connect(arguments.validate)
-    options = Options(version or (connection.version if connection else OLDEST), prune=arguments.prune)
-    injection = _inject(arguments, domain, requests, options)
-    if connection is not None:
-        note = connection.validate(domain.data, injection.result.xml)
-        if note:
-            output.note(note)
-    for finding in injection.findings:
-        output.note(_finding(finding))
-    if _fails(injection, arguments.fail_on):
-        return ExitCode.FINDINGS
-    output.write_bytes(_render(arguments.output, domain, injection))
-    return ExitCode.DONE
-
-
-def _inject(
-    arguments: argparse.Namespace, domain: Domain, requests: tuple[Request, ...], options: Options
-) -> Injection:
-    machine = looker(arguments.host)()
-    if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
-        return inject(domain, Wanted(requests), machine, options)
-    from hostdev.inject.vmplan import carry_out  # noqa: PLC0415
-
-    return carry_out(domain, prepared(arguments, domain, requests, options), machine)
 
 
 def _read(name: str) -> bytes:
@@ -109,23 +120,23 @@ def _connect(uri: str | None) -> Connection | None:
     return Connection(uri)
 
 
-def _fails(injection: Injection, fail_on: str | None) -> bool:
+def _fails(findings: tuple[Finding, ...], fail_on: str | None) -> bool:
     if fail_on is None:
         return False
     limit = Severity(fail_on).rank
-    return any(finding.severity.rank >= limit for finding in injection.findings)
+    return any(finding.severity.rank >= limit for finding in findings)
 
 
-def _render(form: str, domain: Domain, injection: Injection) -> bytes:
-    result: Transformed = injection.result
+def _render(form: str, done: Run) -> bytes:
     if form == "xml":
-        return result.xml
+        return done.result.xml
     from hostdev.cli import planview  # noqa: PLC0415  the plain filter goes without
 
     if form == "diff":
-        return planview.diff(domain.data, result.xml).encode()
-    view = planview.as_json if form == "json" else planview.story
-    return view(domain, injection).encode()
+        return planview.diff(done.domain.data, done.result.xml).encode()
+    if form == "json":
+        return planview.as_json(done.plan, done.result, done.findings).encode()
+    return planview.story(done.domain, done.plan, done.result).encode()
 
 
 def _finding(finding: Finding) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from domxml.apply import Change
 from domxml.document import Domain
+from domxml.finding import Finding
 from domxml.placement.values import PlacedController, PlacedDevice
 from domxml.source import Mdev
-from hostdev.inject.plan import Injection
+from domxml.transform import Transformed
+from hostdev.inject.plan import Plan
 
 API_VERSION = "passgate.dev/v1"
 
@@ -25,26 +28,25 @@ def diff(before: bytes, after: bytes) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def as_json(_domain: Domain, injection: Injection) -> str:
+def as_json(plan: Plan, result: Transformed, findings: Sequence[Finding]) -> str:
     """The plan for programs; the keys are a contract."""
-    result = injection.result
     document = {
         "apiVersion": API_VERSION,
         "kind": "Plan",
-        "devices": [_device(change, *_origin(injection, change.placed)) for change in result.changes],
+        "devices": [_device(change, *_origin(plan, change.placed)) for change in result.changes],
         "controllers": [_controller(controller) for controller in result.controllers],
         "removed": list(result.removed),
-        "findings": [finding.as_dict() for finding in injection.findings],
+        "findings": [finding.as_dict() for finding in findings],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _origin(injection: Injection, placed: PlacedDevice) -> tuple[str, tuple[str, ...]]:
+def _origin(plan: Plan, placed: PlacedDevice) -> tuple[str, tuple[str, ...]]:
     """The resource and the sources of a device; the other functions of its slot come along with it."""
-    origin = injection.origins[placed.slot.name]
-    if placed.function.device == origin.source:
-        return origin.resource, origin.sources
-    return "", (f"together with {origin.source}",)
+    origin = plan.origins[placed.slot.name]
+    if placed.function.device == origin.device:
+        return origin.resource, origin.told_by
+    return "", (f"together with {origin.device}",)
 
 
 def _device(change: Change, resource: str, sources: tuple[str, ...]) -> dict[str, Any]:
@@ -74,16 +76,15 @@ def _controller(controller: PlacedController) -> dict[str, Any]:
     }
 
 
-def story(domain: Domain, injection: Injection) -> str:
+def story(domain: Domain, plan: Plan, result: Transformed) -> str:
     """The plan for people: each device, where it goes and why; then the controllers."""
-    result = injection.result
     lines = [f"domain {domain.name or '(unnamed)'}"]
     for change in result.changes:
         placed = change.placed
         where = "an address that libvirt chooses" if placed.address is None else f"guest {placed.address}"
         lines.append(f"  {change.action:<9} {placed.function.device} -> {where}")
         lines.append(f"            as {change.alias}: {placed.why}")
-        resource, sources = _origin(injection, placed)
+        resource, sources = _origin(plan, placed)
         lines.append("            " + (f"allocated for {resource}: " if resource else "") + ", ".join(sources))
         lines += [f"            {key} = {value}" for key, value in placed.function.attributes.items()]
     lines += [f"  removed   {alias}" for alias in result.removed]

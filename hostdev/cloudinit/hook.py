@@ -6,7 +6,6 @@ KubeVirt makes the call before the domain is defined, again for each try to star
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
 from time import monotonic, sleep
 from typing import NamedTuple
 
@@ -17,7 +16,8 @@ from hostdev.allocation.network_info import from_network_info, network_macs
 from hostdev.cloudinit.envelope import Envelope, read_envelope
 from hostdev.cloudinit.netplan import CONFIG_DRIVE, OWN_DATA, Network, config_drive, macs, network, own_data
 from hostdev.findings.cloudinit import NETWORK_DATA_NOT_WRITTEN
-from hostdev.inject.gather import nonblank, wait_for
+from hostdev.inject.gather import is_filled, wait_until
+from hostdev.inject.settlement import Settlement
 from hostdev.vmi.annotations import bonds
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
@@ -50,9 +50,7 @@ class CloudInitHook:
     def __init__(self, network_info: Callable[[], bytes | None], *, wait: float = 0.0) -> None:
         self._network_info = network_info
         self._wait = wait
-        self._lock = Lock()
-        self._settled: Network | None = None
-        self._answers = 0
+        self._settlement: Settlement[Network] = Settlement()
 
     def write(self, documents: Documents, vmi: bytes, *, deadline: float) -> Answer:
         """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only.
@@ -62,16 +60,13 @@ class CloudInitHook:
         try:
             return self._write(documents, parse_vmi(vmi), min(deadline, monotonic() + self._wait))
         except PassgateError as error:
-            if self._settled is None:
+            if self._settlement.value is None:
                 raise
             return Answer(documents, "", trouble=error.sentence())
 
     def keep(self, answer: Answer) -> int:
         """Hold to what an answer settled, because it goes out now; tell how many did so far."""
-        with self._lock:
-            self._settled = self._settled or answer.settled
-            self._answers += 1
-            return self._answers
+        return self._settlement.keep(answer.settled)
 
     def _write(self, documents: Documents, vmi: Vmi, patience: float) -> Answer:
         envelopes = [
@@ -82,7 +77,7 @@ class CloudInitHook:
         if vmi.is_migration_target or not envelopes:
             # The guest runs already, and has read its data.
             return Answer(documents, str(vmi))
-        wanted = self._settled or self._settle(vmi, patience)
+        wanted = self._settlement.value or self._settle(vmi, patience)
         settled = wanted._replace(findings=())
         if wanted.text in (envelope.network_data for envelope in envelopes):
             return Answer(documents, str(vmi), findings=wanted.findings, settled=settled)
@@ -97,16 +92,15 @@ class CloudInitHook:
         info = b""
         if any(one.is_sriov or one.plugin for one in vmi.interfaces):
             # KubeVirt fills the file when the pod runs: that may be a moment after our start.
-            wait_for(self._told, patience, clock=monotonic, sleep=sleep)
+            wait_until(self._network_info_is_filled, patience, clock=monotonic, sleep=sleep)
             info = self._network_info() or b""
         plugged = {one.name for one in from_network_info(info).allocations if isinstance(one.device, PciAddress)}
         ours = frozenset(one.name for one in vmi.interfaces if one.plugin and one.name in plugged)
         return network(vmi, bonds(vmi), macs(vmi, network_macs(info)), ours)
 
-    def _told(self) -> bytes | None:
-        """Something, once the file that is there has been filled."""
+    def _network_info_is_filled(self) -> bool:
         data = self._network_info()
-        return b"no file" if data is None else nonblank(data)
+        return data is None or is_filled(data)
 
 
 def _obstacle(vmi: Vmi, envelopes: list[Envelope]) -> Finding | None:

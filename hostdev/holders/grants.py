@@ -57,7 +57,7 @@ def _of_environment(grant: Grant) -> tuple[Joined, ...]:
     variables = dict(grant.environment)
     resources = {grant.resource: len(grant.device_ids)}
     allocations = from_environment(variables, resources, channel=ENVIRONMENT).allocations
-    return tuple(Joined(one.device, one.sources[0]) for one in allocations if isinstance(one.device, PciAddress | Mdev))
+    return tuple(Joined(one.device, one.told_by[0]) for one in allocations if isinstance(one.device, PciAddress | Mdev))
 
 
 def _of_names(device_ids: Iterable[str]) -> Iterator[Joined]:

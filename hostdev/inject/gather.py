@@ -21,24 +21,24 @@ from hostdev.vmi.vmi import Vmi
 POLL = 0.05
 
 
-def wait_for(
-    read: Callable[[], bytes | None], deadline: float, *, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> bytes | None:
-    """Read until there is something, at least once; None when the deadline, by that clock, has passed."""
-    while (data := read()) is None:
+MAX_BYTES = 4 << 20
+
+
+def wait_until(
+    ready: Callable[[], bool], deadline: float, *, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> bool:
+    """Ask at least once, until it is so or the deadline, by that clock, has passed."""
+    while not ready():
         left = deadline - clock()
         if left <= 0:
-            return None
+            return False
         sleep(min(POLL, left))
-    return data
+    return True
 
 
-def nonblank(data: bytes | None) -> bytes | None:
-    """What was read, unless it is blank: a downward API file exists before the annotation behind it does."""
-    return data if data and data.strip() else None
-
-
-MAX_BYTES = 4 << 20
+def is_filled(data: bytes) -> bool:
+    """A downward API file exists before the annotation behind it does: blank is not there yet."""
+    return bool(data.strip())
 
 
 class Channels(NamedTuple):

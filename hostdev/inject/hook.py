@@ -7,7 +7,6 @@ KubeVirt's structs have left it. Only the first call may refuse: behind every la
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,12 +14,15 @@ from domxml import alias as aliases
 from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
+from domxml.transform import transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import dialects_of
 from hostdev.findings.cloudinit import BONDS_NOT_READ
-from hostdev.inject.gather import Channels, gather, nonblank, read_file, wait_for
-from hostdev.inject.plan import Options
-from hostdev.inject.vmplan import Prepared, carry_out, prepare, resources, waits_for_file
+from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_until
+from hostdev.inject.guards import guards
+from hostdev.inject.plan import Inputs, plan
+from hostdev.inject.settlement import Settlement
+from hostdev.inject.vmplan import resources, vm_inputs, waits_for_file
 from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
@@ -45,7 +47,7 @@ class Answer(NamedTuple):
 class Settled(NamedTuple):
     """What the first success settled; later calls apply it again, whatever the channels say by then."""
 
-    prepared: Prepared
+    inputs: Inputs
     machine: Machine | None
     text: bytes = b""
     """The VMI as it came; a boot's later passes come with the same."""
@@ -63,14 +65,12 @@ class HookCore:
         makes_bonds: bool = True,
         libvirt: LibvirtVersion = OLDEST,
     ) -> None:
-        self._options = Options(libvirt)
+        self._libvirt = libvirt
         self._makes_bonds = makes_bonds
         self._channels = channels
         self._look = look
         self._wait = wait
-        self._lock = Lock()
-        self._settled: Settled | None = None
-        self._passes = 0
+        self._settlement: Settlement[Settled] = Settlement()
 
     def define(self, xml: bytes, vmi: bytes, *, deadline: float) -> Answer:
         """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only.
@@ -80,17 +80,13 @@ class HookCore:
         try:
             return self._define(xml, vmi, min(deadline, monotonic() + self._wait))
         except PassgateError as error:
-            if self._settled is None and not is_later_pass(xml):
+            if self._settlement.value is None and not is_later_pass(xml):
                 raise
             return Answer(xml, "", trouble=error.sentence())
 
     def keep(self, answer: Answer) -> int:
         """Hold to what an answer settled, because it goes out now; tell how many did so far."""
-        with self._lock:
-            if answer.settled is not None:
-                self._settled = self._settled or answer.settled
-                self._passes += 1
-            return self._passes
+        return self._settlement.keep(answer.settled, counts=answer.settled is not None)
 
     def _define(self, xml: bytes, text: bytes, patience: float) -> Answer:
         vmi = self._read(text)
@@ -98,37 +94,35 @@ class HookCore:
             # KubeVirt throws the answer away; the real domain is the source's.
             return Answer(xml, str(vmi))
         domain = Domain.parse(xml)
-        settled = self._settled or self._settle(domain, vmi, patience)
-        injection = carry_out(domain, settled.prepared, settled.machine)
+        settled = self._settlement.value or self._settle(domain, vmi, patience)
+        planned = plan(domain, settled.inputs, settled.machine)
+        result = transform(domain, planned.slots, libvirt=self._libvirt)
+        findings = (*planned.findings, *result.findings, *guards(vmi, result.ours))
         # What was noticed while gathering is told once.
-        settled = settled._replace(prepared=settled.prepared._replace(findings=()), text=text)
-        devices = tuple(change.alias for change in injection.result.changes)
-        return Answer(injection.result.xml, str(vmi), devices, injection.findings, settled=settled)
+        settled = settled._replace(inputs=settled.inputs._replace(findings=()), text=text)
+        return Answer(result.xml, str(vmi), tuple(one.alias for one in result.changes), findings, settled=settled)
 
     def _read(self, text: bytes) -> Vmi:
-        settled = self._settled
-        known = settled.prepared.vmi if settled is not None and settled.text == text else None
+        settled = self._settlement.value
+        known = settled.inputs.vmi if settled is not None and settled.text == text else None
         return known or parse_vmi(text)
 
     def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> Settled:
         # The agent writes its file when it sees the pod's allocation, KubeVirt fills network-info when the pod runs:
         # that may be a moment after our start.
-        wait_for(lambda: self._told(vmi), patience, clock=monotonic, sleep=sleep)
-        asked = resources(vmi)
-        ready = prepare(vmi, (), gather(self._channels(), domain, vmi, asked), self._options)
+        wait_until(lambda: self._channels_are_filled(vmi), patience, clock=monotonic, sleep=sleep)
+        inputs = vm_inputs(vmi, (), gather(self._channels(), domain, vmi, resources(vmi)))
         if BONDS in vmi.annotations and not self._makes_bonds:
             what = "nobody reads it here: this sidecar runs without --cloud-init"
-            ready = ready._replace(findings=(*ready.findings, BONDS_NOT_READ.found(BONDS, what)))
-        wants = bool(ready.wanted.requests or ready.wanted.allocations)
-        return Settled(ready, self._look() if wants else None)
+            inputs = inputs._replace(findings=(*inputs.findings, BONDS_NOT_READ.found(BONDS, what)))
+        return Settled(inputs, self._look() if inputs.asks else None)
 
-    def _told(self, vmi: Vmi) -> bytes | None:
-        """Something, once every channel has spoken that will."""
+    def _channels_are_filled(self, vmi: Vmi) -> bool:
         channels = self._channels()
-        if channels.network_info and not nonblank(read_file(channels.network_info)):
-            return None
+        if channels.network_info and not is_filled(read_file(channels.network_info)):
+            return False
         named = channels.files or any(dialects_of(variable) for variable in channels.environment)
-        return b"all" if named or not waits_for_file(vmi) else None
+        return bool(named) or not waits_for_file(vmi)
 
 
 def is_later_pass(xml: bytes) -> bool:

@@ -18,42 +18,38 @@ if TYPE_CHECKING:
     from hostdev.allocation.allocation import Allocation
 
 
-class Chosen(NamedTuple):
+class Match(NamedTuple):
     """One host device that goes to the guest, why it is this one, and what was asked of it."""
 
-    source: HostDevice
+    device: HostDevice
     request: Request
     name: str
     """The request's name, or what to name the device after; not yet unique."""
     guest: PciAddress | None = None
     resource: str = ""
-    sources: tuple[str, ...] = ()
-
-
-class Matched(NamedTuple):
-    """The outcome of matching all requests."""
-
-    chosen: tuple[Chosen, ...]
-    findings: tuple[Finding, ...] = ()
+    told_by: tuple[str, ...] = ()
 
 
 def match(
     requests: Sequence[Request],
     allocations: Sequence[Allocation],
     held: Mapping[HostDevice, DomainDevice],
-    places: Mapping[str, PciAddress],
+    guests: Mapping[str, PciAddress],
     *,
     everything: bool,
-) -> Matched:
-    """Find the devices of every request; with `everything`, also all that was given and nobody asked for by name."""
-    matcher = _Matcher(allocations, held, places)
-    # Who says exactly which device he means goes first, wherever he stands in the list.
+) -> tuple[list[Match], list[Finding]]:
+    """Find the devices of every request; with `everything`, also all that was given and not asked for by name.
+
+    `guests` are addresses that the VM's spec asks for, by the name of the interface.
+    """
+    matcher = _Matcher(allocations, held, guests)
+    # A request that says exactly which device it means goes first, wherever it stands in the list.
     turns = sorted(range(len(requests)), key=lambda turn: (not requests[turn].address, not requests[turn].device))
     found = {turn: matcher.of(requests[turn]) for turn in turns}
-    chosen = [one for turn in range(len(requests)) for one in found[turn]]
+    matches = [one for turn in range(len(requests)) for one in found[turn]]
     if everything:
-        chosen += matcher.everything()
-    return Matched(tuple(chosen), tuple(matcher.findings))
+        matches += matcher.everything()
+    return matches, matcher.findings
 
 
 class _Matcher:
@@ -63,20 +59,20 @@ class _Matcher:
         self,
         allocations: Sequence[Allocation],
         held: Mapping[HostDevice, DomainDevice],
-        places: Mapping[str, PciAddress],
+        guests: Mapping[str, PciAddress],
     ) -> None:
         self.given = [one for one in allocations if isinstance(one.device, PciAddress | Mdev)]
         self.held = held
-        self.places = places
+        self.guests = guests
         self.by_alias = {holder.alias: source for source, holder in held.items() if holder.is_hostdev}
         self.taken: set[HostDevice] = set()
         self.findings: list[Finding] = []
 
-    def everything(self) -> list[Chosen]:
+    def everything(self) -> list[Match]:
         """Each device that reached us, unless KubeVirt has put it into the domain under a name of the VM's spec."""
         return [
-            self._chosen(
-                Request(resource=allocation.resource), allocation, allocation.label, self.places.get(allocation.name)
+            self._match(
+                Request(resource=allocation.resource), allocation, allocation.label, self.guests.get(allocation.name)
             )
             for allocation in sorted(self.given, key=_by_device)
             if _source(allocation) not in self.taken and self._is_ours(_source(allocation))
@@ -86,43 +82,43 @@ class _Matcher:
         holder = self.held.get(source)
         return holder is None or aliases.is_ours(holder.alias)
 
-    def of(self, request: Request) -> list[Chosen]:
+    def of(self, request: Request) -> list[Match]:
         if request.address is not None:
             return [self._outright(request, request.address)]
         return [self._by_name(request)] if request.device else self._by_resource(request)
 
-    def _outright(self, request: Request, address: HostDevice) -> Chosen:
+    def _outright(self, request: Request, address: HostDevice) -> Match:
         allocation = next((one for one in self.given if one.device == address), None)
         self.taken.add(address)
         guest = request.guests[0] if request.guests else None
         if allocation is not None:
-            return self._chosen(request, allocation, request.name or allocation.label, guest)
+            return self._match(request, allocation, request.name or allocation.label, guest)
         if self.given and address not in self.held:
             seen = ", ".join(str(one.device) for one in self.given)
             self.findings.append(ADDRESS_NOT_ALLOCATED.found(str(address), f"allocated to this pod are: {seen}"))
-        return Chosen(address, request, request.name, guest, sources=("named outright",))
+        return Match(address, request, request.name, guest, told_by=("named outright",))
 
-    def _by_name(self, request: Request) -> Chosen:
-        guest = request.guests[0] if request.guests else self.places.get(request.device)
+    def _by_name(self, request: Request) -> Match:
+        guest = request.guests[0] if request.guests else self.guests.get(request.device)
         for prefix in aliases.KUBEVIRT_PREFIXES:
             source = self.by_alias.get(prefix + request.device)
             if source is not None:
                 self.taken.add(source)
                 given = next((one for one in self.given if one.device == source), None)
-                told = (given.resource, given.sources) if given else ("", (f"domain {prefix}{request.device}",))
-                return Chosen(source, request, request.name or request.device, guest, *told)
+                told = (given.resource, given.told_by) if given else ("", (f"domain {prefix}{request.device}",))
+                return Match(source, request, request.name or request.device, guest, *told)
         allocation = next((one for one in self.given if one.name == request.device), None)
         if allocation is None:
             what = "the VM's domain has no host device of that name, and no channel names it"
             raise DEVICE_NOT_FOUND.refused(request.device, what, f"names there are: {self._names()}")
-        return self._chosen(request, allocation, request.name or request.device, guest)
+        return self._match(request, allocation, request.name or request.device, guest)
 
     def _names(self) -> str:
         prefixed = [(alias, prefix) for alias in self.by_alias for prefix in aliases.KUBEVIRT_PREFIXES]
         names = [alias.removeprefix(prefix) for alias, prefix in prefixed if alias.startswith(prefix)]
         return ", ".join(sorted({*names, *(one.name for one in self.given if one.name)})) or "none"
 
-    def _by_resource(self, request: Request) -> list[Chosen]:
+    def _by_resource(self, request: Request) -> list[Match]:
         exact = [one for one in self.given if one.resource == request.resource]
         family = [one for one in self.given if one.family and request.resource.startswith(f"{one.family}/")]
         found = [one for one in (exact or family) if _source(one) not in self.taken]
@@ -136,18 +132,18 @@ class _Matcher:
         name = request.name or aliases.name_from(request.resource)
         ordered = sorted(found, key=_by_device)
         guests = (*request.guests, *(None for _ in ordered))
-        return [self._chosen(request, one, name, guest) for one, guest in zip(ordered, guests, strict=False)]
+        return [self._match(request, one, name, guest) for one, guest in zip(ordered, guests, strict=False)]
 
     def _too_few(self, request: Request, found: Sequence[Allocation]) -> Refused:
-        seen = ", ".join(f"{one.device} ({one.sources[0]})" for one in found) or "nothing"
+        seen = ", ".join(f"{one.device} ({one.told_by[0]})" for one in found) or "nothing"
         wanted = request.quantity or len(request.guests) or "at least 1"
         return ALLOCATION_MISSING.refused(request.resource, f"{wanted} wanted, allocated and seen: {seen}")
 
-    def _chosen(self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None) -> Chosen:
+    def _match(self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None) -> Match:
         source = _source(allocation)
         self.taken.add(source)
         resource = allocation.resource or request.resource
-        return Chosen(source, request, aliases.name_from(name), guest, resource, allocation.sources)
+        return Match(source, request, aliases.name_from(name), guest, resource, allocation.told_by)
 
 
 def _source(allocation: Allocation) -> HostDevice:

@@ -1,72 +1,91 @@
-"""The core that joins it all: requests, allocations and the host's picture become domain XML. Pure, deterministic."""
+"""The plan: requests, allocations and the host's picture become slots of the guest. Pure, deterministic."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.document import Domain
-from domxml.finding import Finding
+from domxml.finding import Finding, Severity
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
-from domxml.transform import Transformed, transform
-from domxml.version import OLDEST, LibvirtVersion
-from hostdev.inject.match import Chosen, match
-from hostdev.inject.slots import Named, wishes
+from hostdev.inject.match import Match, match
+from hostdev.inject.slots import guest_slots
 from hostdev.vmi.request import Request
 
 if TYPE_CHECKING:
-    # An offline run has no machine, and need not load it.
+    # An offline run has no machine and no VM, and need not load them.
     from hostdev.allocation.allocation import Allocation
     from hostdev.inventory.machine import Machine
+    from hostdev.vmi.vmi import Vmi
 
 
-class Injection(NamedTuple):
-    """A domain with its devices in it, and everything that was noticed on the way."""
+class Inputs(NamedTuple):
+    """What is asked for and what was given: with the domain and the machine, all that decides about a plan."""
 
-    result: Transformed
-    findings: tuple[Finding, ...]
-    origins: Mapping[str, Chosen]
-    """Why each device is here, by the name of its wish."""
-
-
-class Wanted(NamedTuple):
-    """What shall be in the guest, and what was given for it."""
-
-    requests: tuple[Request, ...] = ()
-    everything: bool = False
-    """Nobody said what is wanted: all that was allocated is."""
+    requests: tuple[Request, ...] | None = ()
+    """None: the VM's author did not say, so all that was allocated is wanted."""
+    named: tuple[Request, ...] = ()
+    """Devices that a command line names beside them."""
     allocations: tuple[Allocation, ...] = ()
-    places: Mapping[str, PciAddress] = MappingProxyType({})
+    guests: Mapping[str, PciAddress] = MappingProxyType({})
     """Guest addresses that the VM's spec itself asks for, by the name of the interface."""
-
-
-class Options(NamedTuple):
-    """How to go about it."""
-
-    libvirt: LibvirtVersion = OLDEST
-    prune: bool = False
+    vmi: Vmi | None = None
+    findings: tuple[Finding, ...] = ()
+    """What was noticed while the channels were read."""
     allowed: frozenset[str] = frozenset()
-    """Findings of the gate that the VM's author takes upon himself; they are told all the same."""
+    """Findings of the gate that the VM's author accepts; they are told all the same."""
+
+    @property
+    def all_requests(self) -> tuple[Request, ...]:
+        """What is asked for by name, whoever asks."""
+        return (*(self.requests or ()), *self.named)
+
+    @property
+    def asks(self) -> bool:
+        """Whether there may be something to do."""
+        return bool(self.requests or self.named or self.allocations)
 
 
-def inject(domain: Domain, wanted: Wanted, machine: Machine | None, options: Options = Options()) -> Injection:  # noqa: B008
-    """Put the wanted devices into the domain; without a machine nothing of the host is known, or checked."""
-    held = domain.host_devices
-    matched = match(wanted.requests, wanted.allocations, held, wanted.places, everything=wanted.everything)
-    given = frozenset(one.device for one in wanted.allocations)
-    wished, named, findings = wishes(matched.chosen, domain, held, machine, given)
-    gate = _gate(machine, wished, options.allowed) if machine is not None and wished else ()
-    result = transform(domain, wished, libvirt=options.libvirt, prune=options.prune)
-    return Injection(result, (*matched.findings, *findings, *gate, *result.findings), _origins(named))
+class Plan(NamedTuple):
+    """The devices that shall be in the guest, why, and everything that was noticed on the way."""
+
+    slots: tuple[GuestSlot, ...]
+    origins: Mapping[str, Match]
+    """Why each device is here, by the name of its slot."""
+    findings: tuple[Finding, ...]
 
 
-def _origins(named: Sequence[Named]) -> dict[str, Chosen]:
-    return {one.name: one.chosen for one in named}
+def plan(domain: Domain, inputs: Inputs, machine: Machine | None) -> Plan:
+    """Find, name and check the devices; without a machine nothing of the host is known, or checked."""
+    if inputs.asks:
+        refuse_doubt(inputs)
+    held, everything = domain.host_devices, inputs.requests is None
+    matches, noticed = match(inputs.all_requests, inputs.allocations, held, inputs.guests, everything=everything)
+    given = frozenset(one.device for one in inputs.allocations)
+    slots, origins, doubts = guest_slots(matches, domain, machine, given)
+    gate = _gate(machine, slots, inputs.allowed) if machine is not None and slots else ()
+    return Plan(slots, origins, (*inputs.findings, *noticed, *doubts, *gate))
 
 
-def _gate(machine: Machine, wished: Sequence[GuestSlot], allowed: frozenset[str]) -> tuple[Finding, ...]:
+def refuse_doubt(inputs: Inputs) -> None:
+    """Channels that contradict each other, cannot be read, or name no device do not say which device to give."""
+    for finding in inputs.findings:
+        doubtful = finding.severity is Severity.ERROR or _is_network_asked_for(finding, inputs)
+        if doubtful and finding.code not in inputs.allowed:
+            raise finding.refusal()
+
+
+def _is_network_asked_for(finding: Finding, inputs: Inputs) -> bool:
+    """Whether a request refers to a binding plugin's interface whose network has no device, perhaps not yet."""
+    if finding.code != "network-without-device" or inputs.vmi is None:
+        return False
+    plugged = {interface.name for interface in inputs.vmi.interfaces if interface.plugin}
+    return finding.subject in plugged & {request.device for request in inputs.all_requests}
+
+
+def _gate(machine: Machine, slots: Sequence[GuestSlot], allowed: Collection[str]) -> tuple[Finding, ...]:
     from hostdev.gate.check import enforce  # noqa: PLC0415  an offline run has no gate
 
-    return enforce(machine, (member.device for wish in wished for member in wish.functions), allowed=allowed)
+    return enforce(machine, (function.device for slot in slots for function in slot.functions), allowed=allowed)

@@ -1,10 +1,10 @@
-"""From chosen devices to wishes: names that are unique and stable, functions that belong together, guest NUMA nodes."""
+"""From matches to guest slots: names that are unique and stable, functions that belong together, guest NUMA nodes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from domxml import alias as aliases
 from domxml import numa
@@ -15,7 +15,7 @@ from domxml.guestfindings import NUMA_NOT_POSSIBLE
 from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, Mdev
-from hostdev.inject.match import Chosen
+from hostdev.inject.match import Match
 
 if TYPE_CHECKING:
     # An offline run has no machine, and need not load it.
@@ -24,34 +24,23 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "device"
 
 
-class Named(NamedTuple):
-    """A chosen device and the name that decides its alias and its place."""
-
-    name: str
-    chosen: Chosen
-
-
-def wishes(
-    chosen: Sequence[Chosen],
-    domain: Domain,
-    held: Mapping[HostDevice, DomainDevice],
-    machine: Machine | None,
-    given: frozenset[object],
-) -> tuple[list[GuestSlot], list[Named], list[Finding]]:
-    """Make the wishes; also tell which device got which name. `given` is all that is known to be allocated."""
+def guest_slots(
+    matches: Sequence[Match], domain: Domain, machine: Machine | None, given: frozenset[object]
+) -> tuple[tuple[GuestSlot, ...], dict[str, Match], list[Finding]]:
+    """Make the slots; also tell which match is behind each name. `given` is all that is known to be allocated."""
     findings: list[Finding] = []
-    named = _named(_one_per_slot(chosen), held)
-    made = [_wish(one, domain, machine, given, findings) for one in named]
-    return made, named, findings
+    named = _named(_one_per_slot(matches), domain.host_devices)
+    slots = tuple(_slot(name, one, domain, machine, given, findings) for name, one in named.items())
+    return slots, named, findings
 
 
-def _one_per_slot(chosen: Sequence[Chosen]) -> list[Chosen]:
+def _one_per_slot(matches: Sequence[Match]) -> list[Match]:
     """Devices of one request that are functions of one host slot and shall be one guest device: one speaks for all."""
-    kept: list[Chosen] = []
+    kept: list[Match] = []
     slots: set[tuple[int, PciAddress]] = set()
-    for one in sorted(chosen, key=lambda one: str(one.source)):
-        if one.request.functions == "all" and isinstance(one.source, PciAddress):
-            key = (id(one.request), one.source.slot_address)
+    for one in sorted(matches, key=lambda one: str(one.device)):
+        if one.request.functions == "all" and isinstance(one.device, PciAddress):
+            key = (id(one.request), one.device.slot_address)
             if key in slots:
                 continue
             slots.add(key)
@@ -59,20 +48,20 @@ def _one_per_slot(chosen: Sequence[Chosen]) -> list[Chosen]:
     return kept
 
 
-def _named(chosen: Sequence[Chosen], held: Mapping[HostDevice, DomainDevice]) -> list[Named]:
+def _named(matches: Sequence[Match], held: Mapping[HostDevice, DomainDevice]) -> dict[str, Match]:
     """A name that several share is numbered, in the order of their sources, beside the names already there."""
     kept = {source: name for source, holder in held.items() if (name := _our_name(holder))}
-    counts = Counter(one.name or DEFAULT_NAME for one in chosen)
-    taken = {name for source, name in kept.items() if source not in {one.source for one in chosen}}
-    named: list[Named] = []
-    for one in chosen:
+    counts = Counter(one.name or DEFAULT_NAME for one in matches)
+    taken = {name for source, name in kept.items() if source not in {one.device for one in matches}}
+    named: dict[str, Match] = {}
+    for one in matches:
         base = one.name or DEFAULT_NAME
         alone = counts[base] == 1 and base not in taken
-        name = "" if one.request.name else kept.get(one.source, "")
+        name = "" if one.request.name else kept.get(one.device, "")
         if not name or name in taken:
             name = base if alone else _numbered(base, taken)
         taken.add(name)
-        named.append(Named(name, one))
+        named[name] = one
     return named
 
 
@@ -84,27 +73,31 @@ def _numbered(base: str, taken: set[str]) -> str:
     return next(name for number in range(1, len(taken) + 2) if (name := f"{base}-{number}") not in taken)
 
 
-def _wish(
-    named: Named, domain: Domain, machine: Machine | None, given: frozenset[object], findings: list[Finding]
+def _slot(  # noqa: PLR0913, PLR0917  all that decides about a slot
+    name: str,
+    one: Match,
+    domain: Domain,
+    machine: Machine | None,
+    given: frozenset[object],
+    findings: list[Finding],
 ) -> GuestSlot:
-    name, one = named
-    sources = _functions(name, one, machine, given)
-    alone = len(sources) == 1
-    members = []
-    for source in sources:
-        function = source.function if not alone and isinstance(source, PciAddress) else 0
+    devices = _functions(name, one, machine, given)
+    alone = len(devices) == 1
+    functions = []
+    for device in devices:
+        number = device.function if not alone and isinstance(device, PciAddress) else 0
         if alone and one.guest is not None:
-            function = one.guest.function
-        speaks = source == one.source
-        alias = aliases.alias_for(name if speaks else f"{name}-{function}")
-        members.append(GuestFunction(source, alias, function, one.request.attributes if speaks else {}))
+            number = one.guest.function
+        speaks = device == one.device
+        alias = aliases.alias_for(name if speaks else f"{name}-{number}")
+        functions.append(GuestFunction(device, alias, number, one.request.attributes if speaks else {}))
     guest = one.guest if alone or one.guest is None else one.guest.slot_address
-    return GuestSlot(name, tuple(members), guest, _node(named, domain, machine, findings))
+    return GuestSlot(name, tuple(functions), guest, _node(name, one, domain, machine, findings))
 
 
-def _functions(name: str, one: Chosen, machine: Machine | None, given: frozenset[object]) -> tuple[HostDevice, ...]:
+def _functions(name: str, one: Match, machine: Machine | None, given: frozenset[object]) -> tuple[HostDevice, ...]:
     """The host functions that make up the guest device."""
-    functions, source = one.request.functions, one.source
+    functions, source = one.request.functions, one.device
     if functions == "one":
         return (source,)
     if isinstance(source, Mdev):
@@ -148,16 +141,16 @@ def _check_companions(
             )
 
 
-def _node(named: Named, domain: Domain, machine: Machine | None, findings: list[Finding]) -> int | None:
-    wanted, source = named.chosen.request.numa, named.chosen.source
+def _node(name: str, one: Match, domain: Domain, machine: Machine | None, findings: list[Finding]) -> int | None:
+    wanted, source = one.request.numa, one.device
     if wanted != "host":
         return int(wanted) if wanted else None
     function = machine.functions.get(source) if machine and isinstance(source, PciAddress) else None
     if machine is None or function is None or function.numa_node is None:
-        findings.append(NUMA_NOT_POSSIBLE.found(named.name, "the device's host node is not known"))
+        findings.append(NUMA_NOT_POSSIBLE.found(name, "the device's host node is not known"))
         return None
     node = numa.guest_node(domain, function.numa_node, machine.node_cpus)
     if node is None:
         reason = f"no guest node has its memory, or its CPUs, on host node {function.numa_node} alone"
-        findings.append(NUMA_NOT_POSSIBLE.found(named.name, reason))
+        findings.append(NUMA_NOT_POSSIBLE.found(name, reason))
     return node

@@ -13,7 +13,7 @@ from domxml.errors import BadInput
 from domxml.version import LibvirtVersion
 from hooksidecar import deadline
 from hooksidecar.options import FLAGS, Options, help_text, parse
-from hostdev.inject.gather import wait_for
+from hostdev.inject.gather import wait_until
 from tests.hooksidecar.sidecar import environment
 
 
@@ -90,9 +90,7 @@ def test_a_wrong_flag_ends_in_2() -> None:
 
 def test_what_a_thread_does_is_told_in_words() -> None:
     stop = threading.Event()
-    thread = threading.Thread(
-        target=lambda: wait_for(lambda: b"" if stop.is_set() else None, 9e9, clock=time.monotonic, sleep=time.sleep)
-    )
+    thread = threading.Thread(target=lambda: wait_until(stop.is_set, 9e9, clock=time.monotonic, sleep=time.sleep))
     thread.start()
     found = deadline.current_activity(thread.ident)
     stop.set()

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from domxml.document import Domain
+from domxml.transform import transform
 from hostdev.allocation.environment import from_environment
 from hostdev.allocation.kubevirt import from_domain
 from hostdev.allocation.merge import merge
-from hostdev.inject.plan import Options, inject
-from hostdev.inject.vmplan import prepare, resources
+from hostdev.inject.plan import plan
+from hostdev.inject.vmplan import resources, vm_inputs
 from hostdev.vmi.annotations import DEVICES
 from hostdev.vmi.vmi import Vmi, parse_vmi
 from tests.domxml.domains import load
@@ -82,8 +83,8 @@ def outcome(order: Order) -> dict[str, tuple[str, str]]:
     """Alias and guest address by source, for all that was asked for."""
     parsed, wanted_by = domain(order), vmi(order)
     told = from_environment(environment(order), resources(wanted_by), channel="environment")
-    ready = prepare(wanted_by, (), merge(from_domain(parsed), told), Options())
-    result = inject(parsed, ready.wanted, None, ready.options).result
+    inputs = vm_inputs(wanted_by, (), merge(from_domain(parsed), told))
+    result = transform(parsed, plan(parsed, inputs, None).slots)
     return {str(one.placed.function.device): (one.alias, str(one.placed.address)) for one in result.changes}
 
 

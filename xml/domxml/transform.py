@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from domxml import attributes
+from domxml.alias import is_ours
 from domxml.apply import Change, apply, remove
 from domxml.conflicts import check_conflicts
 from domxml.document import Domain, DomainDevice
@@ -32,6 +33,11 @@ class Transformed(NamedTuple):
     removed: tuple[str, ...] = ()
     """Aliases of devices that an earlier run injected and nobody asks for any more."""
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def ours(self) -> int:
+        """How many devices are in the domain because of us, and not because of KubeVirt."""
+        return sum(is_ours(change.alias) for change in self.changes)
 
 
 def transform(

@@ -31,7 +31,7 @@ def test_a_resource_finds_its_variable(resource: str, variable: str, value: str)
     allocation = only(environment({variable: value}, {resource: 1}))
 
     assert (allocation.resource, allocation.label) == (resource, resource)
-    assert allocation.sources == (f"environment {variable}",)
+    assert allocation.told_by == (f"environment {variable}",)
 
 
 def test_no_stem_is_the_start_of_another() -> None:
@@ -98,7 +98,7 @@ def test_one_resource_in_the_variables_of_two_plugins_is_one() -> None:
     )
 
     assert devices(gathered) == [A, B]
-    assert gathered.allocations[0].sources == (
+    assert gathered.allocations[0].told_by == (
         "environment PCIDEVICE_INTEL_COM_SRIOV",
         "environment PCI_RESOURCE_INTEL_COM_SRIOV",
     )

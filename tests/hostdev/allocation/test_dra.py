@@ -40,7 +40,7 @@ def test_the_device_of_a_request_is_read(path: str, where: str) -> None:
     allocation = only(from_metadata({path: _document(_device(pci=A))}))
 
     assert allocation.device == pci(A)
-    assert (allocation.label, allocation.sources) == (where, (f"dra {where}",))
+    assert (allocation.label, allocation.told_by) == (where, (f"dra {where}",))
     assert (allocation.name, allocation.resource, allocation.family) == ("", "", "")
 
 

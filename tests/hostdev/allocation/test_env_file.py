@@ -40,7 +40,7 @@ def test_what_a_file_says_is_gathered_with_its_channel() -> None:
     gathered = from_env_file(LINES.encode(), {"intel.com/sriov": 2})
 
     assert devices(gathered) == [A, B]
-    assert gathered.allocations[0].sources == (
+    assert gathered.allocations[0].told_by == (
         "allocation file PCIDEVICE_INTEL_COM_SRIOV",
         "allocation file QAT0",
     )
@@ -48,7 +48,7 @@ def test_what_a_file_says_is_gathered_with_its_channel() -> None:
 
 
 def test_another_channel_may_be_named() -> None:
-    assert only(from_env_file(b"QAT0=3d:02.1", {}, channel="environment")).sources == ("environment QAT0",)
+    assert only(from_env_file(b"QAT0=3d:02.1", {}, channel="environment")).told_by == ("environment QAT0",)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ class TestInformation:
         gathered = environment({SRIOV: f"{A},{B}", f"{SRIOV}_INFO": INFO}, {"intel.com/sriov": 2})
 
         assert devices(gathered) == [A, B]
-        assert gathered.allocations[0].sources == (f"environment {SRIOV}", f"environment {SRIOV}_INFO")
+        assert gathered.allocations[0].told_by == (f"environment {SRIOV}", f"environment {SRIOV}_INFO")
         assert gathered.findings == ()
 
     def test_it_stands_in_for_a_list_that_is_missing(self) -> None:
@@ -294,7 +294,7 @@ def test_every_environment_is_read(variables: dict[str, str], resources: dict[st
     found = [one.device for one in gathered.allocations]
     assert len(set(found)) == len(found)
     for allocation in gathered.allocations:
-        assert allocation.sources
+        assert allocation.told_by
         assert allocation.label
         assert allocation.resource in {"", *resources}
     for finding in gathered.findings:

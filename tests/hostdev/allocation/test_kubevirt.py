@@ -45,7 +45,7 @@ def _hostdev(alias: str, source: str = SOURCE, kind: str = "pci") -> str:
 def test_what_kubevirt_resolved_is_found(fixture: str, found: list[tuple[str, str, str]]) -> None:
     gathered = from_domain(Domain.parse(load(fixture)))
 
-    assert [(str(one.device), one.name, one.sources[0]) for one in gathered.allocations] == found
+    assert [(str(one.device), one.name, one.told_by[0]) for one in gathered.allocations] == found
     assert all(one.label == one.name and not one.resource for one in gathered.allocations)
 
 

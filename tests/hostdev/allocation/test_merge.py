@@ -45,7 +45,7 @@ def test_every_source_is_kept_the_most_trusted_first() -> None:
         resource="intel.com/sriov",
         label="intel.com/sriov",
         name="sriov0",
-        sources=("domain ua-sriov-sriov0", "allocation file PCIDEVICE_INTEL_COM_SRIOV", "network-info sriov0"),
+        told_by=("domain ua-sriov-sriov0", "allocation file PCIDEVICE_INTEL_COM_SRIOV", "network-info sriov0"),
     )
     assert merged.findings == ()
 
@@ -114,7 +114,7 @@ def test_two_channels_that_say_the_same_agree() -> None:
 
     merged = merge(file, own)
 
-    assert merged.allocations[0].sources == (
+    assert merged.allocations[0].told_by == (
         "allocation file PCIDEVICE_INTEL_COM_SRIOV",
         "environment PCIDEVICE_INTEL_COM_SRIOV",
     )
@@ -202,11 +202,11 @@ def test_the_order_of_the_channels_never_matters(gathered: list[Gathered], data:
 def test_no_device_and_no_source_is_lost(gathered: list[Gathered]) -> None:
     merged = merge(*gathered)
 
-    said = {(one.device, source) for part in gathered for one in part.allocations for source in one.sources}
-    assert {(one.device, source) for one in merged.allocations for source in one.sources} == said
+    said = {(one.device, source) for part in gathered for one in part.allocations for source in one.told_by}
+    assert {(one.device, source) for one in merged.allocations for source in one.told_by} == said
     assert len({one.device for one in merged.allocations}) == len(merged.allocations)
     for one in merged.allocations:
-        assert list(one.sources) == sorted(one.sources, key=trust)
+        assert list(one.told_by) == sorted(one.told_by, key=trust)
 
 
 @given(environments, requested)

@@ -28,7 +28,7 @@ def test_each_network_has_its_device() -> None:
         )
     )
 
-    assert [(str(one.device), one.name, one.label, one.resource, one.sources) for one in gathered.allocations] == [
+    assert [(str(one.device), one.name, one.label, one.resource, one.told_by) for one in gathered.allocations] == [
         (B, "net2", "net2", "", ("network-info net2",)),
         (A, "net1", "net1", "", ("network-info net1",)),
     ]

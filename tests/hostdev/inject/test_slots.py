@@ -7,8 +7,9 @@ import pytest
 from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.pciaddress import PciAddress
+from domxml.transform import Transformed, transform
 from hostdev.allocation.allocation import Allocation
-from hostdev.inject.plan import Injection, Options, Wanted, inject
+from hostdev.inject.plan import Inputs, plan
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
 from hostdev.vmi.request import Request
 from tests.domxml.domains import load
@@ -16,7 +17,7 @@ from tests.domxml.domains import load
 GPU = PciAddress.parse("0000:65:00.0")
 AUDIO = GPU.with_function(1)
 RESOURCE = Request(resource="nvidia.com/GPU", name="gpu", functions="all")
-EVERY_CODE = Options(allowed=frozenset({"no-iommu", "vfio-module-missing", "not-bound-to-vfio", "group-not-viable"}))
+EVERY_CODE = frozenset({"no-iommu", "vfio-module-missing", "not-bound-to-vfio", "group-not-viable"})
 
 
 def machine(audio_group: int) -> Machine:
@@ -29,15 +30,16 @@ def machine(audio_group: int) -> Machine:
     return Machine(functions=functions, groups=groups)
 
 
-def run(audio_group: int, *given: PciAddress) -> Injection:
-    allocations = tuple(Allocation(one, resource="nvidia.com/GPU", sources=("environment X",)) for one in given)
-    wanted = Wanted((RESOURCE,), allocations=allocations)
-    return inject(Domain.parse(load("q35-default")), wanted, machine(audio_group), EVERY_CODE)
+def run(audio_group: int, *given: PciAddress) -> Transformed:
+    allocations = tuple(Allocation(one, resource="nvidia.com/GPU", told_by=("environment X",)) for one in given)
+    domain = Domain.parse(load("q35-default"))
+    inputs = Inputs((RESOURCE,), allocations=allocations, allowed=EVERY_CODE)
+    return transform(domain, plan(domain, inputs, machine(audio_group)).slots)
 
 
 @pytest.mark.parametrize(("audio_group", "given"), [(7, (GPU,)), (7, (AUDIO, GPU)), (8, (GPU, AUDIO))])
 def test_a_card_is_one_guest_device(audio_group: int, given: tuple[PciAddress, ...]) -> None:
-    places = [change.placed.address for change in run(audio_group, *given).result.changes]
+    places = [change.placed.address for change in run(audio_group, *given).changes]
 
     assert [place.function for place in places if place] == [0, 1]
     assert len({place.slot_address for place in places if place}) == 1

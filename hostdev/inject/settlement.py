@@ -1,0 +1,24 @@
+"""What the first success of a process settled: later calls hold to it, whatever the channels say by then."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
+
+
+class Settlement(Generic[S]):
+    """Nothing of an answer is remembered until it goes out: its caller may be gone by now."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._answers = 0
+        self.value: S | None = None
+
+    def keep(self, settled: S | None, *, counts: bool = True) -> int:
+        """Hold to what an answer settled, because it goes out now; tell how many did so far."""
+        with self._lock:
+            self.value = self.value or settled
+            self._answers += counts
+            return self._answers

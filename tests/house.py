@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import fnmatch
 import os
+import statistics
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,16 @@ _IGNORED = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitl
 
 FLOORS = {"domxml": ROOT / "xml", "hostdev": ROOT, "hooksidecar": ROOT}
 """The packages from the ground up, and the source root of each: a floor may stand on those before it."""
+ROOMS = (
+    *("domxml",),
+    *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath"),
+    *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
+    *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject"),
+    *("hostdev.holders", "hostdev.cloudinit", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),
+    *("hooksidecar", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
+)
+"""The packages in the order of the flow: a room may use those before it. What stands in none of these is in the room
+of its package."""
 CHECKS = ("bench", "tests")
 """What tries them; no floor stands on it."""
 
@@ -52,6 +64,23 @@ def modules(package: str) -> Iterator[Module]:
         yield Module(name, path, frozenset(_imports(ast.parse(path.read_text()))))
 
 
+def room_of(name: str) -> str:
+    """The room in which a module is; a package that no room names is none."""
+    fitting = [room for room in ROOMS if f"{name}.".startswith(f"{room}.")]
+    return max(fitting, key=len, default="")
+
+
+def arrows(module: Module) -> frozenset[str]:
+    """The other rooms a module uses; imports inside functions and for type checkers count."""
+    product = (name for name in module.imports if name.partition(".")[0] in FLOORS)
+    return frozenset(filter(None, map(room_of, product))) - {room_of(module.name)}
+
+
+def arrows_up(module: Module) -> frozenset[str]:
+    """Those that come after its own: there must be none."""
+    return frozenset(room for room in arrows(module) if ROOMS.index(room) > ROOMS.index(room_of(module.name)))
+
+
 def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -63,3 +92,28 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 def _ignored(name: str) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in _IGNORED)
+
+
+def report() -> Iterator[str]:
+    """The figures of the house, each counted from the code."""
+    product = [module for floor in FLOORS for module in modules(floor) if "stubs" not in module.name.split(".")]
+    yield "rooms in order, with modules, arrows down and arrows up"
+    for room in ROOMS:
+        inside = [module for module in product if room_of(module.name) == room]
+        used = frozenset[str]().union(*map(arrows, inside))
+        up = frozenset[str]().union(*map(arrows_up, inside))
+        yield f"  {room:<26} {len(inside):>3} {len(used - up):>3} {len(up):>3}"
+    lengths = [len(m.path.read_text().splitlines()) for m in product if m.path.name != "__init__.py"]
+    yield f"modules of the product           {len(lengths)}"
+    yield f"median lines                     {statistics.median(lengths):.0f}"
+    yield f"modules under 60 lines           {sum(length < 60 for length in lengths)}"
+    from tests.hookcall import watch_call  # noqa: PLC0415  what the house is made of needs no server
+
+    call = watch_call()
+    yield f"product files in one hook call   {len(call.files)}"
+    yield f"entries into domxml in it        {call.entries}"
+    yield f"values it passes through         {len(call.values)}: {', '.join(sorted(call.values))}"
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in report())

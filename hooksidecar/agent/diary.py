@@ -14,6 +14,7 @@ class Diary:
 
     def __init__(self) -> None:
         self._told: frozenset[Finding] = frozenset()
+        self._last: tuple[Finding, ...] = ()
 
     def write(self, swept: Sweep) -> None:
         """Tell what is new."""
@@ -26,6 +27,8 @@ class Diary:
                 failed=swept.failed,
                 ms=round(swept.seconds * 1000, 1),
             )
+        if swept.findings == self._last:
+            return
         now = frozenset(swept.findings)
         for finding in sorted(now - self._told):
             _SAY[finding.severity](
@@ -33,4 +36,4 @@ class Diary:
             )
         for finding in sorted(self._told - now):
             log.info("finding gone", code=finding.code, subject=finding.subject, what=finding.message)
-        self._told = now
+        self._told, self._last = now, swept.findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from hooksidecar.agent.volumes import open_directory
@@ -23,9 +23,9 @@ UNFINISHED = 0o700
 LARGEST = 2 << 20
 
 
-def drop(mount: int, content: bytes, owner: int) -> bool:
+def drop(mount: int, content: bytes, owner: int, watch: Callable[[int], object]) -> bool:
     """Let the file hold this, readable by this user only; false where it does already."""
-    with _directory(mount, owner) as directory:
+    with _directory(mount, owner, watch) as directory:
         if _is_as_wanted(directory, content, owner):
             return False
         _write(directory, content, owner)
@@ -48,8 +48,8 @@ def remove(mount: int) -> bool:
 
 
 @contextmanager
-def _directory(mount: int, owner: int) -> Iterator[int]:
-    """The directory of the file, made where it is missing."""
+def _directory(mount: int, owner: int, watch: Callable[[int], object]) -> Iterator[int]:
+    """The directory of the file, made where it is missing, and watched before it is looked at: others write there."""
     fd = os.dup(mount)
     try:
         for name in DIRECTORY.split("/"):
@@ -59,6 +59,7 @@ def _directory(mount: int, owner: int) -> Iterator[int]:
             os.close(fd)
             fd = below
             _hand_over(fd, owner)
+            watch(fd)
         yield fd
     finally:
         os.close(fd)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from hooksidecar import deadline, log
-from hooksidecar.agent.record import grants_of_present_pods
+from hooksidecar.agent.record import Record, without_directory
 from hostdev.findings.holders import PODRESOURCES_UNREACHABLE
 from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.gate.check import check
 from hostdev.holders.pods import granted_twice
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.kubelet import podresources
-from hostdev.kubelet.checkpoint import Grant
-from hostdev.kubelet.podresources import disagreements
+from hostdev.kubelet.claims import served_by_claims
+from hostdev.kubelet.podresources import CONFIRM, Agreement, Confirmation
 
 EVERY = 30.0
-CONFIRM = 1.0
-"""Seconds until what differs is looked at again."""
 
 
 class Seen(NamedTuple):
@@ -34,39 +35,55 @@ class Seen(NamedTuple):
 class Surroundings:
     """Keeps the last look, and takes the next one in a thread of its own."""
 
-    def __init__(self, look: Callable[[], Machine | None], directory: str) -> None:
+    def __init__(self, look: Callable[[], Machine | None], directory: str, record: Record) -> None:
         self._look = look
         self._directory = directory
+        self._record = record
+        """One of its own: it is read right after PodResources, and in another thread than the loop's."""
         self._socket = os.path.join(directory, podresources.SOCKET)  # noqa: PTH118
-        self._differing: frozenset[Finding] | None = None
-        self._doubtful = False
+        self._agreement = Agreement()
+        self._confirmation = Confirmation()
+        self._gone: frozenset[str] = frozenset()
+        self._host: tuple[Finding, ...] = ()
+        self._again = EVERY
         self._asked = threading.Event()
         self.seen = Seen()
 
-    def look(self, grants: Sequence[Grant]) -> Seen:
-        """Look now."""
-        machine, found = self._machine()
-        try:
-            alive = grants_of_present_pods(self._directory, grants)
-        except PassgateError as error:
-            self.seen = Seen(machine, (*found, _unreadable(error)))
-        else:
-            twice = granted_twice(alive, machine) if machine else ()
-            self.seen = Seen(machine, (*found, *twice, *self._compare(alive)))
+    def look(self) -> Seen:
+        """Look now. What may be a matter of a moment is told when it is still so a second later."""
+        machine, unread = self._machine()
+        listing, unreachable = self._listing()
+        self._record.look()
+        now, before = time.monotonic(), self._gone
+        told = self._confirmation.confirmed((*self._twice(machine), *self._differing(listing, now)), now)
+        claims = served_by_claims(listing.claims) if listing else ()
+        # Kubelet makes the directory of a pod a moment after it wrote down what the pod was given.
+        self._again = CONFIRM if self._confirmation.waits(now) or self._gone - before else EVERY
+        self.seen = Seen(machine, (*unread, *self._host, *unreachable, *claims, *told))
         return self.seen
 
-    def start(self, grants: Callable[[], Sequence[Grant]], looked: Callable[[], None]) -> None:
+    def look_twice(self) -> Seen:
+        """Look now, and once more if something may be a matter of a moment."""
+        self.look()
+        if self._again <= CONFIRM:
+            time.sleep(CONFIRM)
+            self.look()
+        return self.seen
+
+    def start(self, looked: Callable[[], None]) -> None:
         """Look again and again, and say so each time."""
 
         def run() -> None:
             while True:
                 self._asked.clear()
                 try:
-                    self.look(grants())
+                    self.look()
                 except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
                     log.error("defect", exception=type(error).__name__, where=deadline.raised_at(error))
                 looked()
-                self._asked.wait(CONFIRM if self._doubtful else EVERY)
+                # However often it is asked for: a look takes its time, and kubelet's API allows so many calls.
+                time.sleep(CONFIRM)
+                self._asked.wait(self._again - CONFIRM)
 
         threading.Thread(target=run, name="surroundings", daemon=True).start()
 
@@ -75,26 +92,45 @@ class Surroundings:
         self._asked.set()
 
     def _machine(self) -> tuple[Machine | None, tuple[Finding, ...]]:
-        """The picture; where nothing changed it is the very same one."""
+        """The picture; where nothing changed it is the very same one, and so are its findings."""
         last = self.seen.machine
         try:
             machine = self._look()
         except PassgateError as error:
             return last, (_unreadable(error),)
-        return last if machine == last else machine, ()
+        if machine != last:
+            self._host = _judged(machine) if machine else ()
+            return machine, ()
+        return last, ()
 
-    def _compare(self, grants: Sequence[Grant]) -> tuple[Finding, ...]:
+    def _listing(self) -> tuple[podresources.Listing | None, tuple[Finding, ...]]:
         try:
-            pods = podresources.list_podresources(self._socket)
+            return podresources.list_podresources(self._socket), ()
         except PassgateError as error:
-            self._differing = None
-            return (PODRESOURCES_UNREACHABLE.found(error.subject or self._socket, error.message, hint=error.hint),)
-        found = frozenset(disagreements(grants, pods))
-        # The two are not read at the same moment: what differs is told when it still does at the next look.
-        last, self._differing = self._differing, found
-        confirmed = found if last is None else found & last
-        self._doubtful = confirmed != found
-        return tuple(sorted(confirmed))
+            subject = error.subject or self._socket
+            return None, (PODRESOURCES_UNREACHABLE.found(subject, error.message, hint=error.hint),)
+
+    def _twice(self, machine: Machine | None) -> tuple[Finding, ...]:
+        grants = self._record.grants
+        try:
+            self._gone = without_directory(self._directory, grants)
+        except PassgateError as error:
+            return (_unreadable(error),)
+        alive = [grant for grant in grants if grant.pod_uid not in self._gone]
+        return granted_twice(alive, machine) if machine else ()
+
+    def _differing(self, listing: podresources.Listing | None, now: float) -> tuple[Finding, ...]:
+        if listing is None or not self._record.is_current:
+            # What kubelet said once is nothing to hold against what it says now.
+            self._agreement.forget()
+            return ()
+        return self._agreement.disagreements(self._record.grants, listing.devices, now)
+
+
+def _judged(machine: Machine) -> tuple[Finding, ...]:
+    """What the gate says of the host, and of the devices that are meant for VMs."""
+    ready = [function.address for function in machine.functions.values() if is_on_vfio(function)]
+    return check(machine, ready)
 
 
 def _unreadable(error: PassgateError) -> Finding:

@@ -21,11 +21,9 @@ from prometheus_client.core import (
 
 from domxml.finding import Finding
 from hooksidecar.agent.pods import Sweep
-from hostdev.gate.check import check
 from hostdev.gate.group import group_verdict
 from hostdev.gate.verdict import GroupVerdict
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.vfiodrivers import is_on_vfio
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -42,10 +40,9 @@ class _Picture(NamedTuple):
 
     devices: Counts
     groups: Counts
-    findings: Counts
 
 
-_NOTHING = _Picture(Counter(), Counter(), Counter())
+_NOTHING = _Picture(Counter(), Counter())
 
 
 class Metrics:
@@ -67,10 +64,10 @@ class Metrics:
 
     def swept(self, sweep: Sweep) -> None:
         """A sweep ended."""
-        # Most sweeps look at pods alone: the gate has judged this machine already.
+        # Most sweeps look at pods alone: this machine has been counted already.
         machine, picture = sweep.machine, self._picture
         if machine is not self._machine:
-            picture = _judged(machine) if machine else _NOTHING
+            picture = _counted(machine) if machine else _NOTHING
         with self._lock:
             self._machine, self._picture, self._findings = machine, picture, _by_code(sweep.findings)
             done = (sweep.dropped, sweep.kept, sweep.removed, sweep.failed)
@@ -100,7 +97,7 @@ class Metrics:
         help_ = "IOMMU groups by whether a VM can have them."
         yield _gauge("passgate_iommu_groups", help_, ("viable",), self._picture.groups)
         help_ = "Findings about the host, its devices on vfio drivers, and what kubelet granted."
-        yield _gauge("passgate_findings", help_, ("code", "severity"), self._picture.findings + self._findings)
+        yield _gauge("passgate_findings", help_, ("code", "severity"), self._findings)
         help_ = "Allocation files of pods by what a sweep did with them."
         yield _counter("passgate_allocation_files", help_, ("outcome",), self._files)
         help_ = "Answers to KubeVirt's node hooks."
@@ -120,14 +117,12 @@ class Metrics:
         )
 
 
-def _judged(machine: Machine) -> _Picture:
+def _counted(machine: Machine) -> _Picture:
     functions = [function for function in machine.functions.values() if not function.bridge]
     verdicts = [group_verdict(machine, group) for group in machine.groups.values()]
-    ready = [function.address for function in functions if is_on_vfio(function)]
     return _Picture(
         Counter((str(function.role), function.driver or NO_DRIVER) for function in functions),
         Counter({(word,): sum(_viable(verdict) == word for verdict in verdicts) for word in VIABLE}),
-        _by_code(check(machine, ready)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from domxml import errors
+from domxml.errors import BadInput
 from hooksidecar import flags
 from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
@@ -19,9 +20,15 @@ class Options(NamedTuple):
     node_hook_socket: str = ""
     listen: str = ""
     features_dir: str = ""
+    expect: str = ""
     observe: bool = False
     once: bool = False
     log_level: str = "info"
+
+    @property
+    def expected(self) -> frozenset[str]:
+        """The codes of findings that are as they should be on this node."""
+        return frozenset(self.expect.split(",")) if self.expect else frozenset()
 
 
 PROGRAM = Program(
@@ -34,6 +41,11 @@ PROGRAM = Program(
         Flag("--node-hook-socket", "PATH", "serve KubeVirt's node hooks there: check devices before a VM starts"),
         Flag("--listen", "ADDR:PORT", "serve /metrics and /healthz there"),
         Flag("--features-dir", "DIR", "write labels for Node Feature Discovery there"),
+        Flag(
+            "--expect",
+            "CODE[,CODE]…",
+            "findings that are as they should be on this node, such as no-iommu: told as info",
+        ),
         Flag("--observe", "", "write nothing into pods: tell only"),
         Flag("--once", "", "one sweep over all pods, then end"),
         Flag("--log-level", "|".join(LEVELS), "what goes to standard error", tuple(LEVELS)),
@@ -51,7 +63,18 @@ def parse(words: Sequence[str]) -> Options:
         raise PROGRAM.wrong("--once ends at once, and serves nothing")
     if options.host == "none" and (options.node_hook_socket or options.features_dir):
         raise PROGRAM.wrong("--node-hook-socket and --features-dir tell of a host, and --host is none")
+    for code in options.expected:
+        _check_code(code)
     return options
+
+
+def _check_code(code: str) -> None:
+    from hostdev.findings.registry import kind  # noqa: PLC0415  rarely asked for
+
+    try:
+        kind(code)
+    except BadInput as error:
+        raise PROGRAM.wrong(f"--expect: {error.message}", error.hint) from None
 
 
 def help_text() -> str:

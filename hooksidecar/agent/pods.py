@@ -43,12 +43,18 @@ def wanted_files(granted: Iterable[Grant], unread: Iterable[Unread]) -> Wanted:
     findings: list[Finding] = []
     for uid in grants.keys() - hands_off:
         told = environment(grants[uid])
-        if told.variables:
-            files[uid] = _marked(to_env_file(told.variables))
+        counts = {grant.resource: len(grant.device_ids) for grant in sorted(grants[uid]) if not _is_plain(grant)}
+        if told.variables or counts:
+            files[uid] = _marked(to_env_file(told.variables, told.resources, counts))
         if told.lost:
             text = f"not in the file: {listed(printable(name) for name in told.lost)}"
             findings.append(CHECKPOINT_ENTRY_UNREADABLE.found(f"pod {uid}", text))
     return Wanted(files, hands_off, tuple(sorted(findings)))
+
+
+def _is_plain(grant: Grant) -> bool:
+    """Of every VM, such as /dev/kvm: no sidecar asks for it."""
+    return grant.resource.startswith("devices.kubevirt.io/")
 
 
 def _marked(content: bytes) -> bytes:

@@ -11,6 +11,8 @@ from hooksidecar.agent.watch import PODS
 from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, CHECKPOINT_UNREADABLE, RECORD_OF_EARLIER_BOOT
 from hostdev.kubelet.checkpoint import FILE, MAX_BYTES, Checkpoint, Grant, Unread, parse
 
+SOCKET = "kubelet.sock"
+"""Where device plugins register: beside the file, from kubelet's first start on."""
 # O_NONBLOCK: whatever lies there must not stop us.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -33,10 +35,7 @@ class Record:
             data = self._read()
         except OSError as error:
             self._data = None
-            # Kubelet writes it when the first device plugin registers.
-            severity = Severity.WARNING if isinstance(error, FileNotFoundError) else None
-            text = f"cannot be read: {error.strerror}"
-            self.trouble = (CHECKPOINT_UNREADABLE.found(self._path, text, severity=severity),)
+            self.trouble = () if self._is_not_written_yet(error) else (_unreadable(self._path, error),)
             return False
         if data == self._data:
             return False
@@ -61,6 +60,11 @@ class Record:
         return self.checkpoint.unread if self.checkpoint and not self.is_stale else ()
 
     @property
+    def is_current(self) -> bool:
+        """Whether it is what kubelet goes by now."""
+        return self.checkpoint is not None and not self.trouble and not self.is_stale
+
+    @property
     def is_stale(self) -> bool:
         """Whether it was written in another boot than this."""
         written = self.checkpoint.boot_id if self.checkpoint else ""
@@ -78,25 +82,42 @@ class Record:
             found.append(CHECKPOINT_ENTRY_UNREADABLE.found(f"pod {entry.pod_uid}", text))
         return tuple(found)
 
+    def _is_not_written_yet(self, error: OSError) -> bool:
+        """Kubelet writes it when the first device plugin registers: many nodes never have one."""
+        beside = os.path.join(os.path.dirname(self._path), SOCKET)  # noqa: PTH118, PTH120
+        return isinstance(error, FileNotFoundError) and self.checkpoint is None and os.path.exists(beside)  # noqa: PTH110
+
     def _read(self) -> bytes:
         fd = os.open(self._path, _FLAGS)
         with os.fdopen(fd, "rb") as file:
             return file.read(MAX_BYTES + 1) or b""
 
 
+def _unreadable(path: str, error: OSError) -> Finding:
+    severity = Severity.WARNING if isinstance(error, FileNotFoundError) else None
+    return CHECKPOINT_UNREADABLE.found(path, f"cannot be read: {error.strerror}", severity=severity)
+
+
 def grants_of_present_pods(directory: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
     """Those of pods that kubelet has a directory of; all, where we are not shown these directories."""
+    told = tuple(grants)
+    gone = without_directory(directory, told)
+    return tuple(grant for grant in told if grant.pod_uid not in gone)
+
+
+def without_directory(directory: str, grants: Iterable[Grant]) -> frozenset[str]:
+    """The UIDs of pods that are gone, or that kubelet has admitted a moment ago."""
     path = os.path.join(directory, PODS)  # noqa: PTH118
     try:
         there = set(os.listdir(path))  # noqa: PTH208
     except FileNotFoundError:
-        return tuple(grants)
+        return frozenset()
     except OSError as error:
         what = f"cannot be listed: {error.strerror}"
         raise HostUnreadable(
             "kubelet-dir-unreadable", what, subject=path, hint="kubelet's directory must be readable"
         ) from None
-    return tuple(grant for grant in grants if grant.pod_uid in there)
+    return frozenset(grant.pod_uid for grant in grants) - there
 
 
 def current_grants(directory: str, record: Record) -> tuple[Grant, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ PLANTED = frozenset(
 """What the kernel says when a thing is not what it should be; the rest is trouble of the machine."""
 
 Arm = Callable[[int, str], bool]
-"""Watch a volume for what appears in it; false where that cannot be."""
+"""Tell of the next thing that comes into a directory of a pod; false where that cannot be."""
 
 
 class Visit(NamedTuple):
@@ -35,7 +35,7 @@ class Visit(NamedTuple):
     found: bool = False
     """Whether the pod has a volume for the file."""
     watched: bool = True
-    """Whether we shall be told of new mounts in it."""
+    """Whether we shall be told of what changes in it."""
 
 
 def visit(pods: int, uid: str, content: bytes, arm: Arm) -> Visit:
@@ -47,41 +47,58 @@ def visit(pods: int, uid: str, content: bytes, arm: Arm) -> Visit:
                 if fd is not None:
                     # Watched before looked at: what comes in between is told.
                     watched = arm(fd, uid) if content else True
-                    done = _in_volume(
-                        done._replace(found=True, watched=done.watched and watched), uid, volume, fd, content
-                    )
+                    done = done._replace(found=True, watched=done.watched and watched)
+                    done = _in_volume(done, _File(uid, content, arm), volume, fd)
         except OSError as error:
             done = _failed(done, uid, volume.name, content, error)
     return done
 
 
-def _in_volume(done: Visit, uid: str, volume: Volume, fd: int, content: bytes) -> Visit:
-    # Kubelet gives the volume to the pod's fsGroup, and KubeVirt's is the VM's user: 107, or none for root.
-    owner = os.fstat(fd).st_gid
+class _File(NamedTuple):
+    """What each mount of a pod should have."""
+
+    uid: str
+    content: bytes
+    arm: Arm
+
+
+def _in_volume(done: Visit, file: _File, volume: Volume, fd: int) -> Visit:
     places = mounts(volume, fd)
-    if not content and volume.itself:
-        places = tuple(dict.fromkeys((*places, ".")))
+    wanted = places if file.content and places else ()
+    # Earlier agents put it into the volume itself, beside the folders, too.
+    stale = {*(places or ()), *((".",) if volume.itself else ())} - {*wanted}
+    done = done._replace(watched=done.watched and places is not None)
+    done = _in_mounts(done, file, volume, fd, wanted)
+    return _in_mounts(done, file._replace(content=b""), volume, fd, sorted(stale))
+
+
+def _in_mounts(done: Visit, file: _File, volume: Volume, fd: int, places: Iterable[str]) -> Visit:
+    # Kubelet gives the volume to the pod's fsGroup, which KubeVirt sets to 107 for every VM.
+    owner = os.fstat(fd).st_gid
     for place in places:
         where = f"{volume.name}/{place}".removesuffix("/.")
         try:
             with _opened(fd, place) as mount:
-                what = _at(mount, content, owner)
+                what, watched = _at(mount, file, owner)
         except FileNotFoundError:
             continue  # The pod is being taken away, or renames its folders; either way it is looked at again.
         except OSError as error:
-            done = _failed(done, uid, where, content, error)
+            done = _failed(done, file.uid, where, file.content, error)
             continue
         if what in {"dropped", "removed"}:
-            log.info("allocation written" if content else "allocation removed", pod=uid, mount=where)
+            log.info("allocation written" if file.content else "allocation removed", pod=file.uid, mount=where)
+        done = done._replace(watched=done.watched and watched)
         done = done._replace(**{what: getattr(done, what) + 1}) if what else done
     return done
 
 
-def _at(mount: int, content: bytes, owner: int) -> str:
-    """What was done, as a field of Visit; empty: nothing was to do."""
-    if content:
-        return "dropped" if drop(mount, content, owner) else "kept"
-    return "removed" if remove(mount) else ""
+def _at(mount: int, file: _File, owner: int) -> tuple[str, bool]:
+    """What was done, as a field of Visit, empty if nothing was to do; and whether we shall be told of a change."""
+    if not file.content:
+        return ("removed" if remove(mount) else ""), True
+    watched: list[bool] = []
+    dropped = drop(mount, file.content, owner, lambda directory: watched.append(file.arm(directory, file.uid)))
+    return ("dropped" if dropped else "kept"), all(watched)
 
 
 @contextmanager

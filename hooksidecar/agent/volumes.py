@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -91,6 +92,8 @@ EMPTY_DIRS = "volumes/kubernetes.io~empty-dir"
 MOST_ENTRIES = 1024
 """A pod may fill its volume with names; we read no more of them."""
 MOST_FOLDERS = 64
+EMPTY = 1.0
+"""Seconds for which a volume that has nothing in it may be of either kind."""
 
 
 class Volume(NamedTuple):
@@ -100,7 +103,7 @@ class Volume(NamedTuple):
     folder: re.Pattern[str]
     """The folders in it, each of which is the whole mount of one sidecar."""
     itself: bool
-    """Whether, where it has no such folder, it is the mount."""
+    """Whether it is the mount of all sidecars, where there is no such folder."""
 
 
 VOLUMES = (
@@ -125,9 +128,12 @@ def open_volume(pods: int, uid: str, volume: Volume) -> Iterator[int | None]:
         os.close(fd)
 
 
-def mounts(volume: Volume, fd: int) -> tuple[str, ...]:
-    """Where its sidecars look: names in the volume, or `.` for itself."""
+def mounts(volume: Volume, fd: int) -> tuple[str, ...] | None:
+    """Where its sidecars look: names in the volume, or `.` for itself; None: that is to be seen in a moment."""
     with os.scandir(fd) as entries:
-        names = [entry.name for entry in islice(entries, MOST_ENTRIES) if volume.folder.fullmatch(entry.name)]
-    folders = tuple(sorted(names)[:MOST_FOLDERS])
-    return folders or ((".",) if volume.itself else ())
+        names = [entry.name for entry in islice(entries, MOST_ENTRIES)]
+    folders = sorted(name for name in names if volume.folder.fullmatch(name))
+    if folders or not volume.itself:
+        return tuple(folders[:MOST_FOLDERS])
+    # Before KubeVirt 1.6 the first thing in it is what a sidecar makes, its socket or a directory; since then a folder.
+    return (".",) if names or not 0 <= time.time() - os.fstat(fd).st_mtime < EMPTY else None

@@ -84,13 +84,13 @@ class Woken(NamedTuple):
 
 
 class Watch:
-    """Kubelet's directory, the two in it that matter, and the volumes of pods."""
+    """Kubelet's directory, the two in it that matter, and the pods' directories."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._woken_by, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._places: dict[int, str] = {}
-        self._volumes: dict[int, str] = {}
+        self._of_pods: dict[int, str] = {}
         self._poll = select.poll()
         self._poll.register(self._woken_by, select.POLLIN)
         self._inotify: Inotify | None = None
@@ -120,14 +120,17 @@ class Watch:
         return self._happened(list(self._inotify.events()) if self._inotify else [])
 
     def arm(self, fd: int, uid: str) -> bool:
-        """Tell once of the next thing that appears in a pod's volume: a pod can flood nobody with events."""
+        """Tell once of the next thing that comes into a pod's directory: a pod can flood nobody with events.
+
+        Not of what goes: a volume that kubelet takes away must not be filled again meanwhile.
+        """
         if self._inotify is None:
             return False
-        mask = CREATE | MOVED_TO | ONLYDIR | ONESHOT
+        mask = CREATE | MOVED_TO | MOVE_SELF | ONLYDIR | ONESHOT
         try:
-            self._volumes[self._inotify.watch(f"/proc/self/fd/{fd}", mask)] = uid
+            self._of_pods[self._inotify.watch(f"/proc/self/fd/{fd}", mask)] = uid
         except OSError as error:
-            log.debug("a volume cannot be watched", pod=uid, reason=error.strerror)
+            log.debug("a pod's directory cannot be watched", pod=uid, reason=error.strerror)
             return False
         return True
 
@@ -152,10 +155,10 @@ class Watch:
         for event in events:
             if event.mask & OVERFLOW:
                 checkpoint = everything = True
-            elif event.watch in self._volumes:
-                pods.add(self._volumes[event.watch])
+            elif event.watch in self._of_pods:
+                pods.add(self._of_pods[event.watch])
                 if event.mask & IGNORED:
-                    del self._volumes[event.watch]
+                    del self._of_pods[event.watch]
             elif event.watch in self._places and event.mask & _GONE:
                 checkpoint = True
                 # With kubelet's own directory the others are elsewhere, too.

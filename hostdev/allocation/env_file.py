@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from domxml.finding import Finding
@@ -13,6 +13,13 @@ from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, VARIABLE_UNR
 
 MAX_BYTES = 2 * 1024 * 1024
 """The kernel gives no process a larger environment."""
+NOTE = "#passgate-"
+"""How the writer's notes begin: comments between lines, and between NUL bytes variables of which no plugin knows."""
+RESOURCE_NOTE = f"{NOTE}resource:"
+"""`#passgate-resource:QAT0=qat.intel.com/sym`: whose variable it is; once more for each further resource."""
+GRANT_NOTE = f"{NOTE}grant:"
+"""`#passgate-grant:qat.intel.com/sym=1`: how many devices of it kubelet gave, whatever its plugin told of them."""
+_DIGITS = 8
 
 
 class EnvFile(NamedTuple):
@@ -20,6 +27,10 @@ class EnvFile(NamedTuple):
 
     variables: Mapping[str, str]
     findings: tuple[Finding, ...] = ()
+    resources: Mapping[str, tuple[str, ...]] = {}
+    """By variable, the resources that it is of; without a key the file does not tell."""
+    grants: Mapping[str, int] = {}
+    """By resource, how many devices kubelet gave; empty where the file does not tell."""
 
 
 def from_env_file(data: bytes, resources: Resources, *, channel: str = ALLOCATION_FILE) -> Gathered:
@@ -34,15 +45,19 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
     if len(data) > MAX_BYTES:
         text = f"has {len(data)} bytes, the limit is {MAX_BYTES}"
         return EnvFile({}, (ALLOCATION_FILE_UNREADABLE.found(channel, text),))
-    variables: dict[str, str] = {}
+    told: dict[str, str] = {}
+    resources: dict[str, tuple[str, ...]] = {}
     bad: list[int] = []
     again: list[int] = []
-    unit = "entry" if b"\0" in data else "line"
     for number, name, value in _entries(data):
-        if not name:
+        if not _is_entry(name, value):
             bad.append(number)
-        elif variables.setdefault(name, value) != value:
+        elif name.startswith(RESOURCE_NOTE):
+            about = name.removeprefix(RESOURCE_NOTE)
+            resources[about] = tuple(dict.fromkeys((*resources.get(about, ()), value)))
+        elif told.setdefault(name, value) != value:
             again.append(number)
+    unit = "entry" if b"\0" in data else "line"
     findings = []
     # Numbers only: what stands there may be a secret.
     if bad:
@@ -50,19 +65,27 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
     if again:
         text = f"sets a variable again, to another value: {unit} {listed(again)}; the first counts"
         findings.append(VARIABLE_UNREADABLE.found(channel, text))
-    return EnvFile(variables, tuple(findings))
+    variables = {name: value for name, value in told.items() if not name.startswith(NOTE)}
+    grants = {name.removeprefix(GRANT_NOTE): int(value) for name, value in told.items() if name.startswith(GRANT_NOTE)}
+    return EnvFile(variables, tuple(findings), resources, grants)
 
 
-def to_env_file(variables: Mapping[str, str]) -> bytes:
+def to_env_file(
+    variables: Mapping[str, str], resources: Mapping[str, Iterable[str]] = {}, grants: Mapping[str, int] = {}
+) -> bytes:
     """Write what `parse_env_file` reads; with NUL bytes between where a line could not hold all of it."""
     fits = not any("\n" in value or value.endswith("\r") or name.startswith("#") for name, value in variables.items())
+    entries = [f"{GRANT_NOTE}{resource}={count}" for resource, count in grants.items() if can_be_written(resource)]
+    for name, value in variables.items():
+        entries += [f"{RESOURCE_NOTE}{name}={whose}" for whose in resources.get(name, ()) if can_be_written(whose)]
+        entries.append(f"{name}={value}")
     end = "\n" if fits else "\0"
-    return "".join(f"{name}={value}{end}" for name, value in variables.items()).encode()
+    return "".join(f"{entry}{end}" for entry in entries).encode()
 
 
-def can_be_written(name: str, value: str) -> bool:
+def can_be_written(name: str, value: str = "") -> bool:
     """Whether an environment, and so the file, can hold the variable."""
-    return bool(name) and "=" not in name and _is_name(name) and "\0" not in value
+    return bool(name) and "=" not in name and _is_name(name) and not name.startswith(NOTE) and "\0" not in value
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, str, str]]:
@@ -72,10 +95,17 @@ def _entries(data: bytes) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(text.split("\0" if whole else "\n"), start=1):
         entry = line if whole else line.removesuffix("\r")
         # In a process's environment nothing is a comment, in a file that people write it is.
-        if not entry.strip() or (not whole and entry.startswith("#")):
+        comment = entry.startswith("#") and not entry.startswith((RESOURCE_NOTE, GRANT_NOTE))
+        if not entry.strip() or (comment and not whole):
             continue
         name, equals, value = entry.partition("=")
         yield number, name if equals and _is_name(name) else "", value
+
+
+def _is_entry(name: str, value: str) -> bool:
+    if name.startswith(GRANT_NOTE):
+        return value.isascii() and value.isdecimal() and len(value) < _DIGITS
+    return bool(name and (value or not name.startswith(RESOURCE_NOTE)))
 
 
 def _is_name(name: str) -> bool:

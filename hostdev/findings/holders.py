@@ -9,15 +9,18 @@ CHECKPOINT_UNREADABLE = FindingKind(
     severity=Severity.ERROR,
     title="Kubelet's record of the devices it gave away cannot be read",
     cause=(
-        "Kubelet's device manager keeps `device-plugins/kubelet_internal_checkpoint` in its directory. The file is "
-        "not there, may not be read, or is not what kubelet writes. The node agent goes on with what it read last: "
-        "pods that started since get no allocation file, and nothing is taken away from the others."
+        "Kubelet's device manager keeps `device-plugins/kubelet_internal_checkpoint` in its directory. The file has "
+        "gone, may not be read, or is not what kubelet writes; or the directory is not kubelet's. The node agent goes "
+        "on with what it read last: pods that started since get no allocation file, and nothing is taken away from "
+        "the others."
     ),
     hint="look at the file, and whether kubelet's directory is the one that is mounted",
     remedy=(
-        "On a node where no device plugin has ever registered there is no such file; it comes with the first one. "
-        "Else compare `--kubelet-dir` with kubelet's `--root-dir`. A file that stays unreadable is rewritten by "
-        "kubelet with the next pod that gets a device."
+        "Compare `--kubelet-dir` with kubelet's `--root-dir`: where kubelet runs, `device-plugins/kubelet.sock` is "
+        "beside the file. A file that stays unreadable is rewritten by kubelet when a device plugin tells of its "
+        "devices, or a pod gets one. A record that was lost makes kubelet give devices of running pods away a second "
+        "time, without a word: drain the node before anything else starts there. On a node where no device plugin has "
+        "ever registered there is no such file, and nothing is told."
     ),
 )
 
@@ -43,11 +46,15 @@ PODRESOURCES_UNREACHABLE = FindingKind(
     severity=Severity.INFO,
     title="Kubelet's PodResources API does not answer",
     cause=(
-        "Kubelet serves the API at `pod-resources/kubelet.sock` in its directory, for root. It is used to cross-check "
-        "the checkpoint; without it allocations are carried all the same."
+        "Kubelet serves the API at `pod-resources/kubelet.sock` in its directory, for root, as long as it runs. It is "
+        "used to cross-check the checkpoint, and to see what DRA serves; without it allocations are carried all the "
+        "same."
     ),
-    hint="mount kubelet's pod-resources directory into the agent",
-    remedy="Mount the directory, not the socket: kubelet makes a new socket whenever it starts.",
+    hint="see whether kubelet runs, and whether its pod-resources directory is mounted",
+    remedy=(
+        "`systemctl status kubelet` tells whether it runs. Mount the directory, not the socket: kubelet makes a new "
+        "socket whenever it starts."
+    ),
 )
 
 KUBELET_DISAGREES = FindingKind(
@@ -55,14 +62,39 @@ KUBELET_DISAGREES = FindingKind(
     severity=Severity.WARNING,
     title="Kubelet's checkpoint and its PodResources API name different devices",
     cause=(
-        "Both come from the same kubelet and should agree within a moment. A device that only the checkpoint has "
-        "belongs to a pod that has ended and was not cleaned up. A device that only the API has belongs to a pod "
-        "whose entry was not written: the disk may be full."
+        "Both come from the same kubelet and should agree within a moment; what is told here was so for a second at "
+        "least. A device that only the API has belongs to a pod whose entry was not written: the disk may be full. A "
+        "device that only the checkpoint has is told only when kubelet has given something away since: until then it "
+        "keeps the entries of pods that have ended, and nothing is wrong."
     ),
     hint="see which pods are on the node, and whether kubelet's disk is full",
     remedy=(
         "`crictl pods` or `kubectl get pods --field-selector spec.nodeName=NODE` shows the pods. Entries of pods that "
-        "ended go when kubelet next gives a device away. Restarting kubelet reads the checkpoint anew; it stops no pod."
+        "ended go when kubelet next gives a device away. Restarting kubelet reads the checkpoint anew; pods that run "
+        "go on, but one whose container is just being restarted then may fail for good."
+    ),
+)
+
+DRA_SERVES_RESOURCE = FindingKind(
+    code="dra-serves-resource",
+    severity=Severity.INFO,
+    title="A resource in the limits of a VM is served by DRA, and not by a device plugin",
+    cause=(
+        "A DeviceClass has the resource's name as its `extendedResourceName`. Where no device plugin on the node "
+        "offers the resource, the scheduler makes a resource claim of it (Kubernetes 1.36 does so by itself). Kubelet "
+        "then writes nothing into its device checkpoint, so that the agent has nothing to bring: the VM's sidecar "
+        "finds no allocation and refuses."
+    ),
+    hint="name the claim in the VM's resourceClaims and hostDevices, or let a device plugin serve the resource",
+    remedy=(
+        "1. `kubectl get pod POD -o jsonpath='{.status.extendedResourceClaimStatus}'` shows the claim, and which "
+        "resource it serves.\n"
+        "2. With the claim in the VM's `resourceClaims` and in `gpus` or `hostDevices` (`claimName`, `requestName`), "
+        "KubeVirt resolves the device by itself, and Passgate reads it from the VM's status.\n"
+        "3. With the admission policy instead of the agent the container writes down its own variables, if the driver "
+        "sets any in a [known dialect](../dialects.md).\n"
+        "4. A device plugin that offers the resource on the node is preferred as long as the node has some of it "
+        "allocatable."
     ),
 )
 
@@ -160,6 +192,7 @@ RECORD: tuple[FindingKind, ...] = (
     CHECKPOINT_ENTRY_UNREADABLE,
     PODRESOURCES_UNREACHABLE,
     KUBELET_DISAGREES,
+    DRA_SERVES_RESOURCE,
     DROP_FAILED,
     DROP_OBSTRUCTED,
 )

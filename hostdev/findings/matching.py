@@ -41,14 +41,20 @@ ALLOCATION_MISSING = FindingKind(
         "container only. The allocation reaches the sidecar through the allocation file, which the node agent or the "
         "admission policy writes."
     ),
-    hint="put the resource into spec.domain.resources.limits, and let the agent or the policy pass it on",
+    hint=(
+        "put the resource into spec.domain.resources.limits, and let the agent or the policy pass it on; "
+        "name the claim if DRA serves it"
+    ),
     remedy=(
         "1. `passgate lint --vmi` tells whether the VM asks kubelet for the resource at all.\n"
         "2. In the pod, `env` of the compute container shows what the plugin gave.\n"
         "3. Who passes it on? With the policy the container `compute` has a `postStart`, which `kubectl get pod POD -o "
         "yaml` shows: without one the policy or its binding is not installed, or the VM has no annotation of ours. "
         "With the agent its log has a line `allocation written` with the pod's UID; it must run on this node.\n"
-        "4. Where the plugin's variables follow no known dialect, name the device with `address`."
+        "4. Does DRA serve the resource? `kubectl get pod POD -o jsonpath='{.status.extendedResourceClaimStatus}'` "
+        "shows a claim then, and the agent's log has `dra-serves-resource`: kubelet's record has nothing of it. Name "
+        "the claim in the VM's `resourceClaims` and `hostDevices`.\n"
+        "5. Where the plugin's variables follow no known dialect, name the device with `address`."
     ),
 )
 

@@ -69,7 +69,7 @@ def _listed(directory: Path) -> tuple[podresources.PodDevices, ...]:
     socket = directory / podresources.SOCKET
     if not stat.S_ISSOCK(socket.stat().st_mode):
         raise BadInput("no-socket", "there is something that is no socket")
-    return podresources.list_podresources(str(socket))
+    return podresources.list_podresources(str(socket)).devices
 
 
 def _names(directory: Path) -> tuple[str, ...] | None:

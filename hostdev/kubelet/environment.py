@@ -16,6 +16,8 @@ class Environment(NamedTuple):
 
     variables: dict[str, str]
     lost: tuple[str, ...]
+    resources: dict[str, tuple[str, ...]]
+    """By variable, the resources whose plugins set it."""
 
 
 def environment(grants: Iterable[Grant]) -> Environment:
@@ -25,20 +27,32 @@ def environment(grants: Iterable[Grant]) -> Environment:
     to anybody, so the second one gets the next that is free.
     """
     variables: dict[str, str] = {}
+    resources: dict[str, tuple[str, ...]] = {}
     lost: list[str] = []
-    told = sorted({pair for grant in grants for pair in grant.environment})
-    for name, value in told:
+    told = _told(grants)
+    taken = {name for name, _ in told}
+    for (name, value), whose in told.items():
         if not can_be_written(name, value):
             lost.append(name)
-        elif variables.setdefault(name, value) != value:
-            lost += [] if _numbered(name) else [name]
-    taken = {name for name, _ in told}
-    for name, value in told:
+        elif variables.setdefault(name, value) == value:
+            resources[name] = whose
+        elif not _numbered(name):
+            lost.append(name)
+    for (name, value), whose in told.items():
         if name in variables and variables[name] != value and _numbered(name):
             free = next(other for other in _others(name) if other not in taken)
             taken.add(free)
-            variables[free] = value
-    return Environment(dict(sorted(variables.items())), tuple(dict.fromkeys(lost)))
+            variables[free], resources[free] = value, whose
+    return Environment(dict(sorted(variables.items())), tuple(dict.fromkeys(lost)), resources)
+
+
+def _told(grants: Iterable[Grant]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Each variable with a value, in the order of the names, and the resources of which it was told."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for grant in sorted(grants, key=lambda grant: grant.resource):
+        for pair in grant.environment:
+            told.setdefault(pair, []).append(grant.resource)
+    return {pair: tuple(dict.fromkeys(told[pair])) for pair in sorted(told)}
 
 
 def _numbered(name: str) -> bool:

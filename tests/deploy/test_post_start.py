@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
 
@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 
 from hooksidecar.container import ALLOCATION_FILE
 from hostdev.allocation.dialects import DIALECTS, dialects_of
-from hostdev.allocation.env_file import parse_env_file
+from hostdev.allocation.env_file import EnvFile, parse_env_file
 from tests.deploy.admission import admit
 from tests.deploy.manifests import manifest
 from tests.deploy.pods import SIDECAR, command, launcher
 from tests.hostdev.cli.injecting import passgate
 from tests.house import ROOT
 
-COMMAND = command(admit(manifest("overlays/sidecar", "MutatingAdmissionPolicy"), launcher(SIDECAR)))
 TOOLS = ("chmod", "grep", "mkdir", "mktemp", "mv", "rm", "tr")
 """What the hook calls; virt-launcher's image has them, and bash as sh."""
 SHELLS = ("bash", "dash", "busybox")
 UID = 107
 """The user of a VM."""
+AGENTS = b"#passgate-agent=1\nQAT0=0000:3f:02.1\n"
 ENVIRONMENT = {"QAT0": "0000:3d:02.2", "PATH_TO_SECRET": "hush", "HOME": "/", "MYQAT0": "0000:3d:02.3"}
 
 
@@ -55,10 +55,12 @@ class Pod:
         """Where the sidecar looks."""
         return self.folder / ALLOCATION_FILE
 
-    def start(self, environment: Mapping[str, str] | Mapping[bytes, bytes], *folders: Path) -> None:
+    def start(
+        self, environment: Mapping[str, str] | Mapping[bytes, bytes], *folders: Path, limits: Sequence[str] = ()
+    ) -> None:
         """Kubelet's part: what does not end in 0, or not soon, would end the VM."""
         variables = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
-        words = [str(self.tools / "sh"), *COMMAND[1:4], *map(str, folders or (self.folder,))]
+        words = [str(self.tools / "sh"), *hook(*limits)[1:4], *map(str, folders or (self.folder,))]
         # As somebody who is stopped by permissions.
         user = {"user": UID, "group": UID, "extra_groups": []} if os.geteuid() == 0 else {}
         # Bytes that are no text of the locale are values, too.
@@ -68,10 +70,20 @@ class Pod:
 
     def variables(self) -> Mapping[str, str]:
         """What the sidecar reads there."""
+        return self.read().variables
+
+    def read(self) -> EnvFile:
+        """The same, with what is told beside."""
         assert stat.S_ISREG(self.file.lstat().st_mode)
         file = parse_env_file(self.file.read_bytes())
         assert file.findings == ()
-        return file.variables
+        return file
+
+
+def hook(*limits: str) -> list[str]:
+    """The command for a pod that asks for these resources."""
+    pod = launcher(SIDECAR, resources={"limits": dict.fromkeys(limits, "1")}) if limits else launcher(SIDECAR)
+    return command(admit(manifest("overlays/sidecar", "MutatingAdmissionPolicy"), pod))
 
 
 def _program(name: str) -> str:
@@ -152,16 +164,67 @@ def test_a_large_environment(pod: Pod) -> None:
     assert pod.variables() == many
 
 
+@pytest.mark.parametrize(
+    ("limits", "whose"),
+    [
+        ((), {}),
+        (("devices.kubevirt.io/kvm", "nvidia.com/T4"), {}),
+        (("qat.intel.com/sym", "cpu"), {"QAT0": "sym", "QAT12": "sym"}),
+        (("qat.intel.com/sym", "qat.intel.com/dc"), {}),
+        (("qat.intel.com/sym", "dsa.intel.com/wq-user-shared"), {"QAT0": "sym", "QAT12": "sym", "VFIO_BDF0": "wq"}),
+        (("qat.intel.com/sym", "qat.intel.com/dc", "dsa.intel.com/wq-user-shared"), {"VFIO_BDF0": "wq"}),
+    ],
+)
+def test_whose_a_number_is_is_told_where_only_one_can_be(
+    pod: Pod, limits: tuple[str, ...], whose: dict[str, str]
+) -> None:
+    names = {"sym": "qat.intel.com/sym", "wq": "dsa.intel.com/wq-user-shared"}
+    told = {"QAT0": "0000:3d:02.2", "QAT12": "b\\n%s", "VFIO_BDF0": "0000:6a:01.0", "QAT1X": "no number"}
+
+    pod.start(told | {"PCI_RESOURCE_NVIDIA_COM_T4": "0000:da:00.0"}, limits=limits)
+
+    assert pod.read().resources == {name: (names[short],) for name, short in whose.items()}
+    assert pod.variables() == told | {"PCI_RESOURCE_NVIDIA_COM_T4": "0000:da:00.0"}
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\0"])
+def test_the_agents_file_stays(pod: Pod, end: bytes) -> None:
+    """It may come before the hook does: the agent sees the folder that the hook of another container made."""
+    pod.file.parent.mkdir(parents=True)
+    pod.file.write_bytes(AGENTS.replace(b"\n", end))
+    pod.file.chmod(0o400)
+    _open_to_all(pod.volume)
+    if os.geteuid() == 0:
+        os.chown(pod.file, UID, UID)
+
+    pod.start(ENVIRONMENT)
+
+    assert pod.file.read_bytes() == AGENTS.replace(b"\n", end)
+    assert list(pod.file.parent.iterdir()) == [pod.file]
+
+
+@pytest.mark.parametrize("there", [b"", b"QAT0=0000:3f:02.1\n", b"# passgate-agent=1\n", b"\n" + AGENTS, b"\xff\xfe"])
+def test_any_other_file_is_replaced(pod: Pod, there: bytes) -> None:
+    pod.file.parent.mkdir(parents=True)
+    pod.file.write_bytes(there)
+    _open_to_all(pod.volume)
+
+    pod.start(ENVIRONMENT)
+
+    assert pod.variables() == {"QAT0": "0000:3d:02.2"}
+
+
 def test_where_kubevirt_has_the_volume() -> None:
     """Not a word of the command is changed."""
     if os.geteuid() != 0:
         pytest.skip("only root can make a /var/run of its own")
     volume = "mount -t tmpfs none /run && mkdir -m 2777 /run/kubevirt-hooks"
-    hook = f'setpriv --reuid {UID} --regid {UID} --clear-groups "$@"'
-    script = f"{volume} && {hook} && cat {COMMAND[4]}/{ALLOCATION_FILE}"
+    user = f'setpriv --reuid {UID} --regid {UID} --clear-groups "$@"'
+    words = hook()
+    script = f"{volume} && {user} && cat {words[4]}/{ALLOCATION_FILE}"
 
     said = subprocess.run(
-        ["unshare", "--mount", "/bin/sh", "-c", script, "sh", *COMMAND],
+        ["unshare", "--mount", "/bin/sh", "-c", script, "sh", *words],
         env={"PATH": os.environ["PATH"], "QAT0": "0000:3d:02.2"},
         capture_output=True,
         text=True,

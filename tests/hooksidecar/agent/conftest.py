@@ -12,6 +12,7 @@ import pytest
 
 from hooksidecar.agent.pods import Node
 from hooksidecar.agent.record import Record
+from hooksidecar.agent.visit import Arm
 from tests.hooksidecar.agent.kubelet import Kubelet
 from tests.hooksidecar.agent.process import AgentProcess, NewNode, StartAgent
 
@@ -39,8 +40,8 @@ def start(kubelet: Kubelet) -> Iterator[StartAgent]:
 def node(kubelet: Kubelet) -> NewNode:
     """The agent's state, without a process around it."""
 
-    def new(boot_id: str = "", *, writes: bool = True, watched: bool = True) -> Node:
+    def new(boot_id: str = "", *, writes: bool = True, watched: bool = True, arm: Arm | None = None) -> Node:
         directory = str(kubelet.directory)
-        return Node(directory, Record(directory, boot_id), lambda _fd, _uid: watched, writes=writes)
+        return Node(directory, Record(directory, boot_id), arm or (lambda _fd, _uid: watched), writes=writes)
 
     return new

@@ -18,6 +18,8 @@ class PodResources:
     def __init__(self, kubelet_dir: Path) -> None:
         self.path = kubelet_dir / "pod-resources" / "kubelet.sock"
         self.answer = b""
+        self.status: grpc.StatusCode | None = None
+        """What to fail with."""
         self.asked = 0
         self._server = grpc.server(ThreadPoolExecutor(2), [_Handler(self)])
 
@@ -42,8 +44,10 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes no
         if handler_call_details.method != LIST:
             return None
 
-        def answer(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+        def answer(_request: bytes, context: grpc.ServicerContext) -> bytes:
             self._api.asked += 1
+            if self._api.status:
+                context.abort(self._api.status, "as the test wants it")
             return self._api.answer
 
         return grpc.unary_unary_rpc_method_handler(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from pytest_mock import MockerFixture
@@ -22,10 +23,16 @@ from tests.hooksidecar.agent.process import NewNode
 POD, GONE = uid(1), uid(2)
 
 
+def surroundings(kubelet: Kubelet, look: Callable[[], Machine | None] = lambda: None) -> Surroundings:
+    """What is looked at aside, on this node."""
+    directory = str(kubelet.directory)
+    return Surroundings(look, directory, Record(directory, ""))
+
+
 def test_a_loop_that_does_not_turn_is_in_trouble(kubelet: Kubelet, node: NewNode, mocker: MockerFixture) -> None:
     told: list[Sweep] = []
     directory = str(kubelet.directory)
-    watch, around = Watch(directory), Surroundings(lambda: None, directory)
+    watch, around = Watch(directory), Surroundings(lambda: None, directory, Record(directory, ""))
     loop = Loop(node(), watch, around, tell=told.append, ended=lambda: len(told) > 2)
     assert loop.trouble() == ""
     mocker.patch.object(loops, "STUCK", -1.0)
@@ -49,18 +56,18 @@ def test_a_host_that_cannot_be_read_keeps_its_last_picture(kubelet: Kubelet) -> 
             raise found
         return found
 
-    around = Surroundings(look, str(kubelet.directory))
-    first, second = around.look(()), around.look(())
+    around = surroundings(kubelet, look)
+    first, second = around.look(), around.look()
 
     assert first.machine is second.machine
-    assert "host-unreadable" in [finding.code for finding in second.findings]
-    assert "host-unreadable" not in [finding.code for finding in first.findings]
+    assert "/host" in [finding.subject for finding in second.findings]
+    assert "/host" not in [finding.subject for finding in first.findings]
 
 
 def test_the_same_picture_stays_the_same_object(kubelet: Kubelet) -> None:
-    around = Surroundings(Machine, str(kubelet.directory))
+    around = surroundings(kubelet, Machine)
 
-    assert around.look(()).machine is around.look(()).machine
+    assert around.look().machine is around.look().machine
 
 
 def test_grants_of_pods_that_are_gone_do_not_live(kubelet: Kubelet) -> None:

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 
 from hooksidecar.agent.drop import MARK
+from hostdev.allocation.env_file import to_env_file
 from tests.hooksidecar.agent.envfile import ENVS, variables
-from tests.hooksidecar.agent.kubelet import FILE, SIDECAR, Kubelet, uid
+from tests.hooksidecar.agent.kubelet import FILE, RESOURCE, SIDECAR, Kubelet, uid
 from tests.hooksidecar.agent.process import NewNode
 from tests.hooksidecar.sidecar import environment
 
 POD = uid(1)
 OLD = f"{MARK.decode()}\nQAT0=0000:3d:02.7\n"
-WHOLE = f"{MARK.decode()}\n" + "".join(f"{name}={value}\n" for name, value in sorted(ENVS.items()))
+NOTES = dict.fromkeys(ENVS, (RESOURCE,))
+WHOLE = f"{MARK.decode()}\n{to_env_file(dict(sorted(ENVS.items())), NOTES, {RESOURCE: 1}).decode()}"
 
 
 def killed(kubelet: Kubelet, old: str) -> list[dict[str, Any]]:

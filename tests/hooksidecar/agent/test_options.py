@@ -27,6 +27,8 @@ def test_switches_and_values() -> None:
         (["--kubelet-dir"], "--kubelet-dir needs a value: DIR"),
         (["--log-level", "loud"], "--log-level cannot be 'loud'"),
         (["--once", "--listen", ":1"], "--once ends at once"),
+        (["--expect", "no-iommo"], "--expect: there is no"),
+        (["--expect", "no-iommu,"], "--expect: there is no"),
         (["--host", "none", "--features-dir", "/f"], "--node-hook-socket and --features-dir tell of a host"),
     ],
 )

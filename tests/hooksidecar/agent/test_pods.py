@@ -7,10 +7,13 @@ import os
 import stat
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from hooksidecar.agent.pods import LATEST
+from hooksidecar.agent.volumes import EMPTY
+from hostdev.allocation.env_file import parse_env_file
 from tests.hooksidecar.agent.envfile import BOOT, ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, HOOKS, PLUGINS, SIDECAR, Kubelet, uid
 from tests.hooksidecar.agent.process import NewNode
@@ -76,14 +79,66 @@ def test_every_sidecar_gets_it_and_a_later_one_too(kubelet: Kubelet, node: NewNo
     assert not (plugins / "userdata" / "userdata").exists()
 
 
-def test_before_kubevirt_1_6_the_volume_itself_is_the_mount(kubelet: Kubelet, node: NewNode) -> None:
+@pytest.mark.parametrize("what", ["socket", "directory", "nothing for a while"])
+def test_before_kubevirt_1_6_the_volume_itself_is_the_mount(kubelet: Kubelet, node: NewNode, what: str) -> None:
     kubelet.allocate(POD, ENVS)
     kubelet.save()
     hooks = kubelet.volume(POD)
+    state = node()
+    assert state.sweep(whole=True).dropped == 0
+    assert 0 < state.next() - time.monotonic() <= 1.0
 
-    assert node().sweep(whole=True).dropped == 1
+    if what == "socket":
+        (hooks / "passgate-a1b2.sock").touch()
+    elif what == "directory":
+        (hooks / "userdata").mkdir()
+    else:
+        os.utime(hooks, (0, time.time() - EMPTY))
 
+    assert state.sweep(whole=True).dropped == 1
     assert variables(hooks / FILE) == ENVS
+
+
+def test_there_is_one_copy_of_the_file(kubelet: Kubelet, node: NewNode) -> None:
+    """From KubeVirt 1.6 on the folder comes when its container is about to start, which may take minutes."""
+    kubelet.allocate(POD, ENVS)
+    kubelet.save()
+    hooks = kubelet.volume(POD)
+    os.utime(hooks, (0, 0))
+    state = node()
+    assert state.sweep(whole=True).dropped == 1
+    (hooks / SIDECAR).mkdir()
+
+    swept = state.sweep(whole=True)
+
+    assert (swept.dropped, swept.removed, swept.findings) == (1, 1, ())
+    assert list(hooks.parent.rglob("allocation.env")) == [hooks / SIDECAR / FILE]
+    assert (state.sweep(whole=True).kept, state.sweep(whole=True).removed) == (1, 0)
+
+
+def test_what_others_have_put_beside_the_folders_stays(kubelet: Kubelet, node: NewNode) -> None:
+    hooks = kubelet.served(POD, ENVS).parents[3]
+    (hooks / FILE).parent.mkdir(parents=True)
+    (hooks / FILE).write_text("QAT0=0000:3b:02.1\n")
+
+    assert node().sweep(whole=True).removed == 0
+    assert (hooks / FILE).exists()
+
+
+def test_the_way_to_the_file_is_watched_and_not_the_volume_alone(kubelet: Kubelet, node: NewNode) -> None:
+    path = kubelet.served(POD, ENVS)
+    watched: list[Path] = []
+
+    def arm(fd: int, _uid: str) -> bool:
+        watched.append(Path(f"/proc/self/fd/{fd}").readlink())
+        return watched[-1] != path.parents[1]
+
+    state = node(arm=arm)
+    state.sweep(whole=True)
+
+    assert watched == [path.parents[3], path.parents[1], path.parent]
+    # One of them cannot be.
+    assert 0 < state.next() - time.monotonic() <= 1.0
 
 
 def test_all_grants_of_compute_and_no_others(kubelet: Kubelet, node: NewNode) -> None:
@@ -128,6 +183,36 @@ def test_two_resources_that_both_begin_at_zero_both_arrive(kubelet: Kubelet, nod
 
     assert swept.findings == ()
     assert sorted(variables(path).values()) == ["0000:3d:02.1", "0000:3d:02.2", "0000:3f:02.1"]
+
+
+def test_the_file_says_whose_each_variable_is_and_what_was_granted(kubelet: Kubelet, node: NewNode) -> None:
+    """Of two resources of a family nothing else tells which is which: a number says nothing."""
+    kubelet.allocate(POD, {"QAT0": "0000:3f:02.1"}, resource="qat.intel.com/sym")
+    kubelet.allocate(POD, {}, ids=("a", "b"), resource="example.com/license")
+    kubelet.allocate(POD, {}, resource="devices.kubevirt.io/kvm")
+    path = kubelet.served(POD, {"QAT0": "0000:3d:02.1", "QAT1": "0000:3d:02.2"})
+
+    node().sweep(whole=True)
+
+    file = parse_env_file(path.read_bytes())
+    whose = {value: file.resources[name] for name, value in file.variables.items()}
+    generic = ("qat.intel.com/generic",)
+    assert whose == {"0000:3d:02.1": generic, "0000:3d:02.2": generic, "0000:3f:02.1": ("qat.intel.com/sym",)}
+    assert file.grants == {"example.com/license": 2, "qat.intel.com/generic": 1, "qat.intel.com/sym": 1}
+
+
+def test_a_plugin_that_tells_nothing_is_told_of(kubelet: Kubelet, node: NewNode) -> None:
+    """Without a file a sidecar could not know that kubelet did give the devices."""
+    path = kubelet.served(POD, {})
+    kubelet.allocate(uid(2), {}, resource="devices.kubevirt.io/kvm")
+    kubelet.save()
+    other = kubelet.volume(uid(2), SIDECAR)
+
+    node().sweep(whole=True)
+
+    file = parse_env_file(path.read_bytes())
+    assert (file.variables, file.grants) == ({}, {"qat.intel.com/generic": 1})
+    assert list((other / SIDECAR).iterdir()) == []
 
 
 def test_one_variable_of_two_resources_with_two_values_is_told(kubelet: Kubelet, node: NewNode) -> None:
@@ -252,11 +337,11 @@ def test_a_volume_that_is_late_is_looked_for_soon_and_then_less_often(kubelet: K
     assert waits[0] < 0.03
     assert all(after > before - 0.02 for before, after in pairwise(waits))
     assert waits[-1] == pytest.approx(LATEST, abs=0.1)
-    volume = kubelet.volume(POD)
+    volume = kubelet.volume(POD, SIDECAR)
     state._pods[POD].again = 0.0  # The clock.
     assert state.sweep().dropped == 1
     # From here on it is told of what comes, and quick again.
-    (volume / SIDECAR).mkdir()
+    (volume / "hook-sidecar-1").mkdir()
     state.sweep(touched=[POD])
     assert state.next() - time.monotonic() < 0.03
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.hooksidecar.agent.envfile import BOOT, ENVS, variables
@@ -16,6 +20,8 @@ from tests.hooksidecar.agent.kubelet import FILE, RESOURCE, SIDECAR, Kubelet, ui
 from tests.hooksidecar.agent.podresources import PodResources, pod
 from tests.hooksidecar.agent.process import AgentProcess, StartAgent, run
 from tests.hooksidecar.sidecar import ROOT
+from tests.hostdev.cli.running import MACHINES
+from tests.hostdev.kubelet.recorded import ANSWERS
 
 POD = uid(1)
 QAT = str(ROOT / "tests" / "fixtures" / "machines" / "qat.toml")
@@ -34,11 +40,11 @@ def test_a_pod_that_is_admitted_gets_its_file_and_loses_it(kubelet: Kubelet, sta
     kubelet.pod(POD)
     time.sleep(0.1)
     volume = kubelet.volume(POD)
-    agent.until((volume / FILE).exists)
     (volume / SIDECAR).mkdir()
     path = volume / SIDECAR / FILE
     agent.until(path.exists)
     assert variables(path) == ENVS
+    assert not (volume / FILE).exists()
 
     kubelet.free(POD)
     kubelet.save()
@@ -54,6 +60,31 @@ def test_a_sidecar_that_comes_late_is_noticed(kubelet: Kubelet, start: StartAgen
         begun = time.monotonic()
         agent.until((volume / f"hook-sidecar-{number}" / FILE).exists)
         assert time.monotonic() - begun < 1.0
+
+
+@pytest.mark.parametrize("replace", ["rename", "write", "passgate", "userdata"])
+def test_the_agents_file_wins_at_once(kubelet: Kubelet, start: StartAgent, replace: str) -> None:
+    """The admission policy's hook renames a file of its own into place, whenever its turn comes."""
+    agent = start()
+    path = kubelet.served(POD, ENVS)
+    agent.until(path.exists)
+    whole = path.read_bytes()
+    for turn in range(5):
+        time.sleep(0.05 * turn)
+        if replace == "rename":
+            (path.parent / "new").write_text("QAT0=0000:3d:02.7\n")
+            (path.parent / "new").rename(path)
+        elif replace == "write":
+            path.unlink()
+            path.write_text("QAT0=0000:3d:02.7\n")
+        else:
+            directory = next(parent for parent in path.parents if parent.name == replace)
+            directory.rename(directory.with_name(f"old-{turn}"))
+            path.parent.mkdir(parents=True)
+            path.write_text("QAT0=0000:3d:02.7\n")
+        begun = time.monotonic()
+        agent.until(lambda: path.exists() and path.read_bytes() == whole)
+        assert time.monotonic() - begun < 2.5
 
 
 @pytest.mark.parametrize("what", ["device-plugins", "pods", "."])
@@ -165,13 +196,105 @@ def test_podresources_is_asked_and_what_differs_is_told(kubelet: Kubelet, start:
         api.has(pod("vm-a", RESOURCE, "0000:3d:02.7"))
         agent = start()
         agent.until(path.exists)
-        agent.until(lambda: len(agent.found("kubelet-disagrees")) == 2)
+        agent.until(lambda: agent.found("kubelet-disagrees"))
         assert not agent.found("podresources-unreachable")
-        assert {line["subject"] for line in agent.found("kubelet-disagrees")} == {f"pod {POD}", "pod vms/vm-a"}
+        assert [line["subject"] for line in agent.found("kubelet-disagrees")] == ["pod vms/vm-a"]
         api.has(pod("vm-a", RESOURCE, "0000:3d:02.2"))
         kubelet.allocate(uid(9), {}, resource="x/y", ids=[])
         kubelet.save()
-        agent.until(lambda: len(agent.said("finding gone")) == 2)
+        agent.until(lambda: agent.said("finding gone"))
+
+
+def test_a_start_beside_vms_that_run_is_no_disagreement(kubelet: Kubelet, start: StartAgent) -> None:
+    with PodResources(kubelet.directory) as api:
+        for number in range(20):
+            kubelet.allocate(uid(number), ENVS, ids=[f"0000:3d:02.{number}"])
+            kubelet.volume(uid(number), SIDECAR)
+        kubelet.save()
+        api.has(*(pod(f"vm-{number}", RESOURCE, f"0000:3d:02.{number}") for number in range(20)))
+        agent = start()
+        agent.until(lambda: api.asked >= 2)
+        time.sleep(1.5)
+
+    assert agent.found("kubelet-disagrees") == []
+
+
+def test_vms_that_start_and_end_are_no_disagreement(kubelet: Kubelet, start: StartAgent) -> None:
+    """Kubelet's order: the record, PodResources, the directory; at the end PodResources first, and the record last."""
+    with PodResources(kubelet.directory) as api:
+        agent = start()
+        listed: list[bytes] = []
+        for number in range(12):
+            kubelet.allocate(uid(number), ENVS, ids=[f"0000:3d:02.{number}"])
+            listed.append(pod(f"vm-{number}", RESOURCE, f"0000:3d:02.{number}"))
+            api.has(*listed)
+            time.sleep(0.05 * (number % 3))
+            kubelet.save()
+            time.sleep(0.1)
+            kubelet.volume(uid(number), SIDECAR)
+        # Completed pods keep their directory, deleted ones do not; kubelet keeps the record of both.
+        api.has(*listed[:3])
+        for number in range(6, 12):
+            shutil.rmtree(kubelet.directory / "pods" / uid(number))
+        time.sleep(3.0)
+        # Away, and back with the same.
+        api.status = grpc.StatusCode.UNAVAILABLE
+        kubelet.allocate(uid(20), {}, ids=["x"], resource="x/y", container="other")
+        kubelet.save()
+        agent.until(lambda: agent.found("podresources-unreachable"))
+        api.status = None
+        kubelet.save()
+        time.sleep(2.0)
+
+    assert agent.found("kubelet-disagrees") == []
+
+
+def test_what_dra_serves_is_told(kubelet: Kubelet, start: StartAgent) -> None:
+    with PodResources(kubelet.directory) as api:
+        api.answer = ANSWERS["dra-extended"]
+        agent = start()
+        (line, *_) = agent.until(lambda: agent.found("dra-serves-resource"))
+
+    assert line["subject"] == "pod default/ext"
+    assert "unit-0000-3d-00-0" in line["what"]
+
+
+def test_what_the_metric_raises_is_in_the_log_with_the_device(start: StartAgent) -> None:
+    agent = start("--listen", "127.0.0.1:0", host=str(MACHINES / "nvme-in-gpu-group.toml"))
+    port = agent.said("serving metrics")[0]["port"]
+
+    def counted() -> Counter[tuple[str, str]]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        found = re.findall(r'passgate_findings\{code="(.*)",severity="(.*)"\} (.*)', text)
+        return Counter({(code, severity): int(float(count)) for code, severity, count in found})
+
+    agent.until(lambda: counted()[("group-not-viable", "error")])
+    logged = Counter((line["code"], line["level"]) for line in agent.said("finding"))
+    assert logged == counted()
+    assert {line["subject"] for line in agent.found("group-not-viable")} == {"0000:01:00.0", "0000:01:00.1"}
+
+
+def test_a_node_without_an_iommu_can_be_told_to_be_one(start: StartAgent) -> None:
+    machine = str(MACHINES / "no-iommu.toml")
+    plain, told = start(host=machine), start("--expect", "no-iommu,vfio-module-missing", host=machine)
+    plain.until(lambda: plain.found("no-iommu"))
+    told.until(lambda: told.found("no-iommu"))
+
+    assert {line["level"] for line in plain.found("no-iommu")} == {"error"}
+    assert [line for line in told.said("finding") if line["level"] == "error"] == []
+
+
+def test_a_node_where_no_device_plugin_ever_registered_is_a_state(kubelet: Kubelet, start: StartAgent) -> None:
+    (kubelet.directory / "device-plugins" / "kubelet.sock").touch()
+    agent = start()
+    kubelet.save()
+    agent.until(kubelet.served(POD, ENVS).exists)
+
+    assert agent.found("checkpoint-unreadable") == []
+    # That it was lost is none: kubelet gives the same devices away again.
+    kubelet.checkpoint.unlink()
+    agent.until(lambda: agent.found("checkpoint-unreadable"))
 
 
 def test_no_podresources_is_told_once(kubelet: Kubelet, start: StartAgent) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.allocation.env_file import MAX_BYTES, from_env_file, parse_env_file
+from hostdev.allocation.dialects import dialects_of
+from hostdev.allocation.env_file import MAX_BYTES, EnvFile, from_env_file, parse_env_file, to_env_file
 from tests.hostdev.allocation.given import A, B, codes, devices, only, the
 
 LINES = f"""\
@@ -120,7 +121,7 @@ def test_the_largest_file_is_read() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\0\0", b" \r\n"])
 def test_nothing_is_nothing(data: bytes) -> None:
-    assert parse_env_file(data) == ({}, ())
+    assert parse_env_file(data) == EnvFile({})
 
 
 @given(st.binary(max_size=300))
@@ -140,5 +141,111 @@ def test_any_bytes_are_read(data: bytes) -> None:
 def test_lines_and_nul_bytes_say_the_same(variables: dict[str, str]) -> None:
     entries = [f"{name}={value}" for name, value in variables.items()]
 
-    assert parse_env_file("\n".join(entries).encode()) == (variables, ())
-    assert parse_env_file("".join(f"{entry}\0" for entry in entries).encode()) == (variables, ())
+    assert parse_env_file("\n".join(entries).encode()) == EnvFile(variables)
+    assert parse_env_file("".join(f"{entry}\0" for entry in entries).encode()) == EnvFile(variables)
+
+
+NOTED = f"""\
+#passgate-agent=1
+#passgate-grant:qat.intel.com/sym=1
+#passgate-grant:example.com/license=2
+#passgate-resource:QAT0=qat.intel.com/sym
+QAT0={A}
+#passgate-resource:SHARED=a.b/c
+#passgate-resource:SHARED=d.e/f
+SHARED=x
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
+def test_the_writer_tells_whose_a_variable_is_and_what_was_granted(end: str) -> None:
+    file = parse_env_file(NOTED.replace("\n", end).encode())
+
+    assert file.resources == {"QAT0": ("qat.intel.com/sym",), "SHARED": ("a.b/c", "d.e/f")}
+    assert file.grants == {"qat.intel.com/sym": 1, "example.com/license": 2}
+    assert (file.variables, file.findings) == ({"QAT0": A, "SHARED": "x"}, ())
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "#passgate-resource:QAT0",
+        "#passgate-resource:QAT0=",
+        "#passgate-grant:qat.intel.com/sym",
+        "#passgate-grant:qat.intel.com/sym=",
+        "#passgate-grant:qat.intel.com/sym=-1",
+        "#passgate-grant:qat.intel.com/sym=²",
+        f"#passgate-grant:qat.intel.com/sym={'9' * 5000}",
+        "#passgate-grant:with blank=1",
+    ],
+)
+def test_a_damaged_note_is_told(note: str) -> None:
+    for end in ("\n", "\0"):
+        file = parse_env_file(f"QAT0={A}{end}{note}{end}".encode())
+
+        assert (file.variables, file.resources, file.grants) == ({"QAT0": A}, {}, {})
+        assert "not NAME=VALUE" in file.findings[0].message
+
+
+def test_a_count_that_is_told_twice_differently_is_told() -> None:
+    file = parse_env_file(b"#passgate-grant:a.b/c=1\n#passgate-grant:a.b/c=2\n")
+
+    assert file.grants == {"a.b/c": 1}
+    assert "again, to another value: line 2" in file.findings[0].message
+
+
+@pytest.mark.parametrize(
+    "comment", ["#passgate", "#passgate-agent=1", "#passgate-something else", "# passgate-grant:x"]
+)
+def test_other_comments_are_passed_over(comment: str) -> None:
+    assert parse_env_file(f"{comment}\nQAT0={A}\n".encode()) == EnvFile({"QAT0": A})
+
+
+NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="="), min_size=1, max_size=12)
+RESOURCES = st.from_regex(r"[a-z]{1,5}\.[a-z]{1,3}/[A-Za-z0-9._-]{1,8}", fullmatch=True)
+VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+
+
+@given(
+    st.dictionaries(NAMES, st.tuples(VALUES, st.lists(RESOURCES, unique=True, max_size=3)), max_size=6),
+    st.dictionaries(RESOURCES, st.integers(0, 4096), max_size=4),
+)
+def test_notes_come_back_as_they_were_written(told: dict[str, tuple[str, list[str]]], grants: dict[str, int]) -> None:
+    variables = {name: value for name, (value, _) in told.items()}
+    resources = {name: tuple(whose) for name, (_, whose) in told.items() if whose}
+
+    file = parse_env_file(to_env_file(variables, resources, grants))
+
+    assert file == EnvFile(variables, (), resources, grants)
+
+
+@given(
+    st.dictionaries(NAMES, st.tuples(VALUES, st.lists(RESOURCES, unique=True, max_size=3)), max_size=6),
+    st.dictionaries(RESOURCES, st.integers(0, 4096), max_size=4),
+)
+def test_a_reader_of_0_1_0_reads_the_same_variables(
+    told: dict[str, tuple[str, list[str]]], grants: dict[str, int]
+) -> None:
+    variables = {name: value for name, (value, _) in told.items()}
+
+    read = reader_0_1_0(to_env_file(variables, {name: whose for name, (_, whose) in told.items()}, grants))
+
+    assert {name: value for name, value in read.items() if not name.startswith("#passgate-")} == variables
+    assert all(not dialects_of(name) for name in read.keys() - variables.keys())
+
+
+def reader_0_1_0(data: bytes) -> dict[str, str]:
+    """How 0.1.0 reads an allocation file; every entry must be one for it."""
+    whole = b"\0" in data
+    variables: dict[str, str] = {}
+    for line in data.decode("utf-8-sig", errors="backslashreplace").split("\0" if whole else "\n"):
+        entry = line if whole else line.removesuffix("\r")
+        if not entry.strip() or (not whole and entry.startswith("#")):
+            continue
+        name, equals, value = entry.partition("=")
+        assert equals
+        assert name.isascii()
+        assert name.isprintable()
+        assert " " not in name
+        assert variables.setdefault(name, value) == value or name.startswith("#passgate-resource:")
+    return variables

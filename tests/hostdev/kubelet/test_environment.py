@@ -52,3 +52,31 @@ def test_no_numbered_value_is_ever_lost(all_envs: list[dict[str, str]]) -> None:
     numbered = {(value) for envs in all_envs for name, value in envs.items() if name.startswith("QAT")}
     assert numbered == {value for name, value in told.variables.items() if name.startswith("QAT")}
     assert not {"B=C", ""} & told.variables.keys()
+
+
+def test_each_variable_keeps_its_resource_also_when_it_gets_another_number() -> None:
+    told = environment(
+        [grant("qat.intel.com/sym", QAT0="1", X="x"), grant("qat.intel.com/dc", QAT0="2", QAT1="3", X="x")]
+    )
+
+    assert told.resources["X"] == ("qat.intel.com/dc", "qat.intel.com/sym")
+    whose = {value: told.resources[name] for name, value in told.variables.items() if name.startswith("QAT")}
+    assert whose == {"1": ("qat.intel.com/sym",), "2": ("qat.intel.com/dc",), "3": ("qat.intel.com/dc",)}
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["QAT0", "QAT1", "VFIO_BDF0", "VFIO_BDF1", "PCI_RESOURCE_A", "B"]), VALUES),
+        max_size=5,
+    )
+)
+def test_a_variable_is_only_ever_said_to_be_of_a_resource_that_told_its_value(all_envs: list[dict[str, str]]) -> None:
+    grants = [grant(f"r.s/{number}", **envs) for number, envs in enumerate(all_envs)]
+    told = environment(grants)
+
+    assert told.resources.keys() == told.variables.keys()
+    for name, value in told.variables.items():
+        stem = name.rstrip("0123456789")
+        for resource in told.resources[name]:
+            envs = all_envs[int(resource.partition("/")[2])]
+            assert value in {other for key, other in envs.items() if key.rstrip("0123456789") == stem}

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.kubelet.claims import served_by_claims
-from hostdev.kubelet.podresources import PodClaim
+from hostdev.kubelet.podresources import PodClaim, served_by_claims
 from tests.hostdev.kubelet.recorded import CLAIMS
 
 DEVICES = ("units.lab.dev/vm/unit-0000-3d-00-0",)

@@ -63,6 +63,9 @@ class Loop:
             now = time.monotonic()
             whole = woken.everything or now >= whole_at
             look = whole or woken.checkpoint or now >= look_at
+            if look and not woken.checkpoint:
+                # No event tells of it: what is mounted is not gone for the kernel.
+                self._watch.check_mounts()
             before = self._record.grants
             swept = self._node.sweep(look=look, whole=whole, touched=woken.pods)
             if swept.grants is not before:

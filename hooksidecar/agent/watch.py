@@ -12,7 +12,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from hooksidecar import log
+from hooksidecar.agent.mounts import Mounts
 from hostdev.kubelet.checkpoint import FILE
+from hostdev.kubelet.podresources import SOCKET
 
 CREATE, MOVED_TO, CLOSE_WRITE = 0x100, 0x80, 0x08
 DELETE_SELF, MOVE_SELF, ONLYDIR, ONESHOT = 0x400, 0x800, 0x0100_0000, 0x8000_0000
@@ -64,6 +66,7 @@ def _checked(number: int) -> int:
 
 CHECKPOINTS, _, CHECKPOINT = FILE.rpartition("/")
 PODS = "pods"
+PODRESOURCES = SOCKET.rpartition("/")[0]
 POLL = 1.0
 """Seconds between two looks without inotify."""
 SURE = 10.0
@@ -88,6 +91,7 @@ class Watch:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self._mounts = Mounts(os.path.join(directory, place) for place in (CHECKPOINTS, PODRESOURCES, PODS))  # noqa: PTH118
         self._woken_by, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._places: dict[int, str] = {}
         self._of_pods: dict[int, str] = {}
@@ -104,6 +108,10 @@ class Watch:
     def patience(self) -> float:
         """Seconds after which to look at the checkpoint although nothing was told."""
         return POLL if self._inotify is None or self._missing() else SURE
+
+    def check_mounts(self) -> None:
+        """Refuse to go on where the directories are mounts of some that kubelet does not look into any more."""
+        self._mounts.check()
 
     def wake(self) -> None:
         """End a wait, now or to come; from any thread."""

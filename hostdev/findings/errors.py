@@ -75,6 +75,10 @@ _ASKED = {
     "no-processes": ("There are no processes to look at", "run it on the node, or give a root that has proc/"),
     "no-kubelet": ("That is no directory of kubelet", "name kubelet's --root-dir, or a copy of it"),
     "kubelet-dir-unreadable": ("Kubelet's directory cannot be read", "run it as root, with the directory mounted"),
+    "kubelet-dir-replaced": (
+        "A directory of kubelet's was made anew on the node, and the agent's mount shows the old one",
+        "start the agent anew; in its DaemonSet kubelet does that",
+    ),
     "no-socket": ("What is there is no socket", "look whether kubelet runs"),
     "path-too-long": ("A unix socket's path has 107 bytes at most", "choose a shorter directory"),
 }

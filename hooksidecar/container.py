@@ -18,6 +18,7 @@ def channels(mount: str, environment: Mapping[str, str]) -> Channels:
     files = [os.path.join(mount, ALLOCATION_FILE)]  # noqa: PTH118  pathlib costs a start 5 ms
     return Channels(
         files=tuple(path for path in files if os.path.exists(path)),  # noqa: PTH110
+        absent=tuple(path for path in files if not os.path.exists(path)),  # noqa: PTH110
         environment=environment,
         network_info=_network_info(),
         metadata=tuple(base for base in BASES if os.path.isdir(base)),  # noqa: PTH112

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from domxml.alias import natural_order
@@ -78,6 +79,10 @@ class Gathered(NamedTuple):
 
     allocations: tuple[Allocation, ...] = ()
     findings: tuple[Finding, ...] = ()
+    looked_at: tuple[str, ...] = ()
+    """The channels, with what each of them held."""
+    grants: Mapping[str, int] = MappingProxyType({})
+    """How many devices of a resource kubelet gave, where a channel tells."""
 
 
 def unite(allocations: Iterable[Allocation]) -> list[Allocation]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from domxml.finding import Finding
+from domxml.finding import Finding, Severity
 from domxml.text import listed
 from hostdev.allocation.allocation import ALLOCATION_FILE, Gathered
+from hostdev.allocation.dialects import dialects_of
 from hostdev.allocation.environment import Resources, from_environment
 from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, VARIABLE_UNREADABLE
 
@@ -36,8 +37,9 @@ class EnvFile(NamedTuple):
 def from_env_file(data: bytes, resources: Resources, *, channel: str = ALLOCATION_FILE) -> Gathered:
     """Gather what the variables in a file say."""
     file = parse_env_file(data, channel=channel)
-    gathered = from_environment(file.variables, resources, channel=channel)
-    return Gathered(gathered.allocations, (*file.findings, *gathered.findings))
+    gathered = from_environment(file.variables, resources, channel=channel, owners=file.resources)
+    looked_at = (f"{channel} ({len(gathered.allocations) or 'no'} devices)",)
+    return Gathered(gathered.allocations, (*file.findings, *gathered.findings), looked_at, file.grants)
 
 
 def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
@@ -49,6 +51,7 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
     resources: dict[str, tuple[str, ...]] = {}
     bad: list[int] = []
     again: list[int] = []
+    twice: list[int] = []
     for number, name, value in _entries(data):
         if not _is_entry(name, value):
             bad.append(number)
@@ -56,7 +59,7 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
             about = name.removeprefix(RESOURCE_NOTE)
             resources[about] = tuple(dict.fromkeys((*resources.get(about, ()), value)))
         elif told.setdefault(name, value) != value:
-            again.append(number)
+            (twice if dialects_of(name) else again).append(number)
     unit = "entry" if b"\0" in data else "line"
     findings = []
     # Numbers only: what stands there may be a secret.
@@ -65,6 +68,9 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
     if again:
         text = f"sets a variable again, to another value: {unit} {listed(again)}; the first counts"
         findings.append(VARIABLE_UNREADABLE.found(channel, text))
+    if twice:
+        text = f"names devices again, and others: {unit} {listed(twice)}"
+        findings.append(VARIABLE_UNREADABLE.found(channel, text, severity=Severity.ERROR))
     variables = {name: value for name, value in told.items() if not name.startswith(NOTE)}
     grants = {name.removeprefix(GRANT_NOTE): int(value) for name, value in told.items() if name.startswith(GRANT_NOTE)}
     return EnvFile(variables, tuple(findings), resources, grants)

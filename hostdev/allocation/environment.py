@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from domxml.finding import Evidence, Finding
@@ -115,10 +116,16 @@ Resources: TypeAlias = Mapping[str, int | None]
 """The resources that the pod requested, and how many of each where that is known."""
 
 
-def from_environment(environment: Mapping[str, str], resources: Resources, *, channel: str) -> Gathered:
-    """Gather what the variables of one container say; `channel` tells how they reached us."""
+def from_environment(
+    environment: Mapping[str, str],
+    resources: Resources,
+    *,
+    channel: str,
+    owners: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Gathered:
+    """Gather what the variables of one container say; `channel` tells how they reached us, `owners` whose they are."""
     readings, findings = read_value(environment, channel)
-    readings, ambiguous = _attributed(readings, resources)
+    readings, ambiguous = _attributed(readings, {**dict.fromkeys(chain(*owners.values())), **resources}, owners)
     allocations = unite(
         Allocation(
             device,
@@ -135,9 +142,11 @@ def from_environment(environment: Mapping[str, str], resources: Resources, *, ch
     return Gathered(tuple(allocations), tuple(sorted(findings)))
 
 
-def _attributed(readings: Sequence[Reading], resources: Resources) -> tuple[list[Reading], list[Finding]]:
+def _attributed(
+    readings: Sequence[Reading], resources: Resources, noted: Mapping[str, Sequence[str]]
+) -> tuple[list[Reading], list[Finding]]:
     """Tell each variable whose it is; one that two resources share belongs to neither."""
-    owners: dict[str, tuple[str, ...]] = {}
+    owners: dict[str, Sequence[str]] = {}
     for stem in dialects.STEMS:
         suffixes = {reading.suffix for reading in readings if reading.stem == stem}
         fitting = dialects.suffix_owners(suffixes, resources)
@@ -146,7 +155,7 @@ def _attributed(readings: Sequence[Reading], resources: Resources) -> tuple[list
     findings: dict[str, Finding] = {}
     for reading in readings:
         base = reading.stem + reading.suffix
-        found = owners.get(base, ())
+        found = noted.get(reading.variable) or owners.get(base, ())
         attributed.append(reading._replace(resource=found[0]) if len(found) == 1 else reading)
         if len(found) > 1:
             text = f"is the variable of {listed(found)}"

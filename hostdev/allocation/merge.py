@@ -27,7 +27,9 @@ def merge(*gathered: Gathered) -> Gathered:
     joined = unite(sorted(allocations, key=_foremost))
     findings = [finding for one in told for finding in one.findings]
     findings += [*_twice_given(allocations), *_disagreements(joined)]
-    return Gathered(tuple(joined), _each_once(findings))
+    grants = {resource: count for one in told for resource, count in one.grants.items()}
+    looked_at = tuple(words for one in gathered for words in one.looked_at)
+    return Gathered(tuple(joined), _each_once(findings), looked_at, grants)
 
 
 def _foremost(allocation: Allocation) -> tuple[int, tuple[object, ...]]:

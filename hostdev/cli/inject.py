@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from domxml.document import MAX_BYTES, Domain
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
+from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.inject.plan import Inputs, Plan, plan
@@ -17,6 +18,9 @@ from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hostdev.allocation.allocation import Gathered
     from hostdev.cli.livelibvirt import Connection
     from hostdev.vmi.vmi import Vmi
 
@@ -62,7 +66,7 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
         return Inputs(named=named)
     from hostdev.inject.gather import Channels, gather  # noqa: PLC0415  devices named outright need none of it
-    from hostdev.inject.vmplan import resources, vm_inputs  # noqa: PLC0415
+    from hostdev.inject.vmplan import accounted, resources, vm_inputs  # noqa: PLC0415
 
     vmi = _vmi(arguments.vmi)
     channels = Channels(
@@ -70,7 +74,19 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
         environment=dict(_variable(text) for text in arguments.env or ()),
         network_info=arguments.network_info or "",
     )
-    return vm_inputs(vmi, named, gather(channels, domain, vmi, resources(vmi, named)))
+    gathered = gather(channels, domain, vmi, resources(vmi, named))
+    inputs = accounted(vm_inputs(vmi, named, gathered), gathered)
+    return inputs._replace(findings=(*(_silent_files(channels.files, gathered)), *inputs.findings))
+
+
+def _silent_files(paths: tuple[str, ...], gathered: Gathered) -> Iterator[Finding]:
+    """Files that were given and name no device: there was a reason to give them."""
+    from hostdev.allocation.allocation import ALLOCATION_FILE, channel_of  # noqa: PLC0415
+    from hostdev.findings.matching import FILE_NAMES_NOTHING  # noqa: PLC0415
+
+    told = any(channel_of(one) == ALLOCATION_FILE for allocation in gathered.allocations for one in allocation.told_by)
+    if paths and not told:
+        yield FILE_NAMES_NOTHING.found(listed(paths), "no variable in it names a device")
 
 
 def _guards(inputs: Inputs, result: Transformed) -> tuple[Finding, ...]:
@@ -85,9 +101,12 @@ def _vmi(path: str | None) -> Vmi | None:
     if path is None:
         return None
     from hostdev.inject.gather import read_file  # noqa: PLC0415
+    from hostdev.vmi.annotations import check_own_annotations  # noqa: PLC0415
     from hostdev.vmi.file import parse_manifest  # noqa: PLC0415
 
-    return parse_manifest(read_file(path)).vmi
+    manifest = parse_manifest(read_file(path))
+    check_own_annotations(manifest.kind, manifest.own_annotations)
+    return manifest.vmi
 
 
 def _variable(text: str) -> tuple[str, str]:

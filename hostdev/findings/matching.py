@@ -70,4 +70,42 @@ DEVICE_NOT_FOUND = FindingKind(
     remedy="Compare `device` with the names in spec.domain.devices.gpus, hostDevices and interfaces.",
 )
 
-KINDS: tuple[FindingKind, ...] = (ADDRESS_NOT_ALLOCATED, ALLOCATION_SURPLUS, ALLOCATION_MISSING, DEVICE_NOT_FOUND)
+RESOURCES_SHARE_NAMES = FindingKind(
+    code="resources-share-names",
+    severity=Severity.ERROR,
+    title="Resources of one family are named by one row of numbered variables",
+    cause=(
+        "Plugins of Intel's QAT and DSA name their devices QAT0, QAT1, … whatever the resource. With two of them "
+        "in one container the names alone do not tell whose device is whose, and the VM might get the wrong one."
+    ),
+    hint="let the agent write the allocation file: it notes the resource of each variable",
+    remedy=(
+        "The node agent knows from kubelet's record which resource each device was given for, and writes it beside the "
+        "variable (`#passgate-resource:QAT0=qat.intel.com/sym`). The policy cannot know. Without the agent ask for one "
+        "resource of the family a VM, or name the devices with `address` in `passgate.dev/devices`."
+    ),
+)
+
+FILE_NAMES_NOTHING = FindingKind(
+    code="file-names-nothing",
+    severity=Severity.ERROR,
+    title="A file that was given names no device",
+    cause=(
+        "It is empty, holds comments only, or no variable in it is one that a known device plugin sets. A VM made with "
+        "it would lack what its author expects."
+    ),
+    hint="look into the file; `env` of the container compute is what belongs there",
+    remedy=(
+        "`kubectl exec POD -c compute -- env` shows what the plugins set. Variables are known by their names; "
+        "docs/dialects.md lists them. Leave the option out where nothing was allocated."
+    ),
+)
+
+KINDS: tuple[FindingKind, ...] = (
+    ADDRESS_NOT_ALLOCATED,
+    ALLOCATION_SURPLUS,
+    ALLOCATION_MISSING,
+    DEVICE_NOT_FOUND,
+    RESOURCES_SHARE_NAMES,
+    FILE_NAMES_NOTHING,
+)

@@ -24,9 +24,12 @@ BAD_ANNOTATION = FindingKind(
 
 UNKNOWN_ANNOTATION = FindingKind(
     code="unknown-annotation",
-    severity=Severity.WARNING,
+    severity=Severity.ERROR,
     title="An annotation has our prefix, and a name that means nothing",
-    cause="Kubernetes takes annotations of any name. Nobody reads this one, so that it is as if it were not there.",
+    cause=(
+        "Kubernetes takes annotations of any name. Nothing reads this one, and a VM that starts as if it were not "
+        "there may lack a device. So the sidecar refuses it."
+    ),
     hint="known are passgate.dev/devices, passgate.dev/policy and passgate.dev/bonds",
     remedy="Correct the name, or remove the annotation.",
 )

@@ -46,6 +46,8 @@ class Channels(NamedTuple):
 
     files: tuple[str, ...] = ()
     """Files of `NAME=VALUE` lines; each must be there."""
+    absent: tuple[str, ...] = ()
+    """Such files that are not there yet."""
     environment: Mapping[str, str] = MappingProxyType({})
     network_info: str = ""
     metadata: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ def gather(channels: Channels, domain: Domain, vmi: Vmi | None, resources: Mappi
     """Read every channel and join what they say."""
     told = [from_domain(domain), from_environment(channels.environment, resources, channel=ENVIRONMENT)]
     told += [from_env_file(read_file(path), resources) for path in channels.files]
+    told += [Gathered(looked_at=(f"{path} (not there)",)) for path in channels.absent]
     if channels.network_info:
         told.append(from_network_info(read_file(channels.network_info)))
     if channels.metadata:

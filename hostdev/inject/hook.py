@@ -22,7 +22,7 @@ from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_u
 from hostdev.inject.guards import guards
 from hostdev.inject.plan import Inputs, plan
 from hostdev.inject.settlement import Settlement
-from hostdev.inject.vmplan import resources, vm_inputs, waits_for_file
+from hostdev.inject.vmplan import accounted, resources, vm_inputs, waits_for_file
 from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
@@ -41,7 +41,9 @@ class Answer(NamedTuple):
     trouble: str = ""
     """Why the input went back as it came, although devices are wanted: only after a first success."""
     settled: Settled | None = None
-    """What later calls hold to, once this answer went out."""
+    """What later calls hold to, once this answer went out; an answer that puts nothing in settles nothing."""
+    counts: bool = False
+    """Whether it answers a pass of this VM's boot."""
 
 
 class Settled(NamedTuple):
@@ -80,13 +82,13 @@ class HookCore:
         try:
             return self._define(xml, vmi, min(deadline, monotonic() + self._wait))
         except PassgateError as error:
-            if self._settlement.value is None and not is_later_pass(xml):
+            if not self._settlement.answers and not is_later_pass(xml):
                 raise
             return Answer(xml, "", trouble=error.sentence())
 
     def keep(self, answer: Answer) -> int:
         """Hold to what an answer settled, because it goes out now; tell how many did so far."""
-        return self._settlement.keep(answer.settled, counts=answer.settled is not None)
+        return self._settlement.keep(answer.settled, counts=answer.counts)
 
     def _define(self, xml: bytes, text: bytes, patience: float) -> Answer:
         vmi = self._read(text)
@@ -99,8 +101,9 @@ class HookCore:
         result = transform(domain, planned.slots, libvirt=self._libvirt)
         findings = (*planned.findings, *result.findings, *guards(vmi, result.ours))
         # What was noticed while gathering is told once.
-        settled = settled._replace(inputs=settled.inputs._replace(findings=()), text=text)
-        return Answer(result.xml, str(vmi), tuple(one.alias for one in result.changes), findings, settled=settled)
+        kept = settled._replace(inputs=settled.inputs._replace(findings=()), text=text) if result.changes else None
+        devices = tuple(change.alias for change in result.changes)
+        return Answer(result.xml, str(vmi), devices, findings, settled=kept, counts=True)
 
     def _read(self, text: bytes) -> Vmi:
         settled = self._settlement.value
@@ -110,19 +113,29 @@ class HookCore:
     def _settle(self, domain: Domain, vmi: Vmi, patience: float) -> Settled:
         # The agent writes its file when it sees the pod's allocation, KubeVirt fills network-info when the pod runs:
         # that may be a moment after our start.
-        wait_until(lambda: self._channels_are_filled(vmi), patience, clock=monotonic, sleep=sleep)
-        inputs = vm_inputs(vmi, (), gather(self._channels(), domain, vmi, resources(vmi)))
+        told: list[Inputs] = []
+
+        def told_all() -> bool:
+            channels = self._channels()
+            told[:] = [self._inputs(channels, domain, vmi)]
+            return _are_filled(channels, vmi) and not told[0].lacks
+
+        wait_until(told_all, patience, clock=monotonic, sleep=sleep)
+        (inputs,) = told
         if BONDS in vmi.annotations and not self._makes_bonds:
             what = "nobody reads it here: this sidecar runs without --cloud-init"
             inputs = inputs._replace(findings=(*inputs.findings, BONDS_NOT_READ.found(BONDS, what)))
         return Settled(inputs, self._look() if inputs.asks else None)
 
-    def _channels_are_filled(self, vmi: Vmi) -> bool:
-        channels = self._channels()
-        if channels.network_info and not is_filled(read_file(channels.network_info)):
-            return False
-        named = channels.files or any(dialects_of(variable) for variable in channels.environment)
-        return bool(named) or not waits_for_file(vmi)
+    def _inputs(self, channels: Channels, domain: Domain, vmi: Vmi) -> Inputs:
+        gathered = gather(channels, domain, vmi, resources(vmi))
+        return accounted(vm_inputs(vmi, (), gathered), gathered)
+
+
+def _are_filled(channels: Channels, vmi: Vmi) -> bool:
+    if channels.network_info and not is_filled(read_file(channels.network_info)):
+        return False
+    return bool(channels.files or any(map(dialects_of, channels.environment))) or not waits_for_file(vmi)
 
 
 def is_later_pass(xml: bytes) -> bool:

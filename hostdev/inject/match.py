@@ -122,8 +122,8 @@ class _Matcher:
         exact = [one for one in self.given if one.resource == request.resource]
         family = [one for one in self.given if one.family and request.resource.startswith(f"{one.family}/")]
         found = [one for one in (exact or family) if _source(one) not in self.taken]
-        wanted = request.quantity or len(request.guests) or None
-        if len(found) < (wanted or 1):
+        wanted = request.quantity
+        if len(found) < _least(request):
             raise self._too_few(request, found)
         if wanted is not None and len(found) > wanted:
             text = f"{len(found)} devices are there, {wanted} wanted; the first in the plugin's order are taken"
@@ -136,7 +136,7 @@ class _Matcher:
 
     def _too_few(self, request: Request, found: Sequence[Allocation]) -> Refused:
         seen = ", ".join(f"{one.device} ({one.told_by[0]})" for one in found) or "nothing"
-        wanted = request.quantity or len(request.guests) or "at least 1"
+        wanted = request.quantity or f"at least {_least(request)}"
         return ALLOCATION_MISSING.refused(request.resource, f"{wanted} wanted, allocated and seen: {seen}")
 
     def _match(self, request: Request, allocation: Allocation, name: str, guest: PciAddress | None = None) -> Match:
@@ -144,6 +144,10 @@ class _Matcher:
         self.taken.add(source)
         resource = allocation.resource or request.resource
         return Match(source, request, aliases.name_from(name), guest, resource, allocation.told_by)
+
+
+def _least(request: Request) -> int:
+    return request.quantity or max(request.least, len(request.guests))
 
 
 def _source(allocation: Allocation) -> HostDevice:

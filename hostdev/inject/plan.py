@@ -36,6 +36,10 @@ class Inputs(NamedTuple):
     """What was noticed while the channels were read."""
     allowed: frozenset[str] = frozenset()
     """Findings of the gate that the VM's author accepts; they are told all the same."""
+    limits: bool = False
+    """Whether the VM's limits promise devices."""
+    lacks: bool = False
+    """Whether some of these are named by no channel, so far."""
 
     @property
     def all_requests(self) -> tuple[Request, ...]:
@@ -45,7 +49,7 @@ class Inputs(NamedTuple):
     @property
     def asks(self) -> bool:
         """Whether there may be something to do."""
-        return bool(self.requests or self.named or self.allocations)
+        return bool(self.requests or self.named or self.allocations or self.limits)
 
 
 class Plan(NamedTuple):

@@ -13,12 +13,13 @@ class Settlement(Generic[S]):
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._answers = 0
+        self.answers = 0
+        """How many went out."""
         self.value: S | None = None
 
     def keep(self, settled: S | None, *, counts: bool = True) -> int:
         """Hold to what an answer settled, because it goes out now; tell how many did so far."""
         with self._lock:
             self.value = self.value or settled
-            self._answers += counts
-            return self._answers
+            self.answers += counts
+            return self.answers

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hostdev.allocation.allocation import Gathered
+from hostdev.inject.accounting import unaccounted
 from hostdev.inject.plan import Inputs
-from hostdev.vmi.annotations import policy, requests
+from hostdev.vmi.annotations import check_names, policy, requests
 from hostdev.vmi.request import Request
 from hostdev.vmi.vmi import Vmi
 
@@ -32,5 +34,32 @@ def vm_inputs(vmi: Vmi | None, named: tuple[Request, ...], gathered: Gathered) -
     """What a VM asks for, and was given; `named` comes from a command line."""
     if vmi is None:
         return Inputs(None, named, gathered.allocations, findings=gathered.findings)
+    check_names(vmi)
     guests = {interface.name: interface.guest for interface in vmi.interfaces if interface.guest is not None}
-    return Inputs(requests(vmi), named, gathered.allocations, guests, vmi, gathered.findings, policy(vmi).allowed)
+    asked = _with_limits(requests(vmi), vmi.device_limits)
+    return Inputs(asked, named, gathered.allocations, guests, vmi, gathered.findings, policy(vmi).allowed)
+
+
+def accounted(inputs: Inputs, gathered: Gathered) -> Inputs:
+    """The same, with what the VM's limits ask for and no channel names; for VMs whose devices we answer for."""
+    vmi = inputs.vmi
+    if vmi is None or not vmi.device_limits:
+        return inputs
+    ignored = policy(vmi).ignore
+    limits = {name: count for name, count in vmi.device_limits.items() if name not in ignored}
+    beside = Counter(device.resource for device in vmi.devices if device.resource)
+    missing = tuple(unaccounted(limits, beside, inputs.all_requests, gathered))
+    return inputs._replace(findings=(*inputs.findings, *missing), limits=bool(limits), lacks=bool(missing))
+
+
+def _with_limits(asked: tuple[Request, ...] | None, limits: Mapping[str, int]) -> tuple[Request, ...] | None:
+    """An entry without a count means the limit, where it is the only one of its resource."""
+    if asked is None:
+        return None
+    entries = Counter(request.resource for request in asked)
+    return tuple(
+        request._replace(least=limits[request.resource])
+        if request.resource in limits and entries[request.resource] == 1
+        else request
+        for request in asked
+    )

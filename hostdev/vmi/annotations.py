@@ -11,8 +11,9 @@ from domxml.attributes import ATTRIBUTES, Attribute
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
+from domxml.text import did_you_mean, printable
 from hostdev.jsontext import Format, parse_json
-from hostdev.jsonutil import JsonObject, as_object, list_of_objects, parse_text
+from hostdev.jsonutil import JsonObject, as_object, list_of_objects, parse_text, show_value
 from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, match_pattern
 from hostdev.vmi.request import FUNCTIONS, NAME, NUMA, Request
@@ -23,6 +24,7 @@ POLICY_KEYS: Mapping[str, str] = MappingProxyType(
     {
         "unsafe": "refuse, or warn: go on in spite of every finding, and say it loudly",
         "allow": "a list of codes: findings that are told but refuse nothing",
+        "ignore": "a list of resources of the limits that are no devices for the guest, such as a license",
     }
 )
 
@@ -33,6 +35,8 @@ class Policy(NamedTuple):
     unsafe: str = "refuse"
     """`refuse` or `warn`."""
     allow: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+    """Resources for which no device is looked for."""
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -54,7 +58,11 @@ def read_policy(text: str) -> tuple[Policy, tuple[BadInput, ...]]:
     entry = Entry(fields, errors)
     entry.check_keys(POLICY_KEYS)
     unsafe = match_pattern(re.compile("refuse|warn"), '"refuse" or "warn"')
-    read = Policy(entry.take("unsafe", unsafe, "refuse"), entry.take("allow", _allow, frozenset()))
+    read = Policy(
+        entry.take("unsafe", unsafe, "refuse"),
+        entry.take("allow", _allow, frozenset()),
+        entry.take("ignore", _ignore, frozenset()),
+    )
     return read, tuple(errors)
 
 
@@ -63,6 +71,17 @@ def _allow(entry: JsonObject, key: str) -> frozenset[str]:
 
     codes = enumerate(entry.get_strings(key))
     return frozenset(parse_text(code, kind, f"{entry.place(key)}[{index}]", CODE).code for index, code in codes)
+
+
+def _ignore(entry: JsonObject, key: str) -> frozenset[str]:
+    names = entry.get_strings(key)
+    for index, name in enumerate(names):
+        if "/" not in name:
+            what = f"{show_value(name)} is no name of an extended resource"
+            raise BadInput(
+                CODE, what, subject=f"{entry.place(key)}[{index}]", hint="write DOMAIN/NAME, as in the limits"
+            )
+    return frozenset(names)
 
 
 DEVICES = "passgate.dev/devices"
@@ -228,6 +247,26 @@ KNOWN: Mapping[str, str] = MappingProxyType(
     {DEVICES: "which devices", POLICY: "what to do about findings", BONDS: "interfaces that belong together"}
 )
 """Every annotation of ours, and what it is about."""
+
+
+def check_names(vmi: Vmi) -> None:
+    """Refuse an annotation that looks like ours and is none: without it the VM would start, and miss a device."""
+    for name in sorted(vmi.annotations):
+        if name.startswith(PREFIX) and name not in KNOWN:
+            from hostdev.findings.spec import UNKNOWN_ANNOTATION  # noqa: PLC0415  only a mistake needs it
+
+            place = vmi.at(f"metadata.annotations[{printable(name)}]")
+            raise UNKNOWN_ANNOTATION.refused(place, "there is no such annotation", hint=did_you_mean(name, KNOWN))
+
+
+def check_own_annotations(kind: str, annotations: Mapping[str, str]) -> None:
+    """Refuse annotations of ours at a VM itself: KubeVirt makes the VMI of its template, and nothing reads them."""
+    for name in sorted(annotations):
+        if name.startswith(PREFIX):
+            from hostdev.findings.spec import ANNOTATION_MISPLACED  # noqa: PLC0415  only a mistake needs it
+
+            what = f"stands at the {kind}, where nothing reads it"
+            raise ANNOTATION_MISPLACED.refused(f"metadata.annotations[{printable(name)}]", what)
 
 
 def requests(vmi: Vmi) -> tuple[Request, ...] | None:

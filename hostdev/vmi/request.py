@@ -39,7 +39,9 @@ class Request(NamedTuple):
     name: str = ""
     """Empty: named by whoever plans, in an order that does not depend on host addresses being written anywhere."""
     quantity: int | None = None
-    """How many devices must be there; None: all, and at least one."""
+    """How many devices must be there; None: all, and at least as many as `least`."""
+    least: int = 1
+    """What the limits of the VM promise, where they are known."""
     guests: tuple[PciAddress, ...] = ()
     """Guest addresses asked for, one a device."""
     functions: str = "one"

@@ -11,6 +11,7 @@ from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, as_object
+from hostdev.vmi.resources import is_device_resource
 
 CODE = "bad-vmi"
 MAX_BYTES = 4 << 20
@@ -141,6 +142,11 @@ class Vmi(NamedTuple):
     def is_migration_target(self) -> bool:
         """Whether this pod waits for a running VM to come; a pod that boots one sees the phase Scheduled."""
         return self.migrating and self.phase in _TARGET_PHASES
+
+    @property
+    def device_limits(self) -> Mapping[str, int]:
+        """The resources of the limits for which the guest shall have devices, with their counts."""
+        return {name: count for name, count in self.limits.items() if count and is_device_resource(name)}
 
     @property
     def asked(self) -> Mapping[str, int]:

@@ -68,7 +68,7 @@ def test_the_order_of_the_files_never_matters() -> None:
 def test_other_files_are_passed_over() -> None:
     document = _document(_device(pci=A))
 
-    assert from_metadata({"a/b/..data": document, "a/b/x.json": document, "d-metadata.json": document}) == ((), ())
+    assert from_metadata({"a/b/..data": document, "a/b/x.json": document, "d-metadata.json": document}) == Gathered()
 
 
 def test_claims_of_one_name_in_two_directories_are_two() -> None:
@@ -160,7 +160,7 @@ class TestVmiStatus:
         ],
     )
     def test_what_is_not_there_says_nothing(self, vmi: dict[str, Any]) -> None:
-        assert from_vmi_status(vmi) == ((), ())
+        assert from_vmi_status(vmi) == Gathered()
 
     def test_a_bad_address_is_told(self) -> None:
         gathered = from_vmi_status(_status("gpuStatuses", "g", pciAddress="x"))

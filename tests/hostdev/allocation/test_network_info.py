@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.allocation.allocation import Opaque
+from hostdev.allocation.allocation import Gathered, Opaque
 from hostdev.allocation.network_info import from_network_info
 from tests.hostdev.allocation.given import A, B, codes, devices, only, pci, the
 
@@ -43,7 +43,7 @@ def test_the_older_map_is_read_too() -> None:
 
 @pytest.mark.parametrize("data", [b"", b" \n", b"{}", b'{"interfaces": []}', b'{"interfaces": null}'])
 def test_nothing_is_nothing(data: bytes) -> None:
-    assert from_network_info(data) == ((), ())
+    assert from_network_info(data) == Gathered()
 
 
 @pytest.mark.parametrize(

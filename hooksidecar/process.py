@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import NoReturn
 
 from domxml.errors import PassgateError
 
 
 class Stop:
-    """As an Event, but its `set` may interrupt its `wait`: an Event would wait there for its own lock, for good."""
+    """The wish to end, which a signal may bring at any moment."""
 
     def __init__(self) -> None:
-        self._told: SimpleQueue[None] = SimpleQueue()
+        self._wanted = False
+        self._heard, self._told = os.pipe()
+        os.set_blocking(self._told, False)
 
     def set(self) -> None:
-        """From a signal handler, or from any thread."""
-        self._told.put(None)
+        """Wake the waiting; also from a signal handler, or from any thread."""
+        self._wanted = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._told, b"\0")
 
     def is_set(self) -> bool:
-        """Whether somebody did."""
-        return not self._told.empty()
+        """Tell whether the end is wanted."""
+        return self._wanted
 
     def wait(self) -> None:
-        """Until somebody does."""
-        self._told.put(self._told.get())
+        """Block until it is wanted."""
+        while not self._wanted:
+            os.read(self._heard, 1)
+
+    def on_signals(self, *numbers: signal.Signals) -> None:
+        """Be set by signals."""
+        # Python runs a handler between two of its own steps: a signal that comes after the last one before `read` would
+        # be heard only when `read` ends. The kernel's handler writes here at once.
+        signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda _number, _frame: self.set())
 
 
 def run_answered(action: Callable[[], int]) -> int:
@@ -61,8 +74,7 @@ def end_process(code: int) -> NoReturn:
 def stop_on_signals() -> Stop:
     """Set by SIGTERM and SIGINT, from the very start: process 1 of a container ignores what it does not handle."""
     stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop.on_signals(signal.SIGTERM, signal.SIGINT)
     return stop
 
 

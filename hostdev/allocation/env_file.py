@@ -38,7 +38,8 @@ def from_env_file(data: bytes, resources: Resources, *, channel: str = ALLOCATIO
     """Gather what the variables in a file say."""
     file = parse_env_file(data, channel=channel)
     gathered = from_environment(file.variables, resources, channel=channel, owners=file.resources)
-    looked_at = (f"{channel} ({len(gathered.allocations) or 'no'} devices)",)
+    count = len(gathered.allocations)
+    looked_at = (f"{channel} ({count or 'no'} device{'' if count == 1 else 's'})",)
     return Gathered(gathered.allocations, (*file.findings, *gathered.findings), looked_at, file.grants)
 
 

@@ -17,7 +17,7 @@ from hostdev.vmi.file import _yaml
 from tests.deploy.admission import apply
 
 Object = dict[str, Any]
-KNOWN = {"apiVersion", "kind", "resources", "components", "namespace", "labels", "images", "patches"}
+KNOWN = {"apiVersion", "kind", "resources", "components", "namespace", "labels", "images", "patches", "sortOptions"}
 CLUSTER = {
     *("Namespace", "Plugin", "PriorityClass"),
     *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingPolicy"),

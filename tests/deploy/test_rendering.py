@@ -15,7 +15,7 @@ from hooksidecar.agent import options
 from tests.deploy.kustomize import documents, render
 from tests.deploy.manifests import DEPLOY, FOLDERS, VERSION, daemon, manifest
 
-COMPONENTS = ("nfd", "podmonitor", "selinux")
+COMPONENTS = ("chosen-nodes", "device-nodes", "nfd", "podmonitor", "selinux")
 WITH_COMPONENTS = (1, 27)
 """The kubectl whose kustomize knows all that deploy/ uses."""
 AGENTS = ("overlays/agent-observe", "overlays/agent", "overlays/plugin")
@@ -53,6 +53,8 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
     pod = with_all["DaemonSet", "passgate-agent"]["spec"]["template"]["spec"]
     assert pod["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
     assert pod["containers"][0]["args"][-1].startswith("--features-dir=/etc/kubernetes/node-feature-discovery/")
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "passgate.dev/agent": "true"}
+    assert {"name": "vfio", "hostPath": {"path": "/dev/vfio", "type": "Directory"}} in pod["volumes"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,6 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
             {
                 "/var/lib/kubelet/device-plugins": False,
                 "/var/lib/kubelet/pod-resources": False,
-                "/dev/vfio": False,
             },
         ),
         (
@@ -71,7 +72,6 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
             {
                 "/var/lib/kubelet/device-plugins": False,
                 "/var/lib/kubelet/pod-resources": False,
-                "/dev/vfio": False,
                 "/var/lib/kubelet/pods": True,
             },
         ),
@@ -80,7 +80,6 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
             {
                 "/var/lib/kubelet/device-plugins": False,
                 "/var/lib/kubelet/pod-resources": False,
-                "/dev/vfio": False,
                 "/var/lib/kubelet/pods": True,
                 "/var/run/kubevirt/plugins": True,
             },
@@ -89,6 +88,16 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
 )
 def test_the_agent_has_no_more_of_the_node_than(folder: str, paths: dict[str, bool]) -> None:
     assert host_paths(folder) == paths
+
+
+@pytest.mark.parametrize("folder", AGENTS)
+def test_nothing_is_made_on_a_node_that_the_agent_does_not_need(folder: str) -> None:
+    """With `DirectoryOrCreate` kubelet makes it, and it stays; without a type the runtime does."""
+    kinds = {volume["hostPath"]["path"]: volume["hostPath"].get("type") for volume in daemon(folder)["volumes"]}
+    made = {path for path, kind in kinds.items() if kind != "Directory"}
+
+    # KubeVirt's own, of which it makes no more than it needs; /var/run is empty after each boot.
+    assert made == ({"/var/run/kubevirt/plugins"} if folder == "overlays/plugin" else set())
 
 
 @pytest.mark.parametrize("folder", AGENTS)

@@ -12,10 +12,9 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
-import yaml
 
 from tests.deploy import schemas
-from tests.deploy.admission import admit, apply
+from tests.deploy.admission import admit
 from tests.deploy.kustomize import documents, render
 from tests.deploy.manifests import DEPLOY, FOLDERS, manifest
 from tests.deploy.pods import DEVICES, SIDECAR, launcher
@@ -63,20 +62,6 @@ def test_a_field_too_many_is_told(kind: str) -> None:
 
         with pytest.raises(WRONG):
             schemas.check(changed)
-
-
-@pytest.mark.parametrize("gates", ["sidecar", "plugin"])
-def test_the_gates_are_added_to_those_there_are(gates: str) -> None:
-    there = ["HostDevices", "CPUManager"]
-    cluster: dict[str, Any] = copy.deepcopy(CLUSTER)
-    cluster["spec"] = {"configuration": {"developerConfiguration": {"featureGates": there}}}
-
-    apply(cluster, yaml.safe_load((DEPLOY / f"kubevirt/gates-{gates}.yaml").read_text()))
-
-    schemas.check(cluster)
-    wanted = {"sidecar": "Sidecar", "plugin": "Plugins"}[gates]
-    now = cluster["spec"]["configuration"]["developerConfiguration"]["featureGates"]
-    assert now == ["HostDevices", "CPUManager", wanted, "ReservedOverheadMemlock"]
 
 
 @pytest.mark.parametrize("folder", ["overlays/sidecar", "overlays/plugin"])

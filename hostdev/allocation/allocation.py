@@ -72,6 +72,8 @@ class Allocation(NamedTuple):
     """Such as `environment QAT0` or `domain ua-gpu-gpu1`, the most trusted first."""
     family: str = ""
     """Such as `qat.intel.com`: it may be the device of any resource `qat.intel.com/…`."""
+    numa: int | None = None
+    """The host's NUMA node that it is on, where the channel knows it."""
 
 
 class Gathered(NamedTuple):
@@ -103,6 +105,7 @@ def _united(said: Sequence[Allocation]) -> Allocation:
         name=_first(one.name for one in said),
         told_by=tuple(sources),
         family=_first(one.family for one in said),
+        numa=next((one.numa for one in said if one.numa is not None), None),
     )
 
 

@@ -16,9 +16,11 @@ BASES = ("/var/run/kubernetes.io/dra-device-attributes", "/var/run/dra-device-at
 """Where the files are; the second in KubeVirt 1.8.0 only."""
 SUFFIX = "-metadata.json"
 GROUP = "metadata.resource.k8s.io/"
-VERSIONS = (f"{GROUP}v1alpha1",)
+VERSIONS = (f"{GROUP}v1beta1", f"{GROUP}v1alpha1")
 ATTRIBUTES = ("mdevUUID", "resource.kubernetes.io/pciBusID")
 """What names the device. A mediated device has both, and its address is its parent's."""
+NUMA = ("resource.kubernetes.io/numaNode", "numaNode")
+"""The host's node that the device is on: standard since Kubernetes 1.37, and a driver's own before."""
 
 
 class _Request(NamedTuple):
@@ -47,21 +49,24 @@ def from_metadata(files: Mapping[str, bytes]) -> Gathered:
         devices = _devices(request, contents, findings)
         findings += tokens.remarks(devices, request.subject)
         label, source = f"{request.claim}/{request.name}", f"{DRA} {request.subject}"
-        allocations += [Allocation(device, label=label, told_by=(source,)) for device in devices]
+        given = [Allocation(device, label=label, told_by=(source,), numa=numa) for device, numa in devices.items()]
+        allocations += given
     return Gathered(tuple(allocations), tuple(findings))
 
 
-def _devices(request: _Request, contents: Sequence[bytes], findings: list[Finding]) -> tuple[Device, ...]:
-    """The devices of a request; it is told if they are not exactly one."""
+def _devices(request: _Request, contents: Sequence[bytes], findings: list[Finding]) -> dict[Device, int | None]:
+    """The devices of a request, and their NUMA nodes; it is told if they are not exactly one."""
     entries: list[Mapping[str, Any]] = []
     for content in contents:
         try:
             entries += _entries(request, content)
         except ValueError as error:
             findings.append(ALLOCATION_FILE_UNREADABLE.found(request.subject, printable(str(error))))
-            return ()
-    words = [_word(entry) for entry in entries]
-    nameless = [jsontext.string(entry.get("name")) for entry, word in zip(entries, words, strict=True) if not word]
+            return {}
+    words = [_words(entry) for entry in entries]
+    named = list(zip(entries, words, strict=True))
+    nameless = [jsontext.string(entry.get("name")) for entry, found in named if not found]
+    several = [jsontext.string(entry.get("name")) for entry, found in named if len(found) > 1]
     trouble = []
     if len(contents) > 1:
         trouble.append(f"has metadata of {len(contents)} drivers")
@@ -69,9 +74,15 @@ def _devices(request: _Request, contents: Sequence[bytes], findings: list[Findin
         trouble.append(f"has {len(entries)} devices")
     if nameless:
         trouble.append(f"no {' or '.join(ATTRIBUTES)} for {printable(listed(nameless))}")
+    if several:
+        trouble.append(f"several {' or '.join(ATTRIBUTES)} for {printable(listed(several))}")
     if trouble:
         findings.append(CLAIM_NOT_ONE_DEVICE.found(request.subject, ", ".join(trouble)))
-    return tokens.devices(word for word in words if word)
+    devices: dict[Device, int | None] = {}
+    for entry, found in named:
+        for device in tokens.devices(found):
+            devices.setdefault(device, _numa(entry))
+    return devices
 
 
 def _entries(request: _Request, content: bytes) -> Iterator[Mapping[str, Any]]:
@@ -96,7 +107,20 @@ def _document(content: bytes) -> Mapping[str, Any]:
     raise ValueError(f"no version that is known, only {listed(versions)}")
 
 
-def _word(device: Mapping[str, Any]) -> str:
+def _words(device: Mapping[str, Any]) -> tuple[str, ...]:
+    """What names the device; a list of more than one names none that KubeVirt would take."""
     attributes = jsontext.mapping(device.get("attributes"))
-    values = (jsontext.string(jsontext.mapping(attributes.get(name)).get("string")) for name in ATTRIBUTES)
-    return next((value for value in values if value), "")
+    values = (_texts(jsontext.mapping(attributes.get(name))) for name in ATTRIBUTES)
+    return next((found for found in values if found), ())
+
+
+def _texts(attribute: Mapping[str, Any]) -> tuple[str, ...]:
+    """One string, or since v1beta1 a list of them."""
+    found = (attribute.get("string"), *jsontext.items(attribute.get("strings")))
+    return tuple(text for value in found if (text := jsontext.string(value)))
+
+
+def _numa(device: Mapping[str, Any]) -> int | None:
+    attributes = jsontext.mapping(device.get("attributes"))
+    values = (jsontext.mapping(attributes.get(name)).get("int") for name in NUMA)
+    return next((value for value in values if type(value) is int and value >= 0), None)

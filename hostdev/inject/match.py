@@ -28,6 +28,8 @@ class Match(NamedTuple):
     guest: PciAddress | None = None
     resource: str = ""
     told_by: tuple[str, ...] = ()
+    numa: int | None = None
+    """The host's NUMA node, where who gave the device knows it."""
 
 
 def match(
@@ -105,7 +107,11 @@ class _Matcher:
             if source is not None:
                 self.taken.add(source)
                 given = next((one for one in self.given if one.device == source), None)
-                told = (given.resource, given.told_by) if given else ("", (f"domain {prefix}{request.device}",))
+                told = (
+                    (given.resource, given.told_by, given.numa)
+                    if given
+                    else ("", (f"domain {prefix}{request.device}",))
+                )
                 return Match(source, request, request.name or request.device, guest, *told)
         allocation = next((one for one in self.given if one.name == request.device), None)
         if allocation is None:
@@ -143,7 +149,7 @@ class _Matcher:
         source = _source(allocation)
         self.taken.add(source)
         resource = allocation.resource or request.resource
-        return Match(source, request, aliases.name_from(name), guest, resource, allocation.told_by)
+        return Match(source, request, aliases.name_from(name), guest, resource, allocation.told_by, allocation.numa)
 
 
 def _least(request: Request) -> int:

@@ -146,11 +146,13 @@ def _node(name: str, one: Match, domain: Domain, machine: Machine | None, findin
     if wanted != "host":
         return int(wanted) if wanted else None
     function = machine.functions.get(source) if machine and isinstance(source, PciAddress) else None
-    if machine is None or function is None or function.numa_node is None:
+    # What the host itself shows goes before what a driver published.
+    host_node = function.numa_node if function and function.numa_node is not None else one.numa
+    if host_node is None:
         findings.append(NUMA_NOT_POSSIBLE.found(name, "the device's host node is not known"))
         return None
-    node = numa.guest_node(domain, function.numa_node, machine.node_cpus)
+    node = numa.guest_node(domain, host_node, machine.node_cpus if machine else {})
     if node is None:
-        reason = f"no guest node has its memory, or its CPUs, on host node {function.numa_node} alone"
+        reason = f"no guest node has its memory, or its CPUs, on host node {host_node} alone"
         findings.append(NUMA_NOT_POSSIBLE.found(name, reason))
     return node

@@ -84,6 +84,7 @@ MODULES = (
     "nvgrace_gpu_vfio_pci",
     "qat_vfio_pci",
     "xe_vfio_pci",
+    "ism_vfio_pci",
     "mdev",
     "vfio_mdev",
     "kvmgt",

@@ -36,8 +36,10 @@ VFIO_DRIVERS = _by_spelling(
     VfioDriver("pds_vfio_pci", "VFs of AMD Pensando", migrates=True),
     VfioDriver("virtio_vfio_pci", "VFs of virtio network cards", migrates=True),
     VfioDriver("nvgrace_gpu_vfio_pci", "NVIDIA Grace Hopper and Grace Blackwell GPUs"),
+    # Those of 4xxx since Linux 6.10; of 420xx and of generation 5 on since 7.1.
     VfioDriver("qat_vfio_pci", "VFs of Intel QAT from generation 4 on", migrates=True),
     VfioDriver("xe-vfio-pci", "VFs of Intel GPUs", migrates=True),
+    VfioDriver("ism_vfio_pci", "IBM's Internal Shared Memory devices on s390x"),
 )
 
 HARMLESS_DRIVERS: Mapping[str, str] = MappingProxyType(

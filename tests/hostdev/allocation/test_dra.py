@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.source import Mdev
-from hostdev.allocation.allocation import Gathered
-from hostdev.allocation.dra import BASES, from_metadata
+from hostdev.allocation.allocation import Allocation, Gathered
+from hostdev.allocation.dra import BASES, GROUP, from_metadata
 from hostdev.allocation.kubevirt import from_vmi_status
+from hostdev.allocation.merge import merge
 from tests.hostdev.allocation.given import UUID, A, B, codes, devices, only, pci, the
 
 VERSION = "metadata.resource.k8s.io/v1alpha1"
@@ -53,6 +54,64 @@ def test_the_first_version_that_is_known_is_read() -> None:
     stream = _document(_device(pci=B), version="metadata.resource.k8s.io/v9") + b"\n" + _document(_device(pci=A))
 
     assert devices(from_metadata({DIRECT: stream + _document(_device(pci=B))})) == [A]
+
+
+@pytest.mark.parametrize("version", ["v1beta1", "v1alpha1"])
+def test_the_versions_that_drivers_write(version: str) -> None:
+    document = _document(_device(pci=A), version=f"metadata.resource.k8s.io/{version}")
+
+    assert devices(from_metadata({DIRECT: document})) == [A]
+
+
+def test_both_versions_in_one_file_are_one_device() -> None:
+    """The driver's library writes each of them, in its order."""
+    newer, older = (_document(_device(pci=A), version=f"{GROUP}{version}") for version in ("v1beta1", "v1alpha1"))
+
+    for stream in (newer + b"\n" + older, older + b"\n" + newer):
+        assert from_metadata({DIRECT: stream}) == from_metadata({DIRECT: newer})
+    assert devices(from_metadata({DIRECT: newer})) == [A]
+
+
+def _with(**attributes: object) -> bytes:
+    device = _device() | {"attributes": {name.replace("__", "/"): value for name, value in attributes.items()}}
+    return _document(json.loads(json.dumps(device).replace("numaNode_", "resource.kubernetes.io/numaNode")))
+
+
+def test_an_attribute_may_be_a_list_of_one() -> None:
+    assert only(from_metadata({DIRECT: _with(mdevUUID={"strings": [UUID]})})).device == Mdev(UUID)
+
+
+def test_a_list_of_two_is_told() -> None:
+    gathered = from_metadata({DIRECT: _with(mdevUUID={"strings": [UUID, UUID.replace("8", "9")]})})
+
+    assert the(gathered, "claim-not-one-device").message.startswith("several mdevUUID")
+    assert len(gathered.allocations) == 2
+
+
+@pytest.mark.parametrize(
+    ("attributes", "numa"),
+    [
+        ({"numaNode_": {"int": 1}}, 1),
+        ({"numaNode": {"int": 0}}, 0),
+        ({"numaNode_": {"int": 1}, "numaNode": {"int": 0}}, 1),
+        ({"numaNode_": {"int": -1}}, None),
+        ({"numaNode_": {"int": True}}, None),
+        ({"numaNode_": {"string": "1"}}, None),
+        ({"numaNode_": 1}, None),
+        ({}, None),
+    ],
+)
+def test_the_numa_node_of_a_device(attributes: dict[str, object], numa: int | None) -> None:
+    allocation = only(from_metadata({DIRECT: _with(mdevUUID={"string": UUID}, **attributes)}))
+
+    assert allocation.numa == numa
+
+
+def test_the_numa_node_outlives_a_channel_that_does_not_know_it() -> None:
+    told = from_metadata({DIRECT: _with(mdevUUID={"string": UUID}, numaNode_={"int": 1})})
+    status = from_vmi_status(_status("gpuStatuses", "g", mDevUUID=UUID))
+
+    assert [one.numa for one in merge(status, told).allocations] == [1]
 
 
 def test_an_alternative_of_a_prioritised_list_is_the_request() -> None:
@@ -142,7 +201,7 @@ class TestVmiStatus:
     def test_it_names_the_device_of_each_name(self, kind: str) -> None:
         allocation = only(from_vmi_status(_status(kind, "gpu1", pciAddress=A)))
 
-        assert allocation == (pci(A), "", "gpu1", "gpu1", ("vmi status gpu1",), "")
+        assert allocation == Allocation(pci(A), label="gpu1", name="gpu1", told_by=("vmi status gpu1",))
 
     def test_a_mediated_device_goes_before_the_address_of_its_parent(self) -> None:
         assert only(from_vmi_status(_status("gpuStatuses", "g", pciAddress=A, mDevUUID=UUID))).device == Mdev(UUID)

@@ -51,3 +51,24 @@ def test_a_companion_of_another_group_that_the_pod_was_not_given_is_refused() ->
 
     assert refusal.value.code == "companion-not-allocated"
     assert str(AUDIO) in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("shown", "published", "node"), [(None, None, None), (None, 1, 0), (1, None, 0), (1, 0, 0), (0, 1, 1)]
+)
+def test_the_hosts_own_word_on_a_numa_node_goes_before_a_drivers(
+    shown: int | None, published: int | None, node: int | None
+) -> None:
+    """A driver of DRA publishes it; sysfs may say -1."""
+    bound = b"<numatune><memnode cellid='0' mode='strict' nodeset='1'/><memnode cellid='1' mode='strict' nodeset='0'/>"
+    cells = b"<cpu><numa><cell id='0' cpus='0' memory='1'/><cell id='1' cpus='1' memory='1'/></numa></cpu>"
+    text = load("q35-default").replace(b"<devices>", bound + b"</numatune>" + cells + b"<devices>")
+    functions = {GPU: PciFunction(GPU, 0x10DE, 0x1EB8, 0x030000, driver="vfio-pci", group=7, numa_node=shown)}
+    given = Allocation(GPU, resource="nvidia.com/GPU", told_by=("dra c/r",), numa=published)
+    request = Request(resource="nvidia.com/GPU", name="gpu", numa="host")
+    inputs = Inputs((request,), allocations=(given,), allowed=EVERY_CODE)
+
+    planned = plan(Domain.parse(text), inputs, Machine(functions=functions, groups={7: IommuGroup(7, (GPU,))}))
+
+    assert [slot.node for slot in planned.slots] == [node]
+    assert ("numa-not-possible" in {finding.code for finding in planned.findings}) == (node is None)

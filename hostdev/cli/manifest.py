@@ -125,5 +125,7 @@ def _tell(made: Made, only: str | None, shown: Sequence[Document]) -> None:
 def _notes(made: Made, only: str | None, shown: Sequence[Document]) -> Iterator[str]:
     if only != "vm":
         yield f"the KubeVirt object needs the feature gates {', '.join(made.gates)}"
+    if only != "vm" and {document["kind"] for document in shown} & {"SriovNetwork", "NetworkAttachmentDefinition"}:
+        yield "with KubeVirt 1.9 or later the cluster needs network-resources-injector, or no VF is allocated"
     if f'"{REGISTRY}/' in str(shown) or f"'{REGISTRY}/" in str(shown):
         yield f"images of {REGISTRY} are to be replaced by yours: --image is Passgate's, --disk the VM's"

@@ -128,6 +128,26 @@ SIDECAR_GATE = FindingKind(
     says=("sidecar feature gate is not enabled in kubevirt-config, invalid entry {any}",),
 )
 
+NETWORK_INJECTOR = FindingKind(
+    code="network-injector",
+    severity=Severity.INFO,
+    title="From KubeVirt 1.9 on another component asks kubelet for the device of a network",
+    cause=(
+        "A network's device is allocated because `compute` requests the `resourceName` of the "
+        "NetworkAttachmentDefinition. Up to 1.8 KubeVirt wrote that request into the pod. From 1.9 on it leaves it to "
+        "network-resources-injector (feature gate `ExternalNetResourceInjection`, on by default): in a cluster without "
+        "it nothing is allocated, and the VM does not start."
+    ),
+    hint="with KubeVirt 1.9 or later install network-resources-injector, which the SR-IOV network operator can bring",
+    remedy=(
+        "1. `kubectl get mutatingwebhookconfigurations` shows whether the injector is there; with the SR-IOV network "
+        "operator `enableInjector: true` in its SriovOperatorConfig brings it.\n"
+        "2. `kubectl get pod POD -o yaml` must show the resource in the limits of `compute`.\n"
+        "3. Without the injector the resource can be written into the VM's `spec.domain.resources.limits` and "
+        "`requests` itself."
+    ),
+)
+
 SIDECAR_LIMITS = FindingKind(
     code="sidecar-limits",
     severity=Severity.INFO,
@@ -299,6 +319,7 @@ KINDS: tuple[FindingKind, ...] = (
     HOOK_KEY_IGNORED,
     HOOK_WITHOUT_IMAGE,
     SIDECAR_GATE,
+    NETWORK_INJECTOR,
     SIDECAR_LIMITS,
     RESOURCE_NOT_REQUESTED,
     RESOURCE_NOT_PASSED,

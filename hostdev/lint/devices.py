@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from domxml import alias as aliases
 from domxml.finding import Finding, Severity
 from domxml.guestfindings import NUMA_NOT_POSSIBLE
-from domxml.text import did_you_mean
+from domxml.text import did_you_mean, listed
 from hostdev.findings.matching import DEVICE_NOT_FOUND
-from hostdev.findings.spec import ALIAS_DROPPED, DRA_CLAIM_MISSING, DRA_DEVICE
+from hostdev.findings.spec import ALIAS_DROPPED, DRA_CLAIM_MISSING, DRA_DEVICE, NETWORK_INJECTOR
 from hostdev.inject.guards import guards
 from hostdev.lint.view import Asked, View
 
@@ -68,6 +68,15 @@ def claims(view: View) -> Iterator[Finding]:
             yield DRA_DEVICE.found(place, f"{name} comes from the resource claim {claim}", hint=hint)
 
 
+def injector(view: View) -> Iterator[Finding]:
+    """Networks whose device KubeVirt itself does not ask for any more."""
+    having = [one for one in view.vmi.interfaces if one.definition and (one.is_sriov or one.plugin)]
+    if having:
+        definitions = listed(dict.fromkeys(one.definition for one in having))
+        what = f"from KubeVirt 1.9 on network-resources-injector requests the device of {definitions}"
+        yield NETWORK_INJECTOR.found(view.vmi.at("spec.networks"), what)
+
+
 def numa(view: View) -> Iterator[Finding]:
     """A place on a guest node, in a guest that has none."""
     for asked in view.asked:
@@ -76,4 +85,4 @@ def numa(view: View) -> Iterator[Finding]:
             yield NUMA_NOT_POSSIBLE.found(f"{asked.place}.numa", what)
 
 
-RULES = (unseen, unknown, dropped, claims, numa)
+RULES = (unseen, unknown, dropped, claims, injector, numa)

@@ -135,6 +135,19 @@ def test_what_is_wrong_is_a_sentence(words: tuple[str, ...], code: int, text: st
     assert "\nhint: " in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"), [(("--by", "operator"), True), (("--by", "cni"), True), (("--only", "vm"), False)]
+)
+def test_who_requests_a_networks_device_from_kubevirt_1_9_on(
+    words: tuple[str, ...],
+    told: bool,  # noqa: FBT001
+    cli: Callable[..., Ran],
+) -> None:
+    said = cli("manifest", "3b:00.0", "--vfs", "8", *host("two-socket-x710"), *words)
+
+    assert ("network-resources-injector" in said.err) == told
+
+
 def test_on_a_machine_where_nothing_passes(cli: Callable[..., Ran]) -> None:
     assert "`passgate node list`" in cli("manifest", *host("empty")).err
 

@@ -117,3 +117,31 @@ def test_a_guest_node_in_a_guest_without_nodes() -> None:
     ]
     cpu: dict[str, Any] = {"cpu": {"numa": {"guestMappingPassthrough": {}}}}
     assert told([{"resource": QAT, "numa": 0}], domain=cpu) == []
+
+
+MULTUS = [{"name": name, "multus": {"networkName": f"ns/{name}"}} for name in ("fast", "front", "plain")]
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "networks"),
+    [
+        (["fast"], "ns/fast"),
+        (["front"], "ns/front"),
+        (["fast", "front"], "ns/fast, ns/front"),
+        (["plain"], ""),
+        (["default"], ""),
+    ],
+)
+def test_networks_whose_device_another_component_asks_for_from_1_9_on(interfaces: list[str], networks: str) -> None:
+    kinds: dict[str, dict[str, object]] = {
+        "fast": {"sriov": {}},
+        "front": {"binding": {"name": "passgate"}},
+        "plain": {"bridge": {}},
+    }
+    devices = {"interfaces": [{"name": name, **kinds.get(name, {"masquerade": {}})} for name in interfaces]}
+    spec = {"networks": [*MULTUS, {"name": "default", "pod": {}}]}
+
+    said = [one for one in found([], domain={**PLAIN, "devices": devices}, spec=spec) if one.code == "network-injector"]
+
+    wanted = f"from KubeVirt 1.9 on network-resources-injector requests the device of {networks}"
+    assert [(one.severity, one.message) for one in said] == ([(Severity.INFO, wanted)] if networks else [])

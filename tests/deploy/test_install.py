@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -55,8 +56,15 @@ def test_the_folders_that_it_names_render() -> None:
 def test_the_files_that_it_names_are_there() -> None:
     named = {file for line in COMMANDS for file in FILE.findall(line)}
 
-    assert len(named) >= 3
+    assert len(named) >= 2
     assert [file for file in named if not (ROOT / file).is_file()] == []
+
+
+def test_the_scripts_that_it_names_are_there() -> None:
+    named = {line.split()[0] for line in COMMANDS if line.startswith("deploy/")}
+
+    assert named == {"deploy/kubevirt/gates", "deploy/uninstall"}
+    assert all(os.access(ROOT / name, os.X_OK) for name in named)
 
 
 def test_every_overlay_and_component_is_told() -> None:
@@ -84,6 +92,8 @@ def test_the_rehearsal_goes_well() -> None:
 def test_a_registry_of_ones_own(beside: Path) -> None:
     objects = own(beside, BLOCKS[0])
 
+    assert {one["kind"] for one in objects} & {"PodMonitor"} == set()
+    objects = own(beside, BLOCKS[0], BLOCKS[1])
     (daemon,) = (one for one in objects if one["kind"] == "DaemonSet")
     (container,) = daemon["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"{REGISTRY}/passgate-node:{VERSION}"
@@ -93,7 +103,7 @@ def test_a_registry_of_ones_own(beside: Path) -> None:
 def test_a_registry_of_ones_own_for_the_plugins_sidecar(beside: Path) -> None:
     overlay = {"resources": ["passgate/deploy/overlays/plugin"]}
 
-    objects = own(beside, BLOCKS[0], BLOCKS[1], overlay)
+    objects = own(beside, BLOCKS[0], BLOCKS[2], overlay)
 
     (policy,) = (one for one in objects if one["kind"] == "MutatingAdmissionPolicy")
     stored = admit(policy, launcher(DEVICES, sidecars=0, plugins=True))

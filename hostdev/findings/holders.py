@@ -166,10 +166,11 @@ HOLDERS_DISAGREE = FindingKind(
 GRANT_OF_GONE_POD = FindingKind(
     code="grant-of-gone-pod",
     severity=Severity.WARNING,
-    title="The device is granted to a pod that is not on the node any more",
+    title="The device is granted to a pod that has ended, or is not on the node any more",
     cause=(
-        "Kubelet keeps the grants of pods in its checkpoint, and takes out those of gone pods only when it grants "
-        "something the next time, or restarts."
+        "Kubelet keeps the grants of pods in its checkpoint, and takes out those of pods that have ended, completed or "
+        "deleted, only when it grants something the next time. PodResources does not list them any more; the device "
+        "is free for the next pod."
     ),
     hint="nothing to do: kubelet frees it with the next grant",
     remedy="If it stays although other pods get devices, look into kubelet's log, and restart kubelet.",
@@ -184,7 +185,10 @@ RECORD_OF_EARLIER_BOOT = FindingKind(
         "other numbers now; what was granted then is no proof of who has a device today."
     ),
     hint="start kubelet, or ask again when it runs",
-    remedy="`systemctl status kubelet` tells whether it runs; it writes the record anew when it starts.",
+    remedy=(
+        "`systemctl status kubelet` tells whether it runs. Kubelet 1.36 does not write down in which boot it wrote, so "
+        "that this cannot be told there: kubelet itself goes by the old record until pods are given devices anew."
+    ),
 )
 
 RECORD: tuple[FindingKind, ...] = (

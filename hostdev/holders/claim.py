@@ -42,9 +42,15 @@ TRUST: dict[How, Trust] = {
     How.DOMAIN: Trust(
         State.OPEN, "the running domains of a libvirt", "each virt-launcher pod has a libvirt of its own"
     ),
-    How.CHECKPOINT: Trust(State.ALLOCATED, "kubelet's device-manager checkpoint", "the node was booted since"),
+    How.CHECKPOINT: Trust(
+        State.ALLOCATED,
+        "kubelet's device-manager checkpoint",
+        "DRA serves the resource; the pod has ended a while ago; the node was booted since",
+    ),
     How.PODRESOURCES: Trust(
-        State.ALLOCATED, "kubelet's PodResources API", "kubelet is down; the plugin's names tell no address"
+        State.ALLOCATED,
+        "kubelet's PodResources API",
+        "kubelet is down; the plugin's names tell no address; the names of DRA's devices never do",
     ),
     How.DRIVER: Trust(State.HOST, "the driver of the host", "a vfio driver says nothing of who uses it"),
 }

@@ -120,6 +120,8 @@ class Kubelet(NamedTuple):
     """The UIDs of the pods that kubelet has directories of."""
     logs: tuple[str, ...] = ()
     """Names in /var/log/pods."""
+    claimed: tuple[str, ...] = ()
+    """Devices of resource claims (DRA), by their drivers' names: these tell no address."""
 
 
 def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Claim]:
@@ -165,6 +167,13 @@ def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
         if len(parts) == _NAMED:
             found[parts[2]] = (parts[0], parts[1])
     return MappingProxyType(found)
+
+
+def listed_pods(kubelet: Kubelet) -> frozenset[str]:
+    """The UIDs of pods that PodResources has devices of, where they are known."""
+    uids = _uids(kubelet)
+    pods = (uids.get((entry.namespace, entry.pod)) for entry in kubelet.listed or ())
+    return frozenset(uid for uid in pods if uid)
 
 
 def _uids(kubelet: Kubelet) -> Mapping[tuple[str, str], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from domxml.finding import Evidence, Finding
+from domxml.finding import Evidence, Finding, Severity
 from hostdev.findings.holders import (
     GRANT_OF_GONE_POD,
     GRANTED_TWICE,
@@ -14,7 +14,7 @@ from hostdev.findings.holders import (
     RECORD_OF_EARLIER_BOOT,
 )
 from hostdev.holders.claim import RANK, TRUST, Claim, How, State
-from hostdev.holders.grants import Kubelet, claims_of_grants, pod_names
+from hostdev.holders.grants import Kubelet, claims_of_grants, listed_pods, pod_names
 from hostdev.inventory.machine import Machine, PciFunction
 
 _IN_USE = (How.OPEN, How.TOLD)
@@ -38,13 +38,16 @@ class Answer:
     claims: tuple[Claim, ...]
     asked: tuple[Asked, ...]
     findings: tuple[Finding, ...]
+    claimed: tuple[str, ...] = ()
+    """Devices of resource claims, of which nobody tells whether this is one."""
 
     @property
     def complete(self) -> bool:
         """Whether all processes were seen, and kubelet told its grants in one of its two ways, if it is there."""
         looked = all(not asked.why for asked in self.asked if asked.how is How.OPEN)
         kubelet = [asked for asked in self.asked if TRUST[asked.how].proves is State.ALLOCATED]
-        return looked and (all(asked.missing for asked in kubelet) or any(not asked.why for asked in kubelet))
+        told = all(asked.missing for asked in kubelet) or any(not asked.why for asked in kubelet)
+        return looked and told and not self.claimed
 
     @property
     def state(self) -> State:
@@ -81,7 +84,14 @@ def find_holders(
         *_kubelet_disagrees(subject, claims, kubelet),
         *_gone(subject, claims, kubelet),
     )
-    return Answer(claims, tuple(asked), findings)
+    return Answer(claims, tuple(asked), findings, kubelet.claimed)
+
+
+def confirm(first: Answer, second: Answer) -> Answer:
+    """The later of two answers: what is not read at the same moment quarrels only if it did both times."""
+    codes = {finding.code for finding in first.findings}
+    lasting = (one for one in second.findings if one.code not in _QUARRELS or one.code in codes)
+    return replace(second, findings=tuple(lasting))
 
 
 def _named(claim: Claim, pod: tuple[str, str] | None) -> Claim:
@@ -122,19 +132,32 @@ def _kubelet_disagrees(subject: str, claims: Sequence[Claim], kubelet: Kubelet) 
     """Kubelet's two ways to tell, where the pods of both are known by UID, and their devices exactly."""
     if kubelet.grants is None or kubelet.listed is None:
         return
+    ended = _ended(claims, kubelet)
     written = [claim for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)]
     listed = [claim for claim in claims if claim.how is How.PODRESOURCES]
     comparable = all(claim.pod and claim.exact for claim in (*written, *listed))
-    if comparable and {claim.pod for claim in written} != {claim.pod for claim in listed}:
+    if comparable and {claim.pod for claim in written} - ended != {claim.pod for claim in listed} - ended:
         text = f"the checkpoint names {_pods(written)}, PodResources names {_pods(listed)}"
         yield KUBELET_DISAGREES.found(subject, text, evidence=_evidence((*written, *listed)))
 
 
 def _gone(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[Finding]:
+    ended = _ended(claims, kubelet)
     for claim in claims:
-        if claim.how is How.CHECKPOINT and not _alive(claim, kubelet):
-            text = f"is granted to pod {claim.holder}, which is gone"
-            yield GRANT_OF_GONE_POD.found(subject, text, evidence=_evidence([claim]))
+        if claim.how is How.CHECKPOINT and (claim.pod in ended or not _alive(claim, kubelet)):
+            state, severity = ("has ended", Severity.INFO) if claim.pod in ended else ("is gone", None)
+            text = f"is granted to pod {claim.holder}, which {state}"
+            yield GRANT_OF_GONE_POD.found(subject, text, severity=severity, evidence=_evidence([claim]))
+
+
+def _ended(claims: Sequence[Claim], kubelet: Kubelet) -> frozenset[str | None]:
+    """Pods with a directory of which PodResources lists nothing any more, nor the device for any other."""
+    if kubelet.listed is None or any(claim.how is How.PODRESOURCES for claim in claims):
+        return frozenset()
+    running = listed_pods(kubelet)
+    written = {claim.pod for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)}
+    in_use = {claim.pod for claim in claims if claim.how in _IN_USE}
+    return frozenset(pod for pod in written if pod not in running and pod not in in_use)
 
 
 def _alive(claim: Claim, kubelet: Kubelet) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from domxml.errors import BadInput, PassgateError
+from domxml.text import listed, printable
 from hostdev.holders.claim import How
 from hostdev.holders.grants import Kubelet
 from hostdev.holders.holders import Asked
@@ -36,17 +37,21 @@ def ask_kubelet(named: str | None, root: Path | None) -> tuple[Kubelet, tuple[As
         absent = "there is no directory of kubelet"
         return Kubelet(), (Asked(How.CHECKPOINT, absent, missing=True), Asked(How.PODRESOURCES, absent, missing=True))
     record, written = _answered(How.CHECKPOINT, lambda: _checkpoint(directory))
-    listed, spoken = _answered(How.PODRESOURCES, lambda: _listed(directory))
+    listing, spoken = _answered(How.PODRESOURCES, lambda: _listing(directory))
     pods = _names(directory / "pods")
     kubelet = Kubelet(
         grants=record.grants if record else None,
-        listed=listed,
+        listed=listing.devices if listing else None,
         boot_id=record.boot_id if record else "",
         alive=None if pods is None else frozenset(pods),
         logs=(_names(root / LOGS) or ()) if root else (),
+        claimed=tuple(device for claim in listing.claims for device in claim.devices) if listing else (),
     )
     if record and record.unread:
         written = Asked(How.CHECKPOINT, f"{len(record.unread)} of its entries cannot be read")
+    if kubelet.claimed:
+        names = listed(map(printable, kubelet.claimed))
+        spoken = Asked(How.PODRESOURCES, f"of devices of resource claims it tells drivers' names alone: {names}")
     return kubelet, (written, spoken)
 
 
@@ -65,11 +70,11 @@ def _checkpoint(directory: Path) -> checkpoint.Checkpoint:
         return checkpoint.parse(file.read(checkpoint.MAX_BYTES + 1))
 
 
-def _listed(directory: Path) -> tuple[podresources.PodDevices, ...]:
+def _listing(directory: Path) -> podresources.Listing:
     socket = directory / podresources.SOCKET
     if not stat.S_ISSOCK(socket.stat().st_mode):
         raise BadInput("no-socket", "there is something that is no socket")
-    return podresources.list_podresources(str(socket)).devices
+    return podresources.list_podresources(str(socket))
 
 
 def _names(directory: Path) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from domxml.errors import BadInput, ExitCode
 from hostdev.cli.devices import select
 from hostdev.holders import processes
 from hostdev.holders.claim import Claim, How, State
-from hostdev.holders.holders import Answer, Asked, find_holders
+from hostdev.holders.holders import Answer, Asked, confirm, find_holders
 from hostdev.holders.kubelet import ask_kubelet
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import scan
 from hostdev.printing import findings, output
@@ -33,6 +34,8 @@ NARROW = (
 WIDE = (*NARROW, Column("CONTAINER"), Column("POD UID"), Column("EXACT"))
 TONES = {How.DRIVER: Tone.WARN, How.CHECKPOINT: Tone.WARN, How.PODRESOURCES: Tone.WARN}
 """All else has it open."""
+AGAIN = 1.0
+"""Seconds until sources that quarrel are asked again."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,24 +44,34 @@ def run(arguments: argparse.Namespace) -> int:
         machine = scan(host)
         (address,) = select(machine, [arguments.address]) or ()
         function = machine.functions[address]
-        root = Path(arguments.host) if Path(arguments.host).is_dir() else None
-        kubelet, asked = ask_kubelet(arguments.kubelet_dir, root)
-        seen, looked = _processes(host, function, alone=arguments.kubelet_dir is None)
-    found = [*seen.claims, *processes.driver_claims(function)]
-    if arguments.connect:
-        from hostdev.cli import livelibvirt  # noqa: PLC0415  loads lxml, and libvirt
-
-        found += livelibvirt.ask_domains(arguments.connect, address)
-        asked = (Asked(How.DOMAIN), *asked)
-    told = find_holders(function, machine, found, kubelet, (looked, *asked))
+        told, hidden = _ask(arguments, host, machine, function)
+        if told.agree is False:
+            # Processes and kubelet's two sources are not read at the same moment.
+            time.sleep(AGAIN)
+            later, hidden = _ask(arguments, host, machine, function)
+            told = confirm(told, later)
     if arguments.output in {"json", "yaml"}:
-        emit(_document(machine.source, function, told, len(seen.hidden)), arguments.output)
+        emit(_document(machine.source, function, told, hidden), arguments.output)
     else:
         _print(Screen.of(arguments.color), function, told, wide=arguments.output == "wide")
     for source in told.asked:
         if source.why and not source.missing:
             output.note(f"note: {source.how}: {source.why}")
-    return findings.exit_code(told.findings, arguments.fail_on) or _ending(told, hidden=bool(seen.hidden))
+    return findings.exit_code(told.findings, arguments.fail_on) or _ending(told, hidden=bool(hidden))
+
+
+def _ask(arguments: argparse.Namespace, host: Host, machine: Machine, function: PciFunction) -> tuple[Answer, int]:
+    """The answer, and how many processes could not be looked into."""
+    root = Path(arguments.host) if Path(arguments.host).is_dir() else None
+    kubelet, asked = ask_kubelet(arguments.kubelet_dir, root)
+    seen, looked = _processes(host, function, alone=arguments.kubelet_dir is None)
+    found = [*seen.claims, *processes.driver_claims(function)]
+    if arguments.connect:
+        from hostdev.cli import livelibvirt  # noqa: PLC0415  loads lxml, and libvirt
+
+        found += livelibvirt.ask_domains(arguments.connect, function.address)
+        asked = (Asked(How.DOMAIN), *asked)
+    return find_holders(function, machine, found, kubelet, (looked, *asked)), len(seen.hidden)
 
 
 def _processes(host: Host, function: PciFunction, *, alone: bool) -> tuple[processes.Seen, Asked]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import grpc
 import pytest
@@ -16,10 +17,12 @@ import pytest
 from domxml.errors import ExitCode
 from hostdev.inventory.recorded.layout import lay_out
 from tests.hooksidecar.agent.kubelet import Kubelet, answer
+from tests.hooksidecar.agent.podresources import PodResources
 from tests.hooksidecar.wirebytes import message
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, process
 from tests.hostdev.cli.validator import errors, schema
+from tests.hostdev.kubelet.recorded import ANSWERS
 
 A, B = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
 RESOURCE = "intel.com/sriov_net"
@@ -158,6 +161,41 @@ def test_kubelet_contradicts_itself(cli: Callable[..., Ran], root: Path, kubelet
     grant(kubelet, A)
     with podresources(kubelet, ("virt-launcher-b", [ADDRESS])):
         assert "[kubelet-disagrees]" in who(cli, root).out
+
+
+def test_a_pod_that_has_ended_is_a_state(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    """Kubelet keeps its grant until it gives something away."""
+    grant(kubelet, A)
+    with podresources(kubelet, ("virt-launcher-b", ["0000:3b:02.3"])):
+        ran = who(cli, root, "--fail-on", "warning")
+
+    assert ran.code == 0
+    assert "is granted to pod default/virt-launcher-a, which has ended" in ran.out
+    assert "kubelet-disagrees" not in ran.out
+
+
+def test_a_vm_that_starts_meanwhile_is_no_quarrel(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    """Processes and kubelet are not asked at the same moment."""
+    kubelet.save()
+    qemu(root, 7, B)
+    recorded = Timer(0.5, lambda: grant(kubelet, B))
+    recorded.start()
+    ran = who(cli, root, "--fail-on", "error")
+    recorded.join()
+
+    assert ran.code == 0
+    assert ran.out.endswith(f"{ADDRESS} is open, and the sources agree\n")
+
+
+def test_nobody_is_free_beside_resource_claims(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    """DRA's devices have names that their drivers make up."""
+    kubelet.save()
+    with PodResources(kubelet.directory) as api:
+        api.answer = ANSWERS["dra"]
+        ran = who(cli, root)
+
+    assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
+    assert "units.lab.dev/vm/unit-0000-3d-00-0" in ran.err
 
 
 def test_a_group_number(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:

@@ -15,7 +15,7 @@ from hostdev import holders
 from hostdev.findings.holders import HELD
 from hostdev.holders.claim import TRUST, Claim, How, State
 from hostdev.holders.grants import Kubelet
-from hostdev.holders.holders import Answer, Asked, find_holders
+from hostdev.holders.holders import Answer, Asked, confirm, find_holders
 from hostdev.kubelet.podresources import PodDevices
 from tests.hostdev.gate.build import KERNEL, at, function, machine
 from tests.hostdev.holders.grants import grant
@@ -103,9 +103,19 @@ CASES: Mapping[str, tuple[Answer, str, str]] = {
         "the checkpoint names pod default/vm-a, PodResources names pod default/vm-b",
     ),
     "kubelet against itself": (
-        ask(grants=(GRANT_A,), listed=()),
+        ask(grants=(GRANT_A,), listed=(LISTED_A._replace(device_ids=("0000:3d:02.7",)),)),
         "kubelet-disagrees",
         "the checkpoint names pod default/vm-a, PodResources names nobody",
+    ),
+    "listed, and written down for nobody": (
+        ask(grants=(), listed=(LISTED_B,)),
+        "kubelet-disagrees",
+        "the checkpoint names nobody, PodResources names pod default/vm-b",
+    ),
+    "a pod that has ended": (
+        ask(grants=(GRANT_A,), listed=()),
+        "grant-of-gone-pod",
+        "pod default/vm-a, which has ended",
     ),
     "a gone pod": (ask(grants=(GRANT_A,), alive=frozenset()), "grant-of-gone-pod", "pod default/vm-a, which is gone"),
     "another boot": (
@@ -207,3 +217,25 @@ def test_halves_of_a_group_are_granted_twice(address: str) -> None:
     told = find_holders(CARD.functions[at(address)], CARD, (), Kubelet((GRANT_A, grant("0000:3d:02.3", pod=B))), ALL)
 
     assert [finding.code for finding in told.findings] == ["granted-twice"]
+
+
+def test_a_pod_that_has_it_open_has_not_ended() -> None:
+    told = ask([OPEN_A], grants=(GRANT_A,), listed=())
+
+    assert [finding.code for finding in told.findings] == ["kubelet-disagrees"]
+
+
+def test_a_quarrel_of_a_moment_is_none() -> None:
+    quarrel, peace = ask([OPEN_B], grants=(GRANT_A,)), ask([OPEN_B], grants=(grant(D, pod=B),))
+
+    assert confirm(quarrel, peace).agree is True
+    assert confirm(peace, quarrel).findings == ()
+    assert [finding.code for finding in confirm(quarrel, quarrel).findings] == ["holders-disagree"]
+    gone = ask(grants=(GRANT_A,), alive=frozenset())
+    assert confirm(quarrel, gone).findings == gone.findings
+
+
+def test_nobody_is_free_beside_devices_that_only_a_driver_can_name() -> None:
+    told = ask(claimed=("units.lab.dev/vm/unit-0000-3d-02-1",))
+
+    assert (told.complete, told.state) == (False, State.UNKNOWN)

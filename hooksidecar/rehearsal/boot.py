@@ -1,26 +1,20 @@
-"""The passes of a boot, as virt-launcher makes them: placeholders, read-back, more root ports, hotplug off."""
+"""The passes of a boot, as virt-launcher makes them: with placeholders, with libvirt's read-back, with spare ports."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from lxml import etree
 
 from domxml.document import Domain, Element
-from domxml.guestpci.machines import RootKind, machine_type
+from hooksidecar.rehearsal.ports import LAST_INDEX, Guest, count_ports, is_placeholder
 from hooksidecar.rehearsal.releases import ANY, Release
-from hooksidecar.rehearsal.structs import round_trip
+from hooksidecar.rehearsal.structs import round_trip, sort_devices
 
 Hook = Callable[[bytes], bytes]
 Define = Callable[[bytes], bytes]
-
-PLACEHOLDERS_UP_TO = 4
-LAST_INDEX = 31
-UNITS = {"b": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-LARGE = 2 << 30
-"""Bytes of memory above which a guest gets more spare ports."""
 
 
 class Pass(NamedTuple):
@@ -33,56 +27,51 @@ class Pass(NamedTuple):
     defined: bytes
 
 
-def boot(xml: bytes, hook: Hook, define: Define, *, root_complex: bool = False, release: Release = ANY) -> list[Pass]:
-    """Boot a VM whose first-pass domain is `xml`."""
-    return list(passes(xml, hook, define, root_complex=root_complex, release=release))
+def boot(xml: bytes, hook: Hook, define: Define, guest: Guest, release: Release = ANY) -> list[Pass]:
+    """Boot a VM whose first-pass domain is `xml`, with KubeVirt's placeholders in it or without."""
+    return list(passes(xml, hook, define, guest, release))
 
 
-def passes(xml: bytes, hook: Hook, define: Define, *, root_complex: bool, release: Release) -> Iterator[Pass]:
+def passes(xml: bytes, hook: Hook, define: Define, guest: Guest, release: Release) -> Iterator[Pass]:
     """The same, each pass as soon as it is over."""
-    domain = Domain.parse(xml)
-    pcie = machine_type(domain).root is RootKind.PCIE
-    placeholders = _placeholders(domain) if pcie and not root_complex else 0
+    original = _without_placeholders(xml)
+    ports = count_ports(guest, Domain.parse(original), release)
 
     def call(read: bytes, given: bytes) -> Pass:
         answered = hook(given)
         return Pass(read, given, answered, define(answered))
 
-    done = call(b"", _with_placeholders(xml, placeholders))
+    done = call(b"", _first(xml, original, ports.placeholders, guest, release))
     yield done
-    if not pcie:
-        return
-    if placeholders or (release.second == "always" and not root_complex):
-        done = call(done.defined, _second(xml, done.defined, release))
+    if ports.placeholders:
+        done = call(done.defined, _second(original, done.defined, release))
         yield done
-    ports = 0 if root_complex else max(release.least_ports, _spare(domain, done.defined) - placeholders)
-    if release.last == "always" or (release.last == "ports" and ports):
-        read, given = _before_last(xml, done, release)
-        yield call(read, _with_ports(given, ports, hotplug_off=release.hotplug_off and not root_complex))
+    if ports.last:
+        read, given = _before_last(done, release)
+        yield call(read, _with_ports(given, ports.controllers))
 
 
-def _before_last(xml: bytes, done: Pass, release: Release) -> tuple[bytes, bytes]:
-    """What virt-launcher reads before its last pass, and makes of it."""
-    if release.last == "always" and not done.read:
-        return done.defined, _second(xml, done.defined, release)
-    return done.answered, round_trip(done.answered, release.structs)
-
-
-def _placeholders(domain: Domain) -> int:
-    interfaces = len(domain.devices.findall("interface"))
-    return max(0, PLACEHOLDERS_UP_TO - interfaces) if interfaces else 0
-
-
-def _with_placeholders(xml: bytes, count: int) -> bytes:
-    if not count:
+def _first(xml: bytes, original: bytes, placeholders: int, guest: Guest, release: Release) -> bytes:
+    """As it came, if it came from pass 1 of a release that counts alike."""
+    if sum(map(is_placeholder, Domain.parse(xml).devices)) == placeholders:
         return xml
-    domain = Domain.parse(xml)
-    for number in range(count):
+    domain = Domain.parse(original)
+    for number in range(placeholders):
         element = etree.SubElement(domain.devices, "interface", type="ethernet")
-        etree.SubElement(element, "model", type="virtio-non-transitional")
         etree.SubElement(element, "target", dev=f"placeholder-{number}", managed="no")
-        etree.SubElement(element, "alias", name=f"ua-placeholder-{number}")
+        etree.SubElement(element, "model", type=guest.virtio)
+        if release.placeholder_alias:
+            etree.SubElement(element, "alias", name=f"placeholder-{number}")
+    sort_devices(domain.devices)
     return domain.serialise()
+
+
+def _without_placeholders(xml: bytes) -> bytes:
+    domain = Domain.parse(xml)
+    found = [element for element in domain.devices if is_placeholder(element)]
+    for element in found:
+        domain.devices.remove(element)
+    return domain.serialise() if found else xml
 
 
 def _second(original: bytes, defined: bytes, release: Release) -> bytes:
@@ -93,46 +82,27 @@ def _second(original: bytes, defined: bytes, release: Release) -> bytes:
     for element in read.devices.findall("interface"):
         read.devices.remove(element)
     read.devices.extend(interfaces)
+    sort_devices(read.devices)
     domain.root.replace(domain.devices, read.devices)
     return etree.tostring(domain.root)
 
 
-def _spare(original: Domain, defined: bytes) -> int:
-    """How many root ports virt-launcher wants free for hotplug."""
-    devices = Domain.parse(defined).devices
-    used = len(_buses(device for device in devices if (device.tag, device.get("type")) != ("controller", "pci")))
-    return max(16 - used, 6) if _memory(original) > LARGE else max(8 - used, 3)
+def _before_last(done: Pass, release: Release) -> tuple[bytes, bytes]:
+    """What virt-launcher reads before its last pass, and makes of it."""
+    answered = round_trip(done.answered, release.structs)
+    if release.last == "ports" or done.read:
+        return done.answered, answered
+    # The only pass so far had no read-back: it is made up for, interfaces and their addresses included.
+    domain = Domain.parse(answered)
+    domain.root.replace(domain.devices, Domain.parse(round_trip(done.defined, release.structs)).devices)
+    return done.defined, etree.tostring(domain.root)
 
 
-def _memory(domain: Domain) -> int:
-    element = domain.root.find("memory")
-    if element is None or not (element.text or "").strip().isdecimal():
-        return 0
-    return int(element.text or "") * UNITS.get(element.get("unit", "KiB"), 1)
-
-
-def _with_ports(xml: bytes, count: int, *, hotplug_off: bool) -> bytes:
+def _with_ports(xml: bytes, count: int) -> bytes:
     domain = Domain.parse(xml)
-    ports = [e for e in domain.devices.findall("controller") if e.get("type") == "pci"]
-    index = max((int(port.get("index", "0")) for port in ports), default=0)
-    for number in range(index + 1, min(index + count, LAST_INDEX) + 1):
+    indexes = [e.get("index", "") for e in domain.devices.findall("controller") if e.get("type") == "pci"]
+    highest = max((int(index) for index in indexes if index.isdecimal()), default=0)
+    for number in range(highest + 1, min(highest + count, LAST_INDEX) + 1):
         etree.SubElement(domain.devices, "controller", type="pci", index=str(number), model="pcie-root-port")
-    if hotplug_off:
-        _switch_hotplug_off(domain)
+    sort_devices(domain.devices)
     return domain.serialise()
-
-
-def _switch_hotplug_off(domain: Domain) -> None:
-    """On the ports of devices that were not hotplugged."""
-    occupied = _buses(device for device in domain.devices if device.tag not in {"interface", "controller"})
-    for port in domain.devices.findall("controller"):
-        if port.get("model") == "pcie-root-port" and int(port.get("index", "0")) in occupied:
-            target = port.find("target")
-            (etree.SubElement(port, "target") if target is None else target).set("hotplug", "off")
-
-
-def _buses(devices: Iterable[Element]) -> set[int]:
-    """Where these devices sit, but for the root bus."""
-    addresses = (device.find("address") for device in devices)
-    pci = (address for address in addresses if address is not None and address.get("type") == "pci")
-    return {int(address.get("bus", "0"), 16) for address in pci} - {0}

@@ -20,7 +20,7 @@ from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.process import OWN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
-from hooksidecar.rehearsal.releases import RELEASES
+from hooksidecar.rehearsal.releases import RELEASES, Release, release_of
 from hostdev.inject.gather import read_file
 from hostdev.printing import output
 from hostdev.printing.documents import emit
@@ -29,7 +29,6 @@ from hostdev.vmi.vmi import parse_vmi
 
 EXAMPLE = Path(__file__).with_name("example")
 """A server with QuickAssist adapters, and a VM that asks for one of their virtual functions."""
-ROOT_COMPLEX = "kubevirt.io/placePCIDevicesOnRootComplex"
 
 
 class Inputs(NamedTuple):
@@ -49,9 +48,9 @@ def read_inputs(arguments: Namespace) -> Inputs:
         raise BadInput("bad-usage", f"{missing} is missing", hint="give both, or neither for the example")
     own = bool(arguments.vmi)
     env_files = arguments.env_file or ([] if own else [str(EXAMPLE / "allocation.env")])
-    script = _script(
-        arguments.domain or str(EXAMPLE / "domain.xml"), arguments.vmi or str(EXAMPLE / "vmi.json"), arguments.kubevirt
-    )
+    release_of(arguments.kubevirt)  # What is no release is told before any file is read.
+    domain, vmi = arguments.domain or str(EXAMPLE / "domain.xml"), arguments.vmi or str(EXAMPLE / "vmi.json")
+    script = _script(domain, vmi, arguments.kubevirt)
     # Another sidecar, in a container perhaps, has not got the example's machine.
     host = arguments.host or ("none" if own or arguments.server else str(EXAMPLE / "machine.toml"))
     return Inputs(script, b"\n".join(read_file(path) for path in env_files), host, _command(arguments.server))
@@ -80,7 +79,7 @@ def _script(domain_path: str, vmi_path: str, kubevirt: str) -> Script:
             what = "holds a template of one" if vmi.place else "has no metadata.name"
             hint = "kubectl get vmi NAME -o json > FILE"
             raise BadInput("bad-vmi", f"{what}, so it is no VirtualMachineInstance", hint=hint)
-    return Script(domain, data, vmi.annotations.get(ROOT_COMPLEX) == "true", kubevirt)
+    return Script(domain, data, kubevirt)
 
 
 @contextmanager
@@ -97,7 +96,7 @@ EPILOG = """Without --vmi and --domain an example is played: a QAT virtual funct
 Nothing of this machine is changed. Without --connect a stand-in reads back in libvirt's place; the report says what it
 cannot prove.
 
-releases of KubeVirt, on a machine with PCIe:
+releases of KubeVirt; a point release such as 1.7.1 is one too, and may count otherwise:
 {releases}
 
 exit codes:
@@ -144,11 +143,15 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     return told.exit_code
 
 
+def _meaning(name: str, row: Release) -> str:
+    return row.meaning if name == row.name else f"{row.name}: {row.meaning}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="passgate-hook rehearse",
         description="Play virt-launcher against the real sidecar: collect it, make all passes of a boot, shut it down.",
-        epilog=EPILOG.format(releases="\n".join(f"{name:>6}  {row.meaning}" for name, row in RELEASES.items())),
+        epilog=EPILOG.format(releases="\n".join(f"{name:>6}  {_meaning(name, row)}" for name, row in RELEASES.items())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -167,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--connect", default="", metavar="URI", help="the libvirt that reads each answer back")
     parser.add_argument(
-        "--kubevirt", default="any", choices=tuple(RELEASES), help="the release that is played (default any)"
+        "--kubevirt", default="any", metavar="RELEASE", help="the release that is played (default any); see below"
     )
     parser.add_argument("--cloud-init", action="store_true", help="as the sidecar has it: PreCloudInitIso too")
     parser.add_argument("--libvirt", metavar="VERSION", help="as the sidecar has it (default 9.0.0)")

@@ -79,14 +79,18 @@ def _of_libvirt(last: Pass, ours: frozenset[str]) -> list[Problem]:
 
 
 def _of_others(boot: list[Pass], base: list[Pass], ours: frozenset[str]) -> list[Problem]:
-    found: dict[str, Problem] = {}
-    for number, (mine, bare) in enumerate(zip(boot, base, strict=False), 1):
-        now = devices.other_devices(mine.defined, ours)
-        for name, guest in devices.other_devices(bare.defined, ours).items():
-            if now.get(name) != guest:
-                what = f"sits at guest {now.get(name, 'nowhere')} after pass {number}, without the devices at {guest}"
-                found.setdefault(name, Problem("base-device-moves", name, what))
-    return list(found.values())
+    """Only what the last pass leaves counts: before it nothing has started, and KubeVirt may place things anew."""
+    number = len(boot)
+    now = devices.other_devices(boot[-1].defined, ours)
+    return [
+        Problem(
+            "base-device-moves",
+            name,
+            f"sits at guest {now.get(name, 'nowhere')} after pass {number}, without the devices at {guest}",
+        )
+        for name, guest in devices.other_devices(base[number - 1].defined, ours).items()
+        if now.get(name) != guest
+    ]
 
 
 def _facts(seen: dict[str, Seen], alias: str) -> frozenset[str]:

@@ -12,10 +12,12 @@ from domxml.errors import BadInput, PassgateError, Refused
 from hooksidecar.rehearsal import cloudinit, devices, judge, launcher
 from hooksidecar.rehearsal.boot import Hook, Pass, boot, passes
 from hooksidecar.rehearsal.cloudinit import Written
+from hooksidecar.rehearsal.ports import Guest
 from hooksidecar.rehearsal.process import Server
 from hooksidecar.rehearsal.readback import ReadBack
-from hooksidecar.rehearsal.releases import RELEASES
+from hooksidecar.rehearsal.releases import Release, release_of
 from hooksidecar.rehearsal.report import Call, Collected, Problem, Report, Shutdown, with_log
+from hostdev.vmi.vmi import parse_vmi
 
 START = 30.0
 """Seconds to wait for the socket; virt-launcher waits four minutes."""
@@ -27,14 +29,24 @@ class Script(NamedTuple):
     """What is played."""
 
     domain: bytes
+    """Of the first pass, with KubeVirt's placeholders in it or without."""
     vmi: bytes
-    root_complex: bool = False
     kubevirt: str = "any"
+
+    @property
+    def release(self) -> Release:
+        """The one that is played."""
+        return release_of(self.kubevirt)
+
+    @property
+    def guest(self) -> Guest:
+        """What KubeVirt counts ports by."""
+        return Guest.of_vmi(parse_vmi(self.vmi), Domain.parse(self.domain))
 
 
 def play(script: Script, server: Server, read_back: ReadBack, start: float = START) -> Report:
     """Play it. What goes wrong is in the report, together with what went well before."""
-    told = Report(script.kubevirt, read_back)
+    told = Report(script.kubevirt, script.release.name, read_back)
     try:
         with _blaming_the_base():
             base = _boot(script, lambda xml: xml, read_back)
@@ -71,8 +83,7 @@ def _calls(
     done: list[Pass] = []
     calls: list[Call] = []
     ours: frozenset[str] = frozenset()
-    release = RELEASES[script.kubevirt]
-    for one in passes(script.domain, hook, read_back.define, root_complex=script.root_complex, release=release):
+    for one in passes(script.domain, hook, read_back.define, script.guest, script.release):
         ours = ours or devices.touched_devices(one.given, one.answered)
         calls.append(judge.judge_call(one, done[-1] if done else None, ours, took[-1]))
         done.append(one)
@@ -80,8 +91,7 @@ def _calls(
 
 
 def _boot(script: Script, hook: Hook, read_back: ReadBack) -> list[Pass]:
-    release = RELEASES[script.kubevirt]
-    return boot(script.domain, hook, read_back.define, root_complex=script.root_complex, release=release)
+    return boot(script.domain, hook, read_back.define, script.guest, script.release)
 
 
 @contextmanager

@@ -78,6 +78,9 @@ class Report(NamedTuple):
     """All of it; what was not reached is None or empty."""
 
     kubevirt: str
+    """As it was asked for."""
+    release: str
+    """What was played for it."""
     read_back: ReadBack
     sidecar: Collected | None = None
     cloud_init: Written | None = None
@@ -101,6 +104,7 @@ class Report(NamedTuple):
         return document(
             "Rehearsal",
             kubevirt=self.kubevirt,
+            release=self.release,
             passed=self.exit_code == ExitCode.DONE,
             readBack=_read_back(self.read_back),
             sidecar=self.sidecar and _sidecar(self.sidecar),

@@ -31,6 +31,9 @@ def define(xml: bytes) -> bytes:
     _place_ports(domain, prediction)
     for hostdev in domain.devices.iterchildren("hostdev"):
         hostdev.set("mode", "subsystem")
+    for controller in domain.devices.iterfind("controller[@type='usb'][@model='none']"):
+        for address in controller.findall("address"):
+            controller.remove(address)
     return domain.serialise()
 
 

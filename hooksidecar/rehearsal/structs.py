@@ -17,13 +17,18 @@ DOMAIN_CHILDREN = frozenset(
         "launchSecurity",
     }
 )
-DEVICES = frozenset(
-    {
-        *("emulator", "interface", "channel", "hostdev", "panic", "controller", "video", "graphics", "memballoon"),
-        *("disk", "input", "serial", "console", "watchdog", "rng", "filesystem", "redirdev", "sound", "tpm", "vsock"),
-        "memory",
-    }
+DEVICES = (
+    *("emulator", "interface", "channel", "hostdev", "panic", "controller", "video", "graphics", "memballoon", "disk"),
+    *("input", "serial", "console", "watchdog", "rng", "filesystem", "redirdev", "sound", "tpm", "vsock", "memory"),
+    "iommu",
 )
+"""In the order in which they are written; `releases` says where some of them are missing."""
+NEWER = frozenset({"panic", "iommu"})
+"""Those that not every release has."""
+ADDRESSED = frozenset(
+    {"interface", "hostdev", "controller", "memballoon", "disk", "input", "watchdog", "rng", "memory", "iommu"}
+)
+"""Those that keep their address: libvirt places a vsock, a filesystem, a sound card or a video card anew."""
 ADDRESS = frozenset(
     {"type", "domain", "bus", "slot", "function", "controller", "target", "unit", "uuid", "device"}
     | {"cssid", "ssid", "devno"}
@@ -64,28 +69,38 @@ def round_trip(xml: bytes, structs: Structs = ANY.structs) -> bytes:
     """Read a domain into the structs and write it again: UTF-8, no declaration, unknown things gone."""
     domain = Domain.parse(xml)
     for child in list(domain.root):
-        if not isinstance(child.tag, str) or child.tag not in DOMAIN_CHILDREN:
+        if not isinstance(child.tag, str) or child.tag not in DOMAIN_CHILDREN | structs.domain:
             domain.root.remove(child)
         for lost in INNER_LOST.get(str(child.tag), ()):
             for element in child.findall(lost):
                 child.remove(element)
+    known = frozenset(DEVICES) - NEWER | structs.devices
     seen: set[str] = set()
     for device in list(domain.devices):
         tag = str(device.tag)
         again = tag in SINGLE and tag in seen
         seen.add(tag)
-        if tag not in DEVICES | structs.devices or again:
+        if tag not in known or again:
             domain.devices.remove(device)
         else:
             _device(device, structs)
+    sort_devices(domain.devices)
     etree.cleanup_namespaces(domain.root)
     return etree.tostring(domain.root, encoding="utf-8")
+
+
+def sort_devices(devices: Element) -> None:
+    """Put them into the order of the structs."""
+    order = {tag: at for at, tag in enumerate(DEVICES)}
+    devices[:] = sorted(devices, key=lambda device: order.get(str(device.tag), len(order)))
 
 
 def _device(device: Element, structs: Structs) -> None:
     attributes, children = KEPT.get(str(device.tag), (None, None))
     if attributes is not None and children is not None:
         _strip(device, attributes, children | _more_children(str(device.tag), structs))
+    for address in device.findall("address") if device.tag not in ADDRESSED else ():
+        device.remove(address)
     for child, kept in _inner(str(device.tag), structs):
         for element in device.findall(child):
             _strip(element, kept, kept)

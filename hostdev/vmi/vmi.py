@@ -96,6 +96,8 @@ class Vmi(NamedTuple):
     annotations: Mapping[str, str] = MappingProxyType({})
     architecture: str = ""
     machine: str = ""
+    virtio_transitional: bool = False
+    """Its virtio devices are conventional PCI devices for guests without virtio 1.0."""
     memory: int = 0
     """Bytes of guest memory."""
     gpus: tuple[SpecDevice, ...] = ()
@@ -201,6 +203,7 @@ def _vmi(document: JsonObject) -> Vmi:
         annotations=metadata.get_texts("annotations"),
         architecture=spec.get_str("architecture") or "",
         machine=domain.get_object("machine").get_str("type") or "",
+        virtio_transitional=devices.get_bool("useVirtioTransitional") or False,
         memory=_memory(domain),
         gpus=tuple(map(_device, devices.get_objects("gpus"))),
         host_devices=tuple(map(_device, devices.get_objects("hostDevices"))),

@@ -13,6 +13,7 @@ from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load, names
 from tests.domxml.guestslots import multifunction, tree_of, wish
+from tests.hooksidecar.guests import guest_of
 from tests.oracle.addresses import Addresses, moved
 from tests.oracle.client import Defined, Oracle
 
@@ -36,7 +37,7 @@ def run(oracle: Oracle, name: str, wishes: tuple[GuestSlot, ...]) -> list[Pass]:
     def hook(xml: bytes) -> bytes:
         return transform(Domain.parse(xml), wishes, libvirt=version).xml
 
-    return boot(load(name), hook, define, root_complex="root-complex" in name)
+    return boot(load(name), hook, define, guest_of(name))
 
 
 @pytest.mark.parametrize("name", names())

@@ -11,6 +11,7 @@ from lxml import etree
 from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal.boot import Pass, boot
 from tests.domxml.domains import load
+from tests.hooksidecar.guests import guest_of_domain
 from tests.hostdev.cli.injecting import passgate
 from tests.oracle.addresses import Addresses, guest_addresses, moved
 from tests.oracle.client import Defined, Oracle
@@ -76,7 +77,10 @@ def test_a_boot_keeps_every_address(oracle: Oracle, case: Case) -> None:
 
 def passes(oracle: Oracle, case: Case, *, ours: bool) -> list[Pass]:
     return boot(
-        case.domain, lambda xml: inject(case, oracle, xml) if ours else xml, lambda xml: defined(oracle, xml).xml
+        case.domain,
+        lambda xml: inject(case, oracle, xml) if ours else xml,
+        lambda xml: defined(oracle, xml).xml,
+        guest_of_domain(case.domain),
     )
 
 

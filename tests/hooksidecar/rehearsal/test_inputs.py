@@ -124,7 +124,10 @@ def test_no_permission_is_told(readable: Path) -> None:
     [
         (files("q35-default")[:2], "error: --domain is missing [bad-usage]"),
         (files("q35-default")[2:], "error: --vmi is missing [bad-usage]"),
-        (("--kubevirt", "2.0"), "invalid choice: '2.0'"),
+        (("--kubevirt", "2.0"), "error: --kubevirt: '2.0' is no release that is known [bad-usage]"),
+        (("--kubevirt", "1.7.9"), "hint: 1.7.4 is the newest of its kind that is known"),
+        (("--kubevirt", "v1.9.0-rc.1"), "hint: 1.9.0 is the newest of its kind that is known"),
+        (("--kubevirt", ""), "error: --kubevirt: '' is no release that is known [bad-usage]"),
         (("--connect", "nonsense:///"), "error: nonsense:///: cannot connect to libvirt: "),
         (("--connect", "qemu:///embed?root=/nowhere"), "error: qemu:///embed?root=/nowhere: cannot connect to "),
         (("--wait", "soon"), "invalid float value: 'soon'"),

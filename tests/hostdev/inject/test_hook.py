@@ -18,6 +18,7 @@ from hostdev.inject.hook import Answer, HookCore
 from hostdev.inventory.look import looker
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
+from tests.hooksidecar.guests import guest_of
 from tests.house import ROOT
 
 QAT = ROOT / "tests" / "fixtures" / "machines" / "qat.toml"
@@ -45,7 +46,8 @@ def call(of: HookCore, xml: bytes, given: bytes) -> Answer:
 
 def test_all_passes_of_a_boot_give_the_same_device_the_same_place() -> None:
     serving = core({"QAT0": "0000:3d:02.2"})
-    passes = boot(load("q35-default"), lambda xml: call(serving, xml, vmi(WISH)).xml, standin.define)
+    name = "q35-default"
+    passes = boot(load(name), lambda xml: call(serving, xml, vmi(WISH)).xml, standin.define, guest_of(name))
     hostdevs = [tree_of(one.answered).find("devices/hostdev") for one in passes]
 
     assert len(passes) == 3

@@ -11,6 +11,7 @@ from hooksidecar.container import ALLOCATION_FILE
 from hooksidecar.rehearsal import readback
 from hooksidecar.rehearsal.boot import Pass, boot
 from hooksidecar.rehearsal.launcher import Sidecar, collect
+from tests.hooksidecar.guests import guest_of_domain
 from tests.hooksidecar.sidecar import Sidecar as Process
 from tests.hooksidecar.sidecar import environment
 from tests.vmhost.inside.bench import URI
@@ -54,4 +55,5 @@ def sidecar(volume: Path, **variables: str) -> Iterator[Sidecar]:
 def passes(found: Sidecar, guest: Guest) -> Sequence[Pass]:
     """All passes of a boot; libvirt itself reads each answer back."""
     with readback.read_back(URI) as judge:
-        return boot(guest.domain.encode(), lambda xml: found.define(xml, guest.vmi.encode()), judge.define)
+        domain = guest.domain.encode()
+        return boot(domain, lambda xml: found.define(xml, guest.vmi.encode()), judge.define, guest_of_domain(domain))

@@ -18,6 +18,7 @@ from hooksidecar import options
 from hooksidecar.log import LEVELS
 from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
+from hooksidecar.rehearsal.ports import is_interface
 from hooksidecar.rehearsal.process import OWN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
 from hooksidecar.rehearsal.releases import RELEASES, Release, release_of
@@ -72,13 +73,16 @@ def _command(text: str | None) -> Sequence[str]:
 def _script(domain_path: str, vmi_path: str, kubevirt: str) -> Script:
     domain, data = read_file(domain_path), read_file(vmi_path)
     with _about(domain_path):
-        Domain.parse(domain)
+        parsed = Domain.parse(domain)
     with _about(vmi_path):
         vmi = parse_vmi(data)
         if vmi.place or not vmi.name:
             what = "holds a template of one" if vmi.place else "has no metadata.name"
             hint = "kubectl get vmi NAME -o json > FILE"
             raise BadInput("bad-vmi", f"{what}, so it is no VirtualMachineInstance", hint=hint)
+    if extra := max(0, sum(map(is_interface, parsed.devices)) - len(vmi.interfaces)):
+        what = f"{extra} more than the spec of {vmi_path}; KubeVirt counts those of the spec"
+        output.note(f"warning: {domain_path} has interfaces that the VM does not know: {what}")
     return Script(domain, data, kubevirt)
 
 

@@ -65,7 +65,12 @@ class Sidecar(NamedTuple):
 
 
 def collect(
-    mounts: Sequence[str], number: int, timeout: float, check: Callable[[], None] = lambda: None
+    mounts: Sequence[str],
+    number: int,
+    timeout: float,
+    check: Callable[[], None] = lambda: None,
+    *,
+    dials_directories: bool = False,
 ) -> list[Sidecar]:
     """Look until as many sockets as there are sidecars have answered; each mount is one container's.
 
@@ -76,7 +81,7 @@ def collect(
     while time.monotonic() < until:
         for mount in sorted(mounts):
             # By bare file name, whatever the container: two sockets of one name count as one.
-            for name in _files(mount):
+            for name in _candidates(mount, directories=dials_directories):
                 if name not in found and (sidecar := ask(f"{mount}/{name}")) is not None:
                     found[name] = sidecar
         time.sleep(TICK)
@@ -117,10 +122,10 @@ def ask(path: str) -> Sidecar | None:
     return Sidecar(path, said.name, version, tuple(point.name for point in said.hookPoints))
 
 
-def _files(mount: str) -> list[str]:
+def _candidates(mount: str, *, directories: bool) -> list[str]:
     try:
         names = sorted(os.listdir(mount))  # noqa: PTH208
-        return [name for name in names if not stat.S_ISDIR(os.lstat(f"{mount}/{name}").st_mode)]
+        return [name for name in names if directories or not stat.S_ISDIR(os.lstat(f"{mount}/{name}").st_mode)]
     except FileNotFoundError:
         return []
     except OSError as error:

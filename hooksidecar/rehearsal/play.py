@@ -53,7 +53,7 @@ def play(script: Script, server: Server, read_back: ReadBack, start: float = STA
         with server:
             begun = time.monotonic()
             with _or_dead(server):
-                (sidecar,) = launcher.collect([server.mount], 1, start, server.check)
+                sidecar = _collect(script.release, server, start)
             collected = Collected(sidecar.name, sidecar.version, sidecar.hook_points, _ms(begun))
             told = told._replace(sidecar=collected)
             told = told._replace(cloud_init=_write_cloud_init(script, server, sidecar))
@@ -64,6 +64,11 @@ def play(script: Script, server: Server, read_back: ReadBack, start: float = STA
     except PassgateError as error:
         told = told._replace(error=error)
     return with_log(told, server.log)
+
+
+def _collect(release: Release, server: Server, start: float) -> launcher.Sidecar:
+    (sidecar,) = launcher.collect([server.mount], 1, start, server.check, dials_directories=release.dials_directories)
+    return sidecar
 
 
 def _calls(

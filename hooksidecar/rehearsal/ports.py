@@ -137,6 +137,11 @@ def _is_libvirts(device: Element) -> bool:
     return device.tag == "watchdog" and device.get("model") == "itco"
 
 
+def is_interface(device: Element) -> bool:
+    """One that stays."""
+    return device.tag == "interface" and not is_placeholder(device)
+
+
 def is_placeholder(device: Element) -> bool:
     """An interface that only keeps a port free until the next pass."""
     target = device.find("target") if device.tag == "interface" else None

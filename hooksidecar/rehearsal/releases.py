@@ -42,6 +42,8 @@ class Release(NamedTuple):
     slot_count: bool = True
     """The annotation with the number of interface slots is read."""
     placeholder_alias: bool = False
+    dials_directories: bool = False
+    """Whatever lies beside a sidecar's socket is taken for a socket, and costs two seconds a round."""
 
 
 _S15 = Structs()
@@ -75,7 +77,10 @@ def _by_ports(name: str, structs: Structs, only: str, *, alias: bool = False) ->
 
 
 _KNOWN = (
-    *(Release(f"1.5.{patch}", _ONE_OR_TWO, _S15, "never", slot_count=False) for patch in range(4)),
+    *(
+        Release(f"1.5.{patch}", _ONE_OR_TWO, _S15, "never", slot_count=False, dials_directories=True)
+        for patch in range(4)
+    ),
     *(_by_placeholders(f"1.6.{patch}", _S16) for patch in range(4)),
     _by_ports("1.6.4", _S16, ""),
     _by_ports("1.6.5", _S16, ARCHITECTURE),

@@ -115,6 +115,10 @@ _SERVED = {
     "sidecar-ended": ("The sidecar ended before it was told to", "see what it said on standard error"),
     "sidecar-stays": ("The sidecar did not end when it was told to", "report it"),
     "sidecars-missing": ("Fewer sidecars answered than there are", "give each container a mount of its own"),
+    "slot-count-invalid": (
+        "KubeVirt's annotation of the number of interface slots is no number",
+        "take kubevirt.io/pci-interface-slot-count away, at the VM's template too",
+    ),
     "too-many-sockets": ("More sockets answered than there are sidecars", "leave one socket in each mount"),
     "unreadable-mount": ("The directory of sockets cannot be read", "name one that you may read"),
 }

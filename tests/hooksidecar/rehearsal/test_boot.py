@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domxml.document import Domain
@@ -164,6 +164,7 @@ def test_placeholders_are_like_the_vms_virtio_devices() -> None:
         assert aliases == ([] if name == "1.7.4" else ["placeholder-0", "placeholder-1", "placeholder-2"])
 
 
+@settings(max_examples=25)
 @given(
     st.integers(0, 6),
     st.integers(0, 24),

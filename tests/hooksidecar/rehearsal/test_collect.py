@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from domxml.errors import BadInput, Refused
-from hooksidecar.rehearsal.launcher import TICK, Sidecar, collect
+from hooksidecar.rehearsal.launcher import DIAL, TICK, Sidecar, collect
+from hooksidecar.rehearsal.releases import POINT_RELEASES
 from tests.hooksidecar.sidecar import Sidecar as Process
 
 
@@ -55,6 +56,21 @@ def test_what_is_no_socket_is_tried_for_ever_and_a_directory_never(mounts: list[
         (found,) = collect(mounts[:1], 1, 20)
 
     assert Path(found.path).name == "hook-sidecar-0.sock"
+
+
+def test_kubevirt_15_dials_directories_too_and_loses_two_seconds_each_time(mounts: list[str]) -> None:
+    Path(mounts[0], "userdata", "passgate").mkdir(parents=True)
+    with running(mounts[0]) as sidecar:
+        sidecar.ready()
+        begun = time.monotonic()
+        (found,) = collect(mounts[:1], 1, 20, dials_directories=True)
+        slow = time.monotonic() - begun
+
+    assert Path(found.path).name == "hook-sidecar-0.sock"
+    assert slow >= DIAL
+    assert {name for name, release in POINT_RELEASES.items() if release.dials_directories} == {
+        f"1.5.{patch}" for patch in range(4)
+    }
 
 
 def test_a_sidecar_may_come_late(mounts: list[str]) -> None:

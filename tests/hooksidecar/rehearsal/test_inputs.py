@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.domxml.domains import FOLDER
-from tests.hooksidecar.rehearsal.rehearsing import files, rehearse
+from tests.hooksidecar.rehearsal.rehearsing import document, files, rehearse
 from tests.house import ROOT
 
 DOMAIN = (FOLDER / "q35-default.xml").read_bytes()
@@ -93,6 +94,30 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
     vmi.write_bytes(VMI)
 
     assert rehearse("--domain", str(domain), "--vmi", str(vmi)).returncode == 0
+
+
+def test_interfaces_that_the_vm_does_not_know_are_told(tmp_path: Path) -> None:
+    """KubeVirt counts those of the spec, so a VMI and a domain that do not belong together rehearse another boot."""
+    domain, vmi = tmp_path / "domain.xml", tmp_path / "vmi.json"
+    domain.write_bytes(DOMAIN)
+    document = json.loads(VMI)
+    document["spec"]["domain"]["devices"]["interfaces"] = []
+    vmi.write_text(json.dumps(document))
+    said = rehearse("--domain", str(domain), "--vmi", str(vmi))
+
+    assert f"warning: {domain} has interfaces that the VM does not know: 1 more than the spec of {vmi}" in said.stderr
+    assert "warning" not in rehearse(*files("q35-default")).stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "played", "passes"),
+    [("1.7.4", "1.7.4", 3), ("v1.7.1", "1.7.1", 2), ("1.7", "1.7.4", 3), ("1.5", "1.5.3", 2), ("main", "head", 3)],
+)
+def test_a_release_is_named_by_minor_or_point_release(asked: str, played: str, passes: int) -> None:
+    found = document(rehearse("--kubevirt", asked, "-o", "json"))
+
+    assert (found["kubevirt"], found["release"], len(found["passes"])) == (asked, played, passes)
+    assert found["passed"]
 
 
 @pytest.fixture

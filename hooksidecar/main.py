@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hooksidecar.cloudinithook import CloudInitCalls
     from hooksidecar.domainhook import Calls, Core
     from hooksidecar.options import Options
+    from hooksidecar.protocol import Methods
 
 MakeCore = Callable[["Options"], "Core"]
 
@@ -30,18 +31,29 @@ def main(words: Sequence[str], make_core: MakeCore | None = None) -> int:
 
 def _run(words: Sequence[str], make_core: MakeCore) -> int:
     if words[:1] == ["rehearse"]:
-        try:
-            from hooksidecar.rehearsal.command import rehearse  # noqa: PLC0415  the server goes without
-        except ModuleNotFoundError as error:
-            hint = "pip install passgate where you rehearse; the sidecar's image has no more than the sidecar needs"
-            raise PassgateError("module-missing", f"a rehearsal needs {error.name}", hint=hint) from None
-        return rehearse(words[1:])
+        return _rehearse(words[1:])
     stop = stop_on_signals()
     from hooksidecar import flags, options  # noqa: PLC0415
 
-    if flags.answer_help(words, options.help_text):
+    if options.question(words, in_pod=options.is_in_pod()):
+        flags.answer_help(words, options.help_text)
         return ExitCode.DONE
     return _serve(options.parse(words), make_core, stop)
+
+
+def _rehearse(words: Sequence[str]) -> int:
+    from hooksidecar import options  # noqa: PLC0415
+
+    if options.is_in_pod():
+        raise options.PROGRAM.wrong(
+            "a rehearsal ends, and this pod waits for a sidecar that serves", "rehearse elsewhere"
+        )
+    try:
+        from hooksidecar.rehearsal.command import rehearse  # noqa: PLC0415  the server goes without
+    except ModuleNotFoundError as error:
+        hint = "pip install passgate where you rehearse; the sidecar's image has no more than the sidecar needs"
+        raise PassgateError("module-missing", f"a rehearsal needs {error.name}", hint=hint) from None
+    return rehearse(words)
 
 
 def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
@@ -60,7 +72,7 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     place = UnixSocket(options.mount, name)
     calls = Calls(lambda: make_core(options), wait=options.wait)
     plugin = options.mode == "plugin"
-    server = Server(protocol.plugin(calls) if plugin else protocol.hook(calls, stop.set, _cloud_init(options, calls)))
+    server = Server(protocol.plugin(calls) if plugin else _hook(options, calls, stop))
     try:
         place.publish(server.listen)
         log.info("serving", socket=place.path, mode=options.mode)
@@ -72,6 +84,15 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
         server.stop()
     log.info("stopped")
     return ExitCode.DONE
+
+
+def _hook(options: Options, calls: Calls, stop: Stop) -> Methods:
+    from hooksidecar import log, protocol  # noqa: PLC0415  signals are handled before anything heavy is loaded
+    from hooksidecar.options import MOUNT, is_in_pod  # noqa: PLC0415
+
+    if options.socket_dir != MOUNT and is_in_pod():
+        log.error("virt-launcher looks for sockets elsewhere", place=MOUNT, socketDir=options.socket_dir)
+    return protocol.hook(calls, stop.set, _cloud_init(options, calls), options.versions)
 
 
 def _core(options: Options) -> Core:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,13 +12,18 @@ from hooksidecar import flags
 from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
 
+MOUNT = "/var/run/kubevirt-hooks"
+"""virt-launcher looks there for sockets, and shares it with its sidecars alone."""
 MODES = ("hook", "plugin")
+VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")
+"""Of KubeVirt's hook protocol, the newest first."""
 
 
 class Options(NamedTuple):
     """How to serve."""
 
-    socket_dir: str = "/var/run/kubevirt-hooks"
+    socket_dir: str = MOUNT
+    version: str = VERSIONS[0]
     mode: str = "hook"
     plugin_socket: str = ""
     host: str = "/"
@@ -27,6 +33,11 @@ class Options(NamedTuple):
     log_level: str = "info"
 
     @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that are served: the one that was asked for, and older ones."""
+        return VERSIONS[VERSIONS.index(self.version) :]
+
+    @property
     def mount(self) -> str:
         """What the sidecar and the compute container share: there is the socket, and the allocation file below it."""
         return self.plugin_socket.rpartition("/")[0] or "." if self.mode == "plugin" else self.socket_dir
@@ -34,6 +45,7 @@ class Options(NamedTuple):
 
 FLAGS = (
     Flag("--socket-dir", "DIR", "where KubeVirt looks for the sockets of hook sidecars"),
+    Flag("--version", "|".join(VERSIONS), "serve this version of the hook protocol, and older ones", VERSIONS),
     Flag("--mode", "|".join(MODES), "serve as a hook sidecar, or as a sidecar of a Plugin", MODES),
     Flag("--plugin-socket", "PATH", "the socket of --mode plugin: /var/run/kubevirt-plugin/PLUGIN/NAME.sock"),
     Flag("--host", "ROOT|MACHINE.toml|none", "where the devices are checked: below / is the node's sys/"),
@@ -42,12 +54,13 @@ FLAGS = (
     Flag("--cloud-init", "", "write network data for SR-IOV interfaces and bonds; never for a VM without cloud-init"),
     Flag("--log-level", "|".join(LEVELS), "what goes to standard error; debug shows what changed", tuple(LEVELS)),
 )
+_QUESTIONS = frozenset({"-h", "--help"})
 MOST_WAIT = 15.0
 """virt-handler gives up on virt-launcher after 20 s."""
 
 PROGRAM = Program(
     "passgate-hook",
-    ("passgate-hook [OPTION]…", "passgate-hook rehearse [OPTION]…"),
+    ("passgate-hook [OPTION]…", "passgate-hook rehearse [OPTION]…", "passgate-hook --help|--version"),
     "Serves KubeVirt's hooks for one VM: puts the host devices that were given to it into its domain.",
     FLAGS,
     # Those a server ends with; SIGTERM, SIGINT and KubeVirt's Shutdown are ends as they should be.
@@ -66,9 +79,35 @@ def parse(words: Sequence[str]) -> Options:
     options = Options(**values)
     if (options.mode == "plugin") != bool(options.plugin_socket):
         raise PROGRAM.wrong("--mode plugin and --plugin-socket go together")
+    if options.mode == "plugin" and "version" in values:
+        raise PROGRAM.wrong("--version and --mode plugin exclude each other", "a Plugin has versions of its own")
+    if options.cloud_init and options.version == VERSIONS[-1]:
+        raise PROGRAM.wrong(f"--cloud-init needs a newer --version: {options.version} has no PreCloudInitIso")
     if options.mode == "plugin" and options.cloud_init:
         raise PROGRAM.wrong("--cloud-init and --mode plugin exclude each other", "a Plugin gets no cloud-init data")
     return options
+
+
+def question(words: Sequence[str], *, in_pod: bool) -> str:
+    """The one word that asks about the program itself; a `--version` with a value is a flag.
+
+    A container whose process answers a question and ends has no sidecar, and virt-launcher would wait for it in vain.
+    """
+    pairs = zip(words, (*words[1:], "-"), strict=False)
+    asked = [word for word, after in pairs if word in _QUESTIONS or (word == "--version" and after.startswith("-"))]
+    if not asked:
+        return ""
+    hint = f"take {asked[0]} out of the sidecar's args; --version with a value, such as {VERSIONS[0]}, is served"
+    if len(words) > 1:
+        raise PROGRAM.wrong(f"{asked[0]} goes alone: beside other words it would keep the sidecar from serving", hint)
+    if in_pod:
+        raise PROGRAM.wrong(f"{asked[0]} answers and ends, and this pod waits for a sidecar that serves", hint)
+    return asked[0]
+
+
+def is_in_pod() -> bool:
+    """Whether a virt-launcher waits for this sidecar."""
+    return os.path.isdir(MOUNT)  # noqa: PTH112  pathlib costs a start 5 ms
 
 
 def help_text() -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 
 from domxml.errors import BadInput
 from hooksidecar.domainhook import Calls, Question, decode_request, pass_through, refuse
+from hooksidecar.options import VERSIONS
 from hooksidecar.stubs import callbacks_v1alpha3_pb2 as callbacks
 
 if TYPE_CHECKING:
@@ -23,18 +24,22 @@ SHUTDOWN = "/kubevirt.hooks.v1alpha3.Callbacks/Shutdown"
 AT_ONCE = frozenset({INFO, SHUTDOWN})
 """Methods that take nothing from their message, and are answered whatever else is going on."""
 NAME = "passgate"
-VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")
-HOOK_POINTS = ("OnDefineDomain", "Shutdown")
-"""PreCloudInitIso joins them only when asked for: when somebody subscribes, virt-launcher panics on a VM without it."""
 
 
-def hook(calls: Calls, shut_down: Callable[[], None], cloud_init: CloudInitCalls | None = None) -> Methods:
+def hook(
+    calls: Calls,
+    shut_down: Callable[[], None],
+    cloud_init: CloudInitCalls | None = None,
+    versions: Sequence[str] = VERSIONS,
+) -> Methods:
     """The services of a hook sidecar. The messages of v1alpha1 and v1alpha2 are those of v1alpha3, or fewer."""
     from hooksidecar.stubs import info_pb2 as info  # noqa: PLC0415  a plugin has none
 
-    names = (*HOOK_POINTS, "PreCloudInitIso") if cloud_init else HOOK_POINTS
+    ends = "v1alpha3" in versions
+    # PreCloudInitIso only when asked for: where a sidecar subscribes it, virt-launcher panics on a VM without it.
+    names = ["OnDefineDomain", *["Shutdown"] * ends, *["PreCloudInitIso"] * (cloud_init is not None)]
     points = [info.HookPoint(name=name, priority=0) for name in names]
-    about = info.InfoResult(name=NAME, hookPoints=points, versions=VERSIONS).SerializeToString()
+    about = info.InfoResult(name=NAME, hookPoints=points, versions=versions).SerializeToString()
 
     def answer_info(_request: bytes, context: grpc.ServicerContext) -> bytes:
         context.add_callback(calls.warm_up)
@@ -55,20 +60,20 @@ def hook(calls: Calls, shut_down: Callable[[], None], cloud_init: CloudInitCalls
 
     return {
         INFO: answer_info,
-        **{f"/kubevirt.hooks.{version}.Callbacks/OnDefineDomain": on_define_domain(version) for version in VERSIONS},
-        SHUTDOWN: shutdown,
-        **(_pre_cloud_init_iso(cloud_init) if cloud_init else {}),
+        **{f"/kubevirt.hooks.{version}.Callbacks/OnDefineDomain": on_define_domain(version) for version in versions},
+        **({SHUTDOWN: shutdown} if ends else {}),
+        **(_pre_cloud_init_iso(cloud_init, versions) if cloud_init else {}),
     }
 
 
-def _pre_cloud_init_iso(cloud_init: CloudInitCalls) -> Methods:
+def _pre_cloud_init_iso(cloud_init: CloudInitCalls, versions: Sequence[str]) -> Methods:
     """v1alpha1 has no such call."""
 
     def method(version: str) -> Method:
         return lambda request, context: cloud_init.write(version, request, context)
 
-    versions = [version for version in VERSIONS if version != "v1alpha1"]
-    return {f"/kubevirt.hooks.{version}.Callbacks/PreCloudInitIso": method(version) for version in versions}
+    newer = [version for version in versions if version != "v1alpha1"]
+    return {f"/kubevirt.hooks.{version}.Callbacks/PreCloudInitIso": method(version) for version in newer}
 
 
 def plugin(calls: Calls) -> Methods:

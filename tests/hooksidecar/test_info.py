@@ -33,6 +33,35 @@ def test_h11_every_version_that_info_names_is_served(start: Start, version: str)
 
 
 @pytest.mark.parametrize(
+    ("flags", "served", "points"),
+    [
+        (("--version", "v1alpha3"), ["v1alpha3", "v1alpha2", "v1alpha1"], ["OnDefineDomain", "Shutdown"]),
+        (("--version", "v1alpha2"), ["v1alpha2", "v1alpha1"], ["OnDefineDomain"]),
+        (("--version=v1alpha1",), ["v1alpha1"], ["OnDefineDomain"]),
+        (("--version", "v1alpha2", "--cloud-init"), ["v1alpha2", "v1alpha1"], ["OnDefineDomain", "PreCloudInitIso"]),
+    ],
+)
+def test_h11_a_version_asked_for_is_served_with_older_ones_and_no_newer_one(
+    start: Start, flags: tuple[str, ...], served: list[str], points: list[str]
+) -> None:
+    """What KubeVirt's users write into every hookSidecars annotation: "args": ["--version", "v1alpha2"]."""
+    client = start("device", *flags).ready()
+
+    assert versions(client.info()) == served
+    assert hook_points(client.info()) == points
+    for version in ("v1alpha1", "v1alpha2", "v1alpha3"):
+        if version in served:
+            assert b"ua-passgate-qat" in client.define(DOMAIN, version=version)
+            continue
+        with pytest.raises(Failed) as failed:
+            client.define(DOMAIN, version=version)
+        assert failed.value.code is grpc.StatusCode.UNIMPLEMENTED
+    if "Shutdown" not in points:
+        with pytest.raises(Failed):
+            client.shutdown()
+
+
+@pytest.mark.parametrize(
     "method",
     [
         "kubevirt.hooks.v1alpha3.Callbacks/PreCloudInitIso",

@@ -8,11 +8,15 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from domxml.errors import BadInput
 from domxml.version import LibvirtVersion
 from hooksidecar import deadline
-from hooksidecar.options import FLAGS, Options, help_text, parse
+from hooksidecar.main import main
+from hooksidecar.options import FLAGS, Options, help_text, parse, question
 from hostdev.inject.gather import wait_until
 from tests.hooksidecar.sidecar import environment
 
@@ -49,6 +53,15 @@ def test_a_switch_has_no_value() -> None:
         (["--mode", "plugin"], "--mode plugin and --plugin-socket go together"),
         (["--plugin-socket", "/x.sock"], "--mode plugin and --plugin-socket go together"),
         (["--libvirt", "new"], "'new' is not a version of libvirt"),
+        (["--version", "v1alpha4"], "--version cannot be 'v1alpha4'"),
+        (["--version", "0.1.0"], "--version cannot be '0.1.0'"),
+        (["--version", ""], "--version cannot be ''"),
+        (["--version="], "--version cannot be ''"),
+        (["--version", "v1alpha1", "--cloud-init"], "--cloud-init needs a newer --version: v1alpha1 has no"),
+        (
+            ["--mode", "plugin", "--plugin-socket", "/x.sock", "--version", "v1alpha3"],
+            "--version and --mode plugin exclude each other",
+        ),
         (["--cloud-init=yes"], "--cloud-init takes no value"),
         (["--cloud-init", "yes"], "there is no 'yes'"),
         (
@@ -79,6 +92,85 @@ def test_version() -> None:
 
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith("passgate ")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ("v1alpha3", "v1alpha2", "v1alpha1")),
+        (["--version", "v1alpha3"], ("v1alpha3", "v1alpha2", "v1alpha1")),
+        (["--version=v1alpha2"], ("v1alpha2", "v1alpha1")),
+        (["--wait", "1", "--version", "v1alpha1", "--host", "none"], ("v1alpha1",)),
+    ],
+)
+def test_a_hook_version_is_served_with_older_ones(words: list[str], expected: tuple[str, ...]) -> None:
+    assert question(words, in_pod=True) == ""
+    assert parse(words).versions == expected
+
+
+@pytest.mark.parametrize("words", [["-h"], ["--help"], ["--version"]])
+def test_a_question_is_answered_where_no_pod_waits(words: list[str]) -> None:
+    assert question(words, in_pod=False) == words[0]
+    with pytest.raises(BadInput, match="answers and ends, and this pod waits for a sidecar that serves") as failed:
+        question(words, in_pod=True)
+    assert failed.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help", "--host", "none"],
+        ["--wait", "1", "-h"],
+        ["--version", "--wait", "1"],
+        ["--wait", "1", "--version"],
+        ["--version", "--help"],
+        ["--version", "v1alpha2", "--help"],
+        ["--socket-dir", "/x", "--version"],
+    ],
+)
+@pytest.mark.parametrize("in_pod", [False, True])
+def test_a_question_beside_other_words_is_refused(words: list[str], *, in_pod: bool) -> None:
+    """KubeVirt writes a sidecar's args from an annotation: what prints and ends there must not look well."""
+    with pytest.raises(BadInput, match="goes alone: beside other words it would keep the sidecar from serving"):
+        question(words, in_pod=in_pod)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["--version", "-h", "--help", "v1alpha1", "v1alpha3", "v9", "", "--wait", "1", "--cloud-init", "x"]
+        )
+    )
+)
+def test_whatever_the_words_a_pod_gets_a_sidecar_or_an_error(words: list[str]) -> None:
+    try:
+        asked = question(words, in_pod=True)
+        options = parse(words)
+    except BadInput:
+        return
+    assert asked == ""
+    assert options.mode == "hook"
+    assert options.versions[-1] == "v1alpha1"
+
+
+def test_a_question_beside_other_words_ends_in_2() -> None:
+    said = _hook("--version", "--wait", "3")
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith(
+        "error: --version goes alone: beside other words it would keep the sidecar from serving"
+    )
+
+
+def test_in_a_pod_a_question_or_a_rehearsal_is_no_sidecar(
+    mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    isdir = mocker.patch("hooksidecar.options.os.path.isdir", autospec=True, return_value=True)
+
+    for words in (["--version"], ["--help"], ["rehearse"], ["rehearse", "--help"]):
+        assert main(words) == 2
+        assert "this pod waits for a sidecar that serves [bad-usage]" in capsys.readouterr().err
+    isdir.assert_called_with("/var/run/kubevirt-hooks")
 
 
 def test_a_wrong_flag_ends_in_2() -> None:

@@ -165,12 +165,12 @@ def test_a_question_beside_other_words_ends_in_2() -> None:
 def test_in_a_pod_a_question_or_a_rehearsal_is_no_sidecar(
     mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    isdir = mocker.patch("hooksidecar.options.os.path.isdir", autospec=True, return_value=True)
+    ismount = mocker.patch("hooksidecar.options.os.path.ismount", autospec=True, return_value=True)
 
     for words in (["--version"], ["--help"], ["rehearse"], ["rehearse", "--help"]):
         assert main(words) == 2
         assert "this pod waits for a sidecar that serves [bad-usage]" in capsys.readouterr().err
-    isdir.assert_called_with("/var/run/kubevirt-hooks")
+    ismount.assert_called_with("/var/run/kubevirt-hooks")
 
 
 def test_a_wrong_flag_ends_in_2() -> None:

@@ -1,7 +1,8 @@
-"""Calls with a deadline: one thread works, a caller may stop waiting, and a late answer says what it waited for."""
+"""Calls with a deadline: one thread works, a caller may stop waiting, and what hangs is told, given up and replaced."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -77,11 +78,18 @@ def _where(frame: FrameType, line: int | None = None) -> str:
 
 T = TypeVar("T")
 
+OVERDUE = 2.0
+"""Seconds after its deadline when work is given up, and its thread with it."""
+MOST_GIVEN_UP = 8
+"""Threads that may hang at once: each keeps its documents."""
+
 
 class Job(Generic[T]):
     """A piece of work and its outcome."""
 
-    def __init__(self, task: Callable[[], T]) -> None:
+    def __init__(self, task: Callable[[], T], deadline: float) -> None:
+        self.deadline = deadline
+        """Of time.monotonic."""
         self._task: Callable[[], T] | None = task
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -127,19 +135,19 @@ class Job(Generic[T]):
 
 
 class Worker:
-    """The thread. It is a daemon: work that hangs must not keep the process."""
+    """A thread that does pieces of work, one at a time. It is a daemon: work that hangs must not keep the process."""
 
-    def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job[Any]] = SimpleQueue()
+    def __init__(self, jobs: SimpleQueue[Job[Any]]) -> None:
+        self._jobs = jobs
+        self._lock = threading.Lock()
         self._current: Job[Any] | None = None
+        self._retired = False
         self._thread = threading.Thread(target=self._work, name="work", daemon=True)
         self._thread.start()
 
-    def submit(self, task: Callable[[], T]) -> Job[T]:
-        """Queue a piece of work."""
-        job = Job(task)
-        self._jobs.put(job)
-        return job
+    def is_alive(self) -> bool:
+        """Whether its thread is there, retired or not."""
+        return self._thread.is_alive()
 
     def activity(self, job: Job[T]) -> Activity:
         """What is done for a job, or instead of it."""
@@ -148,13 +156,44 @@ class Worker:
             return now
         return Activity(f"waiting for an earlier call, which was {now.words}", now.where)
 
+    def time_to_overdue(self) -> float:
+        """Seconds until what it does is late beyond hope."""
+        job = self._current
+        return float("inf") if job is None else job.deadline + OVERDUE - time.monotonic()
+
+    def retire(self) -> Activity | None:
+        """Take no more work, if what it does is overdue: tell what that is."""
+        with self._lock:
+            if self.time_to_overdue() > 0:
+                return None
+            self._retired = True
+        found = current_activity(self._thread.ident)
+        _interrupt(self._thread)
+        return found
+
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
-            self._current = job
+            with self._lock:
+                self._current = job
             job.run()
-            self._current = None
+            with self._lock:
+                self._current = None
+                if self._retired:
+                    return
             del job  # The documents of the last call need not stay while there is no next one.
+
+
+class _GivenUp(SystemExit):
+    """Ends a thread without a word."""
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """End what a thread does at its next step in Python; one that hangs in the kernel ends when that lets it go."""
+    with contextlib.suppress(ImportError, AttributeError):
+        import ctypes  # noqa: PLC0415  a sidecar that is well never needs it
+
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_GivenUp))
 
 
 WORK = 2.0
@@ -178,14 +217,17 @@ class Failed(Exception):
 
 
 class Bounded:
-    """Does the work of calls, one at a time."""
+    """Does the work of calls, one at a time; a worker that does not come back is replaced by another."""
 
     def __init__(self) -> None:
-        self._worker = Worker()
+        self._jobs: SimpleQueue[Job[Any]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._worker = Worker(self._jobs)
+        self._given_up: list[Worker] = []
 
     def begin(self, task: Callable[[], object]) -> None:
-        """Do something for which nobody waits."""
-        self._worker.submit(task)
+        """Do something for which nothing waits."""
+        self._jobs.put(Job(task, time.monotonic() + WORK))
 
     def run(
         self, task: Callable[[float], T], budget: float, context: grpc.ServicerContext, fields: Mapping[str, object]
@@ -196,9 +238,10 @@ class Bounded:
         """
         begun = time.monotonic()
         budget = min(budget, EARLY * context.time_remaining())
-        job = self._worker.submit(lambda: task(begun + budget))
+        job = Job(lambda: task(begun + budget), begun + budget)
+        self._jobs.put(job)
         try:
-            return self._wait(job, budget, context)
+            return self._wait(job, context)
         except _Late as late:
             log.error("late", **fields, **elapsed(begun), doing=late.doing.words, where=late.doing.where)
             what = f"deadline: no answer within {budget:.1f} s: {late.doing.words}: KubeVirt will ask again"
@@ -213,10 +256,10 @@ class Bounded:
             log.error("defect", **fields, **elapsed(begun), exception=type(error).__name__, where=place)
             raise Failed(grpc.StatusCode.INTERNAL, _defect(error, place)) from None
 
-    def _wait(self, job: Job[T], budget: float, context: grpc.ServicerContext) -> T:
+    def _wait(self, job: Job[T], context: grpc.ServicerContext) -> T:
         if not context.add_callback(job.abandon):
             job.abandon()
-        done = job.wait(budget)
+        done = self._is_done_in_time(job)
         if job.abandoned or (done and not job.take()):
             raise _Cancelled
         if done:
@@ -224,6 +267,30 @@ class Bounded:
         late = _Late(self._worker.activity(job))
         job.abandon()
         raise late
+
+    def _is_done_in_time(self, job: Job[T]) -> bool:
+        """Wait for it; what stands in its way beyond hope is given up meanwhile."""
+        while (left := job.deadline - time.monotonic()) > 0:
+            overdue = self._worker.time_to_overdue()
+            if overdue <= 0 and self._replace_worker():
+                continue
+            done = job.wait(min(left, overdue) if overdue > 0 else left)
+            if done or job.abandoned:
+                return done
+        return job.wait(0)
+
+    def _replace_worker(self) -> bool:
+        """Whether there is one again that works; too many hanging threads are no help to those that wait."""
+        with self._lock:
+            self._given_up = [worker for worker in self._given_up if worker.is_alive()]
+            if len(self._given_up) >= MOST_GIVEN_UP:
+                return False
+            doing = self._worker.retire()
+            if doing is not None:
+                log.error("given up", doing=doing.words, where=doing.where, hanging=len(self._given_up) + 1)
+                self._given_up.append(self._worker)
+                self._worker = Worker(self._jobs)
+            return True
 
 
 def refusal(error: PassgateError, **fields: object) -> Failed:

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from threading import Lock
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import grpc
@@ -74,7 +74,9 @@ class Calls:
     """Puts questions to the core, one at a time."""
 
     def __init__(self, make_core: Callable[[], Core], *, wait: float) -> None:
-        self._core = cache(make_core)
+        self._make_core = make_core
+        self._made: Core | None = None
+        self._lock = Lock()
         self._budget = WORK + wait
         self.bounded = Bounded()
 
@@ -87,6 +89,13 @@ class Calls:
         # All of it stays: no collection of garbage need look at it again.
         gc.collect()
         gc.freeze()
+
+    def _core(self) -> Core:
+        made = self._made or self._make_core()
+        with self._lock:
+            # A thread that was given up may come back late: what was settled stays.
+            self._made = self._made or made
+            return self._made
 
     def define(self, question: Question, context: grpc.ServicerContext) -> bytes:
         """The domain with its devices; ends the call with a status when there is none."""

@@ -71,6 +71,12 @@ def stuck(domain: bytes) -> bytes:
     return domain
 
 
+def busy(domain: bytes) -> bytes:
+    while b"stuck" in domain:
+        pass
+    return domain
+
+
 def broken(domain: bytes) -> bytes:
     raise KeyError(SECRET + repr(domain))
 
@@ -94,6 +100,7 @@ def grow(domain: bytes) -> bytes:
 CORES = {
     "blame": blame,
     "broken": broken,
+    "busy": busy,
     "device": with_device,
     "grow": grow,
     "refuse": refuse,

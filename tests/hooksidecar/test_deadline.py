@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
+from pytest_mock import MockerFixture
 
+from hooksidecar import deadline
+from hooksidecar.deadline import Bounded
+from hooksidecar.domainhook import Calls
 from hooksidecar.server import WAITING
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.domainhooks import with_device
+from tests.hooksidecar.domainhooks import Simple, with_device
 from tests.hooksidecar.sidecar import Sidecar, Start
 
 DOMAIN = load("q35-default")
+_WORKERS_BEFORE = sum(thread.name == "work" for thread in threading.enumerate())
 STUCK = b"<domain>stuck</domain>"
 MANY = 200
 
@@ -53,6 +61,102 @@ def test_h7_whoever_stands_in_line_hears_of_it_and_info_is_answered_all_the_whil
         (grpc.StatusCode.DEADLINE_EXCEEDED, "waiting for an earlier call, which was working"): WAITING - 1,
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "ask again later"): MANY - WAITING,
     }
+
+
+@pytest.mark.parametrize("core", ["stuck", "busy"])
+def test_h15_a_worker_that_does_not_come_back_is_replaced(start: Start, core: str) -> None:
+    sidecar = start(core, "--wait", "0")
+    client = sidecar.ready()
+    assert client.define(DOMAIN) == DOMAIN
+    for hangs in (1, 2):
+        with pytest.raises(Failed, match="deadline: no answer within 2"):
+            client.define(STUCK)
+        with pytest.raises(Failed, match="waiting for an earlier call, which was working") as failed:
+            client.define(DOMAIN, timeout=1.0)
+        assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert client.define(DOMAIN) == DOMAIN, "while it waits, the one in its way is overdue"
+        assert client.define(DOMAIN) == DOMAIN, "and nothing hangs any more"
+        told = sidecar.said("given up")
+        assert len(told) == hangs
+        assert told[-1]["doing"] == "working"
+        assert f".{core}:" in told[-1]["where"]
+
+    assert [line["pass"] for line in sidecar.said("answered")] == [1, 2, 3, 4, 5]
+    if core == "busy":  # What runs in Python is ended; what hangs in the kernel stays.
+        assert told[-1]["hanging"] == 1
+        assert _processor_time(sidecar, 0.5) < 0.2
+    assert sidecar.end()[0] == 0
+
+
+def _processor_time(sidecar: Sidecar, seconds: float) -> float:
+    def used() -> float:
+        fields = Path(f"/proc/{sidecar.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    time.sleep(seconds)
+    return used() - before
+
+
+class Context:
+    """A caller that waits as long as it takes."""
+
+    def time_remaining(self) -> float:
+        return 1000.0
+
+    def add_callback(self, _callback: object) -> bool:
+        return True
+
+
+def test_h15_however_many_hang_each_call_ends_and_those_that_come_back_make_room(mocker: MockerFixture) -> None:
+    mocker.patch.object(deadline, "OVERDUE", 0.01)
+    bounded, context = Bounded(), cast("grpc.ServicerContext", Context())
+    never = threading.Event()
+    sentences = []
+    for _ in range(deadline.MOST_GIVEN_UP + 3):
+        with pytest.raises(deadline.Failed) as failed:
+            bounded.run(lambda _deadline: never.wait(), 0.05, context, {})
+        sentences.append(failed.value.sentence)
+    with pytest.raises(deadline.Failed, match="waiting for an earlier call"):
+        bounded.run(lambda _deadline: 1, 0.05, context, {})
+    hanging = sum(thread.name == "work" for thread in threading.enumerate())
+    never.set()
+
+    assert all(sentence.startswith("deadline: no answer within 0.1 s: ") for sentence in sentences)
+    assert hanging <= deadline.MOST_GIVEN_UP + 1 + _WORKERS_BEFORE
+    assert bounded.run(lambda _deadline: 1, 5, context, {}) == 1
+
+
+def test_h15_nothing_is_given_up_that_is_only_slow() -> None:
+    bounded, context = Bounded(), cast("grpc.ServicerContext", Context())
+    with pytest.raises(deadline.Failed):
+        bounded.run(lambda _deadline: time.sleep(0.4), 0.2, context, {})
+
+    threads = [thread for thread in threading.enumerate() if thread.name == "work"]
+    assert bounded.run(lambda _deadline: threading.current_thread(), 5, context, {}) in threads
+
+
+def test_h15_a_core_that_came_late_does_not_forget_what_was_settled() -> None:
+    """Two threads make a core each when the first hangs while it does so."""
+    first, go = Simple(lambda domain: domain), threading.Event()
+    hanging = threading.Event()
+
+    def make_core() -> Simple:
+        if hanging.is_set():
+            return first
+        hanging.set()
+        go.wait()
+        return Simple(lambda _domain: b"late")
+
+    calls = Calls(make_core, wait=0)
+    hangs = threading.Thread(target=calls._core)
+    hangs.start()
+    hanging.wait()
+    assert calls._core() is first
+    go.set()
+    hangs.join()
+
+    assert calls._core() is first
 
 
 def test_h7_calls_whose_message_never_comes_keep_nobody_else_waiting(start: Start) -> None:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import grpc
 
 from domxml.errors import BadInput
+from hooksidecar import log
 from hooksidecar.deadline import Busy
 from hooksidecar.domainhook import LARGEST, refuse
 from hooksidecar.protocol import AT_ONCE, Method, Methods
@@ -26,6 +27,8 @@ OPTIONS = (
     ("grpc.max_receive_message_length", HARD_LIMIT),
     ("grpc.max_send_message_length", HARD_LIMIT),
 )
+LONGEST_NAME = 120
+"""Of a method in the log."""
 GRACE = 0.5
 """Seconds for the calls under way at the end."""
 
@@ -66,7 +69,11 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes no
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        return self._methods.get(handler_call_details.method)
+        found = self._methods.get(handler_call_details.method)
+        if found is None:
+            # gRPC refuses it without a word to us, and a KubeVirt that calls by other names fails VM after VM.
+            log.warning("unknown call", method=handler_call_details.method[:LONGEST_NAME])
+        return found
 
 
 def _at_once(method: Method) -> _Behavior:

@@ -48,12 +48,15 @@ def admit(policy: Object, pod: Object) -> Object:
 
 
 def apply(document: Any, patches: Sequence[Mapping[str, Any]]) -> None:
-    """RFC 6902, in place: `add`, `replace` and `remove`, with its rules for what must be there before."""
+    """RFC 6902, in place: `add`, `replace`, `remove` and `move`, with its rules for what must be there before."""
     for patch in patches:
-        *way, last = (part.replace("~1", "/").replace("~0", "~") for part in patch["path"].split("/")[1:])
-        parent = document
-        for step in way:
-            parent = parent[int(step)] if isinstance(parent, list) else parent[step]
+        if patch["op"] == "move":
+            parent, last = _at(document, patch["from"])
+            value = parent[last]
+            moved = [{"op": "remove", "path": patch["from"]}, {"op": "add", "path": patch["path"], "value": value}]
+            apply(document, moved)
+            continue
+        parent, last = _at(document, patch["path"])
         if isinstance(parent, list):
             _change_list(parent, last, patch)
         else:
@@ -62,6 +65,14 @@ def apply(document: Any, patches: Sequence[Mapping[str, Any]]) -> None:
                 del parent[last]
             else:
                 parent[last] = copy.deepcopy(patch["value"])
+
+
+def _at(document: Any, path: str) -> tuple[Any, str]:
+    """What holds the value of a path, and under which name."""
+    *way, last = (part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:])
+    for step in way:
+        document = document[int(step)] if isinstance(document, list) else document[step]
+    return document, last
 
 
 def _change_list(values: list[Any], index: str, patch: Mapping[str, Any]) -> None:

@@ -53,6 +53,17 @@ def many(schema: Schema) -> Schema:
 
 COMMON = {"condition": TEXT, "failureStrategy": STRATEGY, "timeout": DURATION}
 NAMED = many(exactly({"name": TEXT}, "name"))
+LAUNCHER_POINTS = ("GuestDefinition", "PreBoot", "PreMigrationSource")
+LAUNCHER_HOOK = exactly(
+    {
+        "cel": exactly({"hookPoint": {"enum": list(LAUNCHER_POINTS)}, "expression": TEXT}, "hookPoint", "expression"),
+        "sidecar": exactly(
+            {"socketPath": TEXT, "permittedHooks": many({"enum": list(LAUNCHER_POINTS)})},
+            *("socketPath", "permittedHooks"),
+        ),
+    }
+    | COMMON
+)
 DOMAIN_HOOK = exactly({"cel": exactly({"expression": TEXT}), "sidecar": exactly({"socketPath": TEXT})} | COMMON)
 NODE_HOOK = exactly(
     {"socket": TEXT, "permittedHooks": many({"enum": list(POINTS)})} | COMMON, "socket", "permittedHooks"
@@ -62,6 +73,7 @@ PLUGIN = exactly(
         "condition": TEXT,
         "failureStrategy": STRATEGY,
         "domainHooks": many({**DOMAIN_HOOK, "oneOf": [{"required": ["cel"]}, {"required": ["sidecar"]}]}),
+        "launcherHooks": many({**LAUNCHER_HOOK, "oneOf": [{"required": ["cel"]}, {"required": ["sidecar"]}]}),
         "nodeHooks": many(NODE_HOOK),
         "mutatingAdmissionPolicies": NAMED,
         "validatingAdmissionPolicies": NAMED,
@@ -69,6 +81,7 @@ PLUGIN = exactly(
         "validatingAdmissionWebhooks": NAMED,
     }
 )
+PLUGIN["not"] = {"required": ["domainHooks", "launcherHooks"]}  # Those of the first alpha, and of the second.
 CLAIM = exactly(
     {"address": TEXT, "nodeName": TEXT, "userName": TEXT, "disableResourcePooling": {"type": "boolean"}},
     *("address", "nodeName", "userName"),

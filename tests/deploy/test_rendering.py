@@ -13,12 +13,12 @@ import yaml
 
 from hooksidecar.agent import options
 from tests.deploy.kustomize import documents, render
-from tests.deploy.manifests import DEPLOY, FOLDERS, VERSION, daemon, manifest
+from tests.deploy.manifests import DEPLOY, FOLDERS, PLUGINS, VERSION, daemon, manifest
 
 COMPONENTS = ("chosen-nodes", "device-nodes", "nfd", "podmonitor", "selinux")
 WITH_COMPONENTS = (1, 27)
 """The kubectl whose kustomize knows all that deploy/ uses."""
-AGENTS = ("overlays/agent-observe", "overlays/agent", "overlays/plugin")
+AGENTS = ("overlays/agent-observe", "overlays/agent", *PLUGINS)
 
 
 def host_paths(folder: str) -> dict[str, bool]:

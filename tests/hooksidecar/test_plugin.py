@@ -55,6 +55,16 @@ def test_a_domain_that_is_not_libvirts_is_refused(plugin: Plugin) -> None:
     assert failed.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_call_by_another_name_is_told(plugin: Plugin) -> None:
+    """The second alpha of the Plugin API may call us by a name that no release has yet: that must not be silent."""
+    name = "/kubevirt.hooks.plugins.v1alpha2.LauncherHookService/MutateGuestDefinition"
+    with pytest.raises(Failed) as failed:
+        Client(str(plugin.path)).call(name, b"")
+
+    assert failed.value.code is grpc.StatusCode.UNIMPLEMENTED
+    assert [line["method"] for line in plugin.said("unknown call")] == [name]
+
+
 def test_there_are_no_services_of_a_hook(plugin: Plugin) -> None:
     with pytest.raises(Failed) as failed:
         Client(str(plugin.path)).info()

@@ -40,11 +40,20 @@ def note(text: str) -> None:
     """Print a line to standard error, for people; there may be none who listen."""
     if sys.stderr is not None:
         try:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(_safe(text) + "\n")
             sys.stderr.flush()
         except OSError:
             # Python tries once more on its way out, and would end with a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _safe(text: str) -> str:
+    """Text for a terminal: names of strangers in it must not drive it."""
+    if text.isprintable():
+        return text
+    from hostdev.printing.cells import printable  # noqa: PLC0415  rarely needed
+
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 @contextmanager

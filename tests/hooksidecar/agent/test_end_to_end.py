@@ -17,6 +17,7 @@ from tests.hooksidecar.agent.kubelet import FILE, PLUGINS, RESOURCE, SIDECAR, Ku
 from tests.hooksidecar.agent.process import StartAgent
 from tests.hooksidecar.client import Client, Failed
 from tests.hooksidecar.sidecar import Sidecar
+from tests.otheruser import skip_unless_readable
 
 POD = uid(1)
 ENVS = {"QAT0": "0000:3d:02.2"}
@@ -37,6 +38,7 @@ def sidecar(mount: Path, place: Path, *flags: str) -> Iterator[Sidecar]:
     place.symlink_to(mount)
     running = Sidecar(place, "", "--host", "none", *flags)
     if os.geteuid() == 0:
+        skip_unless_readable()
         running.command = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *running.command]
     with running:
         yield running

@@ -255,6 +255,9 @@ def test_a_user_who_may_not_ask_kubelet(root: Path, kubelet: Kubelet) -> None:
     (kubelet.directory / "device-plugins").chmod(0)
     (kubelet.directory / "pod-resources").chmod(0)
     ran = process("node", "who", ADDRESS, "--host", str(root), nobody=True)
+    # pytest takes the directories away, and may not be root.
+    (kubelet.directory / "device-plugins").chmod(0o755)
+    (kubelet.directory / "pod-resources").chmod(0o755)
 
     assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
     assert "note: checkpoint: Permission denied\nnote: podresources: Permission denied\n" in ran.err

@@ -85,6 +85,7 @@ _ASKED = {
 _SERVED = {
     # The sidecar and the agent.
     "bad-container-name": ("CONTAINER_NAME cannot name a socket", "leave it to KubeVirt"),
+    "no-threads": ("The pod may have no more processes", "look at the pids limit of the pod and of its node"),
     "socket-bind": ("No socket can be made in the mount", "look whether it is full or read-only"),
     "socket-busy": ("Another process uses the directory", "end it, or give each its own"),
     "socket-taken": ("Something else is where the socket belongs", "remove it, or end the other server"),

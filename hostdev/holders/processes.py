@@ -22,6 +22,10 @@ class Seen(NamedTuple):
     hidden: tuple[int, ...] = ()
 
 
+MONITORS = ("qemu", "kvm", "cloud-hypervisor", "crosvm", "firecracker", "lkvm")
+"""How the programs that run VMs are called, with whatever their distribution adds."""
+
+
 def driver_claims(function: PciFunction) -> tuple[Claim, ...]:
     """The host itself, where its driver has the device."""
     if function.driver is None or is_on_vfio(function):
@@ -52,7 +56,9 @@ def _of_process(host: Host, pid: int, files: list[str], function: PciFunction) -
     nodes = _nodes(function)
     opened = {host.link(f"proc/{pid}/fd/{name}") for name in files} & nodes
     command = (host.text(f"proc/{pid}/cmdline") or "").split("\0")
-    told = _told(command, function)
+    # Any process may write an address on its command line; its program it cannot choose a name for.
+    program = (host.link(f"proc/{pid}/exe") or command[0]).rpartition("/")[2]
+    told = _told(command, function) if program.startswith(MONITORS) else None
     if not opened and told is None:
         return
     name = command[0].rpartition("/")[2] or host.read(f"proc/{pid}/comm") or "?"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from domxml.errors import ExitCode
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
-from tests.hooksidecar.sidecar import Sidecar, Start
+from tests.hooksidecar.sidecar import Sidecar, Start, environment
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 STUCK = b"<domain>stuck</domain>"
@@ -101,6 +104,19 @@ def test_h10_a_signal_while_it_starts_is_not_lost(start: Start, moment: int) -> 
 
     assert code == 0
     assert took < 2.0
+
+
+def test_a_limit_of_processes_is_told() -> None:
+    """Python's words for it; the kernel's limit itself would reach whatever else this user runs."""
+    code = (
+        "from hooksidecar.process import run_answered\n"
+        'def serve(): raise RuntimeError("can\'t start new thread")\n'
+        "raise SystemExit(run_answered(serve))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
+
+    assert done.returncode == ExitCode.NOT_PERMITTED
+    assert "[no-threads]" in done.stderr
 
 
 def test_a_log_that_nobody_reads_is_no_reason_to_fail(mount: Path) -> None:

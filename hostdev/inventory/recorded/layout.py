@@ -25,6 +25,8 @@ _PAGES_EACH = 4 * 4096
 @contextmanager
 def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
     """The host at a root directory, or of a recorded machine, which is laid out for as long as it is needed."""
+    if not os.fspath(spec):
+        raise BadInput("no-machine", "an empty name names no host", hint=_HINT)
     path = Path(spec)
     if path.suffix != SUFFIX or _is_directory(path):
         with Host(path, source=str(spec)) as host:

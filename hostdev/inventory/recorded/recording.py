@@ -55,6 +55,8 @@ class Recording:
         """Refuse paths and links that would lead out of the directory it is laid out in."""
         for path, entry in self.entries.items():
             _check_path(path)
+            if path.count("/") >= DEEPEST:
+                raise _bad(path, f"lies more than {DEEPEST} directories deep")
             for above in ancestors(path):
                 if isinstance(self.entries.get(above, _PLAIN), File | Link | Unreadable):
                     raise _bad(path, f"lies below {above}, which is not a directory")
@@ -71,6 +73,8 @@ class Recording:
 
 
 _PLAIN = Names(())
+DEEPEST = 64
+"""Sysfs nests one directory for each bridge on the way; 32 levels of them would be a lot."""
 
 
 def ancestors(path: str) -> Iterator[str]:

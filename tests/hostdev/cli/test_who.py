@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,6 +49,12 @@ def vfio_device() -> str:
 
 def test_nobody(cli: Callable[..., Ran], root: Path) -> None:
     assert who(cli, root) == Ran(0, f"nobody holds {ADDRESS}\n", "")
+
+
+def test_a_command_line_is_believed_of_programs_that_run_vms(cli: Callable[..., Ran], root: Path) -> None:
+    add_process(root, 7, "/bin/sleep", "-device", f"vfio-pci,host={ADDRESS}")
+
+    assert "sleep" not in who(cli, root).out
 
 
 def test_qemu_with_the_group_open(cli: Callable[..., Ran], root: Path) -> None:
@@ -157,11 +165,12 @@ def test_processes_that_may_not_be_looked_into(visible: bool, root: Path) -> Non
 
 
 @contextmanager
-def running(*words: str) -> Iterator[int]:
+def running(executable: Path, *words: str) -> Iterator[int]:
     """A process that waits, with these words on its command line."""
     program = "import sys; print(flush=True); sys.stdin.read()"
+    home = {**os.environ, "PYTHONHOME": sys.base_prefix}
     with subprocess.Popen(
-        [sys.executable, "-c", program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [executable, "-c", program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=home
     ) as started:
         assert started.stdout is not None
         started.stdout.readline()
@@ -169,12 +178,15 @@ def running(*words: str) -> Iterator[int]:
         started.communicate()
 
 
-def test_the_real_proc() -> None:
+@pytest.mark.parametrize(("name", "believed"), [("qemu-system-x86_64", True), ("notes", False)])
+def test_the_real_proc(tmp_path: Path, name: str, *, believed: bool) -> None:
+    shutil.copy(Path(sys.executable).resolve(), tmp_path / name)
     function = replace(machine("two-socket-x710").functions[PciAddress.parse(ADDRESS)], driver=None)
-    with Host("/") as host, running("-device", f"vfio-pci,host={ADDRESS}") as pid:
+    with Host("/") as host, running(tmp_path / name, "-device", f"vfio-pci,host={ADDRESS}") as pid:
         found = [holder for holder in processes.ask_processes(host, function).claims if holder.pid == pid]
 
-    assert [(holder.how, holder.where) for holder in found] == [(How.TOLD, f"vfio-pci,host={ADDRESS}")]
+    told = [(How.TOLD, f"vfio-pci,host={ADDRESS}")] if believed else []
+    assert [(holder.how, holder.where) for holder in found] == told
 
 
 NODE = f"""<node>

@@ -20,7 +20,7 @@ CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 RAISED = {"BadInput", "Refused", "NotPermitted", "HostUnreadable", "PassgateError"}
 CONSTANT = re.compile(r"CODE|[A-Z_]*FAILED")
 """How the source names a code that it uses more than once."""
-WITHOUT_EXCEPTION = {"output-lost", "internal-error"}
+WITHOUT_EXCEPTION = {"output-lost", "internal-error", "no-threads"}
 """Written by the entry point itself."""
 
 

@@ -309,3 +309,15 @@ def test_a_directory_is_opened_as_it_is(tmp_path: Path) -> None:
     with open_host(str(tmp_path / "vmd.toml")) as host:
         assert same(scan(host)) == same(picture("vmd"))
     assert (tmp_path / "vmd.toml/sys").is_dir()
+
+
+def test_a_recording_of_endless_directories_is_refused() -> None:
+    path = "sys/" + "/".join("d" for _ in range(1000))
+
+    with pytest.raises(BadInput, match="64 directories deep"):
+        Recording(entries={f"{path}/name": File(b"x")}).check()
+
+
+def test_an_empty_name_is_no_host() -> None:
+    with pytest.raises(BadInput, match="names no host"), open_host(""):
+        pass

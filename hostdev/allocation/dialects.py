@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-STEMS = ("PCIDEVICE_", "PCI_RESOURCE_", "MDEV_PCI_RESOURCE_", "USB_RESOURCE_")
-"""What plugins put before the name that they make of the resource."""
+_MADE_OF_RESOURCE = "<RESOURCE>"
 
 
 def resource_suffix(resource: str) -> str:
@@ -17,11 +16,6 @@ def resource_suffix(resource: str) -> str:
 def fold_name(name: str) -> str:
     """A name as a shell-minded plugin would spell it, without regard to case."""
     return name.upper().replace("-", "_")
-
-
-def variable_stem(variable: str) -> str:
-    """What the variable starts with, if anything follows; empty: its name is not made of a resource."""
-    return next((stem for stem in STEMS if variable.startswith(stem) and len(variable) > len(stem)), "")
 
 
 _SPELLINGS: tuple[Callable[[str], str], ...] = (str, str.upper, fold_name)
@@ -56,7 +50,7 @@ class Dialect(NamedTuple):
 
     plugin: str
     variables: tuple[str, ...]
-    """As documentation writes them."""
+    """As documentation writes them; `<RESOURCE>` stands for what the plugin makes of the resource."""
     example: str
     starts: tuple[str, ...]
     """What the names of its variables start with."""
@@ -70,6 +64,13 @@ class Dialect(NamedTuple):
     """Why it names more devices than were requested."""
     fewer: str = ""
     """Why it names fewer."""
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """What it puts before the name that it makes of the resource."""
+        return tuple(
+            name.removesuffix(_MADE_OF_RESOURCE) for name in self.variables if name.endswith(_MADE_OF_RESOURCE)
+        )
 
 
 DIALECTS: tuple[Dialect, ...] = (
@@ -143,9 +144,18 @@ _DIGITS = 5
 
 def dialects_of(variable: str) -> tuple[Dialect, ...]:
     """The rows that a variable's name fits."""
-    if variable in STEMS:
-        return ()
-    return tuple(row for row in DIALECTS if variable.startswith(row.starts) and _fits(row, variable))
+    rows = tuple(row for row in DIALECTS if variable.startswith(row.starts) and _fits(row, variable))
+    return () if rows and variable in stems() else rows
+
+
+def stems() -> tuple[str, ...]:
+    """What any plugin puts before the name that it makes of the resource."""
+    return tuple(dict.fromkeys(stem for row in DIALECTS for stem in row.stems))
+
+
+def variable_stem(variable: str) -> str:
+    """What the variable starts with, if anything follows; empty: its name is not made of a resource."""
+    return next((stem for stem in stems() if variable.startswith(stem) and len(variable) > len(stem)), "")
 
 
 def variable_number(variable: str, row: Dialect) -> int:

@@ -13,7 +13,7 @@ from domxml.text import listed, printable
 from hostdev import jsontext
 from hostdev.allocation import dialects, tokens
 from hostdev.allocation.allocation import Allocation, Device, Gathered, unite
-from hostdev.allocation.dialects import DIALECTS, Dialect, dialects_of, variable_number
+from hostdev.allocation.dialects import Dialect, dialects_of, variable_number
 from hostdev.findings.allocation import (
     CHANNELS_DISAGREE,
     DEVICE_IN_TWO_RESOURCES,
@@ -63,7 +63,7 @@ class Reading(NamedTuple):
     def place(self) -> tuple[int, int, str]:
         """Sort key: by plugin, then QAT2 before QAT10."""
         row = self.rows[0]
-        return DIALECTS.index(row), variable_number(self.variable, row), self.variable
+        return dialects.DIALECTS.index(row), variable_number(self.variable, row), self.variable
 
 
 def read_value(environment: Mapping[str, str], channel: str) -> tuple[list[Reading], list[Finding]]:
@@ -147,7 +147,7 @@ def _attributed(
 ) -> tuple[list[Reading], list[Finding]]:
     """Tell each variable whose it is; one that two resources share belongs to neither."""
     owners: dict[str, Sequence[str]] = {}
-    for stem in dialects.STEMS:
+    for stem in dialects.stems():
         suffixes = {reading.suffix for reading in readings if reading.stem == stem}
         fitting = dialects.suffix_owners(suffixes, resources)
         owners.update({stem + suffix: found for suffix, found in fitting.items()})

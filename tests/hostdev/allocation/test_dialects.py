@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pytest_mock import MockerFixture
 
-from hostdev.allocation.dialects import STEMS, resource_suffix, suffix_owners, variable_stem
+from hostdev.allocation.dialects import DIALECTS, Dialect, resource_suffix, stems, suffix_owners, variable_stem
 from tests.hostdev.allocation.given import A, B, C, codes, devices, environment, only, the
 
 T4 = "nvidia.com/TU104GL_Tesla_T4"
@@ -35,9 +36,30 @@ def test_a_resource_finds_its_variable(resource: str, variable: str, value: str)
 
 
 def test_no_stem_is_the_start_of_another() -> None:
-    assert [(a, b) for a in STEMS for b in STEMS if a != b and b.startswith(a)] == []
+    assert stems() == ("PCIDEVICE_", "PCI_RESOURCE_", "MDEV_PCI_RESOURCE_", "USB_RESOURCE_")
+    assert [(a, b) for a in stems() for b in stems() if a != b and b.startswith(a)] == []
     assert variable_stem("PCIDEVICE_") == ""
     assert variable_stem("MDEV_PCI_RESOURCE_X") == "MDEV_PCI_RESOURCE_"
+
+
+@pytest.mark.parametrize("row", DIALECTS, ids=lambda row: row.plugin)
+def test_names_start_as_the_documentation_writes_them(row: Dialect) -> None:
+    written = {name.partition("<")[0] for name in row.variables}
+
+    assert {name for name in written if not name.startswith(row.starts)} == set()
+    assert {start for start in row.starts if start not in written} == set()
+    assert row.numbered == all("<N>" in name for name in row.variables)
+
+
+def test_a_dialect_with_a_stem_of_its_own_works_by_its_row_alone(mocker: MockerFixture) -> None:
+    acme = Dialect("Acme", ("ACME_DEVICES_<RESOURCE>",), f"ACME_DEVICES_ACME_COM_CARD={A}", ("ACME_DEVICES_",))
+    mocker.patch("hostdev.allocation.dialects.DIALECTS", (*DIALECTS, acme))
+
+    gathered = environment({"ACME_DEVICES_ACME_COM_CARD": f"{A},{B}"}, {"acme.com/card": 1})
+
+    assert {allocation.resource for allocation in gathered.allocations} == {"acme.com/card"}
+    assert codes(gathered) == {"more-than-requested"}
+    assert codes(environment({"ACME_DEVICES_": A})) == {"unknown-dialect"}
 
 
 def test_a_variable_is_never_read_backwards() -> None:

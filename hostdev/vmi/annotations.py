@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from domxml.attributes import ATTRIBUTES, Attribute
+from domxml.attributes import ATTRIBUTES, NUMBER, Attribute
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
@@ -113,7 +113,6 @@ ROM_KEYS: Mapping[str, str] = MappingProxyType(
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252})/[A-Za-z0-9]([A-Za-z0-9._-]{0,62})", re.ASCII)
 _DEVICE = re.compile(r"\S.{0,252}")
 _SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({"on|off": ("on", "off"), "yes|no": ("yes", "no")})
-_NUMBERS = frozenset({"bootOrder", "acpiIndex"})
 
 
 class Devices(NamedTuple):
@@ -203,7 +202,7 @@ def _attribute(row: Attribute) -> Callable[[JsonObject, str], str]:
         value = entry.fields[key]
         if switch and isinstance(value, bool):
             return switch[0] if value else switch[1]
-        if row.key in _NUMBERS:
+        if row.legal == NUMBER:
             return str(entry.get_int(key, 1, 99999))
         text = entry.get_str(key) or ""
         if not re.fullmatch(row.legal, text, re.ASCII):

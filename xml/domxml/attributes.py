@@ -35,7 +35,7 @@ class Attribute(NamedTuple):
 
 
 _ON_OFF = "on|off"
-_NUMBER = "[1-9][0-9]{0,4}"
+NUMBER = "[1-9][0-9]{0,4}"
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     row.key: row
@@ -43,8 +43,8 @@ ATTRIBUTES: Mapping[str, Attribute] = {
         Attribute("rom.bar", "rom", "bar", _ON_OFF, "whether the guest sees the device's ROM", mdev=False),
         Attribute("rom.file", "rom", "file", r"/.+", "a ROM image, as a path in the launcher", mdev=False),
         Attribute("rom.enabled", "rom", "enabled", "yes|no", "no: no ROM at all", mdev=False),
-        Attribute("bootOrder", "boot", "order", _NUMBER, "the place in the guest's boot order"),
-        Attribute("acpiIndex", "acpi", "index", _NUMBER, "the number of a NIC's name in the guest (eno7 for 7)"),
+        Attribute("bootOrder", "boot", "order", NUMBER, "the place in the guest's boot order"),
+        Attribute("acpiIndex", "acpi", "index", NUMBER, "the number of a NIC's name in the guest (eno7 for 7)"),
         Attribute(
             "driverModel",
             "driver",
@@ -135,6 +135,6 @@ def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:
 
 
 def _legal_words(row: Attribute) -> str:
-    if row.legal == _NUMBER:
+    if row.legal == NUMBER:
         return "a number from 1"
     return row.legal.replace("|", " or ") if re.fullmatch(r"[a-z|]+", row.legal) else f"text like {row.legal}"

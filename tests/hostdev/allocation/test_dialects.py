@@ -36,7 +36,7 @@ def test_a_resource_finds_its_variable(resource: str, variable: str, value: str)
 
 
 def test_no_stem_is_the_start_of_another() -> None:
-    assert stems() == ("PCIDEVICE_", "PCI_RESOURCE_", "MDEV_PCI_RESOURCE_", "USB_RESOURCE_")
+    assert {"PCIDEVICE_", "PCI_RESOURCE_", "MDEV_PCI_RESOURCE_", "USB_RESOURCE_"} <= {*stems()}
     assert [(a, b) for a in stems() for b in stems() if a != b and b.startswith(a)] == []
     assert variable_stem("PCIDEVICE_") == ""
     assert variable_stem("MDEV_PCI_RESOURCE_X") == "MDEV_PCI_RESOURCE_"

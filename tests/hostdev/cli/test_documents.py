@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,10 @@ import yaml
 
 from tests.hostdev.cli.running import MACHINES, PCI_IDS, Ran, host
 from tests.hostdev.cli.validator import SCHEMAS, errors, schema
+from tests.house import FLOORS, modules
 from tests.scenarios.cases import CASES, Case
 
+KIND = re.compile(r"\bdocument\(\s*\"(\w+)\"")
 EVERY_MACHINE = sorted(file.stem for file in MACHINES.glob("*.toml"))
 OLD = "tests/fixtures/machines/consumer-gpu.toml"
 NEW = "tests/fixtures/machines/tesla-t4.toml"
@@ -37,7 +40,9 @@ def test_every_kind_has_a_schema() -> None:
         schema(file.name)["properties"]["kind"]["const"] for file in SCHEMAS.glob("*.json") if file.stem != "common"
     }
 
-    assert kinds == {*DOCUMENTS, *OF_VMS, "Holders", "Event", "Rehearsal"}
+    made = {kind for floor in FLOORS for module in modules(floor) for kind in KIND.findall(module.path.read_text())}
+
+    assert made <= kinds == {*DOCUMENTS, *OF_VMS, "Holders", "Event", "Rehearsal"}
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

@@ -64,6 +64,22 @@ def modules(package: str) -> Iterator[Module]:
         yield Module(name, path, frozenset(_imports(ast.parse(path.read_text()))))
 
 
+def product() -> list[Module]:
+    """The modules of all floors, but for those that protoc writes."""
+    return [module for floor in FLOORS for module in modules(floor) if "stubs" not in module.name.split(".")]
+
+
+def packages() -> list[str]:
+    """The packages of the product, and the rooms that are one module each."""
+    return [m.name for m in product() if room_of(m.name) and (m.path.name == "__init__.py" or m.name in ROOMS)]
+
+
+def file_of(name: str) -> str:
+    """A package or module as a path from the top; that of a package ends in a slash."""
+    path = FLOORS[name.partition(".")[0]].joinpath(*name.split(".")).relative_to(ROOT).as_posix()
+    return f"{path}/" if (ROOT / path).is_dir() else f"{path}.py"
+
+
 def room_of(name: str) -> str:
     """The room in which a module is; a package that no room names is none."""
     fitting = [room for room in ROOMS if f"{name}.".startswith(f"{room}.")]
@@ -72,8 +88,8 @@ def room_of(name: str) -> str:
 
 def arrows(module: Module) -> frozenset[str]:
     """The other rooms a module uses; imports inside functions and for type checkers count."""
-    product = (name for name in module.imports if name.partition(".")[0] in FLOORS)
-    return frozenset(filter(None, map(room_of, product))) - {room_of(module.name)}
+    used = (name for name in module.imports if name.partition(".")[0] in FLOORS)
+    return frozenset(filter(None, map(room_of, used))) - {room_of(module.name)}
 
 
 def arrows_up(module: Module) -> frozenset[str]:
@@ -96,14 +112,13 @@ def _ignored(name: str) -> bool:
 
 def report() -> Iterator[str]:
     """The figures of the house, each counted from the code."""
-    product = [module for floor in FLOORS for module in modules(floor) if "stubs" not in module.name.split(".")]
     yield "rooms in order, with modules, arrows down and arrows up"
     for room in ROOMS:
-        inside = [module for module in product if room_of(module.name) == room]
+        inside = [module for module in product() if room_of(module.name) == room]
         used = frozenset[str]().union(*map(arrows, inside))
         up = frozenset[str]().union(*map(arrows_up, inside))
         yield f"  {room:<26} {len(inside):>3} {len(used - up):>3} {len(up):>3}"
-    lengths = [len(m.path.read_text().splitlines()) for m in product if m.path.name != "__init__.py"]
+    lengths = [len(m.path.read_text().splitlines()) for m in product() if m.path.name != "__init__.py"]
     yield f"modules of the product           {len(lengths)}"
     yield f"median lines                     {statistics.median(lengths):.0f}"
     yield f"modules under 60 lines           {sum(length < 60 for length in lengths)}"

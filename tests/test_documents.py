@@ -9,7 +9,8 @@ import pytest
 from domxml.errors import MEANINGS
 from hostdev.cli.commands import COMMANDS
 from tests.consoles import DOCUMENTS, replayed
-from tests.house import ROOT
+from tests.hookcall import watch_call
+from tests.house import ROOMS, ROOT, file_of, packages, room_of
 
 NAMED = re.compile(r"`([\w.-]+/[\w./-]*|[A-Z][\w-]+\.md|Makefile|Dockerfile)`|^([a-z]+/[\w/]*)(?= )", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
@@ -45,3 +46,45 @@ def test_the_readme_has_every_command() -> None:
     text = (ROOT / "README.md").read_text()
 
     assert {name for name in COMMANDS if f"`passgate {name}" not in text} == set()
+
+
+MAP = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_map_has_every_package_in_order() -> None:
+    """And every room that is one module."""
+    ordered = sorted(packages(), key=lambda name: (ROOMS.index(room_of(name)), name))
+
+    assert _rows("The packages in order") == [file_of(name) for name in ordered]
+
+
+def test_the_map_draws_what_is_not_built_yet_and_nothing_else() -> None:
+    places = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|", _section("Not built yet"), re.MULTILINE)
+
+    assert len(places) > 3
+    assert {name for name, _ in places if (ROOT / name.replace(".", "/")).exists()} == set()
+    assert {after for _, after in places} <= {*ROOMS, *(name for name, _ in places)}
+
+
+def test_the_values_of_the_map_stand_where_it_says() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([\w./]+)` \|", _section("The values that flow"), re.MULTILINE)
+
+    assert len(rows) > 10
+    for value, file in rows:
+        assert re.search(rf"^(class )?{value}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), value
+
+
+def test_the_spine_of_a_hook_call_is_what_runs() -> None:
+    spine = re.findall(r"^\d\. `([\w./]+)`", _section("One hook call, file by file"), re.MULTILINE)
+
+    assert 0 < len(spine) <= 8
+    assert {str(ROOT / file) for file in spine} - watch_call().files == set()
+
+
+def _section(title: str) -> str:
+    """What stands below a heading, up to the next one of any level."""
+    return re.split(r"\n#+ ", MAP.partition(f"# {title}\n")[2])[0]
+
+
+def _rows(title: str) -> list[str]:
+    return re.findall(r"^\| `([\w./]+)` \|", _section(title), re.MULTILINE)

@@ -54,6 +54,6 @@ def _tell(answer: Answer, fields: Mapping[str, object], begun: float) -> None:
     log.info("answered", vm=answer.vm, **fields, **result, **elapsed(begun))
     if answer.trouble:
         log.error("an answer was given already: the cloud-init data went back as it came", reason=answer.trouble)
-    log.noticed(answer.findings)
+    log.findings(answer.findings)
     if written:
         log.debug("what changed", networkData=answer.network_data)

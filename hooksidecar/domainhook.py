@@ -125,7 +125,7 @@ class Calls:
         log.info("answered", vm=answer.vm, **fields, **result, **elapsed(begun))
         if answer.trouble:
             log.error("a domain is defined already: the input went back as it came", reason=answer.trouble)
-        log.noticed(answer.findings)
+        log.findings(answer.findings)
         if not same and log.debugging():
             from domxml import difference  # noqa: PLC0415  only a search for a mistake needs it
 

@@ -62,9 +62,9 @@ def warning(message: str, **fields: object) -> None:
     _LOG.warning(message, extra={"fields": fields}, stacklevel=2)
 
 
-def noticed(findings: Iterable[Finding]) -> None:
+def findings(noticed: Iterable[Finding]) -> None:
     """What was seen on the way to an answer."""
-    for finding in findings:
+    for finding in noticed:
         fields = {"code": finding.code, "severity": str(finding.severity)}
         _LOG.warning(finding.what, extra={"fields": fields}, stacklevel=2)
 

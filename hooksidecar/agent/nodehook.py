@@ -114,7 +114,7 @@ def _answer(hook: NodeHook, bounded: Bounded, asked: Any, context: grpc.Servicer
     node = asked.node_context.node_name
     checked = bounded.run(lambda _deadline: hook.check(asked.vmi, node), WORK, context, fields)
     log.info("answered", **fields, vm=checked.vm, devices=list(checked.devices), **elapsed(begun))
-    log.noticed(checked.findings)
+    log.findings(checked.findings)
     return PASSED if checked.devices else NO_DEVICES
 
 

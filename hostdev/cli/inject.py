@@ -66,7 +66,7 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
         return Inputs(named=named)
     from hostdev.inject.gather import Channels, gather  # noqa: PLC0415  devices named outright need none of it
-    from hostdev.inject.vmplan import accounted, resources, vm_inputs  # noqa: PLC0415
+    from hostdev.inject.vmplan import account_inputs, resources, vm_inputs  # noqa: PLC0415
 
     vmi = _vmi(arguments.vmi)
     channels = Channels(
@@ -75,7 +75,7 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
         network_info=arguments.network_info or "",
     )
     gathered = gather(channels, domain, vmi, resources(vmi, named))
-    inputs = accounted(vm_inputs(vmi, named, gathered), gathered)
+    inputs = account_inputs(vm_inputs(vmi, named, gathered), gathered)
     return inputs._replace(findings=(*(_silent_files(channels.files, gathered)), *inputs.findings))
 
 

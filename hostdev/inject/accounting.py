@@ -27,7 +27,7 @@ _CAUSES = (
 """What may be the reason that a device is not named, the surest first."""
 
 
-def unaccounted(
+def unaccounted_resources(
     limits: Mapping[str, int], spec_devices: Mapping[str, int], requests: Iterable[Request], gathered: Gathered
 ) -> Iterator[Finding]:
     """Tell of each resource in the limits for which too few devices are named; `spec_devices` come beside them."""

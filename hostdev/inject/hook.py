@@ -22,7 +22,7 @@ from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_u
 from hostdev.inject.guards import guards
 from hostdev.inject.plan import Inputs, plan
 from hostdev.inject.settlement import Settlement
-from hostdev.inject.vmplan import accounted, resources, vm_inputs, waits_for_file
+from hostdev.inject.vmplan import account_inputs, resources, vm_inputs, waits_for_file
 from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
@@ -129,7 +129,7 @@ class HookCore:
 
     def _inputs(self, channels: Channels, domain: Domain, vmi: Vmi) -> Inputs:
         gathered = gather(channels, domain, vmi, resources(vmi))
-        return accounted(vm_inputs(vmi, (), gathered), gathered)
+        return account_inputs(vm_inputs(vmi, (), gathered), gathered)
 
 
 def _are_filled(channels: Channels, vmi: Vmi) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hostdev.allocation.allocation import Gathered
-from hostdev.inject.accounting import unaccounted
+from hostdev.inject.accounting import unaccounted_resources
 from hostdev.inject.plan import Inputs
 from hostdev.vmi.annotations import check_names, policy, requests
 from hostdev.vmi.request import Request
@@ -40,7 +40,7 @@ def vm_inputs(vmi: Vmi | None, named: tuple[Request, ...], gathered: Gathered) -
     return Inputs(asked, named, gathered.allocations, guests, vmi, gathered.findings, policy(vmi).allowed)
 
 
-def accounted(inputs: Inputs, gathered: Gathered) -> Inputs:
+def account_inputs(inputs: Inputs, gathered: Gathered) -> Inputs:
     """The same, with what the VM's limits ask for and no channel names; for VMs whose devices we answer for."""
     vmi = inputs.vmi
     if vmi is None or not vmi.device_limits:
@@ -48,7 +48,7 @@ def accounted(inputs: Inputs, gathered: Gathered) -> Inputs:
     ignored = policy(vmi).ignore
     limits = {name: count for name, count in vmi.device_limits.items() if name not in ignored}
     beside = Counter(device.resource for device in vmi.devices if device.resource)
-    missing = tuple(unaccounted(limits, beside, inputs.all_requests, gathered))
+    missing = tuple(unaccounted_resources(limits, beside, inputs.all_requests, gathered))
     return inputs._replace(findings=(*inputs.findings, *missing), limits=bool(limits), lacks=bool(missing))
 
 

@@ -50,7 +50,7 @@ class Agreement:
 
     def disagreements(self, grants: Sequence[Grant], pods: Sequence[PodDevices], now: float) -> tuple[Finding, ...]:
         """What differs, and is no sign of a pod that has ended."""
-        return (*unrecorded(grants, pods), *self._kept(grants, pods, now))
+        return (*unrecorded_devices(grants, pods), *self._kept(grants, pods, now))
 
     def _kept(self, grants: Sequence[Grant], pods: Sequence[PodDevices], now: float) -> list[Finding]:
         """Grants of pods that have ended which kubelet did not take out, though it has given something away since."""
@@ -64,7 +64,7 @@ class Agreement:
         return [_unlisted(grant, _missing(grant.resource, grant.device_ids, served)) for grant in late]
 
 
-def unrecorded(grants: Sequence[Grant], pods: Sequence[PodDevices]) -> list[Finding]:
+def unrecorded_devices(grants: Sequence[Grant], pods: Sequence[PodDevices]) -> list[Finding]:
     """A finding for each container and resource of which PodResources alone has devices."""
     granted = {(grant.resource, device) for grant in grants for device in grant.device_ids}
     # Kubelet lists each device by itself.

@@ -46,7 +46,7 @@ def _not_found(view: View, asked: Asked, names: list[str]) -> Finding:
     return DEVICE_NOT_FOUND.found(f"{asked.place}.device", what, hint=hint, severity=severity)
 
 
-def dropped(view: View) -> Iterator[Finding]:
+def dropped_names(view: View) -> Iterator[Finding]:
     """Names of which KubeVirt makes aliases that libvirt does not keep."""
     for device in view.vmi.devices:
         if not aliases.is_legal(f"ua-gpu-{device.name}"):
@@ -85,4 +85,4 @@ def numa(view: View) -> Iterator[Finding]:
             yield NUMA_NOT_POSSIBLE.found(f"{asked.place}.numa", what)
 
 
-RULES = (unseen, unknown, dropped, claims, injector, numa)
+RULES = (unseen, unknown, dropped_names, claims, injector, numa)

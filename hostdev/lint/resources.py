@@ -16,7 +16,7 @@ from hostdev.findings.spec import (
 from hostdev.lint.view import Asked, View
 
 
-def wanted(view: View) -> Iterator[Finding]:
+def wanted_resources(view: View) -> Iterator[Finding]:
     """Each resource of the annotation is asked for, and often enough."""
     for resource in dict.fromkeys(asked.request.resource for asked in view.asked if asked.request.resource):
         entries = [asked for asked in view.asked if asked.request.resource == resource]
@@ -28,7 +28,7 @@ def wanted(view: View) -> Iterator[Finding]:
             yield from _counts(view, resource, entries, there)
 
 
-def unused(view: View) -> Iterator[Finding]:
+def unused_limits(view: View) -> Iterator[Finding]:
     """Resources of the limits that nobody wants in the guest."""
     if view.devices is None or view.devices.errors or any(asked.request.address for asked in view.asked):
         return
@@ -99,4 +99,4 @@ def _many(count: int) -> str:
     return f"{count} device{'' if count == 1 else 's'}"
 
 
-RULES = (wanted, unused, differing, outright)
+RULES = (wanted_resources, unused_limits, differing, outright)

@@ -43,7 +43,7 @@ def domain_of(name: Name) -> str:
     return f"{label}.com" if label else OURS
 
 
-def derived(function: PciFunction, name: Name) -> str:
+def resource_name(function: PciFunction, name: Name) -> str:
     """A resource for a kind of PCI device: `nvidia.com/TU104GL_TESLA_T4`."""
     domain = domain_of(name)
     unnamed = f"{function.device:04X}" if domain != OURS else f"{function.vendor:04X}_{function.device:04X}"
@@ -56,7 +56,7 @@ def derived_of_type(mdev: MdevType, name: Name) -> str:
     return f"{domain}/{_shouted(mdev.title, domain) or _shouted(mdev.name, domain) or 'MDEV'}"
 
 
-def numbered(resource: str, function: PciFunction) -> str:
+def numbered_name(resource: str, function: PciFunction) -> str:
     """Another name, for a second device that is called the same."""
     return f"{resource}_{function.device:04X}"
 

@@ -96,7 +96,7 @@ def _named(drafts: Sequence[Pool], namer: Namer, wanted: Wanted) -> Iterator[Poo
     for index, draft in enumerate(drafts):
         resource = wanted.resource or _derived(draft, namer, index)
         if not wanted.resource and fold_name(resource_suffix(resource)) in taken and draft.mdev is None:
-            resource = naming.numbered(resource, draft.functions[0] if draft.port is None else draft.port)
+            resource = naming.numbered_name(resource, draft.functions[0] if draft.port is None else draft.port)
         taken.add(fold_name(resource_suffix(resource)))
         if draft.by is By.OPERATOR:
             naming.check_operators(resource)
@@ -128,7 +128,7 @@ def _derived(pool: Pool, namer: Namer, index: int) -> str:
             hint = "name it with --resource, as `kubectl describe node` shows it"
             raise BadInput("resource-unknown", what, subject=str(function.address), hint=hint)
         return known
-    return naming.derived(function, namer(function))
+    return naming.resource_name(function, namer(function))
 
 
 def _check_apart(named: Iterable[Pool]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.finding import Finding, Severity
-from hostdev.kubelet.agreement import CONFIRM, Agreement, Confirmation, unrecorded
+from hostdev.kubelet.agreement import CONFIRM, Agreement, Confirmation, unrecorded_devices
 from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.podresources import PodDevices
 from tests.hostdev.kubelet.recorded import MOMENTS
@@ -57,12 +57,12 @@ def test_a_device_that_only_the_api_has_is_told_a_second_later() -> None:
     assert looks.told([], [TWO], after=0.9) == []
     assert looks.told([], [TWO], after=0.1) == ["PodResources gives two of a.b/c, the checkpoint does not"]
     assert looks.told([GRANT], [TWO], after=0.1) == []
-    (finding,) = unrecorded([], [TWO])
+    (finding,) = unrecorded_devices([], [TWO])
     assert (finding.code, finding.subject) == ("kubelet-disagrees", "pod vms/vm-a")
 
 
 def test_devices_of_one_container_and_resource_are_told_together() -> None:
-    (finding,) = unrecorded([], [ONE, TWO])
+    (finding,) = unrecorded_devices([], [ONE, TWO])
 
     assert finding.message == "PodResources gives one, two of a.b/c, the checkpoint does not"
 
@@ -110,7 +110,7 @@ def test_what_an_init_container_has_is_never_listed() -> None:
 
 
 def test_the_same_name_in_another_resource_is_another_device() -> None:
-    assert len(unrecorded([GRANT], [ONE, TWO._replace(resource="d/e")])) == 1
+    assert len(unrecorded_devices([GRANT], [ONE, TWO._replace(resource="d/e")])) == 1
 
 
 def test_after_an_outage_it_begins_anew() -> None:

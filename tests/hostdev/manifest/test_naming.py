@@ -34,10 +34,10 @@ def back(variable: str, value: str, resource: str) -> None:
 
 @given(FUNCTIONS, NAMES)
 def test_a_derived_name_comes_back_from_the_environment(function: PciFunction, name: Name) -> None:
-    resource = naming.check(naming.derived(function, name), kubevirt=True)
+    resource = naming.check(naming.resource_name(function, name), kubevirt=True)
 
     back(f"PCI_RESOURCE_{resource_suffix(resource)}", ADDRESS, resource)
-    second = naming.check(naming.numbered(resource, function), kubevirt=True)
+    second = naming.check(naming.numbered_name(resource, function), kubevirt=True)
     back(f"PCI_RESOURCE_{resource_suffix(second)}", ADDRESS, second)
     assert read_devices(f'[{{"resource": "{resource}"}}]').errors == ()
 
@@ -77,4 +77,4 @@ def test_any_name_is_taken_or_refused(text: str) -> None:
 def test_names_are_those_that_plugins_give(vendor: str | None, device: str | None, resource: str) -> None:
     function = PciFunction(PciAddress.parse(ADDRESS), 0x10DE, 0x1EB8, 0x030200)
 
-    assert naming.derived(function, Name(vendor, device)) == resource
+    assert naming.resource_name(function, Name(vendor, device)) == resource

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import io
 import os
 import statistics
 import sys
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,23 @@ def file_of(name: str) -> str:
     """A package or module as a path from the top; that of a package ends in a slash."""
     path = FLOORS[name.partition(".")[0]].joinpath(*name.split(".")).relative_to(ROOT).as_posix()
     return f"{path}/" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def functions(module: Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function and method of a module."""
+    tree = ast.parse(module.path.read_text())
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def prose(module: Module) -> Iterator[tuple[int, str]]:
+    """Its comments and docstrings, those of attributes too, by line; never a text that a user sees."""
+    text = module.path.read_text()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
 
 
 def room_of(name: str) -> str:

@@ -12,7 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import CHECKS, FLOORS, ROOT, files, modules, top_level
+from tests.hookcall import watch_call
+from tests.house import (
+    CHECKS,
+    FLOORS,
+    ROOMS,
+    ROOT,
+    arrows_up,
+    files,
+    functions,
+    modules,
+    product,
+    room_of,
+    top_level,
+)
 
 TOP_LEVEL = {
     *(".ci", "bench", "demo", "deploy", "docs", "hooksidecar", "hostdev", "requirements", "tests", "tools", "xml"),
@@ -31,7 +44,14 @@ EDGE = (
     "hostdev.printing",
 )
 """The only places of hostdev that touch the world."""
-LONGEST_FILE = 400
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+SHORT_FILE = 60
+MOST_MODULES, MOST_SHORT_MODULES, MOST_FILES_IN_A_CALL = 230, 45, 75
+PARTICIPLE = re.compile(r"[a-z]+ed|of|told|one|seen|about")
+"""What says of which state, and not what a function does or what it gives."""
+KNOWN_WORDS = {"elapsed", "listed"}
+"""Participles that are a word for the thing itself: a time, a list in a sentence."""
+PEOPLE = re.compile(r"\b(?:he|him|his|himself|whoever|whomever|nobody|somebody)\b", re.IGNORECASE)
 # In pieces, so that this file does not name them either.
 REGISTRIES = [("debian", "org"), ("docker", "io"), ("npmjs", "org"), ("pypi", "org"), ("pythonhosted", "org")]
 REGISTRY = re.compile("|".join(rf"\b{name}\.{top}\b" for name, top in REGISTRIES))
@@ -55,14 +75,32 @@ def test_xml_is_a_source_root_and_no_package() -> None:
     assert said.stdout == "True\n"
 
 
-@pytest.mark.parametrize("floor", FLOORS)
-def test_imports_go_down_only(floor: str) -> None:
-    order = list(FLOORS)
-    above = set(order[order.index(floor) + 1 :]) | set(CHECKS)
+def test_every_module_has_a_room() -> None:
+    """What is a floor itself is none: it holds packages."""
+    assert {module.name for module in product() if not room_of(module.name)} - set(FLOORS) == set()
 
-    up = {module.name: found for module in modules(floor) if (found := _tops(module.imports) & above)}
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_arrow_goes_up(room: str) -> None:
+    """Imports in functions, and those for type checkers, count too."""
+    inside = [module for module in product() if room_of(module.name) == room]
+    up = {module.name: found for module in inside if (found := arrows_up(module))}
+
+    assert inside
     assert up == {}
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_what_tries_the_product_is_not_in_it(floor: str) -> None:
+    assert {module.name: found for module in modules(floor) if (found := _tops(module.imports) & set(CHECKS))} == {}
+
+
+def test_a_package_holds_a_docstring_only() -> None:
+    found = [module for module in product() if module.path.name == "__init__.py"]
+    texts = {module.name: ast.parse(module.path.read_text()) for module in found}
+
+    assert len(texts) > len(FLOORS)
+    assert [name for name, tree in texts.items() if len(tree.body) != 1 or not ast.get_docstring(tree)] == []
 
 
 def test_the_core_does_not_know_the_command_line() -> None:
@@ -97,6 +135,43 @@ def test_no_file_is_too_long() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in files() if path.suffix == ".py"}
 
     assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_no_function_is_too_long() -> None:
+    lengths = {
+        f"{module.name}.{node.name}": node.end_lineno - node.lineno + 1
+        for module in product()
+        for node in functions(module)
+        if node.end_lineno
+    }
+
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_the_product_is_neither_crumbs_nor_heaps() -> None:
+    lengths = [len(module.path.read_text().splitlines()) for module in product() if module.path.name != "__init__.py"]
+
+    assert len(lengths) <= MOST_MODULES
+    assert sum(length < SHORT_FILE for length in lengths) <= MOST_SHORT_MODULES
+
+
+def test_a_hook_call_runs_few_files() -> None:
+    """`python -m tests.hookcall` prints them."""
+    assert len(watch_call().files) <= MOST_FILES_IN_A_CALL
+
+
+def test_functions_are_not_named_by_participles() -> None:
+    """A function is a verb and its object, or a noun for what it gives."""
+    public = {
+        f"{module.name}.{node.name}"
+        for module in product()
+        for node in ast.parse(module.path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and PARTICIPLE.fullmatch(node.name)
+        and node.name not in KNOWN_WORDS
+    }
+
+    assert public == set()
 
 
 @pytest.mark.parametrize("what", [REGISTRY, SOMEBODYS_PATH], ids=["registry", "path of somebody's machine"])

@@ -23,7 +23,7 @@ _LIMITS = {"domain": MAX_DOMAIN, "bus": 0xFF, "slot": 0x1F, "function": 7}
 class Attributes(Protocol):
     """What an XML element's attributes offer."""
 
-    def get(self, key: str, /) -> str | None: ...  # noqa: D102
+    def get(self, key: str, /) -> str | None: ...
 
 
 class PciAddress(NamedTuple):

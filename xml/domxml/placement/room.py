@@ -30,7 +30,7 @@ class Labelled(Protocol):
     """Whatever may own an address: messages only need its name."""
 
     @property
-    def label(self) -> str: ...  # noqa: D102
+    def label(self) -> str: ...
 
 
 class Room:

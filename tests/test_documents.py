@@ -7,7 +7,7 @@ import re
 import pytest
 
 from domxml.errors import MEANINGS
-from hostdev.cli.commands import COMMANDS
+from hostdev.cli.commands.table import COMMANDS
 from tests.consoles import DOCUMENTS, replayed
 from tests.hookcall import watch_call
 from tests.house import ROOMS, ROOT, file_of, packages, room_of

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.errors import ExitCode
-from hostdev.cli import commands, helptext
+from hostdev.cli import helptext
 from hostdev.cli.command import Argument, Command, Complete
+from hostdev.cli.commands import common, table
 from hostdev.printing import output
 
 BASH = r"""# passgate completion for bash
@@ -112,11 +113,11 @@ def candidates(words: Sequence[str]) -> list[Candidate]:
     prefix = ""
     for index, word in enumerate(before):
         prefix = f"{prefix} {word}".strip()
-        if prefix in commands.COMMANDS:
-            return _arguments(commands.COMMANDS[prefix], before[index + 1 :], current)
+        if prefix in table.COMMANDS:
+            return _arguments(table.COMMANDS[prefix], before[index + 1 :], current)
     if current.startswith("-"):
-        return _options((*commands.COMMON, *(() if prefix else (commands.VERSION,))), current)
-    below = ((word, helptext.summary(f"{prefix} {word}".strip())) for word in commands.below(prefix))
+        return _options((*common.COMMON, *(() if prefix else (common.VERSION,))), current)
+    below = ((word, helptext.summary(f"{prefix} {word}".strip())) for word in table.below(prefix))
     return _starting(below, current)
 
 
@@ -130,7 +131,7 @@ class _Line(NamedTuple):
 
 
 def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Candidate]:
-    options = {name: option for option in (*command.options, *commands.COMMON) for name in option.names}
+    options = {name: option for option in (*command.options, *common.COMMON) for name in option.names}
     line = _read(options, rest)
     if line.awaiting is not None:
         return _values(line.awaiting, current, line.given)
@@ -138,7 +139,7 @@ def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Cand
     if equals and name in options:
         return [(f"{name}={found}", about) for found, about in _values(options[name], value, line.given)]
     if current.startswith("-") and current != "-":
-        return _options((*command.options, *commands.COMMON), current)
+        return _options((*command.options, *common.COMMON), current)
     positionals = command.positionals
     if positionals and positionals[-1].nargs == "*":
         return _values(positionals[-1], current, line.given)

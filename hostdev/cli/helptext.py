@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable
 
 from domxml import errors
-from hostdev.cli import commands
 from hostdev.cli.command import Argument, Command
+from hostdev.cli.commands import common, table
 
 
 def version_text() -> str:
@@ -38,13 +38,13 @@ COLUMN = 22
 
 def help_text(name: str) -> str:
     """The text for a command, or for the words that lead to some."""
-    command = commands.COMMANDS.get(name)
+    command = table.COMMANDS.get(name)
     return _of_prefix(name) if command is None else _of_command(command)
 
 
 def summary(name: str) -> str:
     """What a command, or a word that leads to some, is for; the empty name is passgate itself."""
-    return commands.GROUPS[name] if name in commands.GROUPS else commands.COMMANDS[name].summary
+    return table.GROUPS[name] if name in table.GROUPS else table.COMMANDS[name].summary
 
 
 def full_name(name: str) -> str:
@@ -70,7 +70,7 @@ def describe(argument: Argument) -> str:
 
 def _of_command(command: Command) -> str:
     """All about one command."""
-    options = (*command.options, *commands.COMMON)
+    options = (*command.options, *common.COMMON)
     parts = [
         _usage(command),
         _paragraph(command.description),
@@ -85,11 +85,11 @@ def _of_command(command: Command) -> str:
 def _of_prefix(prefix: str) -> str:
     """The commands that begin with these words; with none of them, all of passgate."""
     name = full_name(prefix)
-    general = commands.COMMON if prefix else (commands.VERSION, *commands.COMMON)
+    general = common.COMMON if prefix else (common.VERSION, *common.COMMON)
     parts = [
         f"usage: {name} COMMAND …",
         _paragraph(summary(prefix)),
-        _section("commands", ((word, summary(f"{prefix} {word}".strip())) for word in commands.below(prefix))),
+        _section("commands", ((word, summary(f"{prefix} {word}".strip())) for word in table.below(prefix))),
         _section("options", ((spelling(argument), describe(argument)) for argument in general)),
         f"`{name} COMMAND --help` tells more about one of them.",
         _exit_codes(),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from domxml import errors
 from domxml.errors import BadInput, ExitCode, NotPermitted
-from hostdev.cli import commands, helptext
+from hostdev.cli import helptext
 from hostdev.cli.command import Argument, Command
+from hostdev.cli.commands import common, table
 from hostdev.printing import output
 
 Item = tuple[str, str]
@@ -35,19 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def pages() -> dict[str, str]:
     """The pages by their file names."""
-    prefixes = {f"{_title(prefix)}.1": _prefix_page(prefix) for prefix in commands.GROUPS}
-    return prefixes | {f"{_title(name)}.1": _command_page(command) for name, command in commands.COMMANDS.items()}
+    prefixes = {f"{_title(prefix)}.1": _prefix_page(prefix) for prefix in table.GROUPS}
+    return prefixes | {f"{_title(name)}.1": _command_page(command) for name, command in table.COMMANDS.items()}
 
 
 def _prefix_page(prefix: str) -> str:
-    below = [f"{prefix} {word}".strip() for word in commands.below(prefix)]
+    below = [f"{prefix} {word}".strip() for word in table.below(prefix)]
     purpose = helptext.summary(prefix)
     return _page(
         prefix,
         "COMMAND ...",
         purpose,
         _section("COMMANDS", ((f"{_title(name)}(1)", helptext.summary(name)) for name in below)),
-        _arguments("OPTIONS", commands.COMMON if prefix else (commands.VERSION, *commands.COMMON)),
+        _arguments("OPTIONS", common.COMMON if prefix else (common.VERSION, *common.COMMON)),
         others=below,
     )
 
@@ -58,7 +59,7 @@ def _command_page(command: Command) -> str:
         " ".join(argument.synopsis for argument in (*command.positionals, *command.options)),
         command.description,
         _arguments("ARGUMENTS", command.positionals),
-        _arguments("OPTIONS", (*command.options, *commands.COMMON)),
+        _arguments("OPTIONS", (*command.options, *common.COMMON)),
         _section("EXAMPLES", command.examples),
         others=[command.name.rpartition(" ")[0]],
     )

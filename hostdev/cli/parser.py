@@ -8,21 +8,21 @@ from typing import NoReturn
 
 from domxml.errors import BadInput
 from domxml.text import nearest
-from hostdev.cli import commands
 from hostdev.cli.command import Argument, Command
+from hostdev.cli.commands import common
 from hostdev.cli.resolve import unknown_option
 
 
 def parse(command: Command, rest: Sequence[str]) -> argparse.Namespace:
     """Read the arguments of a command into a namespace."""
-    known = (*command.options, *commands.COMMON)
+    known = (*command.options, *common.COMMON)
     for word in rest:
         if word == "--":
             break
         if word.startswith("-") and word != "-":
             _check_option(word, known, command.name)
     parser = _Parser(prog=f"passgate {command.name}", add_help=False, allow_abbrev=False)
-    for argument in (*command.arguments, *commands.COMMON):
+    for argument in (*command.arguments, *common.COMMON):
         _add(parser, argument, command.name)
     parsed, left = parser.parse_known_intermixed_args(list(rest))
     if left:

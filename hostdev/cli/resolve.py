@@ -7,8 +7,8 @@ from typing import NamedTuple, NoReturn
 
 from domxml.errors import BadInput
 from domxml.text import did_you_mean, nearest
-from hostdev.cli import commands
 from hostdev.cli.command import Argument, Command
+from hostdev.cli.commands import common, table
 
 
 class Call(NamedTuple):
@@ -25,19 +25,19 @@ def resolve(argv: Sequence[str]) -> Call:
     """Find the command; `--help` and `--version` may come before it is complete, `--debug` anywhere."""
     prefix = ""
     for index, word in enumerate(argv):
-        if word in commands.HELP.names:
+        if word in common.HELP.names:
             return Call(prefix=prefix, help=True)
-        if word in commands.VERSION.names:
+        if word in common.VERSION.names:
             return Call(prefix=prefix, version=True)
-        if word in commands.DEBUG.names:
+        if word in common.DEBUG.names:
             continue
         if word.startswith("-"):
-            unknown_option(word, (*commands.COMMON, commands.VERSION), prefix)
+            unknown_option(word, (*common.COMMON, common.VERSION), prefix)
         name = f"{prefix} {word}".strip()
-        if name in commands.COMMANDS:
+        if name in table.COMMANDS:
             rest = tuple(argv[index + 1 :])
-            return Call(prefix=name, command=commands.COMMANDS[name], rest=rest, help=_asks_for_help(rest))
-        if name not in commands.GROUPS:
+            return Call(prefix=name, command=table.COMMANDS[name], rest=rest, help=_asks_for_help(rest))
+        if name not in table.GROUPS:
             _unknown_command(prefix, word)
         prefix = name
     return Call(prefix=prefix)
@@ -51,7 +51,7 @@ def unknown_option(word: str, known: Iterable[Argument], command: str) -> NoRetu
 
 
 def _unknown_command(prefix: str, word: str) -> NoReturn:
-    near = nearest(word, commands.below(prefix))
+    near = nearest(word, table.below(prefix))
     raise BadInput(
         "unknown-command",
         f"there is no command {_spoken(f'{prefix} {word}')}",
@@ -61,7 +61,7 @@ def _unknown_command(prefix: str, word: str) -> NoReturn:
 
 def _asks_for_help(rest: Sequence[str]) -> bool:
     before = rest[: rest.index("--")] if "--" in rest else rest
-    return any(name in before for name in commands.HELP.names)
+    return any(name in before for name in common.HELP.names)
 
 
 def _spoken(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hostdev.cli import commands
+from hostdev.cli.commands import common, table
 from hostdev.cli.completion import SCRIPTS, candidates
 from hostdev.findings.registry import ALL
 from tests.hostdev.cli.running import ROOT, Ran, environment, host
@@ -74,9 +74,9 @@ def test_codes_come_with_their_titles() -> None:
 
 
 def test_every_option_of_every_command_is_offered() -> None:
-    for name, command in commands.COMMANDS.items():
+    for name, command in table.COMMANDS.items():
         offered = words(*name.split(), "--")
-        assert offered == [s for a in (*command.options, *commands.COMMON) for s in a.names if s.startswith("--")]
+        assert offered == [s for a in (*command.options, *common.COMMON) for s in a.names if s.startswith("--")]
 
 
 def test_trouble_is_silence(cli: Callable[..., Ran]) -> None:
@@ -172,7 +172,7 @@ def test_fish_completes(path: str) -> None:
         pytest.skip("fish is not installed")
     program = "passgate completion fish | source; complete -C '{}'"
     lines = {
-        "passgate node gr": f"groups\t{commands.COMMANDS['node groups'].summary}",
+        "passgate node gr": f"groups\t{table.COMMANDS['node groups'].summary}",
         f"passgate node show --host {QAT} 0000:3d:00": "0000:3d:00.0",
         "passgate node list --host pypro": "pyproject.toml",
     }

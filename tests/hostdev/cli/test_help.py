@@ -9,10 +9,11 @@ import pytest
 
 from domxml import errors
 from domxml.errors import ExitCode
-from hostdev.cli import commands, helptext
+from hostdev.cli import helptext
+from hostdev.cli.commands import table
 from tests.hostdev.cli.running import Ran
 
-EVERY = [*commands.GROUPS, *commands.COMMANDS]
+EVERY = [*table.GROUPS, *table.COMMANDS]
 OWN = [name for name in EVERY if name != "inject"]
 
 
@@ -35,16 +36,16 @@ def test_every_exit_code_of_the_core_has_a_meaning() -> None:
     assert {int(code) for code in ExitCode} <= set(errors.MEANINGS)
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if name in commands.COMMANDS])
+@pytest.mark.parametrize("name", [name for name in OWN if name in table.COMMANDS])
 def test_every_command_can_be_run(name: str) -> None:
-    module, function = commands.COMMANDS[name].run.split(":")
+    module, function = table.COMMANDS[name].run.split(":")
 
     assert callable(getattr(importlib.import_module(module), function))
 
 
-@pytest.mark.parametrize("name", list(commands.COMMANDS))
+@pytest.mark.parametrize("name", list(table.COMMANDS))
 def test_every_argument_is_explained(name: str) -> None:
-    command = commands.COMMANDS[name]
+    command = table.COMMANDS[name]
     text = " ".join(helptext.help_text(name).split())
 
     for argument in command.arguments:

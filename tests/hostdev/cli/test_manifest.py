@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from domxml.errors import ExitCode
-from hostdev.cli import commands
+from hostdev.cli.commands.cluster import MANIFEST
 from hostdev.manifest.pool import By, Wanted
 from tests.deploy import schemas
 from tests.hostdev.cli.running import ROOT, Ran, host
@@ -157,16 +157,16 @@ def test_the_page_has_every_way_and_option() -> None:
 
     assert {f"| `{by}` |" for by in By} == set(re.findall(r"^\| `[a-z]+` \|", text, re.MULTILINE))
     shared = {"--host", "--output", "--pci-ids", "--kubevirt", "--operator-namespace"}
-    options = {argument.names[-1] for argument in commands.MANIFEST.options} - shared
+    options = {argument.names[-1] for argument in MANIFEST.options} - shared
     assert {option for option in options if f"{option}" not in text} == set()
 
 
 def test_the_table_has_the_defaults_of_the_core() -> None:
-    defaults = {argument.dest: argument.default for argument in commands.MANIFEST.options}
+    defaults = {argument.dest: argument.default for argument in MANIFEST.options}
     wanted = Wanted()
 
     assert (defaults["image"], defaults["disk"], defaults["name"]) == (wanted.image, wanted.disk, wanted.name)
     assert (defaults["namespace"], defaults["operator_namespace"]) == (wanted.namespace, wanted.operator)
     assert defaults["kubevirt"] == "/".join(wanted.kubevirt)
-    (by,) = (argument for argument in commands.MANIFEST.options if argument.names == ("--by",))
+    (by,) = (argument for argument in MANIFEST.options if argument.names == ("--by",))
     assert by.choices == tuple(By)

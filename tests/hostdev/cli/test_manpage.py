@@ -11,7 +11,7 @@ import pytest
 
 from domxml import errors
 from domxml.errors import ExitCode
-from hostdev.cli import commands
+from hostdev.cli.commands import common, table
 from hostdev.cli.manpage import pages
 from tests.hostdev.cli.running import Ran
 
@@ -22,7 +22,7 @@ def test_there_is_a_page_for_every_command(cli: Callable[..., Ran], tmp_path: Pa
 
     names = [
         "passgate",
-        *(f"passgate-{name.replace(' ', '-')}" for name in (*commands.GROUPS, *commands.COMMANDS) if name),
+        *(f"passgate-{name.replace(' ', '-')}" for name in (*table.GROUPS, *table.COMMANDS) if name),
     ]
     assert ran == Ran(0, f"{len(names)} pages in {directory}\n", "")
     assert {file.name for file in directory.iterdir()} == {f"{name}.1" for name in names}
@@ -45,9 +45,9 @@ def test_a_page_is_good_roff(name: str, tmp_path: Path) -> None:
 
 
 def test_a_page_tells_all() -> None:
-    for command in commands.COMMANDS.values():
+    for command in table.COMMANDS.values():
         text = pages()[f"passgate-{command.name.replace(' ', '-')}.1"].replace("\\-", "-").replace("\\&", "")
-        for argument in (*command.arguments, *commands.COMMON):
+        for argument in (*command.arguments, *common.COMMON):
             assert argument.help.replace("…", "...") in text
         assert all(f".B {code}\n{meaning.replace('…', '...')}" in text for code, meaning in errors.MEANINGS.items())
         assert all(line in text for line, _ in command.examples)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import ExitCode, PassgateError
-from hostdev.cli import commands
+from hostdev.cli.commands.node import LIST
 from hostdev.cli.parser import parse
 from hostdev.cli.resolve import resolve
 from tests.hostdev.cli.running import Ran
@@ -55,7 +55,7 @@ def test_a_mistake_is_told(line: str, what: str, hint: str, cli: Callable[..., R
     ],
 )
 def test_options_and_positionals_mix(line: str) -> None:
-    parsed = parse(commands.LIST, line.split())
+    parsed = parse(LIST, line.split())
 
     assert (parsed.address, parsed.host, parsed.output) == (["A", "B"], "X", "json")
 
@@ -72,7 +72,7 @@ def test_inject_reads_its_arguments() -> None:
 
 def test_debug_may_stand_anywhere() -> None:
     assert resolve(["--debug", "node", "list"]).prefix == "node list"
-    assert parse(commands.LIST, ["--debug"]).debug
+    assert parse(LIST, ["--debug"]).debug
 
 
 WORDS = st.sampled_from(

@@ -9,7 +9,7 @@ import pytest
 
 from domxml.finding import FindingKind
 from hooksidecar.log import start
-from hostdev.cli.commands import COMMANDS
+from hostdev.cli.commands.table import COMMANDS
 from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.docs import LOOK, SPEAKERS, speaker, text
 from hostdev.findings.explain import EXPLAINED, explain, match_text, show_template

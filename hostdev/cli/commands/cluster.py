@@ -1,0 +1,76 @@
+"""What is written for a cluster, or read of it."""
+
+from __future__ import annotations
+
+from hostdev.cli.command import Argument, Command, Complete
+from hostdev.cli.commands.common import COLOR, HOST, PCI_IDS, fail_on, output_in
+
+LINT = Command(
+    "lint",
+    "Tell what is wrong with a VM before it is applied.",
+    "Reads a VM or VMI, as YAML or JSON, and looks at its annotations and at what it asks kubelet and KubeVirt for. "
+    "Needs no cluster and no host.",
+    (
+        Argument(("--vmi",), "the manifest; - is standard input", metavar="FILE", default="-", complete=Complete.FILE),
+        output_in("table", "json", "yaml"),
+        fail_on("error"),
+        COLOR,
+    ),
+    run="hostdev.cli.lint:run",
+    examples=(
+        ("passgate lint --vmi vm.yaml", "everything that is wrong, not only the first"),
+        ("passgate lint --vmi vm.yaml --fail-on warning -o json", "a gate for a pipeline"),
+    ),
+)
+
+MANIFEST = Command(
+    "manifest",
+    "Write the cluster's objects for devices of a machine, and a VM that gets them.",
+    "Devices are named by address, by vendor:device, by class as `passgate node list` shows it, or by a type of "
+    "mediated devices. Devices of network cards become SR-IOV policies and networks, all others lines of the KubeVirt "
+    "object. The documents go to standard output, findings to standard error; nothing is applied.",
+    (
+        Argument(
+            ("DEVICE",),
+            "devices to hand out: 3d:02.2, 8086:37c9, crypto or nvidia-222",
+            nargs="*",
+            complete=Complete.ADDRESS,
+        ),
+        HOST,
+        Argument(
+            ("--by",),
+            "who hands them out: KubeVirt itself, another device plugin, the SR-IOV network operator, or the SR-IOV "
+            "plugin and CNI without it (default: operator for VFs of network cards, kubevirt for others)",
+            choices=("kubevirt", "plugin", "operator", "cni"),
+        ),
+        Argument(("--resource",), "the name under which they are handed out, instead of one made of their names"),
+        Argument(("--only",), "one part of the documents", choices=("cluster", "vm")),
+        Argument(("--name",), "the VM's name", default="passgate"),
+        Argument(("--namespace",), "the namespace of the VM and its networks", default="default"),
+        Argument(("--node",), "the name of the node, if only it shall be configured and run the VM"),
+        Argument(("--image",), "the image of Passgate's sidecar", default="registry.example/passgate:latest"),
+        Argument(("--disk",), "the VM's container disk", metavar="IMAGE", default="registry.example/disk:latest"),
+        Argument(
+            ("--vfs",), "how many VFs a port shall have (default: as many as now, else all)", metavar="N", type=int
+        ),
+        Argument(("--vlan",), "the VLAN of the networks", metavar="ID", type=int),
+        Argument(("--kubevirt",), "the KubeVirt object", metavar="NAMESPACE/NAME", default="kubevirt/kubevirt"),
+        Argument(
+            ("--operator-namespace",),
+            "the namespace of the SR-IOV network operator",
+            metavar="NAMESPACE",
+            default="sriov-network-operator",
+        ),
+        output_in("yaml", "json"),
+        fail_on(),
+        PCI_IDS,
+    ),
+    run="hostdev.cli.manifest:run",
+    examples=(
+        ("passgate manifest 10de:1eb8 > t4.yaml", "KubeVirt hands out the Tesla T4s, and a VM gets one"),
+        ("passgate manifest 3b:00.0 --vfs 8 --vlan 100", "eight VFs of a network port, by the operator"),
+        ("passgate manifest 8086:37c9 --by plugin --only vm", "a VM with what Intel's QAT plugin hands out"),
+    ),
+)
+
+COMMANDS = (LINT, MANIFEST)

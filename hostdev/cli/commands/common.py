@@ -1,0 +1,48 @@
+"""The arguments that several commands take."""
+
+from __future__ import annotations
+
+from hostdev.cli.command import Argument, Complete
+
+SEVERITIES = ("warning", "error")
+
+DEBUG = Argument(("--debug",), "show a traceback when something goes wrong", flag=True)
+HELP = Argument(("-h", "--help"), "show this text", flag=True)
+VERSION = Argument(("--version",), "show the versions of passgate, Python, lxml and libxml2", flag=True)
+COMMON = (DEBUG, HELP)
+"""What every command takes."""
+
+HOST = Argument(
+    ("--host",),
+    "where to look: a directory that holds sys/ and proc/, or a recorded machine (.toml)",
+    metavar="ROOT|MACHINE.toml",
+    default="/",
+    complete=Complete.FILE,
+)
+PCI_IDS = Argument(
+    ("--pci-ids",),
+    "the list of PCI names to use instead of the system's",
+    metavar="FILE",
+    complete=Complete.FILE,
+)
+COLOR = Argument(
+    ("--color",),
+    "colour the output: auto means on a terminal; a NO_COLOR in the environment always wins",
+    choices=("auto", "always", "never"),
+    default="auto",
+)
+DEVICE = Argument(("ADDRESS",), "a PCI address, such as 0000:3d:02.2 or 3d:02.2", complete=Complete.ADDRESS)
+DEVICES = Argument(("ADDRESS",), "PCI addresses, such as 0000:3d:02.2 or 3d:02.2", nargs="*", complete=Complete.ADDRESS)
+
+
+def output_in(*formats: str, help: str = "how to print it") -> Argument:  # noqa: A002  as argparse calls it
+    """`-o`; the first format is the default."""
+    return Argument(("-o", "--output"), help, choices=formats, default=formats[0])
+
+
+def fail_on(default: str | None = None) -> Argument:
+    """`--fail-on`, as `hostdev.printing.findings.exit_code` takes it."""
+    until = "never when not given" if default is None else f"default: {default}"
+    return Argument(
+        ("--fail-on",), f"end with 1 when there is a finding this bad ({until})", choices=SEVERITIES, default=default
+    )

@@ -1,0 +1,65 @@
+"""What is done to a domain."""
+
+from __future__ import annotations
+
+from hostdev.cli.command import Argument, Command, Complete
+from hostdev.cli.commands.common import fail_on, output_in
+
+INJECT = Command(
+    "inject",
+    "Put host devices into a libvirt domain and print the new domain.",
+    "Reads a libvirt domain and prints it with the named devices in it, each at a guest address that never moves. "
+    "The XML goes to standard output, findings go to standard error. A device that is there already is kept as it is "
+    "and repaired where needed; nothing else of the domain changes.",
+    (
+        Argument(("DOMAIN",), "the domain XML; - is standard input", nargs="?", default="-", complete=Complete.FILE),
+        Argument(
+            ("--device",),
+            "a host device: a PCI address or the UUID of a mediated device, with settings after commas",
+            metavar="SPEC",
+            repeat=True,
+            complete=Complete.ADDRESS,
+        ),
+        Argument(
+            ("--vmi",),
+            "the VM or VMI, as YAML or JSON: its annotations say which devices, and where",
+            metavar="FILE",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--env-file",),
+            "what the device plugins told the compute container, as lines NAME=VALUE",
+            metavar="FILE",
+            repeat=True,
+            complete=Complete.FILE,
+        ),
+        Argument(("--env",), "one such variable", metavar="NAME=VALUE", repeat=True),
+        Argument(
+            ("--network-info",),
+            "the pod's network information, as in /etc/podinfo/network-info",
+            metavar="FILE",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--host",),
+            "check the devices on a host: a root directory, a recorded machine (.toml), or none",
+            metavar="ROOT|MACHINE.toml|none",
+            default="none",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--libvirt",), "write for this version of libvirt; without it only what 9.0 knows", metavar="VERSION"
+        ),
+        Argument(("--prune",), "take out devices of an earlier run that are not named now", flag=True),
+        Argument(("--validate",), "let the libvirt at this URI define the result, then forget it", metavar="URI"),
+        output_in("xml", "diff", "plan", "json"),
+        fail_on(),
+    ),
+    run="hostdev.cli.inject:run",
+    examples=(
+        ("passgate inject vm.xml --device 0000:3d:02.2", "add one device"),
+        ("virsh dumpxml vm | passgate inject --device 3d:02.2 -o diff", "show what would change"),
+    ),
+)
+
+COMMANDS = (INJECT,)

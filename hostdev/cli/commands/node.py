@@ -1,0 +1,161 @@
+"""What looks at a node."""
+
+from __future__ import annotations
+
+from hostdev.cli.command import Argument, Command, Complete
+from hostdev.cli.commands.common import COLOR, DEVICE, DEVICES, HOST, PCI_IDS, fail_on, output_in
+
+LIST = Command(
+    "node list",
+    "List PCI devices: what they are, who drives them, whether they can be passed through.",
+    "One line for each PCI function. PASSTHROUGH is yes, or the code of what stands in the way; "
+    "`passgate node explain CODE` tells more about it.",
+    (DEVICES, HOST, output_in("table", "wide", "json", "yaml", "name"), fail_on(), COLOR, PCI_IDS),
+    run="hostdev.cli.node.listing:run",
+    examples=(
+        ("passgate node list", "every PCI function of this node"),
+        ("passgate node list --host machine.toml -o wide", "the same of a recorded machine, with more columns"),
+    ),
+)
+
+GROUPS = Command(
+    "node groups",
+    "List IOMMU groups and say which can go to a VM.",
+    "Devices of one group go to one owner together. A group is viable when nothing in it is held by a driver of the "
+    "host; the members that block it are marked.",
+    (
+        Argument(("GROUP",), "numbers of groups", nargs="*", metavar="GROUP"),
+        HOST,
+        output_in("table", "wide", "json", "yaml", "name"),
+        fail_on(),
+        COLOR,
+        PCI_IDS,
+    ),
+    run="hostdev.cli.node.groups:run",
+    examples=(("passgate node groups 7 12", "two groups and who blocks them"),),
+)
+
+SHOW = Command(
+    "node show",
+    "Show all that is known about one device.",
+    "Identity, driver, IOMMU group and its members, SR-IOV, NUMA, network and disks, and every finding.",
+    (DEVICE, HOST, output_in("text", "json", "yaml"), fail_on(), COLOR, PCI_IDS),
+    run="hostdev.cli.node.show:run",
+    examples=(("passgate node show 3d:02.2", "a short address means PCI domain 0000"),),
+)
+
+DOCTOR = Command(
+    "node doctor",
+    "Check that this node can pass devices through, and say what to repair.",
+    "Looks at the kernel, the IOMMU and VFIO, then at the devices named, or at every device that is set up for "
+    "passthrough. Prints what is right as well as what is wrong.",
+    (DEVICES, HOST, output_in("text", "json", "yaml"), fail_on("error"), COLOR),
+    run="hostdev.cli.node.doctor:run",
+    examples=(("passgate node doctor 3d:02.2 || echo not ready", "a gate for a script"),),
+)
+
+EXPLAIN = Command(
+    "node explain",
+    "Explain a finding, or an error message of QEMU, libvirt or the kernel.",
+    "Takes the code of a finding or of an error, or the text of an error as it was met; - reads the text from standard "
+    "input. "
+    "Without one it lists the codes.",
+    (
+        Argument(("CODE",), "a code, or words of an error message", nargs="*", complete=Complete.CODE),
+        output_in("text", "json", "yaml"),
+        COLOR,
+    ),
+    run="hostdev.cli.node.explain:run",
+    examples=(
+        ("passgate node explain group-not-viable", "what it means and what to do"),
+        ("journalctl -u virtqemud | passgate node explain -", "find known errors in a log"),
+    ),
+)
+
+WHO = Command(
+    "node who",
+    "Tell who holds a device: which process, which pod, which domain.",
+    "Looks through the processes of this node for an open VFIO file or a QEMU that was given the device, asks kubelet "
+    "which pod it was granted to, and, with --connect, libvirt. The best source stands first; where they name "
+    "different pods, that is a finding. Says so when it may not look.",
+    (
+        DEVICE,
+        HOST,
+        Argument(
+            ("--kubelet-dir",),
+            "kubelet's directory, or a copy of it (default: var/lib/kubelet of the host, if it is there)",
+            metavar="DIR",
+            complete=Complete.DIRECTORY,
+        ),
+        Argument(("--connect",), "also ask the libvirt at this URI", metavar="URI"),
+        output_in("table", "wide", "json", "yaml"),
+        fail_on(),
+        COLOR,
+    ),
+    run="hostdev.cli.node.who:run",
+    examples=(
+        ("passgate node who 3d:02.2 -o wide", "with the containers and the UIDs of the pods"),
+        ("passgate node who 3d:02.2 --connect qemu:///system", "also asks libvirt for the domain"),
+    ),
+)
+
+SNAPSHOT = Command(
+    "node snapshot",
+    "Record this machine as one TOML file.",
+    "The file holds what passgate reads of a host, so that every other command gives the same answers with "
+    "--host FILE. Serial numbers, MAC addresses and machine names are replaced.",
+    (
+        HOST,
+        Argument(("--keep-identity",), "keep serial numbers, MAC addresses and names as they are", flag=True),
+        output_in("toml", "json", help="the recording, or the picture passgate makes of it"),
+    ),
+    run="hostdev.cli.node.snapshot:run",
+    examples=(("passgate node snapshot > machine.toml", "to attach to a question"),),
+)
+
+COMPARE = Command(
+    "node compare",
+    "Compare two machines, or one machine before and after an upgrade.",
+    "Tells which devices came, went and moved, and whose driver, IOMMU group, VFs, NUMA node or verdict changed.",
+    (
+        Argument(("OLD",), "a root directory or a recorded machine", complete=Complete.FILE),
+        Argument(("NEW",), "the same, later; / is this node", nargs="?", default="/", complete=Complete.FILE),
+        output_in("table", "json", "yaml"),
+        fail_on(),
+        COLOR,
+    ),
+    run="hostdev.cli.node.compare:run",
+    examples=(("passgate node compare before.toml --fail-on warning", "did the upgrade break anything?"),),
+)
+
+DRAW = Command(
+    "node draw",
+    "Draw the PCI tree, coloured by IOMMU group, driver or NUMA node.",
+    "Text for a terminal, SVG for a browser, DOT for Graphviz.",
+    (
+        HOST,
+        Argument(("--by",), "what the colours tell", choices=("group", "driver", "numa"), default="group"),
+        output_in("text", "svg", "dot"),
+        COLOR,
+        PCI_IDS,
+    ),
+    run="hostdev.cli.node.draw:run",
+    examples=(("passgate node draw -o svg > machine.svg", "a picture for a browser"),),
+)
+
+WATCH = Command(
+    "node watch",
+    "Follow devices as they come, go and change drivers, with the verdict before and after.",
+    "Prints a line for each kernel event of a PCI device until it is interrupted. Only a running node has events.",
+    (
+        DEVICES,
+        Argument(("--count",), "end after this many events", metavar="N", type=int),
+        Argument(("--timeout",), "end after this many seconds", metavar="SECONDS", type=float),
+        output_in("text", "json"),
+        COLOR,
+    ),
+    run="hostdev.cli.node.watch:run",
+    examples=(("passgate node watch 3d:02.2 --timeout 60 -o json", "one JSON object a line, for a minute"),),
+)
+
+COMMANDS = (LIST, GROUPS, SHOW, DOCTOR, WHO, EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)

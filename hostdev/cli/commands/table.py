@@ -1,0 +1,21 @@
+"""The table of commands."""
+
+from __future__ import annotations
+
+from hostdev.cli.commands import cluster, inject, node, shell
+
+GROUPS = {
+    "": "Gives PCI devices of the host to VMs, and gates what must not be given.",
+    "node": "Look at this node's PCI devices, or at a recorded machine's.",
+}
+"""The words that only lead to other commands."""
+
+COMMANDS = {command.name: command for family in (inject, cluster, node, shell) for command in family.COMMANDS}
+"""Every command by its words, in the order of reading."""
+
+
+def below(prefix: str) -> tuple[str, ...]:
+    """The words that can follow a prefix: `node` and the plain commands after nothing, `list`, … after `node`."""
+    start = f"{prefix} " if prefix else ""
+    rest = (name.removeprefix(start).split(" ")[0] for name in COMMANDS if name.startswith(start))
+    return tuple(dict.fromkeys(rest))

@@ -36,7 +36,7 @@ def _run(words: Sequence[str], make_core: MakeCore) -> int:
     from hooksidecar import flags, options  # noqa: PLC0415
 
     if options.question(words, in_pod=options.is_in_pod()):
-        flags.answer_help(words, options.help_text)
+        flags.answer_help(words, options.PROGRAM)
         return ExitCode.DONE
     return _serve(options.parse(words), make_core, stop)
 

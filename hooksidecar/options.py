@@ -1,4 +1,4 @@
-"""The flags of the sidecar."""
+"""The options of the sidecar."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from domxml import errors
 from domxml.version import OLDEST, LibvirtVersion
 from hooksidecar import flags
-from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
+from hostdev.commandline import Argument, Command, Complete
 
 MOUNT = "/var/run/kubevirt-hooks"
 """virt-launcher looks there for sockets, and shares it with its sidecars alone."""
@@ -43,29 +43,80 @@ class Options(NamedTuple):
         return self.plugin_socket.rpartition("/")[0] or "." if self.mode == "plugin" else self.socket_dir
 
 
-FLAGS = (
-    Flag("--socket-dir", "DIR", "where KubeVirt looks for the sockets of hook sidecars"),
-    Flag("--version", "|".join(VERSIONS), "serve this version of the hook protocol, and older ones", VERSIONS),
-    Flag("--mode", "|".join(MODES), "serve as a hook sidecar, or as a sidecar of a Plugin", MODES),
-    Flag("--plugin-socket", "PATH", "the socket of --mode plugin: /var/run/kubevirt-plugin/PLUGIN/NAME.sock"),
-    Flag("--host", "ROOT|MACHINE.toml|none", "where the devices are checked: below / is the node's sys/"),
-    Flag("--wait", "SECONDS", "how long a call may wait for the allocation file, on top of its 2 s of work"),
-    Flag("--libvirt", "VERSION", "virt-launcher's libvirt: words that only later ones know are refused"),
-    Flag("--cloud-init", "", "write network data for SR-IOV interfaces and bonds; never for a VM without cloud-init"),
-    Flag("--log-level", "|".join(LEVELS), "what goes to standard error; debug shows what changed", tuple(LEVELS)),
+_DEFAULTS = Options()
+OPTIONS = (
+    Argument(
+        ("--socket-dir",),
+        "where KubeVirt looks for the sockets of hook sidecars",
+        metavar="DIR",
+        default=_DEFAULTS.socket_dir,
+        complete=Complete.DIRECTORY,
+    ),
+    Argument(
+        ("--version",),
+        "serve this version of the hook protocol, and older ones",
+        choices=VERSIONS,
+        default=_DEFAULTS.version,
+    ),
+    Argument(
+        ("--mode",),
+        "serve as a hook sidecar, or as a sidecar of a Plugin",
+        choices=MODES,
+        default=_DEFAULTS.mode,
+    ),
+    Argument(
+        ("--plugin-socket",),
+        "the socket of --mode plugin: /var/run/kubevirt-plugin/PLUGIN/NAME.sock",
+        metavar="PATH",
+        complete=Complete.FILE,
+    ),
+    Argument(
+        ("--host",),
+        "where the devices are checked: below / is the node's sys/",
+        metavar="ROOT|MACHINE.toml|none",
+        default=_DEFAULTS.host,
+        complete=Complete.FILE,
+    ),
+    Argument(
+        ("--wait",),
+        "how long a call may wait for the allocation file, on top of its 2 s of work",
+        metavar="SECONDS",
+        default=_DEFAULTS.wait,
+    ),
+    Argument(
+        ("--libvirt",),
+        "virt-launcher's libvirt: words that only later ones know are refused",
+        metavar="VERSION",
+        default=str(_DEFAULTS.libvirt),
+    ),
+    Argument(
+        ("--cloud-init",),
+        "write network data for SR-IOV interfaces and bonds; never for a VM without cloud-init",
+        flag=True,
+    ),
+    Argument(
+        ("--log-level",),
+        "what goes to standard error; debug shows what changed",
+        choices=tuple(LEVELS),
+        default=_DEFAULTS.log_level,
+    ),
 )
 _QUESTIONS = frozenset({"-h", "--help"})
 MOST_WAIT = 15.0
 """virt-handler gives up on virt-launcher after 20 s."""
 
-PROGRAM = Program(
-    "passgate-hook",
-    ("passgate-hook [OPTION]…", "passgate-hook rehearse [OPTION]…", "passgate-hook --help|--version"),
+PROGRAM = Command(
+    "",
+    "Serve KubeVirt's hooks for one VM.",
     "Serves KubeVirt's hooks for one VM: puts the host devices that were given to it into its domain.",
-    FLAGS,
+    OPTIONS,
+    run="hooksidecar.main:run",
+    program="passgate-hook",
+    general=flags.GENERAL,
+    usage=("passgate-hook [OPTION]…", "passgate-hook rehearse [OPTION]…", "passgate-hook --help|--version"),
     # Those a server ends with; SIGTERM, SIGINT and KubeVirt's Shutdown are ends as they should be.
-    frozenset({0, 2, 3, 4, 5, errors.INTERNAL}),
-    ("`passgate-hook rehearse --help` tells how a boot is rehearsed.",),
+    codes={code: errors.MEANINGS[code] for code in (0, 2, 3, 4, 5, errors.INTERNAL)},
+    notes="`passgate-hook rehearse --help` tells how a boot is rehearsed.",
 )
 
 
@@ -108,11 +159,6 @@ def question(words: Sequence[str], *, in_pod: bool) -> str:
 def is_in_pod() -> bool:
     """Whether a virt-launcher waits for this sidecar: KubeVirt mounts the directory, and an image may have it empty."""
     return os.path.ismount(MOUNT)
-
-
-def help_text() -> str:
-    """What `--help` prints."""
-    return flags.help_text(PROGRAM, Options()._asdict())
 
 
 def _seconds(text: str) -> float:

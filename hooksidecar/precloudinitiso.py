@@ -5,20 +5,37 @@ Nothing installs it under that name: the shim subscribes to what it finds in $PA
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import HelpFormatter
 from collections.abc import Sequence
 
 from hooksidecar.container import network_info
-from hooksidecar.shim import Reply, answer_call, argument_bytes
+from hooksidecar.shim import VMI, Reply, answer_call, argument_bytes, exit_codes
+from hostdev.argumentparser import make_parser
 from hostdev.cloudinit.hook import CloudInitHook, Documents
+from hostdev.commandline import HELP, Argument, Command
 
-EPILOG = "exit codes: 0 done; 2 unreadable input; 5 refused. KubeVirt fails the start for any but 0."
+PROGRAM = Command(
+    "",
+    "Answer one call of KubeVirt's hook PreCloudInitIso.",
+    "Put network data for SR-IOV interfaces and bonds into a VM's cloud-init data.",
+    (
+        VMI,
+        Argument(("--cloud-init",), "the cloud-init data", metavar="JSON", required=True),
+        Argument(
+            ("--wait",), "how long to wait for network-info (default 2)", metavar="SECONDS", default=2.0, type=float
+        ),
+    ),
+    run="hooksidecar.precloudinitiso:main",
+    program="preCloudInitIso",
+    general=(HELP,),
+    codes={0: "done", 2: "unreadable input", 5: "refused"},
+)
 
 
 def main(argv: Sequence[str]) -> int:
     """Answer one call."""
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser(PROGRAM, exit_codes(PROGRAM), HelpFormatter).parse_args(argv)
     hook = CloudInitHook(network_info, wait=arguments.wait)
 
     def call(deadline: float) -> Reply:
@@ -27,21 +44,6 @@ def main(argv: Sequence[str]) -> int:
         return Reply(written.documents.data, written.findings)
 
     return answer_call(call)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="preCloudInitIso",
-        description="Put network data for SR-IOV interfaces and bonds into a VM's cloud-init data.",
-        epilog=EPILOG,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--vmi", required=True, metavar="JSON", help="the VirtualMachineInstance")
-    parser.add_argument("--cloud-init", required=True, metavar="JSON", help="the cloud-init data")
-    parser.add_argument(
-        "--wait", type=float, default=2.0, metavar="SECONDS", help="how long to wait for network-info (default 2)"
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -12,6 +11,8 @@ from typing import NamedTuple
 from domxml.errors import ExitCode, PassgateError
 from domxml.finding import Finding
 from hooksidecar.container import channels
+from hostdev.argumentparser import make_parser
+from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.hook import HookCore
 from hostdev.inventory.look import looker
 
@@ -48,10 +49,49 @@ def argument_bytes(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-EPILOG = """The new domain goes to standard output, everything else to standard error.
-The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.
+def exit_codes(command: Command) -> str:
+    """The line of help that tells them."""
+    told = "; ".join(f"{code} {meaning}" for code, meaning in command.codes.items())
+    return f"exit codes: {told}. KubeVirt fails the start for any but 0."
 
-exit codes: 0 done; 2 unreadable input; 4 host not readable; 5 refused. KubeVirt fails the start for any but 0."""
+
+VMI = Argument(("--vmi",), "the VirtualMachineInstance", metavar="JSON", required=True)
+PROGRAM = Command(
+    "",
+    "Answer one call of KubeVirt's hook OnDefineDomain.",
+    "Put the devices that were allocated to a VM's pod into its libvirt domain.",
+    (
+        VMI,
+        Argument(("--domain",), "the domain", metavar="XML", required=True),
+        Argument(
+            ("--host",),
+            "where to check the devices",
+            metavar="ROOT|MACHINE.toml|none",
+            default="/",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--socket-dir",),
+            "the hook volume of this container",
+            metavar="DIR",
+            default="/var/run/kubevirt-hooks",
+            complete=Complete.DIRECTORY,
+        ),
+        Argument(
+            ("--wait",),
+            "how long to wait for an allocation file (default 2)",
+            metavar="SECONDS",
+            default=2.0,
+            type=float,
+        ),
+    ),
+    run="hooksidecar.shim:run",
+    program="onDefineDomain",
+    general=(HELP,),
+    codes={0: "done", 2: "unreadable input", 4: "host not readable", 5: "refused"},
+    notes="""The new domain goes to standard output, everything else to standard error.
+The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.""",
+)
 
 
 def run() -> int:
@@ -61,7 +101,7 @@ def run() -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Answer one call."""
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser(PROGRAM, f"{PROGRAM.notes}\n\n{exit_codes(PROGRAM)}").parse_args(argv)
     core = HookCore(lambda: channels(arguments.socket_dir, os.environ), looker(arguments.host), wait=arguments.wait)
 
     def call(deadline: float) -> Reply:
@@ -70,23 +110,3 @@ def main(argv: Sequence[str]) -> int:
         return Reply(given.xml, given.findings, trouble)
 
     return answer_call(call)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="onDefineDomain",
-        description="Put the devices that were allocated to a VM's pod into its libvirt domain.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--vmi", required=True, metavar="JSON", help="the VirtualMachineInstance")
-    parser.add_argument("--domain", required=True, metavar="XML", help="the domain")
-    parser.add_argument("--host", default="/", metavar="ROOT|MACHINE.toml|none", help="where to check the devices")
-    parser.add_argument(
-        "--socket-dir", default="/var/run/kubevirt-hooks", metavar="DIR", help="the hook volume of this container"
-    )
-    parser.add_argument(
-        "--wait", type=float, default=2.0, metavar="SECONDS", help="how long to wait for an allocation file (default 2)"
-    )
-    return parser

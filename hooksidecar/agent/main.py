@@ -30,7 +30,7 @@ def _run(words: Sequence[str]) -> int:
     from hooksidecar import flags  # noqa: PLC0415
     from hooksidecar.agent import options  # noqa: PLC0415
 
-    if flags.answer_help(words, options.help_text):
+    if flags.answer_help(words, options.PROGRAM):
         return ExitCode.DONE
     return _serve(options.parse(words), stop_on_signals())
 

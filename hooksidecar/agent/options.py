@@ -1,4 +1,4 @@
-"""The flags of the node agent."""
+"""The options of the node agent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from domxml import errors
 from domxml.errors import BadInput
 from hooksidecar import flags
-from hooksidecar.flags import Flag, Program
 from hooksidecar.log import LEVELS
+from hostdev.commandline import Argument, Command, Complete
 
 
 class Options(NamedTuple):
@@ -31,28 +31,57 @@ class Options(NamedTuple):
         return frozenset(self.expect.split(",")) if self.expect else frozenset()
 
 
-PROGRAM = Program(
-    "passgate-agent",
-    ("passgate-agent [OPTION]…",),
-    "Watches which devices kubelet gives to the VMs of this node, and puts that into the volumes of their sidecars.",
-    (
-        Flag("--kubelet-dir", "DIR", "kubelet's directory, with device-plugins/, pods/ and pod-resources/"),
-        Flag("--host", "ROOT|MACHINE.toml|none", "whose devices are looked at: below / is the node's sys/"),
-        Flag("--node-hook-socket", "PATH", "serve KubeVirt's node hooks there: check devices before a VM starts"),
-        Flag("--listen", "ADDR:PORT", "serve /metrics and /healthz there"),
-        Flag("--features-dir", "DIR", "write labels for Node Feature Discovery there"),
-        Flag(
-            "--expect",
-            "CODE[,CODE]…",
-            "findings that are as they should be on this node, such as no-iommu: told as info",
-        ),
-        Flag("--observe", "", "write nothing into pods: tell only"),
-        Flag("--once", "", "one sweep over all pods, then end"),
-        Flag("--log-level", "|".join(LEVELS), "what goes to standard error", tuple(LEVELS)),
+_DEFAULTS = Options()
+OPTIONS = (
+    Argument(
+        ("--kubelet-dir",),
+        "kubelet's directory, with device-plugins/, pods/ and pod-resources/",
+        metavar="DIR",
+        default=_DEFAULTS.kubelet_dir,
+        complete=Complete.DIRECTORY,
     ),
+    Argument(
+        ("--host",),
+        "whose devices are looked at: below / is the node's sys/",
+        metavar="ROOT|MACHINE.toml|none",
+        default=_DEFAULTS.host,
+        complete=Complete.FILE,
+    ),
+    Argument(
+        ("--node-hook-socket",),
+        "serve KubeVirt's node hooks there: check devices before a VM starts",
+        metavar="PATH",
+        complete=Complete.FILE,
+    ),
+    Argument(("--listen",), "serve /metrics and /healthz there", metavar="ADDR:PORT"),
+    Argument(
+        ("--features-dir",),
+        "write labels for Node Feature Discovery there",
+        metavar="DIR",
+        complete=Complete.DIRECTORY,
+    ),
+    Argument(
+        ("--expect",),
+        "findings that are as they should be on this node, such as no-iommu: told as info",
+        metavar="CODE[,CODE]…",
+        complete=Complete.CODE,
+    ),
+    Argument(("--observe",), "write nothing into pods: tell only", flag=True),
+    Argument(("--once",), "one sweep over all pods, then end", flag=True),
+    Argument(("--log-level",), "what goes to standard error", choices=tuple(LEVELS), default=_DEFAULTS.log_level),
+)
+PROGRAM = Command(
+    "",
+    "Watch which devices kubelet gives to VMs.",
+    "Watches which devices kubelet gives to the VMs of this node, and puts that into the volumes of their sidecars.",
+    OPTIONS,
+    run="hooksidecar.agent.main:run",
+    program="passgate-agent",
+    general=flags.GENERAL,
+    usage=("passgate-agent [OPTION]…",),
     # Those an agent ends with; SIGTERM and SIGINT are ends as they should be.
-    frozenset({0, 2, 3, 4, 5, 6, errors.INTERNAL}),
-    ("With --once: 4 if kubelet's record cannot be read, 6 if a file could not be written.",),
+    codes={code: errors.MEANINGS[code] for code in (0, 2, 3, 4, 5, 6, errors.INTERNAL)},
+    notes="With --once: 4 if kubelet's record cannot be read, 6 if a file could not be written.",
 )
 
 
@@ -75,8 +104,3 @@ def _check_code(code: str) -> None:
         kind(code)
     except BadInput as error:
         raise PROGRAM.wrong(f"--expect: {error.message}", error.hint) from None
-
-
-def help_text() -> str:
-    """What `--help` prints."""
-    return flags.help_text(PROGRAM, Options()._asdict())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import signal
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,8 @@ from hooksidecar.rehearsal.ports import is_interface
 from hooksidecar.rehearsal.process import OWN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
 from hooksidecar.rehearsal.releases import RELEASES, Release, release_of
+from hostdev.argumentparser import make_parser
+from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.gather import read_file
 from hostdev.printing import output
 from hostdev.printing.documents import emit
@@ -96,20 +97,55 @@ def _about(path: str) -> Iterator[None]:
         raise
 
 
-EPILOG = """Without --vmi and --domain an example is played: a QAT virtual function on a recorded machine.
+def _file(name: str, about: str, *, repeat: bool = False) -> Argument:
+    return Argument((name,), about, metavar="FILE", repeat=repeat, complete=Complete.FILE)
+
+
+PROGRAM = Command(
+    "rehearse",
+    "Rehearse the boot of a VM with its sidecar.",
+    "Play virt-launcher against the real sidecar: collect it, make all passes of a boot, shut it down.",
+    (
+        _file("--vmi", "the VirtualMachineInstance as JSON"),
+        _file("--domain", "the domain of the first pass as XML"),
+        _file("--env-file", "the pod's allocation: lines of NAME=VALUE", repeat=True),
+        Argument(
+            ("--host",),
+            "where to check the devices (default none, or the example's)",
+            metavar="ROOT|MACHINE.toml|none",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--server",),
+            f"start this sidecar instead of our own; {PLACE} stands for the directory where it makes its socket",
+            metavar="COMMAND",
+        ),
+        Argument(("--connect",), "the libvirt that reads each answer back", metavar="URI", default=""),
+        Argument(
+            ("--kubevirt",), "the release that is played (default any); see below", metavar="RELEASE", default="any"
+        ),
+        Argument(("--cloud-init",), "as the sidecar has it: PreCloudInitIso too", flag=True),
+        Argument(("--libvirt",), "as the sidecar has it (default 9.0.0)", metavar="VERSION"),
+        Argument(("--wait",), "as the sidecar has it (default 0)", metavar="SECONDS", default=0.0, type=float),
+        Argument(("--log-level",), "of the sidecar's log", choices=tuple(LEVELS), default="warning"),
+        Argument(("-o", "--output"), "how to report", choices=("table", "json"), default="table"),
+        Argument(("--color",), "of the table", choices=("auto", "always", "never"), default="auto"),
+    ),
+    run="hooksidecar.rehearsal.command:rehearse",
+    program="passgate-hook",
+    general=(HELP,),
+    codes={
+        0: "every pass went well, all devices stayed, nothing else moved, and the sidecar ended with 0",
+        1: "it went through, but a device lost something or moved, another device moved, or the sidecar ended badly",
+        2: "wrong usage, input that cannot be read, or a libvirt that cannot be reached",
+        5: "the sidecar or libvirt refused, died, or did not answer as virt-launcher needs it",
+        errors.INTERNAL: "a defect of passgate",
+        errors.INTERRUPTED: "interrupted",
+    },
+    notes="""Without --vmi and --domain an example is played: a QAT virtual function on a recorded machine.
 Nothing of this machine is changed. Without --connect a stand-in reads back in libvirt's place; the report says what it
-cannot prove.
-
-releases of KubeVirt; a point release such as 1.7.1 is one too, and may count otherwise:
-{releases}
-
-exit codes:
-    0  every pass went well, all devices stayed, nothing else moved, and the sidecar ended with 0
-    1  it went through, but a device lost something or moved, another device moved, or the sidecar ended badly
-    2  wrong usage, input that cannot be read, or a libvirt that cannot be reached
-    5  the sidecar or libvirt refused, died, or did not answer as virt-launcher needs it
-   70  a defect of passgate
-  130  interrupted"""
+cannot prove.""",
+)
 
 
 def rehearse(words: Sequence[str]) -> int:
@@ -127,7 +163,7 @@ def rehearse(words: Sequence[str]) -> int:
         return errors.OUTPUT_LOST
 
 
-def _rehearse(arguments: argparse.Namespace) -> int:
+def _rehearse(arguments: Namespace) -> int:
     given = read_inputs(arguments)
     flags = ["--host", given.host, "--wait", str(arguments.wait), "--log-level", arguments.log_level]
     flags += ["--cloud-init"] * arguments.cloud_init
@@ -151,35 +187,8 @@ def _meaning(name: str, row: Release) -> str:
     return row.meaning if name == row.name else f"{row.name}: {row.meaning}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="passgate-hook rehearse",
-        description="Play virt-launcher against the real sidecar: collect it, make all passes of a boot, shut it down.",
-        epilog=EPILOG.format(releases="\n".join(f"{name:>6}  {_meaning(name, row)}" for name, row in RELEASES.items())),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--vmi", metavar="FILE", help="the VirtualMachineInstance as JSON")
-    parser.add_argument("--domain", metavar="FILE", help="the domain of the first pass as XML")
-    parser.add_argument(
-        "--env-file", action="append", default=[], metavar="FILE", help="the pod's allocation: lines of NAME=VALUE"
-    )
-    parser.add_argument(
-        "--host", metavar="ROOT|MACHINE.toml|none", help="where to check the devices (default none, or the example's)"
-    )
-    parser.add_argument(
-        "--server",
-        metavar="COMMAND",
-        help=f"start this sidecar instead of our own; {PLACE} stands for the directory where it makes its socket",
-    )
-    parser.add_argument("--connect", default="", metavar="URI", help="the libvirt that reads each answer back")
-    parser.add_argument(
-        "--kubevirt", default="any", metavar="RELEASE", help="the release that is played (default any); see below"
-    )
-    parser.add_argument("--cloud-init", action="store_true", help="as the sidecar has it: PreCloudInitIso too")
-    parser.add_argument("--libvirt", metavar="VERSION", help="as the sidecar has it (default 9.0.0)")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="as the sidecar has it (default 0)")
-    parser.add_argument("--log-level", default="warning", choices=tuple(LEVELS), help="of the sidecar's log")
-    parser.add_argument("-o", "--output", default="table", choices=("table", "json"), help="how to report")
-    parser.add_argument("--color", default="auto", choices=("auto", "always", "never"), help="of the table")
-    return parser
+def _parser() -> ArgumentParser:
+    releases = "\n".join(f"{name:>6}  {_meaning(name, row)}" for name, row in RELEASES.items())
+    codes = "\n".join(f"{code:>5}  {meaning}" for code, meaning in PROGRAM.codes.items())
+    about = f"releases of KubeVirt; a point release such as 1.7.1 is one too, and may count otherwise:\n{releases}"
+    return make_parser(PROGRAM, f"{PROGRAM.notes}\n\n{about}\n\nexit codes:\n{codes}")

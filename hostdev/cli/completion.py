@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.errors import ExitCode
 from hostdev.cli import helptext
-from hostdev.cli.command import Argument, Command, Complete
-from hostdev.cli.commands import common, table
+from hostdev.cli.commands import table
+from hostdev.cli.commands.common import VERSION
+from hostdev.commandline import COMMON, Argument, Command, Complete
 from hostdev.printing import output
 
 BASH = r"""# passgate completion for bash
@@ -116,7 +117,7 @@ def candidates(words: Sequence[str]) -> list[Candidate]:
         if prefix in table.COMMANDS:
             return _arguments(table.COMMANDS[prefix], before[index + 1 :], current)
     if current.startswith("-"):
-        return _options((*common.COMMON, *(() if prefix else (common.VERSION,))), current)
+        return _options((*COMMON, *(() if prefix else (VERSION,))), current)
     below = ((word, helptext.summary(f"{prefix} {word}".strip())) for word in table.below(prefix))
     return _starting(below, current)
 
@@ -131,7 +132,7 @@ class _Line(NamedTuple):
 
 
 def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Candidate]:
-    options = {name: option for option in (*command.options, *common.COMMON) for name in option.names}
+    options = {name: option for option in (*command.options, *command.general) for name in option.names}
     line = _read(options, rest)
     if line.awaiting is not None:
         return _values(line.awaiting, current, line.given)
@@ -139,7 +140,7 @@ def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Cand
     if equals and name in options:
         return [(f"{name}={found}", about) for found, about in _values(options[name], value, line.given)]
     if current.startswith("-") and current != "-":
-        return _options((*command.options, *common.COMMON), current)
+        return _options((*command.options, *command.general), current)
     positionals = command.positionals
     if positionals and positionals[-1].nargs == "*":
         return _values(positionals[-1], current, line.given)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from domxml import errors
-from hostdev.cli.command import Argument, Command
-from hostdev.cli.commands import common, table
+from hostdev.cli.commands import table
+from hostdev.cli.commands.common import VERSION
+from hostdev.commandline import COMMON, Command
 
 
 def version_text() -> str:
@@ -52,32 +53,16 @@ def full_name(name: str) -> str:
     return " ".join(["passgate", *name.split()])
 
 
-def spelling(argument: Argument) -> str:
-    """An argument as it is written: `-o, --output json|yaml`."""
-    return f"{', '.join(argument.names)} {argument.value}".strip() if argument.option else argument.value
-
-
-def describe(argument: Argument) -> str:
-    """What an argument means, with its default."""
-    told = argument.default is None or "default" in argument.help
-    parts = [argument.help]
-    if argument.repeat:
-        parts.append("(may be given more than once)")
-    if not told:
-        parts.append(f"(default: {argument.default})")
-    return " ".join(parts)
-
-
 def _of_command(command: Command) -> str:
     """All about one command."""
-    options = (*command.options, *common.COMMON)
+    options = (*command.options, *command.general)
     parts = [
         _usage(command),
         _paragraph(command.description),
-        _section("arguments", ((spelling(argument), describe(argument)) for argument in command.positionals)),
-        _section("options", ((spelling(argument), describe(argument)) for argument in options)),
+        _section("arguments", ((argument.spelling, argument.explanation) for argument in command.positionals)),
+        _section("options", ((argument.spelling, argument.explanation) for argument in options)),
         _examples(command),
-        _exit_codes(),
+        _exit_codes(command.codes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -85,20 +70,20 @@ def _of_command(command: Command) -> str:
 def _of_prefix(prefix: str) -> str:
     """The commands that begin with these words; with none of them, all of passgate."""
     name = full_name(prefix)
-    general = common.COMMON if prefix else (common.VERSION, *common.COMMON)
+    general = COMMON if prefix else (VERSION, *COMMON)
     parts = [
         f"usage: {name} COMMAND …",
         _paragraph(summary(prefix)),
         _section("commands", ((word, summary(f"{prefix} {word}".strip())) for word in table.below(prefix))),
-        _section("options", ((spelling(argument), describe(argument)) for argument in general)),
+        _section("options", ((argument.spelling, argument.explanation) for argument in general)),
         f"`{name} COMMAND --help` tells more about one of them.",
-        _exit_codes(),
+        _exit_codes(errors.MEANINGS),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _usage(command: Command) -> str:
-    start = f"usage: passgate {command.name} "
+    start = f"usage: {command.full_name} "
     words = [argument.synopsis for argument in (*command.positionals, *command.options)]
     # Non-breaking spaces hold `[-o json]` together.
     text = " ".join(word.replace(" ", "\xa0") for word in words)
@@ -128,5 +113,5 @@ def _examples(command: Command) -> str:
     return "\n".join(["examples:", *lines]) if lines else ""
 
 
-def _exit_codes() -> str:
-    return "\n".join(["exit codes:", *(f"{INDENT}{code:>3}  {text}" for code, text in errors.MEANINGS.items())])
+def _exit_codes(codes: Mapping[int, str]) -> str:
+    return "\n".join(["exit codes:", *(f"{INDENT}{code:>3}  {text}" for code, text in codes.items())])

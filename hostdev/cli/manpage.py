@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from domxml import errors
 from domxml.errors import BadInput, ExitCode, NotPermitted
 from hostdev.cli import helptext
-from hostdev.cli.command import Argument, Command
-from hostdev.cli.commands import common, table
+from hostdev.cli.commands import table
+from hostdev.cli.commands.common import VERSION
+from hostdev.commandline import COMMON, Argument, Command
 from hostdev.printing import output
 
 Item = tuple[str, str]
@@ -36,51 +37,65 @@ def run(arguments: argparse.Namespace) -> int:
 
 def pages() -> dict[str, str]:
     """The pages by their file names."""
-    prefixes = {f"{_title(prefix)}.1": _prefix_page(prefix) for prefix in table.GROUPS}
-    return prefixes | {f"{_title(name)}.1": _command_page(command) for name, command in table.COMMANDS.items()}
+    prefixes = {_file(helptext.full_name(prefix)): _prefix_page(prefix) for prefix in table.GROUPS}
+    return prefixes | {_file(command.full_name): command_page(command) for command in table.COMMANDS.values()}
 
 
 def _prefix_page(prefix: str) -> str:
-    below = [f"{prefix} {word}".strip() for word in table.below(prefix)]
     purpose = helptext.summary(prefix)
+    below = [f"{prefix} {word}".strip() for word in table.below(prefix)]
+    full = {helptext.full_name(name): helptext.summary(name) for name in below}
     return _page(
-        prefix,
+        helptext.full_name(prefix),
+        purpose,
         "COMMAND ...",
         purpose,
-        _section("COMMANDS", ((f"{_title(name)}(1)", helptext.summary(name)) for name in below)),
-        _arguments("OPTIONS", common.COMMON if prefix else (common.VERSION, *common.COMMON)),
-        others=below,
+        _section("COMMANDS", ((f"{_title(name)}(1)", summary) for name, summary in full.items())),
+        _arguments("OPTIONS", COMMON if prefix else (VERSION, *COMMON)),
+        codes=errors.MEANINGS,
+        others=full,
     )
 
 
-def _command_page(command: Command) -> str:
+def command_page(command: Command) -> str:
+    """The page of a command, or of a program without commands."""
     return _page(
-        command.name,
+        command.full_name,
+        command.summary,
         " ".join(argument.synopsis for argument in (*command.positionals, *command.options)),
-        command.description,
+        f"{command.description}\n{command.notes}".rstrip(),
         _arguments("ARGUMENTS", command.positionals),
-        _arguments("OPTIONS", (*command.options, *common.COMMON)),
+        _arguments("OPTIONS", (*command.options, *command.general)),
         _section("EXAMPLES", command.examples),
-        others=[command.name.rpartition(" ")[0]],
+        codes=command.codes,
+        others=[command.full_name.rpartition(" ")[0] or "passgate"],
     )
 
 
-def _page(name: str, synopsis: str, description: str, *sections: str, others: Iterable[str]) -> str:
-    summary = helptext.summary(name).rstrip(".")
+def _page(  # noqa: PLR0913
+    name: str,
+    summary: str,
+    synopsis: str,
+    description: str,
+    *sections: str,
+    codes: Mapping[int, str],
+    others: Iterable[str],
+) -> str:
+    summary = summary.rstrip(".")
     parts = [
         f'.TH "{_title(name).upper()}" 1 "" "Passgate" "Passgate"\n.nh\n.ad l\n',
         f".SH NAME\n{_roff(_title(name))} \\- {_roff(summary[0].lower() + summary[1:])}\n",
-        f".SH SYNOPSIS\n.B {_roff(helptext.full_name(name))}\n{_roff(synopsis)}\n",
-        f".SH DESCRIPTION\n{_roff(description)}\n",
+        f".SH SYNOPSIS\n.B {_roff(name)}\n{_roff(synopsis)}\n",
+        ".SH DESCRIPTION\n" + "".join(f"{_roff(line)}\n" for line in description.splitlines() if line),
         *sections,
-        _section("EXIT STATUS", ((str(code), meaning) for code, meaning in errors.MEANINGS.items())),
+        _section("EXIT STATUS", ((str(code), meaning) for code, meaning in codes.items())),
         ".SH SEE ALSO\n" + " ,\n".join(f".BR {_roff(_title(other))} (1)" for other in others) + "\n",
     ]
     return "".join(parts)
 
 
 def _arguments(title: str, arguments: Iterable[Argument]) -> str:
-    return _section(title, ((helptext.spelling(argument), helptext.describe(argument)) for argument in arguments))
+    return _section(title, ((argument.spelling, argument.explanation) for argument in arguments))
 
 
 def _section(title: str, items: Iterable[Item]) -> str:
@@ -89,7 +104,11 @@ def _section(title: str, items: Iterable[Item]) -> str:
 
 
 def _title(name: str) -> str:
-    return helptext.full_name(name).replace(" ", "-")
+    return name.replace(" ", "-")
+
+
+def _file(name: str) -> str:
+    return f"{_title(name)}.1"
 
 
 def _roff(text: str) -> str:

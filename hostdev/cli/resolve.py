@@ -7,8 +7,9 @@ from typing import NamedTuple, NoReturn
 
 from domxml.errors import BadInput
 from domxml.text import did_you_mean, nearest
-from hostdev.cli.command import Argument, Command
-from hostdev.cli.commands import common, table
+from hostdev.cli.commands import table
+from hostdev.cli.commands.common import VERSION
+from hostdev.commandline import COMMON, DEBUG, HELP, Argument, Command
 
 
 class Call(NamedTuple):
@@ -25,14 +26,14 @@ def resolve(argv: Sequence[str]) -> Call:
     """Find the command; `--help` and `--version` may come before it is complete, `--debug` anywhere."""
     prefix = ""
     for index, word in enumerate(argv):
-        if word in common.HELP.names:
+        if word in HELP.names:
             return Call(prefix=prefix, help=True)
-        if word in common.VERSION.names:
+        if word in VERSION.names:
             return Call(prefix=prefix, version=True)
-        if word in common.DEBUG.names:
+        if word in DEBUG.names:
             continue
         if word.startswith("-"):
-            unknown_option(word, (*common.COMMON, common.VERSION), prefix)
+            unknown_option(word, (*COMMON, VERSION), prefix)
         name = f"{prefix} {word}".strip()
         if name in table.COMMANDS:
             rest = tuple(argv[index + 1 :])
@@ -61,7 +62,7 @@ def _unknown_command(prefix: str, word: str) -> NoReturn:
 
 def _asks_for_help(rest: Sequence[str]) -> bool:
     before = rest[: rest.index("--")] if "--" in rest else rest
-    return any(name in before for name in common.HELP.names)
+    return any(name in before for name in HELP.names)
 
 
 def _spoken(name: str) -> str:

@@ -15,14 +15,15 @@ from pytest_mock import MockerFixture
 from domxml.errors import BadInput
 from domxml.version import LibvirtVersion
 from hooksidecar import deadline
+from hooksidecar.flags import help_text
 from hooksidecar.main import main
-from hooksidecar.options import FLAGS, Options, help_text, parse, question
+from hooksidecar.options import OPTIONS, PROGRAM, Options, parse, question
 from hostdev.inject.gather import wait_until
 from tests.hooksidecar.sidecar import environment
 
 
 def test_every_flag_is_a_field_and_every_field_a_flag() -> None:
-    assert [flag.field for flag in FLAGS] == list(Options._fields)
+    assert [option.dest for option in OPTIONS] == list(Options._fields)
 
 
 def test_both_spellings_of_a_value() -> None:
@@ -82,8 +83,8 @@ def test_help_names_every_flag_and_exit_code() -> None:
     said = _hook("--help")
 
     assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout == help_text()
-    assert all(flag.name in said.stdout for flag in FLAGS)
+    assert said.stdout == help_text(PROGRAM)
+    assert all(option.names[0] in said.stdout for option in OPTIONS)
     assert "exit codes:\n    0  done" in said.stdout
 
 

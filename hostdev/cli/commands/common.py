@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from hostdev.cli.command import Argument, Complete
+from hostdev.commandline import Argument, Complete
 
 SEVERITIES = ("warning", "error")
 
-DEBUG = Argument(("--debug",), "show a traceback when something goes wrong", flag=True)
-HELP = Argument(("-h", "--help"), "show this text", flag=True)
 VERSION = Argument(("--version",), "show the versions of passgate, Python, lxml and libxml2", flag=True)
-COMMON = (DEBUG, HELP)
-"""What every command takes."""
 
 HOST = Argument(
     ("--host",),

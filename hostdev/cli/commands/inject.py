@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hostdev.cli.command import Argument, Command, Complete
 from hostdev.cli.commands.common import fail_on, output_in
+from hostdev.commandline import Argument, Command, Complete
 
 INJECT = Command(
     "inject",

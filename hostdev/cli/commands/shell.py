@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.cli.command import Argument, Command, Complete
+from hostdev.commandline import Argument, Command, Complete
 
 COMPLETION = Command(
     "completion",

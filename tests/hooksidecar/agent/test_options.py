@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from domxml.errors import BadInput
-from hooksidecar.agent.options import PROGRAM, Options, help_text, parse
+from hooksidecar.agent.options import OPTIONS, PROGRAM, Options, parse
+from hooksidecar.flags import help_text
 from tests.hooksidecar.agent.process import run
 
 
 def test_every_flag_is_a_field_and_every_field_a_flag() -> None:
-    assert sorted(flag.field for flag in PROGRAM.flags) == sorted(Options._fields)
+    assert sorted(option.dest for option in OPTIONS) == sorted(Options._fields)
 
 
 def test_switches_and_values() -> None:
@@ -43,8 +44,8 @@ def test_a_mistake_is_a_sentence(words: list[str], says: str) -> None:
 def test_help_names_every_flag() -> None:
     said = run("--help")
 
-    assert (said.returncode, said.stderr, said.stdout) == (0, "", help_text())
-    assert all(flag.name in said.stdout for flag in PROGRAM.flags)
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", help_text(PROGRAM))
+    assert all(option.names[0] in said.stdout for option in OPTIONS)
 
 
 def test_a_mistake_ends_in_2_without_a_traceback() -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from hostdev.cli.commands import common, table
+from hostdev.cli.commands import table
 from hostdev.cli.completion import SCRIPTS, candidates
+from hostdev.commandline import COMMON
 from hostdev.findings.registry import ALL
 from tests.hostdev.cli.running import ROOT, Ran, environment, host
 
@@ -76,7 +77,7 @@ def test_codes_come_with_their_titles() -> None:
 def test_every_option_of_every_command_is_offered() -> None:
     for name, command in table.COMMANDS.items():
         offered = words(*name.split(), "--")
-        assert offered == [s for a in (*command.options, *common.COMMON) for s in a.names if s.startswith("--")]
+        assert offered == [s for a in (*command.options, *COMMON) for s in a.names if s.startswith("--")]
 
 
 def test_trouble_is_silence(cli: Callable[..., Ran]) -> None:

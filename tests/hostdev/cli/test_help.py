@@ -49,7 +49,7 @@ def test_every_argument_is_explained(name: str) -> None:
     text = " ".join(helptext.help_text(name).split())
 
     for argument in command.arguments:
-        assert " ".join(helptext.describe(argument).split()) in text
+        assert " ".join(argument.explanation.split()) in text
         assert all(name in text for name in argument.names if argument.option)
     assert command.examples, "a command without an example is hard to use"
     assert all(line.startswith(("passgate", "virsh", "journalctl", "source")) for line, _ in command.examples)

@@ -11,8 +11,9 @@ import pytest
 
 from domxml import errors
 from domxml.errors import ExitCode
-from hostdev.cli.commands import common, table
+from hostdev.cli.commands import table
 from hostdev.cli.manpage import pages
+from hostdev.commandline import COMMON
 from tests.hostdev.cli.running import Ran
 
 
@@ -47,7 +48,7 @@ def test_a_page_is_good_roff(name: str, tmp_path: Path) -> None:
 def test_a_page_tells_all() -> None:
     for command in table.COMMANDS.values():
         text = pages()[f"passgate-{command.name.replace(' ', '-')}.1"].replace("\\-", "-").replace("\\&", "")
-        for argument in (*command.arguments, *common.COMMON):
+        for argument in (*command.arguments, *COMMON):
             assert argument.help.replace("…", "...") in text
         assert all(f".B {code}\n{meaning.replace('…', '...')}" in text for code, meaning in errors.MEANINGS.items())
         assert all(line in text for line, _ in command.examples)

@@ -1,13 +1,16 @@
-"""What a command is: a row of the table from which parser, help, completion and man pages are made.
+"""What a program takes: rows of the table from which parser, help, completion and man pages are made.
 
 Named tuples, since the machinery of dataclasses costs a third of the time that `--help` takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
+
+from domxml import errors
+from domxml.errors import BadInput
 
 
 class Complete(Enum):
@@ -34,6 +37,7 @@ class Argument(NamedTuple):
     """Each use adds to a list."""
     flag: bool = False
     """Present or not; takes no value."""
+    required: bool = False
     type: Callable[[str], object] | None = None
     complete: Complete = Complete.NOTHING
 
@@ -57,24 +61,60 @@ class Argument(NamedTuple):
         return self.metavar or self.dest.upper().replace("_", "-")
 
     @property
+    def spelling(self) -> str:
+        """How help texts name it: `-o, --output json|yaml`."""
+        return f"{', '.join(self.names)} {self.value}".strip() if self.option else self.value
+
+    @property
+    def explanation(self) -> str:
+        """What it means, with its default."""
+        parts = [self.help]
+        if self.repeat:
+            parts.append("(may be given more than once)")
+        if self.default not in {None, ""} and "default" not in self.help:
+            parts.append(f"(default: {self.default})")
+        return " ".join(parts)
+
+    @property
     def synopsis(self) -> str:
         """How a usage line shows it."""
         if self.option:
             inner = f"{self.names[0]} {self.value}".strip()
-            return f"[{inner}]" + ("…" if self.repeat else "")
+            return (inner if self.required else f"[{inner}]") + ("…" if self.repeat else "")
         return {"": "{}", "?": "[{}]", "*": "[{}…]", "+": "{}…"}[self.nargs].format(self.value)
 
 
+HELP = Argument(("-h", "--help"), "show this text", flag=True)
+DEBUG = Argument(("--debug",), "show a traceback when something goes wrong", flag=True)
+COMMON = (DEBUG, HELP)
+"""What every command of `passgate` takes."""
+
+
 class Command(NamedTuple):
-    """A command: its words, what it does, what it takes, and the function that runs it (`module:function`)."""
+    """A program, or a command of one."""
 
     name: str
+    """The words after the program's name."""
     summary: str
     description: str
     arguments: tuple[Argument, ...] = ()
     run: str = ""
+    """The function that runs it (`module:function`)."""
     examples: tuple[tuple[str, str], ...] = ()
     """Pairs of a command line and what it is for."""
+    program: str = "passgate"
+    general: tuple[Argument, ...] = COMMON
+    """What it takes as all commands of its program do."""
+    usage: tuple[str, ...] = ()
+    """Usage lines, where they are not made of the arguments."""
+    codes: Mapping[int, str] = errors.MEANINGS
+    """The exit codes that it ends with."""
+    notes: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """As it is typed."""
+        return f"{self.program} {self.name}".rstrip()
 
     @property
     def options(self) -> tuple[Argument, ...]:
@@ -85,3 +125,7 @@ class Command(NamedTuple):
     def positionals(self) -> tuple[Argument, ...]:
         """The arguments told by their place."""
         return tuple(argument for argument in self.arguments if not argument.option)
+
+    def wrong(self, message: str, hint: str = "") -> BadInput:
+        """The error that the command line is no good."""
+        return BadInput("bad-usage", message, hint=hint or f"`{self.full_name} --help` shows how it is used")

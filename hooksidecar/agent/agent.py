@@ -115,7 +115,7 @@ class Agent:
         swept = self._loop.once()
         if self._record.trouble:
             return ExitCode.HOST_UNREADABLE
-        return ExitCode.UNDONE if swept.failed else ExitCode.DONE
+        return ExitCode.FINDINGS if swept.failed else ExitCode.DONE
 
     def run(self) -> None:
         """Serve until told to end."""

@@ -80,8 +80,9 @@ PROGRAM = Command(
     general=flags.GENERAL,
     usage=("passgate-agent [OPTION]…",),
     # Those an agent ends with; SIGTERM and SIGINT are ends as they should be.
-    codes={code: errors.MEANINGS[code] for code in (0, 2, 3, 4, 5, 6, errors.INTERNAL)},
-    notes="With --once: 4 if kubelet's record cannot be read, 6 if a file could not be written.",
+    codes={code: errors.MEANINGS[code] for code in (0, 1, 2, 3, 4, 5, errors.INTERNAL)}
+    | {1: "a file could not be written"},
+    notes="With --once: 4 if kubelet's record cannot be read, 1 if a file could not be written.",
 )
 
 

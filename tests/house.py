@@ -20,7 +20,7 @@ FLOORS = {"domxml": ROOT / "xml", "hostdev": ROOT, "hooksidecar": ROOT}
 """The packages from the ground up, and the source root of each: a floor may stand on those before it."""
 ROOMS = (
     *("domxml",),
-    *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath"),
+    *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath", "hostdev.commandline", "hostdev.argumentparser"),
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),

@@ -38,6 +38,7 @@ EDGE = (
     "hostdev.holders.kubelet",
     "hostdev.inject.gather",
     "hostdev.inventory.host",
+    "hostdev.kubelet.directory",
     "hostdev.kubelet.podresources",
     "hostdev.inventory.pciids",
     "hostdev.inventory.recorded",

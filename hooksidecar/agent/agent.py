@@ -20,6 +20,7 @@ from hooksidecar.agent.record import Record, current_grants
 from hooksidecar.agent.watch import POLL, Watch, Woken
 from hostdev.inventory.look import looker
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.platform import read_boot_id
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2  # noqa: F401  loaded before a pod waits for it
 
@@ -87,9 +88,6 @@ class Loop:
         swept = swept._replace(machine=seen.machine, findings=(*swept.findings, *seen.findings))
         self._tell(swept)
         return swept
-
-
-BOOT_ID = "proc/sys/kernel/random/boot_id"
 
 
 class Agent:
@@ -172,8 +170,7 @@ class Agent:
 
 
 def _boot_id(host: str) -> str:
-    """Of the boot that the host is in; empty where it cannot be known."""
     if host == "none":
         return ""
     with open_host(host) as opened:
-        return (opened.read(BOOT_ID) or "").lower()
+        return read_boot_id(opened).lower()

@@ -15,11 +15,12 @@ from hooksidecar.agent.drop import MARK
 from hooksidecar.agent.record import Record
 from hooksidecar.agent.visit import Arm, Visit, visit
 from hooksidecar.agent.volumes import CONTAINER, DIRECTORY
-from hooksidecar.agent.watch import PODS, POLL
+from hooksidecar.agent.watch import POLL
 from hostdev.allocation.env_file import to_env_file
 from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, DROP_FAILED
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.checkpoint import Grant, Unread
+from hostdev.kubelet.directory import PODS
 from hostdev.kubelet.environment import environment
 
 

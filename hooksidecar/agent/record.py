@@ -7,20 +7,19 @@ from collections.abc import Iterable
 
 from domxml.errors import BadInput, HostUnreadable
 from domxml.finding import Finding, Severity
-from hooksidecar.agent.watch import PODS
 from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, CHECKPOINT_UNREADABLE, RECORD_OF_EARLIER_BOOT
-from hostdev.kubelet.checkpoint import FILE, MAX_BYTES, Checkpoint, Grant, Unread, parse
+from hostdev.kubelet.checkpoint import FILE, Checkpoint, Grant, Unread, is_another_boot, parse
+from hostdev.kubelet.directory import PODS, list_pods, read_checkpoint
 
 SOCKET = "kubelet.sock"
 """Where device plugins register: beside the file, from kubelet's first start on."""
-# O_NONBLOCK: whatever lies there must not stop us.
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Record:
     """The file, as often as it is looked at."""
 
     def __init__(self, directory: str, boot_id: str) -> None:
+        self._directory = directory
         self._path = os.path.join(directory, FILE)  # noqa: PTH118
         self._boot_id = boot_id
         self._data: bytes | None = None
@@ -32,7 +31,7 @@ class Record:
     def look(self) -> bool:
         """Read the file; whether there is new good content. What did not change is not parsed again."""
         try:
-            data = self._read()
+            data = read_checkpoint(self._directory)
         except OSError as error:
             self._data = None
             self.trouble = () if self._is_not_written_yet(error) else (_unreadable(self._path, error),)
@@ -67,8 +66,7 @@ class Record:
     @property
     def is_stale(self) -> bool:
         """Whether it was written in another boot than this."""
-        written = self.checkpoint.boot_id if self.checkpoint else ""
-        return bool(written and self._boot_id) and written.strip().lower() != self._boot_id
+        return self.checkpoint is not None and is_another_boot(self.checkpoint.boot_id, self._boot_id)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -87,11 +85,6 @@ class Record:
         beside = os.path.join(os.path.dirname(self._path), SOCKET)  # noqa: PTH118, PTH120
         return isinstance(error, FileNotFoundError) and self.checkpoint is None and os.path.exists(beside)  # noqa: PTH110
 
-    def _read(self) -> bytes:
-        fd = os.open(self._path, _FLAGS)
-        with os.fdopen(fd, "rb") as file:
-            return file.read(MAX_BYTES + 1) or b""
-
 
 def _unreadable(path: str, error: OSError) -> Finding:
     severity = Severity.WARNING if isinstance(error, FileNotFoundError) else None
@@ -107,13 +100,13 @@ def grants_of_present_pods(directory: str, grants: Iterable[Grant]) -> tuple[Gra
 
 def without_directory(directory: str, grants: Iterable[Grant]) -> frozenset[str]:
     """The UIDs of pods that are gone, or that kubelet has admitted a moment ago."""
-    path = os.path.join(directory, PODS)  # noqa: PTH118
     try:
-        there = set(os.listdir(path))  # noqa: PTH208
+        there = list_pods(directory)
     except FileNotFoundError:
         return frozenset()
     except OSError as error:
         what = f"cannot be listed: {error.strerror}"
+        path = os.path.join(directory, PODS)  # noqa: PTH118
         raise HostUnreadable(
             "kubelet-dir-unreadable", what, subject=path, hint="kubelet's directory must be readable"
         ) from None

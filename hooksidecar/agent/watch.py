@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hooksidecar import log
 from hooksidecar.agent.mounts import Mounts
 from hostdev.kubelet.checkpoint import FILE
+from hostdev.kubelet.directory import PODS
 from hostdev.kubelet.podresources import SOCKET
 
 CREATE, MOVED_TO, CLOSE_WRITE = 0x100, 0x80, 0x08
@@ -65,7 +66,6 @@ def _checked(number: int) -> int:
 
 
 CHECKPOINTS, _, CHECKPOINT = FILE.rpartition("/")
-PODS = "pods"
 PODRESOURCES = SOCKET.rpartition("/")[0]
 POLL = 1.0
 """Seconds between two looks without inotify."""

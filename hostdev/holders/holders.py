@@ -16,6 +16,7 @@ from hostdev.findings.holders import (
 from hostdev.holders.claim import RANK, TRUST, Claim, How, State
 from hostdev.holders.grants import Kubelet, claims_of_grants, listed_pods, pod_names
 from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.kubelet.checkpoint import is_another_boot
 
 _IN_USE = (How.OPEN, How.TOLD)
 _QUARRELS = frozenset({GRANTED_TWICE.code, HOLDERS_DISAGREE.code, KUBELET_DISAGREES.code})
@@ -101,7 +102,7 @@ def _named(claim: Claim, pod: tuple[str, str] | None) -> Claim:
 def _old(subject: str, claims: Sequence[Claim], machine: Machine, kubelet: Kubelet) -> Iterator[Finding]:
     here = machine.kernel.boot_id
     told = any(claim.how is How.CHECKPOINT for claim in claims)
-    if told and kubelet.boot_id and here and kubelet.boot_id != here:
+    if told and is_another_boot(kubelet.boot_id, here):
         evidence = (Evidence("kubelet_internal_checkpoint", f"BootID {kubelet.boot_id}"),)
         text = f"the grants were written in boot {kubelet.boot_id}, this is {here}"
         yield RECORD_OF_EARLIER_BOOT.found(subject, text, evidence=evidence)

@@ -15,6 +15,7 @@ from hostdev.holders.claim import How
 from hostdev.holders.grants import Kubelet
 from hostdev.holders.holders import Asked
 from hostdev.kubelet import checkpoint, podresources
+from hostdev.kubelet.directory import list_pods, read_checkpoint
 
 T = TypeVar("T")
 
@@ -38,13 +39,13 @@ def ask_kubelet(named: str | None, root: Path | None) -> tuple[Kubelet, tuple[As
         return Kubelet(), (Asked(How.CHECKPOINT, absent, missing=True), Asked(How.PODRESOURCES, absent, missing=True))
     record, written = _answered(How.CHECKPOINT, lambda: _checkpoint(directory))
     listing, spoken = _answered(How.PODRESOURCES, lambda: _listing(directory))
-    pods = _names(directory / "pods")
+    pods = _pods(directory)
     kubelet = Kubelet(
         grants=record.grants if record else None,
         listed=listing.devices if listing else None,
         boot_id=record.boot_id if record else "",
-        alive=None if pods is None else frozenset(pods),
-        logs=(_names(root / LOGS) or ()) if root else (),
+        alive=pods,
+        logs=_logs(root) if root else (),
         claimed=tuple(device for claim in listing.claims for device in claim.devices) if listing else (),
     )
     if record and record.unread:
@@ -66,8 +67,7 @@ def _answered(how: How, question: Callable[[], T]) -> tuple[T | None, Asked]:
 
 
 def _checkpoint(directory: Path) -> checkpoint.Checkpoint:
-    with (directory / checkpoint.FILE).open("rb") as file:
-        return checkpoint.parse(file.read(checkpoint.MAX_BYTES + 1))
+    return checkpoint.parse(read_checkpoint(str(directory)))
 
 
 def _listing(directory: Path) -> podresources.Listing:
@@ -77,8 +77,15 @@ def _listing(directory: Path) -> podresources.Listing:
     return podresources.list_podresources(str(socket))
 
 
-def _names(directory: Path) -> tuple[str, ...] | None:
+def _pods(directory: Path) -> frozenset[str] | None:
     try:
-        return tuple(sorted(path.name for path in directory.iterdir()))
+        return list_pods(str(directory))
     except OSError:
         return None
+
+
+def _logs(root: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(path.name for path in (root / LOGS).iterdir()))
+    except OSError:
+        return ()

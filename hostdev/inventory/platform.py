@@ -129,13 +129,18 @@ def nodes_of(functions: Iterable[PciFunction], groups: Iterable[int]) -> Iterato
         yield from (str(mdev.group) for mdev in function.mdevs)
 
 
+def read_boot_id(host: Host) -> str:
+    """Of the boot that the host is in; empty where it cannot be known."""
+    return host.read("proc/sys/kernel/random/boot_id") or ""
+
+
 def read_kernel(host: Host) -> Kernel:
     """Release, command line, boot and architecture."""
     release = host.read("proc/sys/kernel/osrelease") or ""
     return Kernel(
         release,
         (host.text("proc/cmdline") or "").strip(),
-        host.read("proc/sys/kernel/random/boot_id") or "",
+        read_boot_id(host),
         host.read("proc/sys/kernel/arch") or _by_release(release) or _by_cpu(host),
     )
 

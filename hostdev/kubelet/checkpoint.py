@@ -57,6 +57,11 @@ class Checkpoint(NamedTuple):
     unread: tuple[Unread, ...] = ()
 
 
+def is_another_boot(written: str, here: str) -> bool:
+    """Whether both boots are known, and differ."""
+    return bool(written and here) and written.strip().lower() != here.strip().lower()
+
+
 def parse(data: bytes) -> Checkpoint:
     """Read the file's content; raises BadInput when it is torn or something else altogether."""
     document = as_object(parse_json(data, _FORMAT), "", CODE)

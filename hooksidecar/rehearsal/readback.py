@@ -21,8 +21,11 @@ from domxml.errors import BadInput, Refused
 from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import Define
+from hostdev.cli import libvirtclient
 
 CHILD = Path(__file__).with_name("readback_child.py")
+CLIENT = Path(libvirtclient.__file__).read_text()
+"""What the child has in place of a module: its Python may have none of ours."""
 PYTHONS = ((sys.executable,), ("/usr/bin/python3",))
 """Ours may have no libvirt binding where that of the distribution has one."""
 NO_BINDING = 3
@@ -59,7 +62,7 @@ def read_back(uri: str, pythons: Sequence[Sequence[str]] = PYTHONS) -> Iterator[
         yield ReadBack(standin.define, cannot_prove=(*DEFINING, ADDRESSES))
         return
     for python in pythons:
-        child = _Child([*python, "-I", "-c", CHILD.read_text(), uri])
+        child = _Child([*python, "-I", "-c", CHILD.read_text(), uri, CLIENT])
         try:
             about = child.hear()
             if about is None and child.code() == NO_BINDING:
@@ -79,12 +82,7 @@ def read_back(uri: str, pythons: Sequence[Sequence[str]] = PYTHONS) -> Iterator[
 def _opened(child: _Child, uri: str, about: dict[str, Any] | None) -> ReadBack:
     if about is None or "unreachable" in about:
         why = about["unreachable"] if about else f"it ended with {child.code()}"
-        raise BadInput(
-            "libvirt-unreachable",
-            f"cannot connect to libvirt: {why}",
-            subject=uri,
-            hint=f"try qemu:///system, qemu:///session or test:///default; {WITHOUT}",
-        )
+        raise libvirtclient.unreachable(uri, why, hint=f"{libvirtclient.URIS}; {WITHOUT}")
     version: int = about["version"]
 
     def define(xml: bytes) -> bytes:
@@ -101,7 +99,7 @@ def _opened(child: _Child, uri: str, about: dict[str, Any] | None) -> ReadBack:
                 "libvirt-crashes", f"libvirt's process ended with {child.code()} over this domain", subject=uri
             )
         if "refused" in answer:
-            raise Refused("libvirt-refuses", f"libvirt says: {answer['refused']}")
+            raise libvirtclient.refusal(answer["refused"])
         read = Domain.parse(answer["xml"].encode())
         _identify(read, before)
         return read.serialise()

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
-import libvirt
 from lxml import etree
 
 from domxml.document import Domain
-from domxml.errors import BadInput, PassgateError, Refused
+from domxml.errors import PassgateError, Refused
 from domxml.pciaddress import PciAddress
 from domxml.version import LibvirtVersion
+from hostdev.cli.libvirtclient import connect, refusal, unreachable
 from hostdev.holders.claim import Claim, How
 from hostdev.printing import optional, output
 
+libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
+
 
 class Connection:
-    """One connection; errors come back as sentences, never on libvirt's own standard error."""
+    """One connection; errors come back as sentences."""
 
     def __init__(self, uri: str) -> None:
-        libvirt.registerErrorHandler(lambda _context, _error: None, None)
         try:
-            self._connection = libvirt.open(uri)
+            self._connection = connect(uri)
         except libvirt.libvirtError as error:
-            raise BadInput(
-                "libvirt-unreachable",
-                f"cannot connect to libvirt: {error.get_error_message()}",
-                subject=uri,
-                hint="try qemu:///system, qemu:///session or test:///default",
-            ) from None
+            raise unreachable(uri, error.get_error_message()) from None
 
     @property
     def version(self) -> LibvirtVersion:
@@ -82,30 +79,20 @@ class Connection:
         self._connection.defineXMLFlags(domain.serialise().decode(), flags).undefine()
 
 
-def _refused(error: libvirt.libvirtError) -> Refused:
-    return Refused(
-        "libvirt-refuses",
-        f"libvirt says: {error.get_error_message()}",
-        hint="the XML was not printed; run with -o plan to see what was planned",
-    )
+def _refused(error: Any) -> Refused:
+    return refusal(error.get_error_message(), "the XML was not printed; run with -o plan to see what was planned")
 
 
 def ask_domains(uri: str, address: PciAddress) -> Iterator[Claim]:
     """Every running domain whose XML names the address."""
-    libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)
     try:
-        connection = libvirt.openReadOnly(uri)
+        connection = connect(uri, read_only=True)
         running = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
         found = [(domain.name(), domain.XMLDesc()) for domain in running]
         connection.close()
     except libvirt.libvirtError as error:
-        raise BadInput(
-            "libvirt-unreachable",
-            f"libvirt cannot be asked: {error.get_error_message()}",
-            subject=uri,
-            hint="try qemu:///system or qemu:///session",
-        ) from None
+        hint = "try qemu:///system or qemu:///session"
+        raise unreachable(uri, error.get_error_message(), what="libvirt cannot be asked", hint=hint) from None
     for name, xml in found:
         try:
             element = Domain.parse(xml.encode()).host_devices.get(address)

@@ -10,7 +10,7 @@ from argparse import HelpFormatter
 from collections.abc import Sequence
 
 from hooksidecar.container import network_info
-from hooksidecar.shim import VMI, Reply, answer_call, argument_bytes, exit_codes
+from hooksidecar.shim import VMI, Reply, answer_call, argument_bytes, exit_codes, seconds
 from hostdev.argumentparser import make_parser
 from hostdev.cloudinit.hook import CloudInitHook, Documents
 from hostdev.commandline import HELP, Argument, Command
@@ -23,13 +23,13 @@ PROGRAM = Command(
         VMI,
         Argument(("--cloud-init",), "the cloud-init data", metavar="JSON", required=True),
         Argument(
-            ("--wait",), "how long to wait for network-info (default 2)", metavar="SECONDS", default=2.0, type=float
+            ("--wait",), "how long to wait for network-info (default 2)", metavar="SECONDS", default=2.0, type=seconds
         ),
     ),
     run="hooksidecar.precloudinitiso:main",
     program="preCloudInitIso",
     general=(HELP,),
-    codes={0: "done", 2: "unreadable input", 5: "refused"},
+    codes={0: "done", 2: "unreadable input", 5: "refused", 74: "output lost"},
 )
 
 

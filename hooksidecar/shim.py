@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from domxml.errors import ExitCode, PassgateError
+from domxml.errors import OUTPUT_LOST, ExitCode, OutputLost, PassgateError
 from domxml.finding import Finding
 from hooksidecar.container import channels
 from hostdev.argumentparser import make_parser
 from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.hook import HookCore
 from hostdev.inventory.look import looker
+from hostdev.printing import output
 
 LIMIT = 20.0
 """virt-handler gives all the calls of a boot together so many seconds."""
@@ -33,15 +35,32 @@ def answer_call(call: Callable[[float], Reply]) -> int:
     try:
         reply = call(time.monotonic() + LIMIT)
     except PassgateError as error:
-        sys.stderr.write(error.sentence() + "\n")
+        output.note(error.sentence())
         return error.exit_code
     for finding in reply.findings:
-        sys.stderr.write(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}\n")
+        output.note(f"{finding.severity}: {finding.code}: {finding.subject}: {finding.message}")
     if reply.trouble:
-        sys.stderr.write(f"error: {reply.trouble}\n")
-    sys.stdout.buffer.write(reply.data)
-    sys.stdout.buffer.flush()
+        output.note(f"error: {reply.trouble}")
+    try:
+        output.write_bytes(reply.data)
+        output.flush()
+    except (OutputLost, BrokenPipeError) as error:
+        output.note(f"error: {error} [output-lost]")
+        # Python tries once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return OUTPUT_LOST
     return ExitCode.DONE
+
+
+def seconds(text: str) -> float:
+    """How long to wait: a call has no more than virt-handler gives it."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LIMIT:
+        raise ArgumentTypeError(f"{text[:20]!r} is no number of seconds from 0 to {LIMIT:g}")
+    return value
 
 
 def argument_bytes(text: str) -> bytes:
@@ -82,13 +101,13 @@ PROGRAM = Command(
             "how long to wait for an allocation file (default 2)",
             metavar="SECONDS",
             default=2.0,
-            type=float,
+            type=seconds,
         ),
     ),
     run="hooksidecar.shim:run",
     program="onDefineDomain",
     general=(HELP,),
-    codes={0: "done", 2: "unreadable input", 4: "host not readable", 5: "refused"},
+    codes={0: "done", 2: "unreadable input", 4: "host not readable", 5: "refused", 74: "output lost"},
     notes="""The new domain goes to standard output, everything else to standard error.
 The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.""",
 )

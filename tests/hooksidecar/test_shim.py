@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from domxml.errors import ExitCode
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
 
@@ -18,8 +21,10 @@ WANTED = json.dumps(
 )
 
 
-def run(vmi: str, domain: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from hooksidecar.shim import run; raise SystemExit(run())"]
+def run(vmi: str, domain: str, *more: str, line: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """`line` is a line of sh in which "$@" is the command."""
+    shell = ["sh", "-c", line, "sh"] if line else []
+    command = [*shell, sys.executable, "-c", "from hooksidecar.shim import run; raise SystemExit(run())"]
     arguments = ["--vmi", vmi, "--domain", domain, "--host", str(MACHINE), "--wait", "0", *more]
     clean = {"PATH": os.environ["PATH"]} | environment
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=clean, timeout=60)
@@ -67,3 +72,20 @@ def test_its_help_tells_the_exit_codes() -> None:
 
     assert done.returncode == 0
     assert "exit codes" in done.stdout
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "1e9", "x"])
+def test_a_wait_that_is_no_time_is_refused(wait: str) -> None:
+    done = run(VMI, "", "--wait", wait)
+
+    assert done.returncode == ExitCode.USAGE
+    assert "number of seconds" in done.stderr
+
+
+@pytest.mark.parametrize("line", ['exec "$@" >&-', 'exec "$@" >/dev/full'])
+def test_an_answer_that_cannot_be_written_is_a_sentence(line: str) -> None:
+    done = run(VMI, load("q35-default").decode(), line=line, QAT0="0000:3d:02.2")
+
+    assert done.returncode == 74
+    assert "[output-lost]" in done.stderr
+    assert "Traceback" not in done.stderr

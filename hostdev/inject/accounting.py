@@ -36,8 +36,11 @@ def unaccounted_resources(
     spare = len({request.address for request in requests if request.address is not None} - told)
     for resource, count in limits.items():
         family = resource.partition("/")[0]
-        exact = [one for one in gathered.allocations if one.resource == resource and _is_device(one)]
-        alike = [one for one in gathered.allocations if not one.resource and one.family == family and _is_device(one)]
+        # KubeVirt passes USB devices of its spec, and of the limits none.
+        kinds = (PciAddress, Mdev, Usb) if spec_devices.get(resource) else (PciAddress, Mdev)
+        devices = [one for one in gathered.allocations if isinstance(one.device, kinds)]
+        exact = [one for one in devices if one.resource == resource]
+        alike = [one for one in devices if not one.resource and one.family == family]
         sharing = [name for name in (*limits, *spec_devices) if name.startswith(f"{family}/")]
         wanted = count + spec_devices.get(resource, 0)
         if len(exact) >= wanted:
@@ -49,10 +52,6 @@ def unaccounted_resources(
         if lacking > spare:
             yield _missing(resource, wanted, [*exact, *alike], gathered)
         spare -= max(0, lacking)
-
-
-def _is_device(allocation: Allocation) -> bool:
-    return isinstance(allocation.device, PciAddress | Mdev | Usb)
 
 
 def _shared(resource: str, sharing: list[str], alike: list[Allocation]) -> Finding:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from domxml.finding import Finding
-from hooksidecar import deadline, log
+from hooksidecar import log
 from hooksidecar.agent.record import Record, without_directory
 from hostdev.findings.holders import PODRESOURCES_UNREACHABLE
 from hostdev.findings.platform import HOST_UNREADABLE
@@ -79,6 +79,8 @@ class Surroundings:
                 try:
                     self.look()
                 except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
+                    from hooksidecar import deadline  # noqa: PLC0415  loads grpc, 10 MB of it
+
                     log.error("defect", exception=type(error).__name__, where=deadline.raised_at(error))
                 looked()
                 # However often it is asked for: a look takes its time, and kubelet's API allows so many calls.

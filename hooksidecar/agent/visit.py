@@ -11,7 +11,7 @@ from typing import NamedTuple
 from domxml.finding import Finding
 from hooksidecar import log
 from hooksidecar.agent.drop import drop, remove
-from hooksidecar.agent.volumes import VOLUMES, Volume, mounts, open_directory, open_volume
+from hooksidecar.agent.volumes import MOST_ENTRIES, VOLUMES, Volume, mounts, open_directory, open_volume
 from hooksidecar.container import ALLOCATION_FILE
 from hostdev.findings.holders import DROP_FAILED, DROP_OBSTRUCTED
 
@@ -63,7 +63,9 @@ class _File(NamedTuple):
 
 
 def _in_volume(done: Visit, file: _File, volume: Volume, fd: int) -> Visit:
-    places = mounts(volume, fd)
+    places, crowded = mounts(volume, fd)
+    if crowded and file.content:
+        done = _crowded(done, file.uid, volume)
     wanted = places if file.content and places else ()
     # Earlier agents put it into the volume itself, beside the folders, too.
     stale = {*(places or ()), *((".",) if volume.itself else ())} - {*wanted}
@@ -116,3 +118,8 @@ def _failed(done: Visit, uid: str, where: str, content: bytes, error: OSError) -
     kind = DROP_OBSTRUCTED if error.errno in PLANTED else DROP_FAILED
     finding = kind.found(f"pod {uid}", f"{where}/{ALLOCATION_FILE}: {error.strerror}")
     return done._replace(findings=(*done.findings, finding))
+
+
+def _crowded(done: Visit, uid: str, volume: Volume) -> Visit:
+    text = f"{volume.name}: has more than {MOST_ENTRIES} names, and no more are read: a sidecar's folder may be missed"
+    return done._replace(findings=(*done.findings, DROP_OBSTRUCTED.found(f"pod {uid}", text)))

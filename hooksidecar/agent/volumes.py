@@ -128,12 +128,23 @@ def open_volume(pods: int, uid: str, volume: Volume) -> Iterator[int | None]:
         os.close(fd)
 
 
-def mounts(volume: Volume, fd: int) -> tuple[str, ...] | None:
-    """Where its sidecars look: names in the volume, or `.` for itself; None: that is to be seen in a moment."""
+class Places(NamedTuple):
+    """Where the sidecars of a pod look."""
+
+    names: tuple[str, ...] | None
+    """Names in the volume, or `.` for itself; None: that is to be seen in a moment."""
+    crowded: bool = False
+    """Whether there are more names in the volume than are read."""
+
+
+def mounts(volume: Volume, fd: int) -> Places:
+    """Where its sidecars look."""
     with os.scandir(fd) as entries:
-        names = [entry.name for entry in islice(entries, MOST_ENTRIES)]
+        names = [entry.name for entry in islice(entries, MOST_ENTRIES + 1)]
+    crowded = len(names) > MOST_ENTRIES
     folders = sorted(name for name in names if volume.folder.fullmatch(name))
     if folders or not volume.itself:
-        return tuple(folders[:MOST_FOLDERS])
+        return Places(tuple(folders[:MOST_FOLDERS]), crowded or len(folders) > MOST_FOLDERS)
     # Before KubeVirt 1.6 the first thing in it is what a sidecar makes, its socket or a directory; since then a folder.
-    return (".",) if names or not 0 <= time.time() - os.fstat(fd).st_mtime < EMPTY else None
+    is_old = names or not 0 <= time.time() - os.fstat(fd).st_mtime < EMPTY
+    return Places((".",) if is_old else None, crowded)

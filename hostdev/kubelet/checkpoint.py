@@ -86,21 +86,22 @@ def _entry(entry: JsonObject) -> Grant | Unread:
         raise entry.wrong("PodUID", "the UID of a pod")
     container = entry.get_str("ContainerName") or ""
     resource = entry.get_str("ResourceName") or ""
-    answer = _answer(entry.get_str("AllocResp") or "")
+    # Of a plugin that told nothing kubelet writes an empty text; without the key the entry is no entry.
+    answer = _answer(entry.get_str("AllocResp") or "") if "AllocResp" in entry.fields else None
     if answer is None:
         return Unread(uid, container, resource)
     return Grant(
         uid,
         container,
         resource,
-        tuple(_device_ids(entry)),
+        tuple(dict.fromkeys(_device_ids(entry))),
         tuple(sorted(answer.envs.items())),
         tuple(device.host_path for device in answer.devices),
     )
 
 
 def _device_ids(entry: JsonObject) -> Sequence[str]:
-    """By NUMA node; before Kubernetes 1.20 it was a plain list."""
+    """By NUMA node, and one of two nodes stands under both; before Kubernetes 1.20 it was a plain list."""
     if isinstance(entry.fields.get("DeviceIDs"), list):
         return entry.get_strings("DeviceIDs")
     nodes = entry.get_object("DeviceIDs")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hooksidecar.agent.pods import LATEST
-from hooksidecar.agent.volumes import EMPTY
+from hooksidecar.agent.volumes import EMPTY, MOST_ENTRIES
 from tests.hooksidecar.agent.envfile import ENVS, variables
 from tests.hooksidecar.agent.kubelet import FILE, HOOKS, PLUGINS, SIDECAR, Kubelet, uid
 from tests.hooksidecar.agent.process import NewNode
@@ -129,3 +129,18 @@ def test_a_volume_that_cannot_be_watched_is_looked_at(kubelet: Kubelet, node: Ne
     state.sweep(whole=True)
 
     assert 0 < state.next() - time.monotonic() <= 1.0
+
+
+@pytest.mark.parametrize("name", [HOOKS, PLUGINS])
+def test_a_volume_with_more_names_than_are_read_is_told(kubelet: Kubelet, node: NewNode, name: str) -> None:
+    kubelet.allocate(POD, ENVS)
+    kubelet.save()
+    volume = kubelet.volume(POD, name=name)
+    for number in range(MOST_ENTRIES + 1):
+        (volume / f".{number}").touch()
+
+    swept = node().sweep(whole=True)
+
+    (finding,) = swept.findings
+    assert (finding.code, finding.subject) == ("drop-obstructed", f"pod {POD}")
+    assert f"{name}: has more than 1024 names" in finding.message

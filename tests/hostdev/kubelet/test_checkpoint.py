@@ -54,9 +54,18 @@ def test_a_checkpoint_as_kubelet_writes_it() -> None:
     )
 
 
+def test_an_entry_without_an_answer_is_no_entry() -> None:
+    bare = entry()
+    del bare["AllocResp"]
+
+    assert parse(written(bare)).unread == (Unread(UID, "compute", "qat.intel.com/generic"),)
+    assert len(parse(written(entry(AllocResp=""), entry(AllocResp=None))).grants) == 2
+
+
 @pytest.mark.parametrize(
     ("ids", "found"),
     [
+        ({"0": ["both", "one"], "1": ["both"]}, ("both", "one")),
         (["b", "a"], ("b", "a")),
         ({"-1": ["b", "a"]}, ("b", "a")),
         ({"1": ["c"], "0": ["a", "b"]}, ("a", "b", "c")),
@@ -64,7 +73,7 @@ def test_a_checkpoint_as_kubelet_writes_it() -> None:
         ({}, ()),
         (None, ()),
     ],
-    ids=["before 1.20", "no NUMA node", "two nodes", "none of a node", "none", "null"],
+    ids=["under both nodes", "before 1.20", "no NUMA node", "two nodes", "none of a node", "none", "null"],
 )
 def test_both_forms_of_device_ids(ids: object, found: tuple[str, ...]) -> None:
     (grant,) = parse(written(entry(DeviceIDs=ids))).grants

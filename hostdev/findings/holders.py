@@ -120,9 +120,9 @@ DROP_OBSTRUCTED = FindingKind(
     title="Something lies in a pod's volume where the allocation file belongs",
     cause=(
         "There is a link, a mount or another kind of file where a directory must be, a directory where the file must "
-        "be, or somebody renames things there all the time; or there are so many names that the sidecars' folders may be "
-        "among those that are not read. Only the pod itself can have put it there. The agent "
-        "follows no link and touches nothing else; the other pods are served."
+        "be, or somebody renames things there all the time; or there are so many names that a sidecar's folder may be "
+        "among those that are not read. Only the pod itself can have put it there. The agent follows no link and "
+        "touches nothing else; the other pods are served."
     ),
     hint="find out what writes into the volume, and start the pod anew",
     remedy=(

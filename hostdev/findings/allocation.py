@@ -90,7 +90,8 @@ FEWER_THAN_REQUESTED = FindingKind(
     severity=Severity.WARNING,
     title="The device plugin names fewer devices than the pod requested",
     cause=(
-        "Kubernetes gave the pod as many devices as it requested, or it would not run; the variable names fewer. The "
+        "Kubelet gives a pod as many devices as it requested, or does not start it; only where its record was lost, or "
+        "a plugin never came back, it starts pods without any. Else the variable names fewer than there are: the "
         "plugin skipped one that vanished since it was counted, it names only its last answer (AMD), two of its "
         "resources use the same variables (Intel QAT and DSA), or it named one device twice."
     ),

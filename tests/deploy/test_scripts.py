@@ -128,12 +128,13 @@ def test_what_calls_goes_before_what_is_called(tried: Tried) -> None:
     assert deleted.index("MutatingAdmissionPolicy") < deleted.index("DaemonSet")
 
 
-def test_delete_k_takes_the_plugin_first_too() -> None:
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if "plugin" in folder])
+def test_delete_k_takes_the_plugin_first_too(folder: str) -> None:
     """kubectl deletes in the order in which kustomize prints: by kind, unless it is told otherwise."""
-    written = yaml.safe_load((DEPLOY / "overlays/plugin/kustomization.yaml").read_text())
+    written = yaml.safe_load((DEPLOY / folder / "kustomization.yaml").read_text())
 
     assert written["sortOptions"] == {"order": "fifo"}
-    assert next(iter(render(DEPLOY / "overlays/plugin")))["kind"] == "Plugin"
+    assert next(iter(render(DEPLOY / folder)))["kind"] == "Plugin"
 
 
 @pytest.mark.parametrize(

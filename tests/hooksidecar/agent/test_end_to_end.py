@@ -66,6 +66,27 @@ def test_a_sidecar_of_its_own_user_injects_what_kubelet_gave(kubelet: Kubelet, s
     assert b'bus="0x3d" slot="0x02" function="0x2"' in answer.replace(b"'", b'"')
 
 
+@pytest.mark.parametrize(("wanted", "function"), [("sym", "1"), ("dc", "2")])
+def test_of_two_resources_of_a_family_each_gets_its_own(
+    kubelet: Kubelet, start: StartAgent, wanted: str, function: str
+) -> None:
+    """Both plugins say QAT0, and kubelet keeps one of them."""
+    start()
+    kubelet.allocate(POD, {"QAT0": "0000:3d:02.1"}, resource="qat.intel.com/sym")
+    kubelet.allocate(POD, {"QAT0": "0000:3d:02.2"}, resource="qat.intel.com/dc")
+    kubelet.save()
+    mount = folder(kubelet, SIDECAR, kubelet.volume(POD))
+    vmi = json.loads(VMI)
+    vmi["metadata"]["annotations"]["passgate.dev/devices"] = json.dumps([{"resource": f"qat.intel.com/{wanted}"}])
+    vmi["spec"]["domain"]["resources"]["limits"] = {"qat.intel.com/sym": "1", "qat.intel.com/dc": "1"}
+
+    with sidecar(mount, kubelet.directory.parent / "m") as running:
+        answer = running.ready().define(load("q35-default"), json.dumps(vmi).encode()).replace(b"'", b'"')
+
+    assert answer.count(b"ua-passgate-") == 1
+    assert f'bus="0x3d" slot="0x02" function="0x{function}"'.encode() in answer
+
+
 def test_before_kubevirt_1_6(kubelet: Kubelet, start: StartAgent) -> None:
     start()
     kubelet.allocate(POD, ENVS)

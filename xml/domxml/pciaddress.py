@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from domxml.errors import BadInput
+from domxml.number import read_number
 
 MAX_DOMAIN = 0xFFFFFFFF
 """Intel VMD invents domains from 0x10000 up."""
@@ -16,7 +17,6 @@ _SPELLINGS = (
     re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-9a-f])", re.ASCII | re.IGNORECASE),
     re.compile(r"pci_([0-9a-f]{4,8})_([0-9a-f]{2})_([0-9a-f]{2})_([0-9a-f])", re.ASCII | re.IGNORECASE),
 )
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+", re.ASCII)
 _LIMITS = {"domain": MAX_DOMAIN, "bus": 0xFF, "slot": 0x1F, "function": 7}
 
 
@@ -104,15 +104,10 @@ def _checked(address: PciAddress, text: str) -> PciAddress:
 def _number(name: str, text: str | None) -> int:
     if text is None:
         return 0
-    if not _NUMBER.fullmatch(text):
+    number = read_number(text, c=True)
+    if number is None:
         raise BadInput("bad-address", f"{name}={_shown(text)} is not a number", hint="write it as 0x3d or 61")
-    if text[:2] in {"0x", "0X"}:
-        return int(text, 16)
-    # libvirt reads a leading zero as octal, as C does.
-    octal = len(text) > 1 and text[0] == "0"
-    if octal and not set(text) <= set("01234567"):
-        raise BadInput("bad-address", f"{name}={_shown(text)} is not a number", hint="write it as 0x3d or 61")
-    return int(text, 8 if octal else 10)
+    return number
 
 
 def _shown(text: str) -> str:

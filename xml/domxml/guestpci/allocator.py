@@ -76,7 +76,7 @@ class AddressSet:
         self.buses = list(buses)
         self.dry_run = dry_run
         # Places are never given back, so a search for the same needs goes on where the last one ended.
-        self._first: dict[int, int] = {}
+        self._first: dict[tuple[int, int], int] = {}
 
     def slot_in_use(self, slot: int) -> bool:
         """Whether anything sits in that slot of the root bus."""
@@ -94,7 +94,7 @@ class AddressSet:
     def reserve_next(self, needs: int, function: int = -1) -> PciAddress:
         """Take the next free place for such a device."""
         buses = self.buses
-        for index in range(self._first.get(needs, 0), len(buses)):
+        for index in range(self._first.get((needs, function), 0), len(buses)):
             bus = buses[index]
             # Most buses are ports that are taken already.
             if bus.is_port and bus.slots:
@@ -109,8 +109,7 @@ class AddressSet:
             index = self._grow(len(buses), needs)
             bus = self.buses[index]
             found = bus.model.first_slot, max(function, 0)
-        if function < 0:
-            self._first[needs] = index
+        self._first[needs, function] = index
         bus.take(*found, needs)
         return PciAddress(0, index, *found)
 

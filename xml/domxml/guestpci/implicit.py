@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domxml.document import Element
+from domxml.guestpci.allocator import Impossible
 from domxml.guestpci.connect import PCI, PCIE, UNKNOWN, Step, disk_bus, on_bus
 from domxml.guestpci.machines import I440FX, VIRT, MachineType
 from domxml.guestpci.topology import Device, Topology
+from domxml.number import read_number
 
 USB2 = ("ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3")
 _SERIAL_PORTS = 32
 """Of a virtio-serial controller that does not say; one is kept for consoles."""
+_LETTERS = 6
+_MOST_CONTROLLERS = 255 * 31
+"""What fits below the buses that there can be."""
 _DISKS_PER_CONTROLLER = {"ide": 4, "scsi": 7, "sata": 6}
 
 
@@ -22,14 +27,11 @@ def complete(topology: Topology) -> tuple[list[Device], list[str]]:
     steps = {device.step for device in devices}
     controllers = [device for device in devices if device.step is Step.CONTROLLER]
     _number(controllers)
-    ordered: list[Device] = []
     for controller in controllers:
         if controller.kind == "usb" and not controller.model and machine is I440FX:
             controller.needs = PCI
-        _insert(ordered, controller)
     serial = list(_serial_ports(topology))
-    for added in _added_controllers(topology, controllers, machine, serial):
-        _insert(ordered, added)
+    ordered = _ordered([*controllers, *_added_controllers(topology, controllers, machine, serial)])
     others = [device for device in devices if device.step is not Step.CONTROLLER and _takes_part(device)]
     if machine.default_memballoon and Step.MEMBALLOON not in steps:
         others.append(_device(Step.MEMBALLOON, "memballoon", PCIE))
@@ -69,9 +71,10 @@ def disk_index(kids: dict[str, Element]) -> int:
     """The number in a disk's name: vda 0, vdb 1, vdaa 26; -1 where there is none."""
     target = kids.get("target")
     name = "" if target is None else target.get("dev", "")
-    letters = name[3:] if name.startswith(("xvd", "ubd")) else name[2:]
+    letters = (name[3:] if name.startswith(("xvd", "ubd")) else name[2:]).rstrip("0123456789")
     number = 0
-    for letter in letters.rstrip("0123456789"):
+    # More letters than that would not fit into libvirt's number, and no guest has that many disks.
+    for letter in letters[:_LETTERS]:
         if not "a" <= letter <= "z":
             return -1
         number = number * 26 + ord(letter) - ord("a") + 1
@@ -89,6 +92,8 @@ def _added_controllers(
         yield _controller("sata", "", 0, PCI)
     highest = _highest_drives(topology)
     for kind, needs in (("scsi", UNKNOWN), ("ide", PCI), ("sata", PCI)):
+        if highest.get(kind, -1) > _MOST_CONTROLLERS:
+            raise Impossible(f"a disk needs {kind} controller {highest[kind]}, and no guest has room for that many")
         for index in range(highest.get(kind, -1) + 1):
             if (kind, index) not in present:
                 present.add((kind, index))
@@ -114,8 +119,8 @@ def _overflowing(topology: Topology, controllers: list[Device], ports: int) -> I
 
 
 def _ports(controller: Device) -> int:
-    text = None if controller.element is None else controller.element.get("ports")
-    return int(text) if text is not None and text.isascii() and text.isdigit() else _SERIAL_PORTS
+    ports = None if controller.element is None else read_number(controller.element.get("ports"))
+    return _SERIAL_PORTS if ports is None else ports
 
 
 def _highest_drives(topology: Topology) -> dict[str, int]:
@@ -128,9 +133,16 @@ def _highest_drives(topology: Topology) -> dict[str, int]:
         address = device.kids.get("address")
         is_drive = address is not None and address.get("type", "drive") == "drive"
         written = address.get("controller") if address is not None and is_drive else None
-        needed = disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind] if written is None else int(written, 0)
+        needed = disk_index(device.kids) // _DISKS_PER_CONTROLLER[kind] if written is None else _controller_of(written)
         highest[kind] = max(highest.get(kind, -1), needed)
     return highest
+
+
+def _controller_of(text: str) -> int:
+    number = read_number(text)
+    if number is None:
+        raise Impossible(f"an address has controller={text[:20]!r}, which is no number")
+    return number
 
 
 def _serial_ports(topology: Topology) -> Iterator[int]:
@@ -140,43 +152,42 @@ def _serial_ports(topology: Topology) -> Iterator[int]:
         if target is not None and target.get("type") == "virtio":
             address = element.find("address")
             virtio_serial = address is not None and address.get("type") == "virtio-serial"
-            yield int(address.get("controller", "0"), 0) if address is not None and virtio_serial else 0
+            yield _controller_of(address.get("controller", "0")) if address is not None and virtio_serial else 0
         elif element.tag == "channel" and element.get("type") == "spicevmc" and target is None:
             yield 0
 
 
 def _number(controllers: list[Device]) -> None:
     used: dict[str, set[int]] = {}
+    lowest: dict[str, int] = {}
     previous: Device | None = None
     taken_usb2: set[tuple[int, str]] = set()
     for controller in controllers:
         text = None if controller.element is None else controller.element.get("index")
         numbers = used.setdefault(controller.kind, set())
-        if text is not None and text.isascii() and text.isdigit():
-            controller.index = int(text)
+        written = read_number(text)
+        if written is not None:
+            controller.index = written
         elif controller.model in USB2 and previous is not None and (previous.index, controller.model) not in taken_usb2:
             controller.index = previous.index
         else:
-            controller.index = next(number for number in range(len(controllers) + 256) if number not in numbers)
+            # An index is never given back: the search goes on where the last one ended.
+            free = lowest.get(controller.kind, 0)
+            while free in numbers:
+                free += 1
+            controller.index = lowest[controller.kind] = free
         numbers.add(controller.index)
         if controller.kind == "usb":
             previous = controller if controller.model in USB2 else None
             taken_usb2.add((controller.index, controller.model))
 
 
-def _insert(ordered: list[Device], controller: Device) -> None:
-    # Libvirt keeps controllers of one type together, in the order of their indexes.
-    position = len(ordered)
-    found = False
-    for index in range(len(ordered) - 1, -1, -1):
-        current = ordered[index]
-        if current.kind != controller.kind:
-            continue
-        if current.index > controller.index:
-            position, found = index, True
-        elif not found:
-            position, found = index + 1, True
-    ordered.insert(position, controller)
+def _ordered(controllers: list[Device]) -> list[Device]:
+    """Libvirt keeps controllers of one type together, in the order of their indexes."""
+    kinds: dict[str, list[Device]] = {}
+    for controller in controllers:
+        kinds.setdefault(controller.kind, []).append(controller)
+    return [controller for kind in kinds.values() for controller in sorted(kind, key=lambda one: one.index)]
 
 
 def _device(step: Step, kind: str, needs: int, model: str = "") -> Device:

@@ -76,7 +76,10 @@ class Prediction(NamedTuple):
 
 def predict(topology: Topology) -> Prediction:
     """Run libvirt's allocation on paper."""
-    devices, unknown = complete(topology)
+    try:
+        devices, unknown = complete(topology)
+    except Impossible as refusal:
+        return Prediction(refusal=str(refusal))
     unknown += _unknown_order(topology)
     if topology.machine.root not in {RootKind.PCIE, RootKind.PCI}:
         unknown.append(f"machine type {topology.machine.name}: its PCI addresses are not emulated")
@@ -103,7 +106,12 @@ class _Run:
         self.topology = topology
         self.devices = devices
         self.pcie = topology.machine.root is RootKind.PCIE
-        self.where: dict[Device, PciAddress] = {d: d.address for d in devices if d.address is not None}
+        self.where: dict[Device, PciAddress] = {}
+        self.usb2: dict[int, PciAddress] = {}
+        """Where the first controller of a USB 2 bus sits: its companions share the slot."""
+        for device in devices:
+            if device.address is not None:
+                self._seat(device, device.address)
         self.ports = {c.index: Port(c.index, MODELS[c.model], c.address, c) for c in topology.controllers}
         self.ports.setdefault(0, Port(0, MODELS[str(topology.machine.root)], None))
         self.max_index = topology.max_index
@@ -185,16 +193,24 @@ class _Run:
             address = self._usb2(addresses, device)
         else:
             address = addresses.reserve_next(device.needs)
-        (self.tried if dry_run else self.where)[device] = address
+        if dry_run:
+            self.tried[device] = address
+        else:
+            self._seat(device, address)
 
     def _usb2(self, addresses: AddressSet, device: Device) -> PciAddress:
         function = _USB2_FUNCTION[device.model]
-        for other, taken in self.where.items():
-            if other.kind == "usb" and other.model in USB2 and other.index == device.index:
-                address = taken.with_function(function)
-                addresses.reserve(address, device.needs)
-                return address
-        return addresses.reserve_next(device.needs, function)
+        companion = self.usb2.get(device.index)
+        if companion is None:
+            return addresses.reserve_next(device.needs, function)
+        address = companion.with_function(function)
+        addresses.reserve(address, device.needs)
+        return address
+
+    def _seat(self, device: Device, address: PciAddress) -> None:
+        self.where[device] = address
+        if device.kind == "usb" and device.model in USB2:
+            self.usb2.setdefault(device.index, address)
 
     def _q35(self, addresses: AddressSet, *, dry_run: bool) -> None:
         for device in self.devices:
@@ -236,7 +252,7 @@ class _Run:
             return
         for slot in slots:
             if not addresses.slot_in_use(slot):
-                self.where[device] = PciAddress(0, 0, slot, 0)
+                self._seat(device, PciAddress(0, 0, slot, 0))
                 addresses.reserve(self.where[device], PCIE_DEVICE)
                 return
 

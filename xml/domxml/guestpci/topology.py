@@ -9,6 +9,7 @@ from domxml.errors import BadInput
 from domxml.guestpci.buses import MODELS
 from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Step, connection, disk_bus, on_bus
 from domxml.guestpci.machines import MachineType, RootKind, machine_type
+from domxml.number import read_number
 from domxml.pciaddress import PciAddress
 
 MAX_INDEX = 255
@@ -161,10 +162,11 @@ def _number_controllers(controllers: list[Device]) -> None:
 
 
 def _index(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_INDEX:
+    index = read_number(text, most=MAX_INDEX)
+    if index is None:
         raise BadInput(
             "bad-controller-index",
             f"a PCI controller has index={text[:20]!r}",
             hint=f"write a number from 0 to {MAX_INDEX}",
         )
-    return int(text)
+    return index

@@ -9,6 +9,7 @@ from domxml.finding import Finding
 from domxml.guestfindings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
+from domxml.number import read_number
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room
 from domxml.placement.values import PlacedController
@@ -22,7 +23,8 @@ RESERVE = 8
 def guest_nodes(domain: Domain) -> frozenset[int]:
     """The NUMA nodes of the guest."""
     cells = domain.root.findall("cpu/numa/cell")
-    return frozenset(int(cell.get("id", str(position))) for position, cell in enumerate(cells))
+    numbers = (read_number(cell.get("id", str(position))) for position, cell in enumerate(cells))
+    return frozenset(number for number in numbers if number is not None)
 
 
 def place_on_expanders(
@@ -152,11 +154,9 @@ def _lowest_bus_number(topology: Topology) -> int:
 
 def _bus_number(controller: Device) -> int | None:
     target = controller.kids.get("target")
-    text = None if target is None else target.get("busNr")
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    return None if target is None else read_number(target.get("busNr"))
 
 
 def _node(controller: Device) -> int | None:
     target = controller.kids.get("target")
-    text = None if target is None else target.findtext("node")
-    return int(text) if text is not None and text.strip().isdigit() else None
+    return None if target is None else read_number((target.findtext("node") or "").strip())

@@ -12,6 +12,7 @@ from domxml import attributes
 from domxml.document import Domain, DomainDevice, Element
 from domxml.guestpci.machines import MachineType, RootKind
 from domxml.pciaddress import PciAddress
+from domxml.placement.vacancy import VACANCY
 from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 
@@ -39,6 +40,9 @@ def apply(
         element = pin.device.element
         if element is not None and _set_address(element, pin.address):
             _lay_out(domain.devices, element)
+    for port in placement.vacant:
+        if _ensure_child(port, "alias", "name", f"{VACANCY}{port.get('index')}"):
+            _lay_out(domain.devices, port)
     added = [_new(machine, placed) for placed in placement.devices if placed.function.device not in held]
     _append(domain.devices, added, after="hostdev")
     return tuple(_change(domain, placed, held.get(placed.function.device)) for placed in placement.devices)
@@ -151,9 +155,10 @@ def _controller(placed: PlacedController) -> str:
     target = "" if number is None else f'<target busNr="{number}"><node>{node}</node></target>'
     domain, bus, slot, function = placed.address.attributes().values()
     multifunction = ' multifunction="on"' if placed.multifunction else ""
+    alias = f'<alias name="{placed.alias}"/>' if placed.alias else ""
     return (
         f'<controller type="pci" index="{placed.number}" model="{placed.model}">{target}<address type="pci" '
-        f'domain="{domain}" bus="{bus}" slot="{slot}" function="{function}"{multifunction}/></controller>'
+        f'domain="{domain}" bus="{bus}" slot="{slot}" function="{function}"{multifunction}/>{alias}</controller>'
     )
 
 

@@ -103,7 +103,8 @@ HOTPLUG_PORTS_REDUCED = FindingKind(
     "hotplug-ports-reduced",
     Severity.INFO,
     "KubeVirt will add fewer hotplug ports",
-    "KubeVirt adds spare root ports for hotplug up to controller index 31. Indexes that our ports use are lost to it.",
+    "KubeVirt adds spare root ports for hotplug above the highest controller index, up to index 31. Where our ports "
+    "reach so far that not all of them have room, or where a device was asked onto a spare port, it has fewer.",
     "nothing to do unless this VM needs hotplug",
     "Give the VM fewer injected devices, or ask for lower buses.",
 )
@@ -183,6 +184,27 @@ MULTIFUNCTION_OFF = FindingKind(
     "Leave `guestAddress` out: the device then gets a slot of its own.",
     ("is not multifunction",),
 )
+KUBEVIRT_PLACES_AGAIN = FindingKind(
+    "kubevirt-places-again",
+    Severity.WARNING,
+    "On some KubeVirt releases this device of the VM gets another guest address than without Passgate",
+    "KubeVirt 1.6.4 to 1.6.6, 1.7.2 to 1.7.4, 1.8 and 1.9 forget where libvirt put the devices of a VM with no or at "
+    "least four interfaces, and have it place them again beside empty root ports. Conventional PCI devices and those "
+    "behind them then come to other places than at first. Which release it is does not stand in the domain. Without "
+    "knowing it, the places of the first time are kept, as all other releases do. They are the same on every boot.",
+    "say which release it is: `--kubevirt 1.7.4`",
+    "Give the sidecar the release of the cluster: `kubectl get kubevirt -A -o jsonpath='{..observedKubeVirtVersion}'`. "
+    "A VM that is new loses nothing.",
+)
+DOMAIN_REFUSED = FindingKind(
+    "domain-refused",
+    Severity.WARNING,
+    "Libvirt would refuse the domain as it was given",
+    "Without any device of ours, libvirt would not define this domain: two devices claim one guest address, or a "
+    "device is where it cannot be. The words are those that libvirt says.",
+    "mend the domain first: `virsh define` says the same of it",
+    "Look at the address that the message names, and change or remove it at one of the devices.",
+)
 
 KINDS: tuple[FindingKind, ...] = (
     PLACEMENT_FALLBACK,
@@ -195,6 +217,8 @@ KINDS: tuple[FindingKind, ...] = (
     NUMA_NOT_POSSIBLE,
     GUEST_BUS_LOWER,
     HOTPLUG_PORTS_REDUCED,
+    KUBEVIRT_PLACES_AGAIN,
+    DOMAIN_REFUSED,
     DISPLAY_NEEDS_GRAPHICS,
     ONLY_ONE_RAMFB,
     ONLY_ONE_VFIO_AP,

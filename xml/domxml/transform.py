@@ -16,6 +16,7 @@ from domxml.guestfindings import BASE_DEVICE_MOVES
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
+from domxml.kubevirt import is_placeholder
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
 from domxml.placement.values import PlacedController
@@ -41,7 +42,12 @@ class Transformed(NamedTuple):
 
 
 def transform(
-    domain: Domain, wishes: Iterable[GuestSlot], *, libvirt: LibvirtVersion = OLDEST, prune: bool = False
+    domain: Domain,
+    wishes: Iterable[GuestSlot],
+    *,
+    libvirt: LibvirtVersion = OLDEST,
+    prune: bool = False,
+    again: bool | None = None,
 ) -> Transformed:
     """Ensure that every wished device is in the domain. Nothing to do: the very bytes it was read from come back."""
     wished = tuple(wishes)
@@ -54,12 +60,12 @@ def transform(
     topology = Topology(domain)
     _check_acpi(wished, topology)
     check_conflicts(domain, topology.machine, wished, held)
-    placement = place(topology, wished, held)
+    placement = place(topology, wished, held, again=again)
     changes = apply(domain, topology.machine, placement, held)
     findings = placement.findings
     if placement.before is not None:
         findings += _moves(placement.before, Topology(domain))
-    nothing_new = not removed and not placement.controllers and not placement.pins
+    nothing_new = not removed and not (placement.controllers or placement.pins or placement.vacant)
     if nothing_new and all(change.action == "unchanged" for change in changes):
         # Nothing was written: what was read is what goes out.
         verify(domain, changes, ())
@@ -128,11 +134,17 @@ def _moves(before: Prediction, topology: Topology) -> tuple[Finding, ...]:
     if not after.known:
         return ()
     now = {_identity(device): address for device, address in (after.addresses or {}).items()}
-    return tuple(
-        BASE_DEVICE_MOVES.found(device.label, f"its guest address becomes {moved} instead of {address}")
-        for device, address in (before.addresses or {}).items()
-        if device.wants and (moved := now.get(_identity(device))) is not None and moved != address
-    )
+    found = []
+    for device, address in (before.addresses or {}).items():
+        moved = now.get(_identity(device))
+        if device.wants and moved not in {None, address} and not _is_placeholder(device):
+            text = f"its guest address becomes {moved} instead of {address}"
+            found.append(BASE_DEVICE_MOVES.found(device.label, text))
+    return tuple(found)
+
+
+def _is_placeholder(device: Device) -> bool:
+    return device.element is not None and device.element.tag == "interface" and is_placeholder(device.element)
 
 
 def _identity(device: Device) -> object:

@@ -59,7 +59,7 @@ class Prediction(NamedTuple):
     @property
     def added(self) -> tuple[Port, ...]:
         """The controllers that the document does not have."""
-        return tuple(port for port in self.ports if port.device is None)
+        return tuple(port for port in self.ports if port.device is None or port.device.element is None)
 
     def without(self, devices: AbstractSet[Device]) -> Prediction:
         """The same, while some devices leave their places and nobody takes them."""
@@ -89,6 +89,21 @@ def predict(topology: Topology) -> Prediction:
         return _Run(topology, devices).predict()
     except Impossible as refusal:
         return Prediction(refusal=str(refusal))
+
+
+def is_settled(topology: Topology) -> bool:
+    """Whether nothing is left for libvirt to add or to place: what a domain looks like that it has dumped."""
+    if any(device.wants for device in topology):
+        return False
+    buses = {controller.index for controller in topology.controllers}
+    used = {device.address.bus for device in topology if device.address is not None}
+    if buses != set(range(max(buses, default=-1) + 1)) or not buses or not used <= buses:
+        return False
+    try:
+        devices, unknown = complete(topology)
+    except Impossible:
+        return False
+    return not unknown and not any(device.wants for device in devices)
 
 
 def _unknown_order(topology: Topology) -> list[str]:

@@ -93,19 +93,6 @@ class Topology:
                 taken.setdefault(device.address, device)
         return taken
 
-    def all_addressed(self) -> bool:
-        """Nothing is left for libvirt to place: what a domain looks like that libvirt has dumped."""
-        if any(device.wants for device in self):
-            return False
-        have = {(device.step, device.kind) for device in self.devices}
-        machine = self.machine
-        root_written = any(controller.index == 0 for controller in self.controllers)
-        return (
-            root_written
-            and (not machine.default_usb or (Step.CONTROLLER, "usb") in have)
-            and (not machine.default_memballoon or any(d.step is Step.MEMBALLOON for d in self.devices))
-        )
-
 
 def _has_address(element: Element) -> bool:
     return next(element.iterchildren("address"), None) is not None

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from domxml.alias import natural_order
 from domxml.document import DomainDevice, Element
 from domxml.errors import Refused
 from domxml.finding import Finding, Severity
-from domxml.guestfindings import HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
+from domxml.guestfindings import DOMAIN_REFUSED, HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
 from domxml.guestpci.machines import RootKind
-from domxml.guestpci.prediction import Prediction, predict
+from domxml.guestpci.prediction import Prediction, is_settled, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestFunction, GuestSlot
+from domxml.kubevirt import LAST_PORT, is_made_by_kubevirt, spare_ports
 from domxml.pciaddress import PciAddress
+from domxml.placement.basedevices import BaseDevices
 from domxml.placement.expander import lower_buses, place_on_expanders, restore_expanders
 from domxml.placement.ports import pin_later_ports, place_on_ports
+from domxml.placement.repetition import add_ports, differences, is_placed_again
 from domxml.placement.room import Room, address_taken
 from domxml.placement.rootbus import add_bridges, place_on_root
-from domxml.placement.values import Pin, PlacedController, PlacedDevice, Placement, Zpci
+from domxml.placement.vacancy import find_seats, keep_vacancies
+from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 
-KUBEVIRT_LAST_INDEX = 31
 ZPCI_BASE = 0x1000
 
 
-def place(topology: Topology, wishes: Iterable[GuestSlot], held: Mapping[HostDevice, DomainDevice]) -> Placement:
-    """Place all wishes, in the order of their names; the document is not touched, the topology is used up."""
+def place(
+    topology: Topology,
+    wishes: Iterable[GuestSlot],
+    held: Mapping[HostDevice, DomainDevice],
+    *,
+    again: bool | None = None,
+) -> Placement:
+    """Place all wishes, in the order of their names; the document is not touched, the topology is used up.
+
+    `again` tells whether KubeVirt will place a VM without placeholders a second time; None: that is not known.
+    """
     ordered = sorted(wishes, key=lambda wish: natural_order(wish.name))
     if topology.machine.root is RootKind.NOWHERE:
         if topology.controller(0) is None:
@@ -36,12 +48,21 @@ def place(topology: Topology, wishes: Iterable[GuestSlot], held: Mapping[HostDev
                 subject=topology.domain.name,
                 hint="use a q35, i440fx, aarch64 virt or s390x machine, or hand over the XML that libvirt dumps",
             )
-        return _left_to_libvirt(ordered, topology)
-    return _Placer(topology, ordered, held).run()
+        return _left_to_libvirt(ordered, topology, held)
+    return _Placer(topology, ordered, held, again=again).run()
 
 
-def _left_to_libvirt(wishes: Sequence[GuestSlot], topology: Topology) -> Placement:
+def _left_to_libvirt(
+    wishes: Sequence[GuestSlot], topology: Topology, held: Mapping[HostDevice, DomainDevice]
+) -> Placement:
     why = "left to libvirt"
+    written = topology.used()
+    for wish in wishes:
+        for member in wish.functions:
+            address = None if wish.guest is None else wish.address_of(member, wish.guest)
+            owner = None if address is None else written.get(address)
+            if address is not None and owner is not None and _device_of(owner, held) != member.device:
+                raise address_taken(wish, address, owner.label)
     devices = [
         PlacedDevice(wish, member, wish.address_of(member, wish.guest) if wish.guest else None, why)
         for wish in wishes
@@ -52,11 +73,24 @@ def _left_to_libvirt(wishes: Sequence[GuestSlot], topology: Topology) -> Placeme
     return Placement(tuple(devices), findings=findings)
 
 
+def _device_of(owner: Device, held: Mapping[HostDevice, DomainDevice]) -> HostDevice | None:
+    return next((device for device, holder in held.items() if holder.element is owner.element), None)
+
+
 class _Placer:
     """One placement. `slots` holds the slot of each wish, by name; None where libvirt is to choose."""
 
-    def __init__(self, topology: Topology, wishes: list[GuestSlot], held: Mapping[HostDevice, DomainDevice]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        wishes: list[GuestSlot],
+        held: Mapping[HostDevice, DomainDevice],
+        *,
+        again: bool | None,
+    ) -> None:
         self.topology = topology
+        self.again = again
+        self.kubevirt = is_made_by_kubevirt(topology.domain)
         self.wishes = wishes
         by_element: dict[Element, Device] = {d.element: d for d in topology.devices if d.element is not None}
         self.devices: dict[HostDevice, Device] = {
@@ -65,26 +99,32 @@ class _Placer:
         self.slots: dict[str, PciAddress | None] = {}
         self.why: dict[str, str] = {}
         self.findings: list[Finding] = []
-        self.pins: tuple[Pin, ...] = ()
-        self.displaced = False
-        self.before: Prediction | None = None
+        self.base = BaseDevices(topology)
+        self.occupied: set[int] = set()
         self.controllers: list[PlacedController] = []
 
     def run(self) -> Placement:
         self.wishes = [self._with_lost_bus(wish) for wish in self.wishes]
+        kept = self.kubevirt and keep_vacancies(self.topology)
         moving = [wish for wish in self.wishes if not self._keep(wish)]
         asked = [wish for wish in moving if wish.guest is not None]
         pending = [wish for wish in moving if wish.guest is None]
         if moving:
-            self._place(asked, pending)
+            self._place(asked, pending, kept=kept)
         else:
-            buses = frozenset(slot.bus for slot in self.slots.values() if slot is not None)
-            self.pins = pin_later_ports(self.topology, buses)
+            self._hold_others(kept=kept)
         nodes = {s.bus: w.node for w in self.wishes if w.node is not None and (s := self.slots[w.name]) is not None}
         self.controllers += restore_expanders(self.topology, nodes)
         on_buses = {name: slot.bus for name, slot in self.slots.items() if slot is not None}
         self.findings += lower_buses(self.topology, self.controllers, on_buses)
-        return Placement(tuple(self._placed()), tuple(self.controllers), self.pins, tuple(self.findings), self.before)
+        return Placement(
+            tuple(self._placed()),
+            tuple(self.controllers),
+            self.base.pins,
+            tuple(self.findings),
+            self.base.before,
+            self.base.vacant,
+        )
 
     def _with_lost_bus(self, wish: GuestSlot) -> GuestSlot:
         """A device that kept its address while its controller got lost asks for that very address."""
@@ -131,42 +171,94 @@ class _Placer:
     def _settle(self, wish: GuestSlot, slot: PciAddress | None, why: str) -> None:
         self.slots[wish.name], self.why[wish.name] = slot, why
 
-    def _place(self, asked: list[GuestSlot], pending: list[GuestSlot]) -> None:
+    def _place(self, asked: list[GuestSlot], pending: list[GuestSlot], *, kept: bool) -> None:
         before = self._predict()
-        vacated, unaddressed = self._vacate([*asked, *pending])
+        places = dict(before.addresses or {}) if before is not None and before.known else self._written()
+        vacated = self._vacate([*asked, *pending])
+        left = [places[device] for device in vacated if device in places]
         prediction = before if before is None else before.without(vacated)
         room = Room(self.topology, prediction)
+        base = frozenset(room.models)
+        self.occupied = {address.bus for address in room.owners} | {address.bus for address in left}
         if prediction is not None and prediction.known:
             self._freeze(room, prediction)
+        self._tell_unknown(before, [*asked, *pending])
+        pending = self._stay_together(room, pending, places)
         self._place_asked(room, asked)
         if self.topology.machine.root is RootKind.PCIE:
             self._place_pcie(room, prediction, asked, pending)
         else:
             self._place_root(room, prediction, asked, pending)
+        self.base.reseat(room)
+        if left and self.kubevirt:
+            self.base.keep_vacant(room, left)
         self.controllers += room.controllers
-        if before is not None and before.known and (unaddressed or self.topology.machine.root is RootKind.PCI):
-            self.before = before
-            self.pins = self._pins(before) if unaddressed or self.displaced else ()
-        self._tell_indexes(room)
+        if vacated or kept or self.base.displaced:
+            self.base.hold(before, {placed.address for placed in self._placed()})
+        self._tell_ports(room, base)
 
     def _predict(self) -> Prediction | None:
         """What libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
-        if self.topology.machine.root is RootKind.ZPCI or self.topology.all_addressed():
+        if self.topology.machine.root is RootKind.ZPCI or is_settled(self.topology):
             return None
+        if not self.kubevirt or not is_placed_again(self.topology):
+            return predict(self.topology)
+        if self.again is None:
+            self.findings += differences(self.topology)
+        elif self.again:
+            add_ports(self.topology)
         return predict(self.topology)
 
-    def _vacate(self, wishes: Sequence[GuestSlot]) -> tuple[set[Device], bool]:
-        """Take away what the wished devices have now; tell which, and whether libvirt would have placed one."""
+    def _hold_others(self, *, kept: bool) -> None:
+        """On a later pass: ours are there, and libvirt does not know what was decided for the others."""
+        buses = frozenset(slot.bus for slot in self.slots.values() if slot is not None)
+        self.base.pins = pin_later_ports(self.topology, buses)
+        seats = find_seats(self.topology) if self.kubevirt else []
+        if not seats and not kept:
+            return
+        own = {device: device.address for device in self.devices.values()} if seats else {}
+        for device in own:
+            device.address = None
+        before = self._predict()
+        for device, address in own.items():
+            device.address = address
+        if before is not None and before.known:
+            taken = [address for address in own.values() if address is not None]
+            self.base.return_to(seats, taken, before)
+            self.base.hold(before, taken)
+
+    def _written(self) -> dict[Device, PciAddress]:
+        return {device: device.address for device in self.topology if device.address is not None}
+
+    def _vacate(self, wishes: Sequence[GuestSlot]) -> set[Device]:
+        """Take away what the wished devices have now."""
         vacated = {
             device
             for wish in wishes
             for member in wish.functions
             if (device := self.devices.get(member.device)) is not None
         }
-        unaddressed = any(device.wants for device in vacated)
         for device in vacated:
             device.address, device.wants = None, False
-        return vacated, unaddressed
+        return vacated
+
+    def _stay_together(
+        self, room: Room, pending: list[GuestSlot], places: Mapping[Device, PciAddress]
+    ) -> list[GuestSlot]:
+        """Functions join the one that the domain has already, where it is: it need not leave its place for them."""
+        others = []
+        for wish in pending:
+            device = self.devices.get(wish.functions[0].device)
+            place = None if device is None else places.get(device)
+            if place is None or wish.node is not None or not self._have_room(room, wish, place.slot_address):
+                others.append(wish)
+                continue
+            room.settle(wish, place.slot_address)
+            self._settle(wish, place.slot_address, "where the domain has one of its functions")
+        return others
+
+    def _have_room(self, room: Room, wish: GuestSlot, slot: PciAddress) -> bool:
+        return not any(slot.with_function(member.number) in room.owners for member in wish.functions)
 
     def _freeze(self, room: Room, prediction: Prediction) -> None:
         """Write down every controller that libvirt would add, where it would: then ours push nothing aside."""
@@ -187,23 +279,10 @@ class _Placer:
         wanted = [(wish, wish.guest) for wish in asked if wish.guest is not None]
         partners = frozenset(address for _, address in wanted)
         for wish, address in wanted:
-            self._yield_to(room, wish, address)
+            self.base.yield_to(room, wish, address)
             room.check_asked(wish, address, partners)
             room.settle(wish, address)
             self._settle(wish, address, "asked for")
-
-    def _yield_to(self, room: Room, wish: GuestSlot, address: PciAddress) -> None:
-        """On a conventional bus, what libvirt has only planned for somebody else may be taken; it is told later."""
-        if self.topology.machine.root is not RootKind.PCI or address.bus:
-            return
-        for member in wish.functions:
-            function = address.with_function(member.number)
-            reserved = (address.slot, -1) in self.topology.machine.reserved
-            if function in room.owners and function not in room.written and not reserved:
-                if isinstance(room.owners[function], GuestFunction):
-                    raise address_taken(wish, function, room.owners[function].label)
-                del room.owners[function]
-                self.displaced = True
 
     def _place_pcie(
         self, room: Room, prediction: Prediction | None, asked: Sequence[GuestSlot], pending: Sequence[GuestSlot]
@@ -211,8 +290,6 @@ class _Placer:
         new_buses = frozenset(wish.guest.bus for wish in asked if wish.guest is not None) - room.models.keys()
         on_nodes: list[GuestSlot] = []
         if prediction is not None and not prediction.known:
-            reason = prediction.refusal or "; ".join(prediction.unknown)
-            self.findings += [PLACEMENT_FALLBACK.found(wish.name, reason) for wish in (*asked, *pending)]
             self._settle_all(place_on_root(room, pending, keep_free=0), "directly on bus 0: it moves nothing")
             pending = ()
         else:
@@ -236,9 +313,6 @@ class _Placer:
     ) -> None:
         add_bridges(room, max((wish.guest.bus for wish in asked if wish.guest is not None), default=0))
         conventional = self.topology.machine.root is RootKind.PCI
-        if prediction is not None and not prediction.known:
-            reason = prediction.refusal or "; ".join(prediction.unknown)
-            self.findings += [PLACEMENT_FALLBACK.found(wish.name, reason, severity=Severity.INFO) for wish in pending]
         unplaced = sum(device.wants for device in self.topology) if prediction and not prediction.known else 0
         slots = place_on_root(room, pending, keep_free=(unplaced + 1) if conventional else 0)
         why = "a slot at the far end of bus 0" if conventional else "a slot of the pretended root bus"
@@ -248,18 +322,31 @@ class _Placer:
         for name, slot in slots.items():
             self.slots[name], self.why[name] = slot, why
 
-    def _pins(self, before: Prediction) -> tuple[Pin, ...]:
-        """A device leaves its turn, or has to go elsewhere: those behind it are held where they would be."""
-        ours = {placed.address for placed in self._placed()}
-        return tuple(
-            Pin(device, address)
-            for device, address in (before.addresses or {}).items()
-            if device.wants and device.element is not None and address not in ours
-        )
+    def _tell_unknown(self, before: Prediction | None, moving: Sequence[GuestSlot]) -> None:
+        """Where libvirt's own allocation is not known, neither is what an address that is asked for takes from it."""
+        if before is None or before.known:
+            return
+        if before.refusal:
+            self.findings.append(DOMAIN_REFUSED.found(self.topology.domain.name, before.refusal))
+        reason = before.refusal or "; ".join(before.unknown)
+        conventional = self.topology.machine.root is RootKind.PCI
+        for wish in moving:
+            if wish.guest is not None:
+                reason = f"{reason}; a device that libvirt would have put to {wish.guest} goes elsewhere"
+            severity = Severity.INFO if conventional and wish.guest is None else None
+            self.findings.append(PLACEMENT_FALLBACK.found(wish.name, reason, severity=severity))
 
-    def _tell_indexes(self, room: Room) -> None:
-        if self.topology.machine.root is RootKind.PCIE and room.max_index > KUBEVIRT_LAST_INDEX and room.controllers:
-            text = f"PCI controllers go up to index {room.max_index}, KubeVirt adds ports up to {KUBEVIRT_LAST_INDEX}"
+    def _tell_ports(self, room: Room, base: Collection[int]) -> None:
+        """KubeVirt adds so many ports above the highest index, up to 31; one may also sit on the spare one."""
+        if not self.kubevirt or self.topology.machine.root is not RootKind.PCIE:
+            return
+        wanted = spare_ports(self.topology.domain)
+        highest = max(base, default=0)
+        lost = _lost(wanted, room.max_index) - _lost(wanted, highest)
+        taken = {slot.bus for slot in self.slots.values() if slot is not None and slot.bus and slot.bus in base}
+        spare = sum(1 for bus in taken if bus not in self.occupied)
+        if lost + spare > 0:
+            text = f"PCI controllers go up to index {room.max_index}: it has {lost + spare} ports fewer for hotplug"
             self.findings.append(HOTPLUG_PORTS_REDUCED.found(self.topology.domain.name, text))
 
     def _placed(self) -> list[PlacedDevice]:
@@ -281,3 +368,7 @@ class _Placer:
             return None
         number = ZPCI_BASE + (address.bus << 8 | address.slot << 3 | address.function)
         return Zpci(number, number)
+
+
+def _lost(wanted: int, highest: int) -> int:
+    return min(wanted, max(0, highest + wanted - LAST_PORT))

@@ -8,6 +8,7 @@ from domxml.guestpci.topology import Topology
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PORT, Room, no_room
+from domxml.placement.vacancy import SEAT
 from domxml.placement.values import Pin, PlacedController
 
 
@@ -33,6 +34,21 @@ def place_on_ports(room: Room, pending: Sequence[GuestSlot], asked_buses: frozen
         port = PlacedController(number, PORT, address, why, multifunction=address.function == 0)
         room.add_controller(port)
     return slots
+
+
+def add_seats(room: Room, names: Sequence[str]) -> list[int]:
+    """A port of its own for each device of the VM that makes room for one of ours; answer their buses."""
+    added = []
+    places = _places(room)
+    for name in names:
+        address = next(places, None)
+        if address is None:
+            raise no_room(f"{name} would have to make room, and there is none for it elsewhere")
+        index = room.max_index + 1
+        port = PlacedController(index, PORT, address, f"for {name}, which makes room")
+        room.add_controller(port._replace(multifunction=address.function == 0, alias=f"{SEAT}{index}"))
+        added.append(index)
+    return added
 
 
 def pin_later_ports(topology: Topology, buses: frozenset[int]) -> tuple[Pin, ...]:

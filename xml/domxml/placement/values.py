@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from domxml.document import Element
 from domxml.finding import Finding
 from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import Device
@@ -44,6 +45,7 @@ class PlacedController(NamedTuple):
     bus_number: int | None = None
     node: int | None = None
     restores: bool = False
+    alias: str = ""
 
     @property
     def label(self) -> str:
@@ -67,3 +69,5 @@ class Placement(NamedTuple):
     findings: tuple[Finding, ...] = ()
     before: Prediction | None = None
     """Where the base's devices would be without us; there only where writing may have moved one."""
+    vacant: tuple[Element, ...] = ()
+    """Ports of the document that are kept free from now on."""

@@ -1,0 +1,97 @@
+"""What virt-launcher does with a domain after a hook has answered, as far as guest addresses go."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from domxml.errors import BadInput
+from domxml.number import read_number
+
+if TYPE_CHECKING:
+    from domxml.document import Domain, Element
+
+_METADATA = "metadata/{http://kubevirt.io}kubevirt"
+"""SMBIOS names it too, but a cluster may say otherwise there."""
+LAST_PORT = 31
+"""The highest index of the root ports that it adds for hotplug."""
+PLACEHOLDER = "placeholder-"
+_LARGE = 2 << 30
+_MANY, _FEW = (16, 6), (8, 3)
+"""Ports in all, and those that are free at least: above two GiB of memory, and up to that."""
+_UNITS = {"b": 1, "bytes": 1, "k": 1 << 10, "KiB": 1 << 10, "": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:[-+].*)?", re.ASCII)
+_AGAIN_FROM = {(1, 6): 4, (1, 7): 2, (1, 8): 0, (1, 9): 0}
+"""Releases that place a VM without placeholders a second time, beside empty ports: from which point release on."""
+
+
+def is_made_by_kubevirt(domain: Domain) -> bool:
+    """Whether virt-launcher wrote it: only then other passes follow, and ports are added for hotplug."""
+    return domain.root.find(_METADATA) is not None
+
+
+def places_again(release: str) -> bool:
+    """Whether a release such as `1.7.4` forgets where libvirt put the devices of a VM without placeholders."""
+    if release in {"head", "main"}:
+        return False
+    found = _VERSION.fullmatch(release)
+    if found is None:
+        raise BadInput(
+            "bad-version", f"{release[:40]!r} is not a release of KubeVirt", hint="write it as 1.7.4, or head"
+        )
+    major, minor, point = (int(part or "0") for part in found.groups())
+    first = _AGAIN_FROM.get((major, minor))
+    return first is not None and (found[3] is None or point >= first)
+
+
+def placeholders(domain: Domain) -> int:
+    """How many of the interfaces are none."""
+    return sum(map(is_placeholder, domain.devices.iterchildren("interface")))
+
+
+def spare_ports(domain: Domain) -> int:
+    """How many root ports it will want to add to the domain of a first pass."""
+    there = placeholders(domain)
+    counted = sum(map(_counts, domain.devices)) - there
+    total, free = _MANY if _memory(domain) > _LARGE else _FEW
+    return 0 if _on_root_complex(domain) else max(0, max(total - counted, free) - there)
+
+
+def _counts(device: Element) -> bool:
+    """Whether it could go onto the root complex: what is not there, as a USB controller of model none, counts too."""
+    match device.tag:
+        case "interface" | "memballoon" | "rng" | "watchdog" | "controller":
+            return True
+        case "disk":
+            return _child(device, "target", "bus") == "virtio"
+        case "input":
+            return device.get("bus") == "virtio"
+        case "hostdev":
+            return device.get("type") == "pci"
+        case _:
+            return False
+
+
+def _on_root_complex(domain: Domain) -> bool:
+    """Its annotation puts the devices onto bus 0 by addresses that are written down."""
+    return any(
+        _child(element, "address", "type") == "pci" and read_number(_child(element, "address", "bus"), c=True) == 0
+        for element in domain.devices.iterchildren("controller", "interface")
+        if element.get("type") != "pci"
+    )
+
+
+def is_placeholder(interface: Element) -> bool:
+    """Whether it is there on the first pass only, to keep a port free."""
+    return _child(interface, "target", "dev").startswith(PLACEHOLDER)
+
+
+def _child(element: Element, tag: str, name: str) -> str:
+    child = element.find(tag)
+    return "" if child is None else child.get(name, "")
+
+
+def _memory(domain: Domain) -> int:
+    memory = domain.root.find("memory")
+    amount = None if memory is None else read_number((memory.text or "").strip(), most=1 << 63)
+    return 0 if memory is None or amount is None else amount * _UNITS.get(memory.get("unit", ""), 1)

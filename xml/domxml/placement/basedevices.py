@@ -1,0 +1,76 @@
+"""The VM's own devices while ours are placed: who makes room, who is held where it would be, what stays empty."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from domxml.document import Element
+from domxml.guestpci.machines import RootKind
+from domxml.guestpci.prediction import Prediction
+from domxml.guestpci.topology import Device, Topology
+from domxml.guestslot import GuestSlot
+from domxml.pciaddress import PciAddress
+from domxml.placement.ports import add_seats
+from domxml.placement.room import Room
+from domxml.placement.vacancy import VACANCY, vacant_ports
+from domxml.placement.values import Pin
+
+
+class BaseDevices:
+    """What has to be written so that they stay, and where they would be without us."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.before: Prediction | None = None
+        self.displaced: dict[PciAddress, Device] = {}
+        self.pins: tuple[Pin, ...] = ()
+        self.vacant: tuple[Element, ...] = ()
+
+    def yield_to(self, room: Room, wish: GuestSlot, address: PciAddress) -> None:
+        """Take what libvirt has only planned for a device of the VM; where that device goes is told later."""
+        conventional = self.topology.machine.root is RootKind.PCI and not address.bus
+        if not conventional and not room.models.get(address.bus, "").endswith("-port"):
+            return
+        for function in (address.with_function(one.number) for one in wish.functions):
+            owner = room.owners.get(function)
+            reserved = not address.bus and (address.slot, -1) in self.topology.machine.reserved
+            if isinstance(owner, Device) and owner.wants and function not in room.written and not reserved:
+                del room.owners[function]
+                self.displaced[function] = owner
+
+    def reseat(self, room: Room) -> None:
+        """Give devices that make room ports of their own: libvirt would put them among the others."""
+        if self.topology.machine.root is not RootKind.PCIE or not self.displaced:
+            return
+        moving = [device for _, device in sorted(self.displaced.items())]
+        for device, bus in zip(moving, add_seats(room, [one.label for one in moving]), strict=True):
+            self.pins += (Pin(device, PciAddress(0, bus, 0, 0)),)
+            room.owners[PciAddress(0, bus, 0, 0)] = device
+
+    def return_to(self, seats: Sequence[int], taken: Collection[PciAddress], before: Prediction) -> None:
+        """Put devices that had to make room on an earlier pass where they were put then."""
+        planned = {a: d for d, a in (before.addresses or {}).items() if d.wants and d.element is not None}
+        displaced = [planned[address] for address in sorted(taken) if address in planned]
+        self.pins += tuple(Pin(device, PciAddress(0, bus, 0, 0)) for device, bus in zip(displaced, seats, strict=False))
+
+    def hold(self, before: Prediction | None, ours: Collection[PciAddress | None]) -> None:
+        """Write down where libvirt would put each: a device has left its turn, or has to go elsewhere."""
+        if before is None or not before.known:
+            return
+        self.before = before
+        seated = {pin.device for pin in self.pins}
+        self.pins += tuple(
+            Pin(device, address)
+            for device, address in (before.addresses or {}).items()
+            if device.wants and device.element is not None and device not in seated and address not in ours
+        )
+
+    def keep_vacant(self, room: Room, left: Sequence[PciAddress]) -> None:
+        """Mark the ports that devices have left."""
+        ports = dict(vacant_ports(room, self.topology, left))
+        self.vacant = tuple(element for element in ports.values() if element is not None)
+        marked = {bus for bus, element in ports.items() if element is None}
+        room.controllers = [
+            controller._replace(alias=f"{VACANCY}{controller.number}") if controller.number in marked else controller
+            for controller in room.controllers
+        ]

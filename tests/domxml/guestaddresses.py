@@ -18,10 +18,9 @@ REFUSED = [
     ("q35-default", "0000:00:01.0", "Attempted double use of PCI Address 0000:00:01.0"),
     ("q35-default", "0000:00:1f.4", "Attempted double use"),
     ("q35-default", "0000:00:02.0", "Attempted double use of PCI Address 0000:00:02.0"),
-    ("q35-default", "0000:01:00.0", "interface ua-default"),
     ("q35-default", "0000:09:00.1", "function 0"),
     ("i440fx", "0000:00:01.2", "PIIX3"),
     ("i440fx", "0000:05:00.0", "slot must be >= 1"),
-    ("arm64-virt", "0000:01:00.0", "Attempted double use"),
+    ("arm64-virt", "0000:00:01.0", "Attempted double use"),
     ("s390x-ccw", "0000:01:01.0", "bus 0"),
 ]

@@ -1,19 +1,60 @@
-"""On a conventional bus a place may be taken that libvirt has only planned for another device."""
+"""A place may be taken that libvirt has only planned for another device: that one moves, and it is told."""
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from lxml import etree
 
+from domxml.document import Domain
+from domxml.guestpci.prediction import predict
+from domxml.guestpci.topology import Topology
+from domxml.pciaddress import PciAddress
 from tests.domxml.domains import load
-from tests.domxml.guestslots import inject, wish
+from tests.domxml.guestslots import guest_of, inject, wish
+from tests.oracle.addresses import Addresses, guest_addresses
 
+TOLD = re.compile(r"its guest address becomes (\S+) instead of (\S+)")
+PLANNED = [
+    ("i440fx", "0000:00:04.0", "controller scsi 0"),
+    ("q35-default", "0000:01:00.0", "interface ua-default"),
+    ("q35-default", "0000:07:00.0", "rng virtio-non-transitional"),
+    ("arm64-virt", "0000:01:00.0", "interface ua-default"),
+]
 QAT = wish("qat", "0000:3d:02.2", "0000:00:04.0")
 
 
-def test_only_who_makes_room_moves() -> None:
-    findings = inject(load("i440fx"), QAT).findings
+def predicted(xml: bytes) -> Addresses:
+    """Where libvirt will put every device of the document that has an alias or a name."""
+    foreseen = predict(Topology(Domain.parse(xml)))
+    assert foreseen.known
+    return {
+        device.label: address for device, address in (foreseen.addresses or {}).items() if device.element is not None
+    }
 
-    assert [(finding.code, finding.subject) for finding in findings] == [("base-device-moves", "controller scsi 0")]
+
+@pytest.mark.parametrize(("name", "asked", "owner"), PLANNED)
+def test_only_who_makes_room_moves_and_both_addresses_are_told(name: str, asked: str, owner: str) -> None:
+    result = inject(load(name), wish("qat", "0000:3d:02.2", asked))
+    before, after = predicted(load(name)), predicted(result.xml)
+    went = {label: (str(before[label]), str(after[label])) for label in before if before[label] != after[label]}
+
+    assert guest_of(result) == {"ua-passgate-qat": asked}
+    assert set(went) == {owner}
+    (finding,) = (finding for finding in result.findings if finding.code == "base-device-moves")
+    assert finding.subject == owner
+    told = TOLD.fullmatch(finding.message)
+    assert told is not None
+    assert (told[2], told[1]) == went[owner]
+    assert told[2] == asked
+
+
+@pytest.mark.parametrize(("name", "asked", "owner"), PLANNED)
+def test_a_second_run_finds_everybody_where_the_first_put_them(name: str, asked: str, owner: str) -> None:
+    first = inject(load(name), wish("qat", "0000:3d:02.2", asked))
+
+    assert predicted(inject(first.xml, wish("qat", "0000:3d:02.2", asked)).xml)[owner] == predicted(first.xml)[owner]
 
 
 def test_those_behind_it_are_written_down() -> None:
@@ -28,3 +69,20 @@ def test_where_nobody_makes_room_nothing_is_written_down() -> None:
     root = etree.fromstring(inject(load("i440fx"), wish("qat", "0000:3d:02.2", "0000:00:1f.0")).xml)
 
     assert [device.tag for device in root.iterfind("devices/*") if device.find("address") is not None] == ["hostdev"]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("q35-default", "0000:00:01.0"), ("i440fx", "0000:00:02.0"), ("q35-default", "0000:00:02.0")],
+)
+def test_ports_and_the_primary_video_make_no_room(name: str, address: str) -> None:
+    with pytest.raises(Exception, match="belongs to"):
+        inject(load(name), wish("qat", "0000:3d:02.2", address))
+
+
+def test_an_address_that_is_written_down_is_taken() -> None:
+    first = inject(load("q35-default"), wish("one", "0000:3d:02.3", "0000:0b:00.0")).xml
+
+    with pytest.raises(Exception, match="belongs to hostdev ua-passgate-one"):
+        inject(first, wish("two", "0000:3d:02.2", "0000:0b:00.0"))
+    assert guest_addresses(first)["hostdev:pci:0000:3d:02.3"] == PciAddress.parse("0000:0b:00.0")

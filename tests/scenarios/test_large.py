@@ -61,7 +61,9 @@ def test_all_devices_are_in(vm: Large) -> None:
 
     assert len(set(buses)) == vm.devices
     assert [finding["code"] for finding in plan["findings"] if finding["severity"] == "error"] == []
-    assert "hotplug-ports-reduced" in {finding["code"] for finding in plan["findings"]}
+    # Forty disks leave no index up to 31 for ports of KubeVirt, with or without us.
+    told = "hotplug-ports-reduced" in {finding["code"] for finding in plan["findings"]}
+    assert told == (vm.devices == 64)
 
 
 def test_twice_is_once(vm: Large) -> None:

@@ -113,7 +113,7 @@ REFUSALS = {
     "VMD": ("10000:e1:00.0", 2, "domain-too-large"),
     "all functions of an unknown host": (f"{QAT},functions=all", 5, "functions-need-host"),
     "functions of a mediated device": ("c0ffee00-1111-2222-3333-444455556666,functions=all", 5, "functions"),
-    "guest address taken": (f"{QAT},guest=01:00.0", 5, "guest-address-taken"),
+    "guest address taken": (f"{QAT},guest=00:02.0", 5, "guest-address-taken"),
     "guest address impossible": (f"{QAT},guest=09:01.0", 5, "guest-address-impossible"),
     "attribute of a newer libvirt": (f"{QAT},driverModel=mlx5_vfio_pci", 5, "libvirt-too-old"),
 }

@@ -71,8 +71,8 @@ class Sentence(NamedTuple):
 
 SENTENCES = (
     Sentence(lambda root: parent(ours(root)).remove(ours(root)), "the device is not in the output"),
-    Sentence(lambda root: ours(root).set("managed", "yes"), "the hostdev has lost its mode, type or managed attribute"),
-    Sentence(lambda root: ours(root).set("mode", "capabilities"), "lost its mode"),
+    Sentence(lambda root: ours(root).set("managed", "yes"), "libvirt would take the device away from the host itself"),
+    Sentence(lambda root: ours(root).set("mode", "capabilities"), "the hostdev has lost its mode or type"),
     Sentence(
         lambda root: ours(root).find("alias").set("name", "hostdev0"), "the hostdev has no alias that libvirt keeps"
     ),

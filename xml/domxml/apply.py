@@ -98,7 +98,6 @@ def _fill(holder: DomainDevice, placed: PlacedDevice) -> bool:
     """Everything a pass may have lost, or libvirt may have decided otherwise."""
     element, function = holder.element, placed.function
     changed = _ensure_attribute(element, "mode", "subsystem")
-    changed |= _ensure_attribute(element, "managed", "no")
     if isinstance(function.device, PciAddress) and holder.alias in {"", function.alias}:
         # A device that KubeVirt made keeps what KubeVirt wrote, beyond what was asked for.
         changed |= _ensure_child(element, "driver", "name", "vfio")

@@ -108,6 +108,15 @@ HOTPLUG_PORTS_REDUCED = FindingKind(
     "nothing to do unless this VM needs hotplug",
     "Give the VM fewer injected devices, or ask for lower buses.",
 )
+DEVICE_UNASSIGNED = FindingKind(
+    "device-unassigned",
+    Severity.ERROR,
+    "The domain keeps this device away from the guest",
+    "`<address type='unassigned'/>` has libvirt prepare a host device and not show it to the guest: so the other "
+    "devices of its IOMMU group are free to be passed. Asked for, the device would still not be there.",
+    "ask for a guest address, or remove <address type='unassigned'/>",
+    "Ask for another device; or, if the guest shall see this one, say `guestAddress`.",
+)
 DISPLAY_NEEDS_GRAPHICS = FindingKind(
     "display-needs-graphics",
     Severity.ERROR,
@@ -219,6 +228,7 @@ KINDS: tuple[FindingKind, ...] = (
     HOTPLUG_PORTS_REDUCED,
     KUBEVIRT_PLACES_AGAIN,
     DOMAIN_REFUSED,
+    DEVICE_UNASSIGNED,
     DISPLAY_NEEDS_GRAPHICS,
     ONLY_ONE_RAMFB,
     ONLY_ONE_VFIO_AP,

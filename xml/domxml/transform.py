@@ -12,7 +12,7 @@ from domxml.conflicts import check_conflicts
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
-from domxml.guestfindings import BASE_DEVICE_MOVES
+from domxml.guestfindings import BASE_DEVICE_MOVES, DEVICE_UNASSIGNED
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
@@ -57,14 +57,14 @@ def transform(
     held = dict(domain.host_devices)
     _check(wished, held, libvirt)
     removed = _prune(domain, wished, held) if prune else ()
-    topology = Topology(domain)
+    topology = Topology(domain, libvirt)
     _check_acpi(wished, topology)
     check_conflicts(domain, topology.machine, wished, held)
     placement = place(topology, wished, held, again=again)
     changes = apply(domain, topology.machine, placement, held)
     findings = placement.findings
     if placement.before is not None:
-        findings += _moves(placement.before, Topology(domain))
+        findings += _moves(placement.before, Topology(domain, libvirt))
     nothing_new = not removed and not (placement.controllers or placement.pins or placement.vacant)
     if nothing_new and all(change.action == "unchanged" for change in changes):
         # Nothing was written: what was read is what goes out.
@@ -101,6 +101,8 @@ def _check(wishes: tuple[GuestSlot, ...], held: Mapping[HostDevice, DomainDevice
                     subject=str(source),
                     hint=f"ask for another device, or remove the <{holder.element.tag}>",
                 )
+            if holder is not None and wish.guest is None and _is_unassigned(holder):
+                raise DEVICE_UNASSIGNED.refused(str(source), "the domain has it with <address type='unassigned'/>")
             for key, value in member.attributes.items():
                 attributes.check(key, value, source, libvirt)
             if isinstance(source, PciAddress):
@@ -141,6 +143,11 @@ def _moves(before: Prediction, topology: Topology) -> tuple[Finding, ...]:
             text = f"its guest address becomes {moved} instead of {address}"
             found.append(BASE_DEVICE_MOVES.found(device.label, text))
     return tuple(found)
+
+
+def _is_unassigned(holder: DomainDevice) -> bool:
+    address = holder.element.find("address")
+    return address is not None and address.get("type") == "unassigned"
 
 
 def _is_placeholder(device: Device) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from domxml import alias as aliases
 from domxml import attributes
-from domxml.apply import Change
+from domxml.apply import ADDED, Change
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.guestpci.buses import ENDPOINT, MODELS, PCI_BRIDGE, compatible
@@ -53,8 +53,10 @@ def _wrong(subject: str, problem: str) -> Refused:
 def _of_device(holder: DomainDevice, change: Change) -> Iterator[str]:
     element, placed = holder.element, change.placed
     kind = "mdev" if isinstance(holder.device, Mdev) else "pci"
-    if (element.get("mode"), element.get("type"), element.get("managed")) != ("subsystem", kind, "no"):
-        yield "the hostdev has lost its mode, type or managed attribute"
+    if element.get("mode", "subsystem") != "subsystem" or element.get("type") != kind:
+        yield "the hostdev has lost its mode or type"
+    if change.action == ADDED and element.get("managed") != "no":
+        yield "the hostdev has lost managed='no'; libvirt would take the device away from the host itself"
     if not aliases.is_legal(holder.alias):
         yield "the hostdev has no alias that libvirt keeps; virt-launcher would crash on it"
     lost = attributes.missing(element, placed.function.attributes)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from domxml.document import Domain
+from domxml.version import OLDEST, LibvirtVersion
 
 
 class RootKind(StrEnum):
@@ -28,6 +29,8 @@ class MachineType(NamedTuple):
     root: RootKind
     reserved: Mapping[tuple[int, int], str]
     """(slot, function) on bus 0 that the chipset owns, and by what; function -1: the whole slot."""
+    avoided: frozenset[int] = frozenset()
+    """Slots of bus 0 that libvirt gives to certain devices if there are any: ours go there only if asked to."""
     default_usb: str | None = None
     """The model of the USB controller that libvirt adds; empty: one that takes no slot of its own."""
     default_sata: bool = False
@@ -45,23 +48,19 @@ class MachineType(NamedTuple):
 
 _ICH9 = {
     (0x00, -1): "the host bridge",
-    (0x01, -1): "the primary video device",
-    (0x1A, -1): "the chipset's second USB 2 controllers",
-    (0x1B, -1): "the chipset's sound device",
-    (0x1D, -1): "the chipset's first USB 2 controllers",
-    (0x1E, -1): "the chipset's legacy bridge",
     (0x1F, -1): "the chipset's ISA bridge, SATA and SMBus",
 }
 _PIIX3 = {
     (0x00, -1): "the host bridge",
     (0x01, -1): "the chipset's PIIX3 (ISA bridge, IDE, USB)",
-    (0x02, -1): "the primary video device",
 }
 
 Q35 = MachineType(
     "q35",
     RootKind.PCIE,
     _ICH9,
+    # Primary video, USB 2 controllers (twice), sound, legacy bridge.
+    frozenset({0x01, 0x1A, 0x1B, 0x1D, 0x1E}),
     default_usb="qemu-xhci",
     default_sata=True,
     default_memballoon=True,
@@ -73,6 +72,7 @@ I440FX = MachineType(
     "i440fx",
     RootKind.PCI,
     _PIIX3,
+    frozenset({0x02}),
     default_usb="",
     default_memballoon=True,
     default_video_slot=2,
@@ -84,6 +84,8 @@ RISCV_VIRT = MachineType("virt", RootKind.PCIE, {(0, -1): "the host bridge"}, de
 S390 = MachineType("s390-ccw", RootKind.ZPCI, {(0, -1): "the pretended root"}, default_memballoon=True)
 OTHER = MachineType("other", RootKind.NOWHERE, {})
 
+_ARM_IS_VIRT = LibvirtVersion(11, 3)
+"""Libvirt 9.0 makes a machine without PCI of an Arm domain that names none."""
 _X86 = frozenset({"x86_64", "i686", ""})
 _ARM = frozenset({"aarch64", "armv7l", "armv6l"})
 _FAMILIES = (
@@ -95,7 +97,7 @@ _FAMILIES = (
 )
 
 
-def machine_type(domain: Domain) -> MachineType:
+def machine_type(domain: Domain, libvirt: LibvirtVersion = OLDEST) -> MachineType:
     """Classify a domain by architecture and machine; what is not known is `OTHER`."""
     os_type = domain.os_type
     architecture = "" if os_type is None else os_type.get("arch", "")
@@ -105,4 +107,6 @@ def machine_type(domain: Domain) -> MachineType:
             return family
     if not machine and architecture in _X86:
         return I440FX
+    if not machine and architecture == "aarch64" and libvirt >= _ARM_IS_VIRT:
+        return VIRT
     return S390 if not machine and architecture == "s390x" else OTHER

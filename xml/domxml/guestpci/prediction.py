@@ -83,6 +83,12 @@ def predict(topology: Topology) -> Prediction:
     unknown += _unknown_order(topology)
     if topology.machine.root not in {RootKind.PCIE, RootKind.PCI}:
         unknown.append(f"machine type {topology.machine.name}: its PCI addresses are not emulated")
+    root = topology.controller(0)
+    if root is not None and root.model != topology.machine.root:
+        return Prediction(
+            refusal=f"The PCI controller with index='0' must be model='{topology.machine.root}' for this machine type, "
+            f"but model='{root.model}' was found instead"
+        )
     if unknown:
         return Prediction(unknown=tuple(unknown))
     try:

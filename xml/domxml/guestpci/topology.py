@@ -11,6 +11,7 @@ from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Step, connection, di
 from domxml.guestpci.machines import MachineType, RootKind, machine_type
 from domxml.number import read_number
 from domxml.pciaddress import PciAddress
+from domxml.version import OLDEST, LibvirtVersion
 
 MAX_INDEX = 255
 
@@ -43,9 +44,9 @@ class Topology:
 
     __slots__ = ("controllers", "devices", "domain", "machine", "pcie")
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: Domain, libvirt: LibvirtVersion = OLDEST) -> None:
         self.domain = domain
-        self.machine: MachineType = machine_type(domain)
+        self.machine: MachineType = machine_type(domain, libvirt)
         self.pcie = self.machine.root is RootKind.PCIE
         self.controllers: list[Device] = []
         self.devices: list[Device] = []

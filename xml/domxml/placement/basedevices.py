@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from domxml.document import Element
+from domxml.guestpci.implicit import USB2
 from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.ports import add_seats
-from domxml.placement.room import Room
+from domxml.placement.room import Room, preferred_slots
 from domxml.placement.vacancy import VACANCY, vacant_ports
 from domxml.placement.values import Pin
 
@@ -33,8 +34,12 @@ class BaseDevices:
             return
         for function in (address.with_function(one.number) for one in wish.functions):
             owner = room.owners.get(function)
-            reserved = not address.bus and (address.slot, -1) in self.topology.machine.reserved
-            if isinstance(owner, Device) and owner.wants and function not in room.written and not reserved:
+            if not isinstance(owner, Device) or not owner.wants or function in room.written:
+                continue
+            if owner.kind == "usb" and owner.model in USB2:
+                # Its companions are bound to its slot.
+                continue
+            if address.bus or address.slot not in preferred_slots(self.topology.machine, owner):
                 del room.owners[function]
                 self.displaced[function] = owner
 

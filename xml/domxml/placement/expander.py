@@ -16,6 +16,8 @@ from domxml.placement.values import PlacedController
 
 EXPANDER = "pcie-expander-bus"
 TOP = 256
+PORTS = 32
+"""The slots of an expander bus."""
 RESERVE = 8
 """Bus numbers kept free below an expander's for what is plugged in later."""
 
@@ -38,21 +40,27 @@ def place_on_expanders(
     slots: dict[str, PciAddress] = {}
     lowest = _lowest_bus_number(topology)
     for node in sorted({wish.node for wish in pending if wish.node is not None}):
-        wishes = [wish for wish in pending if wish.node == node]
-        reason = _why_not(room, node, nodes)
-        bus_number = lowest - (len(wishes) + 1)
-        if not reason and bus_number <= room.max_index + 1 + len(wishes) + RESERVE:
-            reason = f"no PCI bus number is left for {len(wishes)} ports below another expander bus"
-        place = next((slot for slot in room.machine.expander_slots if room.slot_is_free(0, slot)), None)
-        if reason or place is None:
-            findings += [
-                NUMA_NOT_POSSIBLE.found(wish.name, reason or "no slot of bus 0 is left for an expander bus")
-                for wish in wishes
-            ]
-            continue
-        slots.update(_add(room, node, bus_number, place, wishes))
-        lowest = bus_number
+        on_node = [wish for wish in pending if wish.node == node]
+        for start in range(0, len(on_node), PORTS):
+            wishes = on_node[start : start + PORTS]
+            bus_number = lowest - (len(wishes) + 1)
+            reason = _why_not(room, node, nodes) or _no_room(room, bus_number, len(wishes))
+            if reason:
+                findings += [NUMA_NOT_POSSIBLE.found(wish.name, reason) for wish in wishes]
+                continue
+            slots.update(_add(room, node, bus_number, wishes))
+            lowest = bus_number
     return slots, findings
+
+
+def _no_room(room: Room, bus_number: int, ports: int) -> str:
+    if bus_number <= room.max_index + 1 + ports + RESERVE:
+        return f"no PCI bus number is left for {ports} ports below another expander bus"
+    return "" if _free_slot(room) is not None else "no slot of bus 0 is left for an expander bus"
+
+
+def _free_slot(room: Room) -> int | None:
+    return next((slot for slot in room.machine.expander_slots if room.slot_is_free(0, slot)), None)
 
 
 def _why_not(room: Room, node: int, nodes: frozenset[int]) -> str:
@@ -64,8 +72,8 @@ def _why_not(room: Room, node: int, nodes: frozenset[int]) -> str:
     return ""
 
 
-def _add(room: Room, node: int, bus_number: int, place: int, wishes: Sequence[GuestSlot]) -> dict[str, PciAddress]:
-    expander = room.max_index + 1
+def _add(room: Room, node: int, bus_number: int, wishes: Sequence[GuestSlot]) -> dict[str, PciAddress]:
+    expander, place = room.max_index + 1, _free_slot(room) or 0
     room.add_controller(
         PlacedController(
             expander,

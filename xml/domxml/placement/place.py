@@ -19,8 +19,8 @@ from domxml.placement.basedevices import BaseDevices
 from domxml.placement.expander import lower_buses, place_on_expanders, restore_expanders
 from domxml.placement.ports import pin_later_ports, place_on_ports
 from domxml.placement.repetition import add_ports, differences, is_placed_again
-from domxml.placement.room import Room, address_taken
-from domxml.placement.rootbus import add_bridges, place_on_root
+from domxml.placement.room import Room, address_taken, no_room
+from domxml.placement.rootbus import LAST_SLOT, add_bridges, place_on_root, plan_unaddressed
 from domxml.placement.vacancy import find_seats, keep_vacancies
 from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
@@ -46,7 +46,8 @@ def place(
                 "unsupported-machine",
                 "this machine type is not known, and the domain shows no PCI root controller",
                 subject=topology.domain.name,
-                hint="use a q35, i440fx, aarch64 virt or s390x machine, or hand over the XML that libvirt dumps",
+                hint="use a q35, i440fx, aarch64 virt or s390x machine, or hand over the XML that libvirt dumps; "
+                "an Arm domain without a machine type is virt from libvirt 11.3 on",
             )
         return _left_to_libvirt(ordered, topology, held)
     return _Placer(topology, ordered, held, again=again).run()
@@ -182,6 +183,8 @@ class _Placer:
         self.occupied = {address.bus for address in room.owners} | {address.bus for address in left}
         if prediction is not None and prediction.known:
             self._freeze(room, prediction)
+        if self.topology.machine.root is RootKind.ZPCI and plan_unaddressed(room, self.topology) >= LAST_SLOT:
+            raise no_room("libvirt adds a bridge for the host devices that the domain has; its place is not known")
         self._tell_unknown(before, [*asked, *pending])
         pending = self._stay_together(room, pending, places)
         self._place_asked(room, asked)

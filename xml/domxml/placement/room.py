@@ -13,9 +13,11 @@ from domxml.guestfindings import (
     NO_FREE_PLACE,
 )
 from domxml.guestpci.buses import ENDPOINT, MODELS
-from domxml.guestpci.machines import RootKind
+from domxml.guestpci.connect import Step
+from domxml.guestpci.implicit import USB2
+from domxml.guestpci.machines import MachineType, RootKind
 from domxml.guestpci.prediction import Prediction
-from domxml.guestpci.topology import MAX_INDEX, Topology
+from domxml.guestpci.topology import MAX_INDEX, Device, Topology
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.values import PlacedController
@@ -60,6 +62,9 @@ class Room:
             if controller.address:
                 self.below[controller.index] = controller.address
         self.owners.update(self.written)
+        for device in topology.devices:
+            for slot in preferred_slots(self.machine, device) if device.wants else ():
+                self.owners.setdefault(PciAddress(0, 0, slot, 0), device)
 
     @property
     def max_index(self) -> int:
@@ -68,7 +73,7 @@ class Room:
 
     def slot_is_free(self, bus: int, slot: int) -> bool:
         """Nobody sits in that slot, and the chipset does not keep it."""
-        if bus == 0 and (slot, -1) in self.machine.reserved:
+        if bus == 0 and (slot in self.machine.avoided or (slot, -1) in self.machine.reserved):
             return False
         return not any((0, bus, slot, function) in self.owners for function in range(8))
 
@@ -132,6 +137,18 @@ class Room:
         device = self.written.get(address)
         written = None if device is None or device.element is None else device.element.find("address")
         return written is not None and written.get("multifunction") == "off"
+
+
+def preferred_slots(machine: MachineType, device: Device) -> tuple[int, ...]:
+    """Slots of bus 0 that libvirt tries first for such a device, whatever else it does."""
+    if device.step is Step.VIDEO and machine.default_video_slot is not None:
+        return (machine.default_video_slot,)
+    if machine.avoided and machine.root is RootKind.PCIE:
+        if device.kind == "usb" and device.model in USB2:
+            return 0x1D, 0x1A
+        if device.step is Step.SOUND and device.model == "ich9":
+            return (0x1B,)
+    return ()
 
 
 def _check_numbers(root: RootKind, wish: GuestSlot, address: PciAddress) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from domxml.guestpci.connect import Step
 from domxml.guestpci.machines import RootKind
+from domxml.guestpci.topology import Topology
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import BRIDGE, Room, no_room
@@ -23,6 +25,17 @@ def place_on_root(room: Room, pending: Sequence[GuestSlot], *, keep_free: int) -
         slots[wish.name] = place
         room.settle(wish, place)
     return slots
+
+
+def plan_unaddressed(room: Room, topology: Topology) -> int:
+    """On s390x, take the slots that libvirt will give to host devices without an address: the lowest; count them."""
+    planned = [
+        device for device in topology.devices if device.wants and device.step is Step.HOSTDEV and device.kind == "pci"
+    ]
+    free = (slot for slot in range(1, LAST_SLOT + 1) if room.slot_is_free(0, slot))
+    for device, slot in zip(planned, free, strict=False):
+        room.owners[PciAddress(0, 0, slot, 0)] = device
+    return len(planned)
 
 
 def add_bridges(room: Room, up_to: int) -> None:
@@ -50,7 +63,7 @@ def _places(room: Room, keep_free: int, remaining: int) -> Iterator[PciAddress]:
         return
     for bus in [index for index, model in room.models.items() if model == BRIDGE]:
         yield from (PciAddress(0, bus, slot, 0) for slot in range(LAST_SLOT, 0, -1) if room.slot_is_free(bus, slot))
-    if len(free) > keep_free:
+    if free and len(free) >= keep_free:
         yield PciAddress(0, _add_bridge(room, free[0], "bus 0 is nearly full"), LAST_SLOT, 0)
 
 

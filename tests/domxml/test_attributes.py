@@ -22,7 +22,7 @@ LEGAL: dict[str, Any] = {
     "driverModel": "mlx5_vfio_pci",
     "display": "on",
     "ramfb": "on",
-    "teaming": "ua-net0",
+    "teaming": "ua-default",
 }
 NEW = LibvirtVersion(11, 3)
 

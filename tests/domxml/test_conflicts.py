@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 import pytest
 from lxml import etree
 
+from domxml.document import Domain
 from domxml.errors import Refused
 from domxml.guestfindings import KINDS
 from domxml.guestslot import GuestSlot
+from domxml.transform import Transformed, transform
+from domxml.version import LibvirtVersion
 from tests.domxml.domains import load
-from tests.domxml.guestslots import inject, multifunction, tree_of, wish
+from tests.domxml.guestslots import multifunction, tree_of, wish
 
+NEW = LibvirtVersion(11, 3)
 VF, OTHER = "3d:02.2", "3d:02.3"
 AP, OTHER_AP = "c0ffee00-1111-2222-3333-444455556666", "c0ffee00-1111-2222-3333-444455556667"
 GRAPHICS = "<graphics type='vnc'/>"
@@ -21,6 +25,10 @@ HELD = (
     "<hostdev mode='subsystem' type='pci' managed='no'><source><address bus='0x3d' slot='2' function='3'/></source>"
     "<alias name='ua-gpu-x'/>%s</hostdev>"
 )
+
+
+def inject(xml: bytes, *slots: GuestSlot) -> Transformed:
+    return transform(Domain.parse(xml), slots, libvirt=NEW)
 
 
 def changed(name: str, change: Callable[[Any], object]) -> bytes:
@@ -68,6 +76,21 @@ def two(**attributes: Any) -> tuple[GuestSlot, ...]:
 CONFLICTS = {
     "a display without graphics": Conflict(
         plain(), one(display="on"), "display-needs-graphics", "display=on needs a graphics device in the VM"
+    ),
+    "a ROM that is taken away": Conflict(
+        plain(), one(**{"rom.enabled": "no", "rom.bar": "off"}), "rom-disabled", "rom.enabled=no takes the ROM away"
+    ),
+    "a ROM that was taken away before": Conflict(
+        plain(HELD.replace("function='3'", "function='2'") % "<rom enabled='no'/>"),
+        one(**{"rom.file": "/x.rom"}),
+        "rom-disabled",
+        "and rom.file would tune it",
+    ),
+    "teaming with nothing": Conflict(
+        plain(),
+        one(teaming="ua-nothing"),
+        "teaming-without-interface",
+        "no interface has that alias (there are: ua-default",
     ),
     "a boot order beside os boot": Conflict(
         with_os_boot(), one(bootOrder="1"), "boot-order-beside-os-boot", "the domain has <os><boot>"

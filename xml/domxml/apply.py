@@ -119,7 +119,7 @@ def _ensure_attribute(element: Element, name: str, value: str) -> bool:
 def _ensure_child(element: Element, tag: str, name: str, value: str) -> bool:
     child = element.find(tag)
     if child is None:
-        child = etree.SubElement(element, tag)
+        child = attributes.add_child(element, tag)
     return _ensure_attribute(child, name, value)
 
 

@@ -28,13 +28,18 @@ class Attribute(NamedTuple):
     meaning: str
     since: LibvirtVersion = OLDEST
     """Before this version libvirt drops it without a word."""
-    pci: bool = True
+    pci_since: LibvirtVersion = OLDEST
+    """The same for a PCI device, where mediated devices had it before."""
     mdev: bool = True
     fixed: Mapping[str, str] | None = None
     """Attributes that go with it in the same element."""
 
 
 _ON_OFF = "on|off"
+_VGPU = LibvirtVersion(11, 3)
+"""9.0 drops the display of a PCI device; of those in between it is not known."""
+_BESIDE_SOURCE = ("driver", "teaming")
+"""Children that libvirt's schema wants before an alias, a rom or an address."""
 NUMBER = "[1-9][0-9]{0,4}"
 
 ATTRIBUTES: Mapping[str, Attribute] = {
@@ -43,7 +48,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
         Attribute("rom.bar", "rom", "bar", _ON_OFF, "whether the guest sees the device's ROM", mdev=False),
         Attribute("rom.file", "rom", "file", r"/.+", "a ROM image, as a path in the launcher", mdev=False),
         Attribute("rom.enabled", "rom", "enabled", "yes|no", "no: no ROM at all", mdev=False),
-        Attribute("bootOrder", "boot", "order", NUMBER, "the place in the guest's boot order"),
+        Attribute("bootOrder", "boot", "order", NUMBER, "the place in the guest's boot order", mdev=False),
         Attribute("acpiIndex", "acpi", "index", NUMBER, "the number of a NIC's name in the guest (eno7 for 7)"),
         Attribute(
             "driverModel",
@@ -55,8 +60,8 @@ ATTRIBUTES: Mapping[str, Attribute] = {
             mdev=False,
             fixed={"name": "vfio"},
         ),
-        Attribute("display", "", "display", _ON_OFF, "show the device's display in the VM's console"),
-        Attribute("ramfb", "", "ramfb", _ON_OFF, "a boot display until the guest's driver is loaded"),
+        Attribute("display", "", "display", _ON_OFF, "show the device's display in the VM's console", pci_since=_VGPU),
+        Attribute("ramfb", "", "ramfb", _ON_OFF, "a boot display until the guest's driver is loaded", pci_since=_VGPU),
         Attribute(
             "teaming",
             "teaming",
@@ -88,19 +93,21 @@ def check(key: str, value: str, source: HostDevice, libvirt: LibvirtVersion) -> 
             subject=str(source),
             hint=f"{key}: {row.meaning}; write {_legal_words(row)}",
         )
-    if not (row.mdev if isinstance(source, Mdev) else row.pci):
+    mdev = isinstance(source, Mdev)
+    if mdev and not row.mdev:
         raise Refused(
             "attribute-not-for-mdev",
             f"{key} has no meaning for a mediated device",
             subject=str(source),
             hint=f"leave {key} out",
         )
-    if libvirt < row.since:
+    since = row.since if mdev else max(row.since, row.pci_since)
+    if libvirt < since:
         raise Refused(
             "libvirt-too-old",
-            f"{key} needs libvirt {row.since}, this is {libvirt} (or not told); it would be dropped without a word",
+            f"{key} needs libvirt {since}, this is {libvirt} (or not told); it would be dropped without a word",
             subject=str(source),
-            hint=f"leave {key} out, or say which libvirt it is with --libvirt {row.since}",
+            hint=f"leave {key} out, or say which libvirt it is with --libvirt {since}",
         )
 
 
@@ -113,7 +120,7 @@ def ensure(hostdev: Element, wanted: Mapping[str, str]) -> bool:
         if row.child:
             found = hostdev.find(row.child)
             if found is None:
-                found = etree.SubElement(hostdev, row.child)
+                found = add_child(hostdev, row.child)
                 changed = True
             element = found
         for name, text in ((row.name, value), *(row.fixed or {}).items()):
@@ -121,6 +128,15 @@ def ensure(hostdev: Element, wanted: Mapping[str, str]) -> bool:
                 element.set(name, text)
                 changed = True
     return changed
+
+
+def add_child(hostdev: Element, tag: str) -> Element:
+    """Put a new child where libvirt's schema allows it."""
+    child = etree.SubElement(hostdev, tag)
+    source = hostdev.find("source")
+    if tag in _BESIDE_SOURCE and source is not None:
+        source.addprevious(child)
+    return child
 
 
 def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:

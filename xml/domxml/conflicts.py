@@ -19,10 +19,13 @@ from domxml.guestfindings import (
     DISPLAY_NEEDS_GRAPHICS,
     ONLY_ONE_RAMFB,
     ONLY_ONE_VFIO_AP,
+    ROM_DISABLED,
+    TEAMING_WITHOUT_INTERFACE,
 )
 from domxml.guestpci.machines import MachineType, RootKind
 from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.source import HostDevice, Mdev
+from domxml.text import listed
 
 AP = "vfio-ap"
 
@@ -67,9 +70,11 @@ class _Devices:
         self.machine = machine
         self.functions = [function for slot in slots for function in slot.functions]
         self.held = held
+        self.interfaces = {alias.get("name", "") for alias in domain.devices.iterfind("interface/alias")}
 
     def conflicts(self) -> Iterator[Refused]:
         yield from self._of_domain()
+        yield from self._of_device()
         for row in NUMBERED:
             yield from self._numbered(row)
         yield from self._aliases()
@@ -88,6 +93,22 @@ class _Devices:
             if "bootOrder" in function.attributes and boot:
                 what = "the domain has <os><boot>; libvirt refuses boot orders of devices beside it"
                 yield BOOT_ORDER_BESIDE_OS_BOOT.refused(str(function.device), what)
+
+    def _of_device(self) -> Iterator[Refused]:
+        for function in self.functions:
+            wanted, holder = function.attributes, self.held.get(function.device)
+            rom = None if holder is None else holder.element.find("rom")
+            written = {} if rom is None else {f"rom.{name}": rom.get(name, "") for name in map(str, rom.attrib)}
+            rom_is = {**written, **wanted}
+            tuned = [key for key in ("rom.bar", "rom.file") if key in rom_is]
+            if rom_is.get("rom.enabled") == "no" and tuned and any(key.startswith("rom.") for key in wanted):
+                what = f"rom.enabled=no takes the ROM away, and {' and '.join(tuned)} would tune it"
+                yield ROM_DISABLED.refused(str(function.device), what)
+            teaming = wanted.get("teaming", "")
+            if teaming and teaming not in self.interfaces:
+                there = listed(sorted(self.interfaces)) or "none"
+                what = f"teaming names {teaming}, and no interface has that alias (there are: {there})"
+                yield TEAMING_WITHOUT_INTERFACE.refused(str(function.device), what)
 
     def _numbered(self, row: Numbered) -> Iterator[Refused]:
         wanted = [

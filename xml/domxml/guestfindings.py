@@ -128,6 +128,24 @@ DISPLAY_NEEDS_GRAPHICS = FindingKind(
     "element.",
     ("graphics device is needed for attribute value 'display=on' in <hostdev>",),
 )
+ROM_DISABLED = FindingKind(
+    "rom-disabled",
+    Severity.ERROR,
+    "A ROM is taken away and tuned at once",
+    "`rom.enabled=no` leaves the device without a ROM. Libvirt refuses a file for it, or a BAR, beside that.",
+    "leave out rom.enabled=no, or rom.bar and rom.file",
+    "Say `rom.bar=off` to hide the device's own ROM, `rom.file` to give it another one, `rom.enabled=no` for none.",
+    ("ROM tuning is not supported when ROM is disabled",),
+)
+TEAMING_WITHOUT_INTERFACE = FindingKind(
+    "teaming-without-interface",
+    Severity.ERROR,
+    "The interface that a VF shall stand in for is not there",
+    "`teaming` names a virtio interface of the VM by its alias. QEMU joins the two in the guest, and the VF stays "
+    "hidden until the interface is there: without one, the guest never sees it.",
+    "name the alias of an interface of the VM",
+    "Look at `<interface>` in the domain; in KubeVirt the alias is `ua-` and the interface's name, `ua-default` say.",
+)
 ONLY_ONE_RAMFB = FindingKind(
     "only-one-ramfb",
     Severity.ERROR,
@@ -136,6 +154,7 @@ ONLY_ONE_RAMFB = FindingKind(
     "or a `<video>` is it.",
     "leave ramfb out for all devices but one",
     "Decide which device shows the boot, and ask for `ramfb` there only.",
+    ("Only one vgpu device can have 'ramfb' enabled",),
 )
 ONLY_ONE_VFIO_AP = FindingKind(
     "only-one-vfio-ap",
@@ -230,6 +249,8 @@ KINDS: tuple[FindingKind, ...] = (
     DOMAIN_REFUSED,
     DEVICE_UNASSIGNED,
     DISPLAY_NEEDS_GRAPHICS,
+    ROM_DISABLED,
+    TEAMING_WITHOUT_INTERFACE,
     ONLY_ONE_RAMFB,
     ONLY_ONE_VFIO_AP,
     BOOT_ORDER_BESIDE_OS_BOOT,

@@ -90,7 +90,7 @@ class Domain:
     @classmethod
     def parse(cls, data: bytes) -> Domain:
         """Read domain XML, refusing what libvirt or KubeVirt would stumble over later."""
-        root = _tree(data)
+        root = parse_tree(data)
         return cls(data, root, _devices(root))
 
     def serialise(self) -> bytes:
@@ -153,7 +153,8 @@ def _once(found: Iterator[DomainDevice]) -> Mapping[HostDevice, DomainDevice]:
     return held
 
 
-def _tree(data: bytes) -> Element:
+def parse_tree(data: bytes) -> Element:
+    """Read XML with the one parser there is, within bounds."""
     if not data.strip():
         raise BadInput("empty-document", "the domain XML is empty", hint=NODE_COPY)
     if len(data) > MAX_BYTES:
@@ -180,7 +181,8 @@ def _tree(data: bytes) -> Element:
 
 def _devices(root: Element) -> Element:
     if root.tag != "domain":
-        what = "a default namespace" if etree.QName(root).localname == "domain" else f"root <{_tag(root)}>"
+        namespaced = isinstance(root.tag, str) and etree.QName(root).localname == "domain"
+        what = "a default namespace" if namespaced else f"root <{_tag(root)}>"
         raise BadInput(
             "not-a-domain", f"the document has {what}, not <domain>", hint="hand over the XML of one libvirt domain"
         )

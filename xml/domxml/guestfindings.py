@@ -108,6 +108,15 @@ HOTPLUG_PORTS_REDUCED = FindingKind(
     "nothing to do unless this VM needs hotplug",
     "Give the VM fewer injected devices, or ask for lower buses.",
 )
+DOMAIN_TAKEN_OUT = FindingKind(
+    "domain-taken-out",
+    Severity.INFO,
+    "The domain was taken out of what it stood in",
+    "Libvirt keeps a running domain in a `<domstatus>` and a snapshot's in a `<domainsnapshot>`; virt-launcher writes "
+    "its domain into its log. What comes out is the domain alone.",
+    "nothing to do; what was around the domain is not printed",
+    "Do not put the output back in the place of such a file: give it to `virsh define`.",
+)
 DEVICE_UNASSIGNED = FindingKind(
     "device-unassigned",
     Severity.ERROR,
@@ -247,6 +256,7 @@ KINDS: tuple[FindingKind, ...] = (
     HOTPLUG_PORTS_REDUCED,
     KUBEVIRT_PLACES_AGAIN,
     DOMAIN_REFUSED,
+    DOMAIN_TAKEN_OUT,
     DEVICE_UNASSIGNED,
     DISPLAY_NEEDS_GRAPHICS,
     ROM_DISABLED,

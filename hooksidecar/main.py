@@ -98,7 +98,7 @@ def _hook(options: Options, calls: Calls, stop: Stop) -> Methods:
 def _core(options: Options) -> Core:
     from hooksidecar.container import channels  # noqa: PLC0415  not before Info can be answered
     from hostdev.gate import check  # noqa: F401, PLC0415  the first call needs these too
-    from hostdev.inject.hook import HookCore  # noqa: PLC0415
+    from hostdev.inject.hook import HookCore, Launcher  # noqa: PLC0415
     from hostdev.inventory import scan  # noqa: F401, PLC0415  the first call needs these too
     from hostdev.inventory.look import looker  # noqa: PLC0415
 
@@ -107,7 +107,7 @@ def _core(options: Options) -> Core:
         looker(options.host),
         wait=options.wait,
         makes_bonds=options.cloud_init,
-        libvirt=options.libvirt,
+        launcher=Launcher(options.libvirt, options.again),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from domxml import errors
+from domxml.kubevirt import places_again
 from domxml.version import OLDEST, LibvirtVersion
 from hooksidecar import flags
 from hooksidecar.log import LEVELS
@@ -29,6 +30,7 @@ class Options(NamedTuple):
     host: str = "/"
     wait: float = 2.0
     libvirt: LibvirtVersion = OLDEST
+    kubevirt: str = ""
     cloud_init: bool = False
     log_level: str = "info"
 
@@ -36,6 +38,11 @@ class Options(NamedTuple):
     def versions(self) -> tuple[str, ...]:
         """The versions that are served: the one that was asked for, and older ones."""
         return VERSIONS[VERSIONS.index(self.version) :]
+
+    @property
+    def again(self) -> bool | None:
+        """Whether KubeVirt places a VM without placeholders a second time; None where the release is not told."""
+        return places_again(self.kubevirt) if self.kubevirt else None
 
     @property
     def mount(self) -> str:
@@ -90,6 +97,11 @@ OPTIONS = (
         default=str(_DEFAULTS.libvirt),
     ),
     Argument(
+        ("--kubevirt",),
+        "the cluster's KubeVirt, such as 1.7.4: some releases place a VM's own devices twice",
+        metavar="RELEASE",
+    ),
+    Argument(
         ("--cloud-init",),
         "write network data for SR-IOV interfaces and bonds; never for a VM without cloud-init",
         flag=True,
@@ -127,6 +139,8 @@ def parse(words: Sequence[str]) -> Options:
         values["wait"] = _seconds(values["wait"])
     if "libvirt" in values:
         values["libvirt"] = LibvirtVersion.parse(values["libvirt"])
+    if "kubevirt" in values:
+        places_again(values["kubevirt"])  # What is no release is told before anything is served.
     options = Options(**values)
     if (options.mode == "plugin") != bool(options.plugin_socket):
         raise PROGRAM.wrong("--mode plugin and --plugin-socket go together")

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from lxml import etree
 
 from domxml.document import Domain, Element
-from hooksidecar.rehearsal.ports import LAST_INDEX, Guest, count_ports, is_placeholder
+from domxml.kubevirt import LAST_PORT, is_placeholder
+from hooksidecar.rehearsal.ports import Guest, count_ports
 from hooksidecar.rehearsal.releases import ANY, Release
 from hooksidecar.rehearsal.structs import round_trip, sort_devices
 
@@ -102,7 +103,7 @@ def _with_ports(xml: bytes, count: int) -> bytes:
     domain = Domain.parse(xml)
     indexes = [e.get("index", "") for e in domain.devices.findall("controller") if e.get("type") == "pci"]
     highest = max((int(index) for index in indexes if index.isdecimal()), default=0)
-    for number in range(highest + 1, min(highest + count, LAST_INDEX) + 1):
+    for number in range(highest + 1, min(highest + count, LAST_PORT) + 1):
         etree.SubElement(domain.devices, "controller", type="pci", index=str(number), model="pcie-root-port")
     sort_devices(domain.devices)
     return domain.serialise()

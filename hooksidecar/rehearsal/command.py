@@ -13,11 +13,11 @@ from typing import NamedTuple
 from domxml import errors
 from domxml.document import Domain
 from domxml.errors import BadInput
+from domxml.kubevirt import is_interface
 from hooksidecar import options
 from hooksidecar.log import LEVELS
 from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
-from hooksidecar.rehearsal.ports import is_interface
 from hooksidecar.rehearsal.process import OWN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
 from hooksidecar.rehearsal.releases import RELEASES, Release, release_of

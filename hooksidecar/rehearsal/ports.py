@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lxml import etree
-
-from domxml.document import Domain, Element
+from domxml.document import Domain
 from domxml.errors import Refused
+from domxml.kubevirt import wanted_ports
 from hooksidecar.rehearsal.releases import MACHINE, Release
 from hostdev.vmi.vmi import Vmi
 
@@ -21,16 +20,6 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "s390x": "s390x"}
 PCIE_ARCHITECTURES = ("amd64", "arm64", "")
 INTERFACES = 4
 """What placeholders fill up to, in VMs that have an interface."""
-LAST_INDEX = 31
-"""Of a root port that KubeVirt adds."""
-UNITS = {"b": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-LARGE = 2 << 30
-"""Bytes of memory above which a guest gets more spare ports."""
-BUSES = frozenset({"pci-root", "pcie-root", "pcie-expander-bus"})
-"""Controllers that are no devices."""
-ALWAYS = frozenset({"interface", "watchdog", "rng", "memballoon"})
-"""Devices of these kinds count whatever they are like."""
-PLACEHOLDER = re.compile(r"placeholder-\d+")
 
 
 class Guest(NamedTuple):
@@ -75,7 +64,7 @@ class Ports(NamedTuple):
 
 def count_ports(guest: Guest, domain: Domain, release: Release) -> Ports:
     """Count as this release does for the domain of the first pass, before any hook has seen it."""
-    spare = 0 if guest.on_root_complex else _spare(domain)
+    spare = 0 if guest.on_root_complex else wanted_ports(domain)
     if release.all_placeholders:
         return Ports(spare)
     placeholders = _placeholders(guest, release) if _is_among(guest, release.placeholders_on) else 0
@@ -102,47 +91,3 @@ def _placeholders(guest: Guest, release: Release) -> int:
             )
         return max(0, int(slots) - guest.interfaces)
     return max(0, INTERFACES - guest.interfaces) if guest.interfaces and not guest.on_root_complex else 0
-
-
-def _spare(domain: Domain) -> int:
-    used = sum(map(is_counted, domain.devices.iterchildren(etree.Element)))
-    return max(16 - used, 6) if _memory(domain) > LARGE else max(8 - used, 3)
-
-
-def _memory(domain: Domain) -> int:
-    element = domain.root.find("memory")
-    if element is None or not (element.text or "").strip().isdecimal():
-        return 0
-    return int(element.text or "") * UNITS.get(element.get("unit", "KiB"), 1)
-
-
-def is_counted(device: Element) -> bool:
-    """Whether KubeVirt takes it for a PCI device: `none` models too, but no vsock, filesystem, sound, video or mdev."""
-    address = device.find("address")
-    if is_placeholder(device) or _is_libvirts(device) or (address is not None and address.get("type", "pci") != "pci"):
-        return False
-    said = {
-        "hostdev": device.get("type") == "pci",
-        "controller": device.get("model") not in BUSES,
-        "disk": device.find("target[@bus='virtio']") is not None,
-        "input": device.get("bus") == "virtio",
-    }
-    return said.get(str(device.tag), device.tag in ALWAYS)
-
-
-def _is_libvirts(device: Element) -> bool:
-    """Only libvirt adds these: a domain that was read back has them, and at a first pass there are none."""
-    if device.tag == "controller":
-        return device.get("type") == "sata" or device.find("target[@chassis]") is not None
-    return device.tag == "watchdog" and device.get("model") == "itco"
-
-
-def is_interface(device: Element) -> bool:
-    """One that stays."""
-    return device.tag == "interface" and not is_placeholder(device)
-
-
-def is_placeholder(device: Element) -> bool:
-    """An interface that only keeps a port free until the next pass."""
-    target = device.find("target") if device.tag == "interface" else None
-    return target is not None and PLACEHOLDER.fullmatch(target.get("dev", "")) is not None

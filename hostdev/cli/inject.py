@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.document import MAX_BYTES, Domain
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
+from domxml.kubevirt import places_again
 from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from hostdev.vmi.vmi import Vmi
 
 
+_PLAIN = re.compile(rb"\s*<domain[\s>]")
+
+
 class Run(NamedTuple):
     """What was planned, what came of it, and what there is to say."""
 
@@ -38,14 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, inject, print. Nothing is printed on standard output unless everything went well."""
     named = tuple(parse_device(spec) for spec in arguments.device or ())
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
-    domain = Domain.parse(_read(arguments.domain))
+    data, taken_out = _take_out(_read(arguments.domain))
+    domain = Domain.parse(data)
     connection = _connect(arguments.validate)
     done = _inject(arguments, domain, named, version or (connection.version if connection else OLDEST))
     if connection is not None:
         note = connection.validate(domain.data, done.result.xml)
         if note:
             output.note(note)
-    for finding in done.findings:
+    for finding in (*taken_out, *done.findings):
         output.note(_finding(finding))
     if _fails(done.findings, arguments.fail_on):
         return ExitCode.FINDINGS
@@ -57,7 +63,8 @@ def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     machine = looker(arguments.host)()
     inputs = _inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
-    result = transform(domain, planned.slots, libvirt=libvirt, prune=arguments.prune)
+    again = places_again(arguments.kubevirt) if arguments.kubevirt else None
+    result = transform(domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again)
     return Run(domain, planned, result, (*planned.findings, *result.findings, *_guards(inputs, result)))
 
 
@@ -129,6 +136,15 @@ def _read(name: str) -> bytes:
             subject=name,
             hint="name a file, or - for standard input",
         ) from None
+
+
+def _take_out(data: bytes) -> tuple[bytes, tuple[Finding, ...]]:
+    if _PLAIN.match(data):
+        return data, ()
+    from domxml.container import take_out_domain  # noqa: PLC0415  most domains stand in nothing
+
+    inner, finding = take_out_domain(data)
+    return inner, () if finding is None else (finding,)
 
 
 def _connect(uri: str | None) -> Connection | None:

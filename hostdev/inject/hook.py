@@ -55,6 +55,14 @@ class Settled(NamedTuple):
     """The VMI as it came; a boot's later passes come with the same."""
 
 
+class Launcher(NamedTuple):
+    """What the sidecar is told of virt-launcher."""
+
+    libvirt: LibvirtVersion = OLDEST
+    again: bool | None = None
+    """Whether it places the devices of a VM without placeholders a second time; None: not told."""
+
+
 class HookCore:
     """The state of one process, which serves one VM's pod."""
 
@@ -65,9 +73,9 @@ class HookCore:
         *,
         wait: float = 0.0,
         makes_bonds: bool = True,
-        libvirt: LibvirtVersion = OLDEST,
+        launcher: Launcher = Launcher(),  # noqa: B008
     ) -> None:
-        self._libvirt = libvirt
+        self._launcher = launcher
         self._makes_bonds = makes_bonds
         self._channels = channels
         self._look = look
@@ -98,7 +106,7 @@ class HookCore:
         domain = Domain.parse(xml)
         settled = self._settlement.value or self._settle(domain, vmi, patience)
         planned = plan(domain, settled.inputs, settled.machine)
-        result = transform(domain, planned.slots, libvirt=self._libvirt)
+        result = transform(domain, planned.slots, libvirt=self._launcher.libvirt, again=self._launcher.again)
         findings = (*planned.findings, *result.findings, *guards(vmi, result.ours))
         # What was noticed while gathering is told once.
         kept = settled._replace(inputs=settled.inputs._replace(findings=()), text=text) if result.changes else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -12,9 +12,14 @@ from domxml.guestslot import GuestSlot
 from domxml.kubevirt import places_again
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from tests.domxml.boots import Boot, base_addresses, of_base, play, recorded
+from hooksidecar.rehearsal.boot import boot as rehearse
+from hooksidecar.rehearsal.ports import Guest
+from hooksidecar.rehearsal.releases import POINT_RELEASES, Release, release_of
+from hooksidecar.rehearsal.standin import define
+from hostdev.vmi.vmi import parse_vmi
+from tests.boots import Boot, boots
 from tests.domxml.guestslots import multifunction, wish
-from tests.oracle.addresses import guest_addresses, moved
+from tests.oracle.addresses import Addresses, guest_addresses, moved
 
 QAT = wish("qat", "3d:01.0")
 QATS = tuple(wish(f"qat-{number}", f"3d:01.{number}") for number in range(8))
@@ -44,8 +49,8 @@ ASKED: Mapping[str, tuple[GuestSlot, ...]] = {
     ),
 }
 """What each shape asks for; all others ask for one device, anywhere."""
-BOOTS = pytest.mark.parametrize("boot", recorded(), ids=lambda boot: boot.name)
-WITH_NICS = [boot for boot in recorded() if boot.shape in {"nics-1-4g", "nics-2-4g", "nics-4-1g", "min-0nic-4g"}]
+BOOTS = pytest.mark.parametrize("boot", boots(), ids=lambda boot: boot.id)
+WITH_NICS = [boot for boot in boots() if boot.vm.name in {"nics-1-4g", "nics-2-4g", "nics-4-1g", "min-0nic-4g"}]
 
 
 class Hook:
@@ -62,14 +67,38 @@ class Hook:
         return result.xml
 
 
-def slots_of(boot: Boot) -> tuple[GuestSlot, ...]:
-    return ASKED.get(boot.shape, (QAT,))
+def play(recorded: Boot, hook: Callable[[bytes], bytes]) -> list[bytes]:
+    """What libvirt has after each pass of the same boot, with this hook."""
+    guest = Guest.of_vmi(parse_vmi(recorded.vm.vmi_json), Domain.parse(recorded.passes[0]))
+    made = rehearse(recorded.passes[0], hook, define, guest, release_of(recorded.release))
+    return [one.defined for one in made]
+
+
+def of_base(found: Addresses, wished: frozenset[str] = frozenset()) -> Addresses:
+    """The VM's own devices, and the ports above them; what is wished for is not the VM's own."""
+    devices = {
+        key: address
+        for key, address in found.items()
+        if address is not None and not key.startswith("controller:pci:") and key not in wished
+    }
+    used = {address.bus for address in devices.values() if address is not None}
+    while above := {a.bus for key, a in found.items() if a is not None and key in _ports_of(used)} - used:
+        used |= above
+    return devices | {key: found[key] for key in sorted(_ports_of(used) & found.keys()) if found[key] is not None}
+
+
+def _ports_of(buses: set[int]) -> set[str]:
+    return {f"controller:pci:{bus}" for bus in buses}
+
+
+def slots_of(recorded: Boot) -> tuple[GuestSlot, ...]:
+    return ASKED.get(recorded.vm.name, (QAT,))
 
 
 def base_moved(boot: Boot, passes: list[bytes], slots: tuple[GuestSlot, ...]) -> dict[str, tuple[str, str]]:
     """The VM's own devices, and the ports above them, that are elsewhere than without us."""
     wished = frozenset(f"hostdev:pci:{function.device}" for slot in slots for function in slot.functions)
-    found = moved(of_base(boot.final, wished), base_addresses(passes[-1]))
+    found = moved(of_base(guest_addresses(boot.final), wished), guest_addresses(passes[-1]))
     return {key: (str(there), str(here)) for key, (there, here) in found.items()}
 
 
@@ -77,8 +106,8 @@ def base_moved(boot: Boot, passes: list[bytes], slots: tuple[GuestSlot, ...]) ->
 def test_the_passes_on_paper_are_those_of_kubevirt(boot: Boot) -> None:
     passes = play(boot, lambda xml: xml)
 
-    assert len(passes) == boot.passes
-    assert moved(of_base(boot.final), base_addresses(passes[-1])) == {}
+    assert len(passes) == len(boot.passes)
+    assert moved(of_base(guest_addresses(boot.final)), guest_addresses(passes[-1])) == {}
 
 
 @BOOTS
@@ -87,7 +116,7 @@ def test_nothing_of_the_vm_moves_or_it_is_told(boot: Boot) -> None:
     passes = play(boot, hook)
     told = " ".join(f"{finding.message}" for finding in hook.told if finding.code == "kubevirt-places-again")
 
-    assert len(passes) == boot.passes
+    assert len(passes) == len(boot.passes)
     for key, (there, here) in base_moved(boot, passes, hook.slots).items():
         if not key.startswith("controller:pci:") or not told:
             assert f"{here}, and would be at {there}" in told, key
@@ -114,7 +143,7 @@ def test_our_devices_stay_over_the_passes(boot: Boot) -> None:
             assert places[0][f"hostdev:pci:{slot.functions[0].device}"] == slot.guest
 
 
-@pytest.mark.parametrize("boot", WITH_NICS, ids=lambda boot: boot.name)
+@pytest.mark.parametrize("boot", WITH_NICS, ids=lambda boot: boot.id)
 @pytest.mark.parametrize("bus", range(1, 10))
 def test_who_makes_room_is_where_it_was_told(boot: Boot, bus: int) -> None:
     """A bus that libvirt would have given to a device of the VM: that one alone moves, on every pass to one place."""
@@ -142,3 +171,8 @@ def test_a_release_that_nobody_knows_is_refused() -> None:
 )
 def test_which_releases_place_again(release: str, *, again: bool) -> None:
     assert places_again(release) is again
+
+
+@pytest.mark.parametrize("release", POINT_RELEASES.values(), ids=POINT_RELEASES)
+def test_the_rehearsal_plays_what_the_sidecar_believes(release: Release) -> None:
+    assert places_again(release.name) is (release.last == "ports")

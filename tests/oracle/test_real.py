@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domxml.kubevirt import places_again
-from tests.domxml.boots import Boot, recorded
+from tests.boots import Boot, boots_of
 from tests.domxml.domains import load
 from tests.domxml.guestslots import inject, wish
 from tests.domxml.test_boots import Hook, slots_of
@@ -16,7 +16,7 @@ from tests.oracle.client import Defined, Oracle
 
 pytestmark = pytest.mark.oracle
 
-ONCE = [boot for boot in recorded() if boot.release == "1.9.0" and boot.shape != "efi-sb-tpm"]
+ONCE = [boot for boot in boots_of("1.9.0") if boot.vm.name != "efi-sb-tpm"]
 """The roots have no TPM."""
 
 
@@ -53,10 +53,10 @@ def test_a_device_that_leaves_lets_nothing_move(oracle: Oracle) -> None:
     assert set(moved(base.addresses, after.addresses)) == {"hostdev:pci:0000:5e:02.0"}
 
 
-@pytest.mark.parametrize("boot", ONCE, ids=lambda boot: boot.name)
+@pytest.mark.parametrize("boot", ONCE, ids=lambda boot: boot.id)
 def test_the_first_pass_is_taken_as_it_was_answered(oracle: Oracle, boot: Boot) -> None:
     """The aliases of ports that are kept free, too."""
-    answered = Hook(slots_of(boot), again=places_again(boot.release))(boot.first)
+    answered = Hook(slots_of(boot), again=places_again(boot.release))(boot.passes[0])
     answer = oracle.define(answered)
 
     assert isinstance(answer, Defined), answer

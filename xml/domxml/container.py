@@ -45,15 +45,18 @@ def take_out_domain(data: bytes) -> tuple[bytes, Finding | None]:
 def _in_log(data: bytes) -> bytes | None:
     found = None
     for text in _texts(data):
-        for dump in _DUMP.findall(text):
-            try:
-                text += base64.b64decode(dump, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError):
-                continue
-        match = _DOMAIN.search(text)
-        if match:
-            found = match[0].encode()
+        for candidate in (text, *map(_decoded, _DUMP.findall(text))):
+            match = _DOMAIN.search(candidate)
+            if match:
+                found = match[0].encode()
     return found
+
+
+def _decoded(dump: str) -> str:
+    try:
+        return base64.b64decode(dump, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 def _texts(data: bytes) -> Iterator[str]:

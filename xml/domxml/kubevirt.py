@@ -15,7 +15,11 @@ _METADATA = "metadata/{http://kubevirt.io}kubevirt"
 """SMBIOS names it too, but a cluster may say otherwise there."""
 LAST_PORT = 31
 """The highest index of the root ports that it adds for hotplug."""
-PLACEHOLDER = "placeholder-"
+_PLACEHOLDER = re.compile(r"placeholder-\d+", re.ASCII)
+_BUSES = frozenset({"pci-root", "pcie-root", "pcie-expander-bus"})
+"""Controllers that are no devices."""
+_ALWAYS = frozenset({"interface", "watchdog", "rng", "memballoon"})
+"""Devices of these kinds count whatever they are like."""
 _LARGE = 2 << 30
 _MANY, _FEW = (16, 6), (8, 3)
 """Ports in all, and those that are free at least: above two GiB of memory, and up to that."""
@@ -45,31 +49,55 @@ def places_again(release: str) -> bool:
 
 
 def placeholders(domain: Domain) -> int:
-    """How many of the interfaces are none."""
+    """How many interfaces are there on the first pass only, to keep ports free."""
     return sum(map(is_placeholder, domain.devices.iterchildren("interface")))
 
 
 def spare_ports(domain: Domain) -> int:
-    """How many root ports it will want to add to the domain of a first pass."""
-    there = placeholders(domain)
-    counted = sum(map(_counts, domain.devices)) - there
+    """How many root ports it will want to add to the domain of a first pass, beside its placeholders."""
+    return 0 if _on_root_complex(domain) else max(0, wanted_ports(domain) - placeholders(domain))
+
+
+def wanted_ports(domain: Domain) -> int:
+    """How many ports it wants to keep free for hotplug, in whatever way."""
+    used = sum(is_counted(device) for device in domain.devices if isinstance(device.tag, str))
     total, free = _MANY if _memory(domain) > _LARGE else _FEW
-    return 0 if _on_root_complex(domain) else max(0, max(total - counted, free) - there)
+    return max(total - used, free)
 
 
-def _counts(device: Element) -> bool:
-    """Whether it could go onto the root complex: what is not there, as a USB controller of model none, counts too."""
+def is_counted(device: Element) -> bool:
+    """Whether KubeVirt takes it for a PCI device: `none` models too, but no vsock, filesystem, sound, video or mdev."""
+    address = device.find("address")
+    if is_placeholder(device) or _is_libvirts(device) or (address is not None and address.get("type", "pci") != "pci"):
+        return False
     match device.tag:
-        case "interface" | "memballoon" | "rng" | "watchdog" | "controller":
-            return True
+        case "hostdev":
+            return device.get("type") == "pci"
+        case "controller":
+            return device.get("model") not in _BUSES
         case "disk":
             return _child(device, "target", "bus") == "virtio"
         case "input":
             return device.get("bus") == "virtio"
-        case "hostdev":
-            return device.get("type") == "pci"
-        case _:
-            return False
+        case tag:
+            return tag in _ALWAYS
+
+
+def is_interface(device: Element) -> bool:
+    """One that stays."""
+    return device.tag == "interface" and not is_placeholder(device)
+
+
+def is_placeholder(device: Element) -> bool:
+    """An interface that only keeps a port free until the next pass."""
+    return device.tag == "interface" and _PLACEHOLDER.fullmatch(_child(device, "target", "dev")) is not None
+
+
+def _is_libvirts(device: Element) -> bool:
+    """Only libvirt adds these: a domain that was read back has them, and at a first pass there are none."""
+    if device.tag == "controller":
+        return device.get("type") == "sata" or device.find("target[@chassis]") is not None
+    return device.tag == "watchdog" and device.get("model") == "itco"
 
 
 def _on_root_complex(domain: Domain) -> bool:
@@ -79,11 +107,6 @@ def _on_root_complex(domain: Domain) -> bool:
         for element in domain.devices.iterchildren("controller", "interface")
         if element.get("type") != "pci"
     )
-
-
-def is_placeholder(interface: Element) -> bool:
-    """Whether it is there on the first pass only, to keep a port free."""
-    return _child(interface, "target", "dev").startswith(PLACEHOLDER)
 
 
 def _child(element: Element, tag: str, name: str) -> str:

@@ -13,6 +13,7 @@ from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.finding import Finding
 from domxml.guestfindings import BASE_DEVICE_MOVES, DEVICE_UNASSIGNED
+from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
@@ -20,9 +21,11 @@ from domxml.kubevirt import is_placeholder
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
 from domxml.placement.values import PlacedController
-from domxml.source import HostDevice
+from domxml.source import HostDevice, Mdev
 from domxml.verify import verify
 from domxml.version import OLDEST, LibvirtVersion
+
+_SHOWN = {"display", "ramfb"}
 
 
 class Transformed(NamedTuple):
@@ -58,7 +61,7 @@ def transform(
     _check(wished, held, libvirt)
     removed = _prune(domain, wished, held) if prune else ()
     topology = Topology(domain, libvirt)
-    _check_acpi(wished, topology)
+    _check_machine(wished, topology)
     check_conflicts(domain, topology.machine, wished, held)
     placement = place(topology, wished, held, again=again)
     changes = apply(domain, topology.machine, placement, held)
@@ -109,15 +112,17 @@ def _check(wishes: tuple[GuestSlot, ...], held: Mapping[HostDevice, DomainDevice
                 source.attributes()
 
 
-def _check_acpi(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:
+def _check_machine(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:
     for wish in wishes:
-        if not topology.machine.acpi_index and any("acpiIndex" in member.attributes for member in wish.functions):
-            raise Refused(
-                "attribute-not-for-machine",
-                f"acpiIndex exists on q35 and i440fx machines only, not on {topology.machine.name}",
-                subject=wish.name,
-                hint="leave acpiIndex out",
-            )
+        for member in wish.functions:
+            if not topology.machine.acpi_index and "acpiIndex" in member.attributes:
+                what = f"acpiIndex exists on q35 and i440fx machines only, not on {topology.machine.name}"
+                raise Refused("attribute-not-for-machine", what, subject=wish.name, hint="leave acpiIndex out")
+            shown = _SHOWN & member.attributes.keys()
+            if shown and topology.machine.root is RootKind.ZPCI and isinstance(member.device, Mdev):
+                key = min(shown)
+                what = f"a mediated device of {topology.machine.name} has no display: {key} is without effect"
+                raise Refused("attribute-not-for-machine", what, subject=wish.name, hint=f"leave {key} out")
 
 
 def _prune(domain: Domain, wishes: tuple[GuestSlot, ...], held: dict[HostDevice, DomainDevice]) -> tuple[str, ...]:

@@ -50,6 +50,9 @@ INJECT = Command(
         Argument(
             ("--libvirt",), "write for this version of libvirt; without it only what 9.0 knows", metavar="VERSION"
         ),
+        Argument(
+            ("--kubevirt",), "tell what this release of KubeVirt will do to the domain afterwards", metavar="RELEASE"
+        ),
         Argument(("--prune",), "take out devices of an earlier run that are not named now", flag=True),
         Argument(("--validate",), "let the libvirt at this URI define the result, then forget it", metavar="URI"),
         output_in("xml", "diff", "plan", "json"),

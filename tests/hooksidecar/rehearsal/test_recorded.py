@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from domxml.document import Domain
+from domxml.kubevirt import is_placeholder
 from domxml.pciaddress import PciAddress
 from hooksidecar.rehearsal import standin
-from hooksidecar.rehearsal.ports import is_placeholder
 from hooksidecar.rehearsal.releases import release_of
 from tests.boots import RELEASES, boot_of, boots_of
 from tests.domxml.guestslots import tree_of

@@ -14,7 +14,7 @@ from domxml.version import LibvirtVersion
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import boot
 from hostdev.inject.gather import Channels
-from hostdev.inject.hook import Answer, HookCore
+from hostdev.inject.hook import Answer, HookCore, Launcher
 from hostdev.inventory.look import looker
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
@@ -60,7 +60,7 @@ def test_what_is_written_is_what_libvirt_knows() -> None:
     with pytest.raises(PassgateError, match=r"say which libvirt it is with --libvirt 10\.0\.0"):
         call(core({}), load("q35-default"), vmi(wish))
 
-    newer = HookCore(Channels, looker(str(QAT)), libvirt=LibvirtVersion(10, 0))
+    newer = HookCore(Channels, looker(str(QAT)), launcher=Launcher(LibvirtVersion(10, 0)))
     driver = tree_of(call(newer, load("q35-default"), vmi(wish)).xml).find("devices/hostdev/driver")
 
     assert driver.get("model") == "qat_vfio_pci"

@@ -24,3 +24,10 @@ REFUSED = [
     ("arm64-virt", "0000:00:01.0", "Attempted double use"),
     ("s390x-ccw", "0000:01:01.0", "bus 0"),
 ]
+PLANNED = [
+    ("i440fx", "0000:00:04.0", "controller scsi 0"),
+    ("q35-default", "0000:01:00.0", "interface ua-default"),
+    ("q35-default", "0000:07:00.0", "rng virtio-non-transitional"),
+    ("arm64-virt", "0000:01:00.0", "interface ua-default"),
+]
+"""Places that libvirt has only planned for a device of the VM: it makes room."""

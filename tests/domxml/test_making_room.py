@@ -12,16 +12,11 @@ from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
 from domxml.pciaddress import PciAddress
 from tests.domxml.domains import load
+from tests.domxml.guestaddresses import PLANNED
 from tests.domxml.guestslots import guest_of, inject, wish
 from tests.oracle.addresses import Addresses, guest_addresses
 
 TOLD = re.compile(r"its guest address becomes (\S+) instead of (\S+)")
-PLANNED = [
-    ("i440fx", "0000:00:04.0", "controller scsi 0"),
-    ("q35-default", "0000:01:00.0", "interface ua-default"),
-    ("q35-default", "0000:07:00.0", "rng virtio-non-transitional"),
-    ("arm64-virt", "0000:01:00.0", "interface ua-default"),
-]
 QAT = wish("qat", "0000:3d:02.2", "0000:00:04.0")
 
 

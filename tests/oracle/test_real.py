@@ -6,11 +6,11 @@ import pytest
 
 from domxml.kubevirt import places_again
 from tests.boots import Boot, boots_of
+from tests.domxml.boothooks import Hook, slots_of
 from tests.domxml.domains import load
+from tests.domxml.guestaddresses import PLANNED
 from tests.domxml.guestslots import inject, wish
-from tests.domxml.test_boots import Hook, slots_of
-from tests.domxml.test_making_room import PLANNED
-from tests.domxml.test_real import LEAVING, TAKEN, Taken, asked
+from tests.domxml.realdomains import LEAVING, TAKEN, Taken, asked
 from tests.oracle.addresses import moved
 from tests.oracle.client import Defined, Oracle
 

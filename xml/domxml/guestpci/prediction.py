@@ -81,10 +81,13 @@ def predict(topology: Topology) -> Prediction:
     except Impossible as refusal:
         return Prediction(refusal=str(refusal))
     unknown += _unknown_order(topology)
+    unknown += [
+        f"PCI controller {c.index} has model={c.model!r}" for c in topology.controllers if c.model not in MODELS
+    ]
     if topology.machine.root not in {RootKind.PCIE, RootKind.PCI}:
         unknown.append(f"machine type {topology.machine.name}: its PCI addresses are not emulated")
     root = topology.controller(0)
-    if root is not None and root.model != topology.machine.root:
+    if root is not None and root.model in MODELS and root.model != topology.machine.root and not unknown:
         return Prediction(
             refusal=f"The PCI controller with index='0' must be model='{topology.machine.root}' for this machine type, "
             f"but model='{root.model}' was found instead"

@@ -96,7 +96,10 @@ class Room:
         root = self.machine.root
         _check_numbers(root, wish, address)
         new = PORT if root is RootKind.PCIE else BRIDGE
-        model = MODELS[self.models.get(address.bus, new)]
+        name = self.models.get(address.bus, new)
+        if name not in MODELS:
+            raise address_impossible(root, wish, f"PCI controller {address.bus} has model={name[:40]!r}", "unknown value")
+        model = MODELS[name]
         if root is RootKind.ZPCI and address.bus:
             what = "devices of an s390x guest sit on bus 0 here"
             raise address_impossible(root, wish, what, "yes, with a bridge of its own")

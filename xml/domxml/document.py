@@ -12,6 +12,7 @@ from domxml import alias as aliases
 from domxml.errors import BadInput, Refused
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, Mdev
+from domxml.text import printable
 
 Element: TypeAlias = etree._Element  # noqa: SLF001  lxml has no public name for it
 
@@ -168,7 +169,7 @@ def parse_tree(data: bytes) -> Element:
     try:
         root = etree.fromstring(data, _PARSER)
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
-        text = " ".join(str(error).split())
+        text = printable(" ".join(str(error).split()), 200)
         raise BadInput("malformed-xml", f"the domain XML cannot be parsed: {text}", hint=NODE_COPY) from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise BadInput(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from domxml import attributes
 from domxml.alias import is_ours
 from domxml.apply import Change, apply, remove
+from domxml.commandline import command_line_devices
 from domxml.conflicts import check_conflicts
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
@@ -59,6 +60,7 @@ def transform(
     domain.check_hypervisor()
     held = dict(domain.host_devices)
     _check(wished, held, libvirt)
+    _check_command_line(domain, wished)
     removed = _prune(domain, wished, held) if prune else ()
     topology = Topology(domain, libvirt)
     _check_machine(wished, topology)
@@ -110,6 +112,18 @@ def _check(wishes: tuple[GuestSlot, ...], held: Mapping[HostDevice, DomainDevice
                 attributes.check(key, value, source, libvirt)
             if isinstance(source, PciAddress):
                 source.attributes()
+
+
+def _check_command_line(domain: Domain, wishes: tuple[GuestSlot, ...]) -> None:
+    taken = {one.device: one.label for one in command_line_devices(domain) if one.device is not None}
+    for device in (member.device for wish in wishes for member in wish.functions):
+        if device in taken:
+            raise Refused(
+                "device-held-otherwise",
+                f"{taken[device]} gives this device to the guest already",
+                subject=str(device),
+                hint="ask for another device, or take it out of <qemu:commandline>",
+            )
 
 
 def _check_machine(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:

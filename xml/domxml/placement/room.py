@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from domxml.commandline import command_line_devices
 from domxml.errors import Refused
 from domxml.guestfindings import (
     FUNCTION_ZERO_MISSING,
@@ -47,6 +48,9 @@ class Room:
         self.below: dict[int, PciAddress] = {}
         """Where each bus's controller sits."""
         self._read(topology, prediction)
+        for device in command_line_devices(topology.domain):
+            if device.address is not None:
+                self.owners.setdefault(device.address, device)
         self.controllers: list[PlacedController] = []
 
     def _read(self, topology: Topology, prediction: Prediction | None) -> None:
@@ -98,7 +102,8 @@ class Room:
         new = PORT if root is RootKind.PCIE else BRIDGE
         name = self.models.get(address.bus, new)
         if name not in MODELS:
-            raise address_impossible(root, wish, f"PCI controller {address.bus} has model={name[:40]!r}", "unknown value")
+            what = f"PCI controller {address.bus} has model={name[:40]!r}"
+            raise address_impossible(root, wish, what, "unknown value")
         model = MODELS[name]
         if root is RootKind.ZPCI and address.bus:
             what = "devices of an s390x guest sit on bus 0 here"

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 
-from bench import process, transform
+from bench import growth, process, transform
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     say(f"Python {platform.python_version()}, {len(os.sched_getaffinity(0))} processors, load {load}")
     say(transform.run())
+    say(growth.run())
     say(process.run())
     say("A host with 4096 PCI functions; last column: how many times as fast as pyudev at the same task")
     subprocess.run([sys.executable, "-m", "bench.scan"], check=False)

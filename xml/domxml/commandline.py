@@ -11,6 +11,7 @@ from domxml.document import Domain
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
+from domxml.text import printable
 
 _QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 _ARGUMENTS = f"{_QEMU}commandline/{_QEMU}arg"
@@ -64,7 +65,7 @@ def _settings(text: str) -> Mapping[str, str]:
 def _device(settings: Mapping[str, str]) -> CommandLineDevice:
     path = settings.get("sysfsdev", "").rstrip("/").rpartition("/")[2]
     return CommandLineDevice(
-        settings.get("driver", "")[:40], _host_device(settings.get("host", path)), _where(settings)
+        printable(settings.get("driver", ""), 40), _host_device(settings.get("host", path)), _where(settings)
     )
 
 

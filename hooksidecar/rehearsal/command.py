@@ -18,7 +18,8 @@ from hooksidecar import options
 from hooksidecar.log import LEVELS
 from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
-from hooksidecar.rehearsal.process import OWN, PLACE, Server
+from hooksidecar.rehearsal.plugin import SOCKET, plugin_release
+from hooksidecar.rehearsal.process import OWN, OWN_PLUGIN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
 from hooksidecar.rehearsal.releases import RELEASES, Release, release_of
 from hostdev.argumentparser import make_parser
@@ -50,17 +51,19 @@ def read_inputs(arguments: Namespace) -> Inputs:
         raise BadInput("bad-usage", f"{missing} is missing", hint="give both, or neither for the example")
     own = bool(arguments.vmi)
     env_files = arguments.env_file or ([] if own else [str(EXAMPLE / "allocation.env")])
-    release_of(arguments.kubevirt)  # What is no release is told before any file is read.
+    # What is no release is told before any file is read.
+    plugin_release(arguments.kubevirt) if arguments.mode == "plugin" else release_of(arguments.kubevirt)
     domain, vmi = arguments.domain or str(EXAMPLE / "domain.xml"), arguments.vmi or str(EXAMPLE / "vmi.json")
-    script = _script(domain, vmi, arguments.kubevirt)
+    script = _script(domain, vmi)._replace(kubevirt=arguments.kubevirt, mode=arguments.mode)
     # Another sidecar, in a container perhaps, has not got the example's machine.
     host = arguments.host or ("none" if own or arguments.server else str(EXAMPLE / "machine.toml"))
-    return Inputs(script, b"\n".join(read_file(path) for path in env_files), host, _command(arguments.server))
+    command = _command(arguments.server, OWN_PLUGIN if arguments.mode == "plugin" else OWN)
+    return Inputs(script, b"\n".join(read_file(path) for path in env_files), host, command)
 
 
-def _command(text: str | None) -> Sequence[str]:
+def _command(text: str | None, own: Sequence[str]) -> Sequence[str]:
     if text is None:
-        return OWN
+        return own
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -71,7 +74,7 @@ def _command(text: str | None) -> Sequence[str]:
     return words
 
 
-def _script(domain_path: str, vmi_path: str, kubevirt: str) -> Script:
+def _script(domain_path: str, vmi_path: str) -> Script:
     domain, data = read_file(domain_path), read_file(vmi_path)
     with _about(domain_path):
         parsed = Domain.parse(domain)
@@ -84,7 +87,7 @@ def _script(domain_path: str, vmi_path: str, kubevirt: str) -> Script:
     if extra := max(0, sum(map(is_interface, parsed.devices)) - len(vmi.interfaces)):
         what = f"{extra} more than the spec of {vmi_path}; KubeVirt counts those of the spec"
         output.note(f"warning: {domain_path} has interfaces that the VM does not know: {what}")
-    return Script(domain, data, kubevirt)
+    return Script(domain, data)
 
 
 @contextmanager
@@ -124,6 +127,13 @@ PROGRAM = Command(
         Argument(
             ("--kubevirt",), "the release that is played (default any); see below", metavar="RELEASE", default="any"
         ),
+        Argument(
+            ("--mode",),
+            "as the sidecar has it: a hook sidecar, or a Plugin's",
+            choices=options.MODES,
+            default=options.MODES[0],
+        ),
+        Argument(("--version",), "as the sidecar has it: of the hook protocol", choices=options.VERSIONS),
         Argument(("--cloud-init",), "as the sidecar has it: PreCloudInitIso too", flag=True),
         Argument(("--libvirt",), "as the sidecar has it (default 9.0.0)", metavar="VERSION"),
         Argument(("--wait",), "as the sidecar has it (default 0)", metavar="SECONDS", default=0.0, type=float),
@@ -168,7 +178,9 @@ def _rehearse(arguments: Namespace) -> int:
     flags = ["--host", given.host, "--wait", str(arguments.wait), "--log-level", arguments.log_level]
     flags += ["--cloud-init"] * arguments.cloud_init
     flags += ["--libvirt", arguments.libvirt] if arguments.libvirt else []
-    options.parse(flags)  # What the server would refuse is this command's wrong usage.
+    flags += ["--version", arguments.version] if arguments.version else []
+    mode = ["--mode", "plugin", "--plugin-socket", SOCKET] if arguments.mode == "plugin" else []
+    options.parse([*mode, *flags])  # What the server would refuse is this command's wrong usage.
     with read_back(arguments.connect) as back:
         told = play(given.script, Server(flags, given.allocation, given.command), back)
     for line in told.log:

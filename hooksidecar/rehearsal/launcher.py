@@ -39,11 +39,16 @@ class Sidecar(NamedTuple):
     version: str
     hook_points: tuple[str, ...]
 
+    @property
+    def call_name(self) -> str:
+        """What it is called with for a domain."""
+        return "OnDefineDomain"
+
     def define(self, domain: bytes, vmi: bytes) -> bytes:
         """OnDefineDomain."""
         request = callbacks.OnDefineDomainParams(domainXML=domain, vmi=vmi)
         method = f"/kubevirt.hooks.{self.version}.Callbacks/OnDefineDomain"
-        return _call(self.path, method, request, callbacks.OnDefineDomainResult, CALL).domainXML
+        return call(self.path, method, request, callbacks.OnDefineDomainResult, CALL).domainXML
 
     def subscribes(self, point: str) -> bool:
         """Whether virt-launcher would call it."""
@@ -55,13 +60,13 @@ class Sidecar(NamedTuple):
             cloudInitNoCloudSource=given.older, vmi=vmi, cloudInitData=given.newer
         )
         method = f"/kubevirt.hooks.{self.version}.Callbacks/{HOOK_POINT}"
-        answer = _call(self.path, method, request, callbacks.PreCloudInitIsoResult, CALL)
+        answer = call(self.path, method, request, callbacks.PreCloudInitIsoResult, CALL)
         return Documents(answer.cloudInitNoCloudSource, answer.cloudInitData)
 
     def shutdown(self) -> None:
         """Shutdown."""
         method = "/kubevirt.hooks.v1alpha3.Callbacks/Shutdown"
-        _call(self.path, method, callbacks.ShutdownParams(), callbacks.ShutdownResult, CALL)
+        call(self.path, method, callbacks.ShutdownParams(), callbacks.ShutdownResult, CALL)
 
 
 def collect(
@@ -107,7 +112,7 @@ def ask(path: str) -> Sidecar | None:
     if not _dials(path):
         return None
     try:
-        said = _call(path, "/kubevirt.hooks.info.Info/Info", info.InfoParams(), info.InfoResult, INFO)
+        said = call(path, "/kubevirt.hooks.info.Info/Info", info.InfoParams(), info.InfoResult, INFO)
     except Refused as error:
         error.hint = f"virt-launcher gives Info {INFO:.0f} s, once, and panics without an answer"
         raise
@@ -145,12 +150,11 @@ def _connection(path: str) -> grpc.Channel:
     return grpc.insecure_channel(target(path), [("grpc.default_authority", "localhost")])
 
 
-def _call(path: str, method: str, request: Message, kind: Callable[[], M], timeout: float) -> M:
+def call(path: str, method: str, request: Message, kind: Callable[[], M], timeout: float) -> M:
     """A connection a call, as virt-launcher makes it."""
     with _connection(path) as channel:
         try:
-            call = channel.unary_unary(method, type(request).SerializeToString, bytes)
-            data = call(request, timeout=timeout)
+            data = channel.unary_unary(method, type(request).SerializeToString, bytes)(request, timeout=timeout)
         except grpc.RpcError as error:
             raise _failure(error, method) from None
     answer = kind()

@@ -12,6 +12,7 @@ from domxml.errors import BadInput, PassgateError, Refused
 from hooksidecar.rehearsal import cloudinit, devices, judge, launcher
 from hooksidecar.rehearsal.boot import Hook, Pass, boot, passes
 from hooksidecar.rehearsal.cloudinit import Written
+from hooksidecar.rehearsal.plugin import await_socket, plugin_release, require_modes
 from hooksidecar.rehearsal.ports import Guest
 from hooksidecar.rehearsal.process import Server
 from hooksidecar.rehearsal.readback import ReadBack
@@ -32,11 +33,12 @@ class Script(NamedTuple):
     """Of the first pass, with KubeVirt's placeholders in it or without."""
     vmi: bytes
     kubevirt: str = "any"
+    mode: str = "hook"
 
     @property
     def release(self) -> Release:
         """The one that is played."""
-        return release_of(self.kubevirt)
+        return plugin_release(self.kubevirt) if self.mode == "plugin" else release_of(self.kubevirt)
 
     @property
     def guest(self) -> Guest:
@@ -46,14 +48,14 @@ class Script(NamedTuple):
 
 def play(script: Script, server: Server, read_back: ReadBack, start: float = START) -> Report:
     """Play it. What goes wrong is in the report, together with what went well before."""
-    told = Report(script.kubevirt, script.release.name, read_back)
+    told = Report(script.kubevirt, script.release.name, read_back, script.mode)
     try:
         with _blaming_the_base():
             base = _boot(script, lambda xml: xml, read_back)
         with server:
             begun = time.monotonic()
             with _or_dead(server):
-                sidecar = _collect(script.release, server, start)
+                sidecar = _collect(script, server, start)
             collected = Collected(sidecar.name, sidecar.version, sidecar.hook_points, _ms(begun))
             told = told._replace(sidecar=collected)
             told = told._replace(cloud_init=_write_cloud_init(script, server, sidecar))
@@ -66,8 +68,11 @@ def play(script: Script, server: Server, read_back: ReadBack, start: float = STA
     return with_log(told, server.log)
 
 
-def _collect(release: Release, server: Server, start: float) -> launcher.Sidecar:
-    (sidecar,) = launcher.collect([server.mount], 1, start, server.check, dials_directories=release.dials_directories)
+def _collect(script: Script, server: Server, start: float) -> launcher.Sidecar:
+    if script.mode == "plugin":
+        return await_socket(server.mount, start, server.check)
+    dials = script.release.dials_directories
+    (sidecar,) = launcher.collect([server.mount], 1, start, server.check, dials_directories=dials)
     return sidecar
 
 
@@ -82,13 +87,13 @@ def _calls(
         with _or_dead(server):
             answered = sidecar.define(given, script.vmi)
         took.append(_ms(begun))
-        _check(answered)
+        _check(answered, sidecar.call_name)
         return answered
 
     done: list[Pass] = []
     calls: list[Call] = []
     ours: frozenset[str] = frozenset()
-    for one in passes(script.domain, hook, read_back.define, script.guest, script.release):
+    for one in passes(script.domain, _as_given(script, hook), read_back.define, script.guest, script.release):
         ours = ours or devices.touched_devices(one.given, one.answered)
         calls.append(judge.judge_call(one, done[-1] if done else None, ours, took[-1]))
         done.append(one)
@@ -96,7 +101,12 @@ def _calls(
 
 
 def _boot(script: Script, hook: Hook, read_back: ReadBack) -> list[Pass]:
-    return boot(script.domain, hook, read_back.define, script.guest, script.release)
+    return boot(script.domain, _as_given(script, hook), read_back.define, script.guest, script.release)
+
+
+def _as_given(script: Script, hook: Hook) -> Hook:
+    """With a Plugin in the cluster KubeVirt reads the domain by stricter rules before anything is called."""
+    return (lambda given: hook(require_modes(given))) if script.mode == "plugin" else hook
 
 
 @contextmanager
@@ -110,13 +120,11 @@ def _or_dead(server: Server) -> Iterator[None]:
         raise
 
 
-def _check(answered: bytes) -> None:
+def _check(answered: bytes, name: str) -> None:
     try:
         Domain.parse(answered)
     except BadInput as error:
-        raise Refused(
-            "bad-answer", f"{error.message}; virt-launcher would not define it", subject="OnDefineDomain"
-        ) from None
+        raise Refused("bad-answer", f"{error.message}; virt-launcher would not define it", subject=name) from None
 
 
 @contextmanager

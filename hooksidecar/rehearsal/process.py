@@ -15,12 +15,15 @@ from typing import Self
 
 from domxml.errors import BadInput, Refused
 from hooksidecar.container import ALLOCATION_FILE
+from hooksidecar.rehearsal.plugin import SOCKET
 
 CONTAINER = "hook-sidecar-0"
 PLACE = "{}"
 """Stands for the directory of the socket in a command."""
 OWN = (sys.executable, "-P", "-m", "hooksidecar.main", "--socket-dir", PLACE)
 """Our own server, as a module."""
+OWN_PLUGIN = (*OWN[:4], "--mode", "plugin", "--plugin-socket", f"{PLACE}/{SOCKET}")
+"""The same as a Plugin's sidecar."""
 LOG = "log"
 GIVEN = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR")
 """What of our environment it gets: no variable of a device plugin, as in a pod."""
@@ -38,7 +41,7 @@ class Server:
         """What it said on standard error, once it has ended."""
         self._allocation = allocation
         self._command = (*command, *flags)
-        self._foreign = command is not OWN
+        self._foreign = command not in (OWN, OWN_PLUGIN)
         self._base: Path
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -42,6 +42,8 @@ class Release(NamedTuple):
     slot_count: bool = True
     """The annotation with the number of interface slots is read."""
     placeholder_alias: bool = False
+    has_plugins: bool = False
+    """It has the Plugin API."""
     dials_directories: bool = False
     """Whatever lies beside a sidecar's socket is taken for a socket, and costs two seconds a round."""
 
@@ -92,8 +94,8 @@ _KNOWN = (
     *(_by_ports(f"1.8.{patch}", _S18, "", alias=True) for patch in range(2)),
     _by_ports("1.8.2", _S18, ARCHITECTURE, alias=True),
     *(_by_ports(f"1.8.{patch}", _S18, MACHINE, alias=True) for patch in (3, 4)),
-    _by_ports("1.9.0", _S19, MACHINE, alias=True),
-    Release("head", "2 or 3 passes", _HEAD, "always", MACHINE, MACHINE, placeholder_alias=True),
+    _by_ports("1.9.0", _S19, MACHINE, alias=True)._replace(has_plugins=True),
+    Release("head", "2 or 3 passes", _HEAD, "always", MACHINE, MACHINE, placeholder_alias=True, has_plugins=True),
 )
 POINT_RELEASES: Mapping[str, Release] = {release.name: release for release in _KNOWN}
 """Each release that is known, by its full name."""

@@ -82,6 +82,7 @@ class Report(NamedTuple):
     release: str
     """What was played for it."""
     read_back: ReadBack
+    mode: str = "hook"
     sidecar: Collected | None = None
     cloud_init: Written | None = None
     calls: tuple[Call, ...] = ()
@@ -105,6 +106,7 @@ class Report(NamedTuple):
             "Rehearsal",
             kubevirt=self.kubevirt,
             release=self.release,
+            mode=self.mode,
             passed=self.exit_code == ExitCode.DONE,
             readBack=_read_back(self.read_back),
             sidecar=self.sidecar and _sidecar(self.sidecar),

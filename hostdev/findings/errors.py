@@ -116,6 +116,10 @@ _SERVED = {
     "sidecar-ended": ("The sidecar ended before it was told to", "see what it said on standard error"),
     "sidecar-stays": ("The sidecar did not end when it was told to", "report it"),
     "sidecars-missing": ("Fewer sidecars answered than there are", "give each container a mount of its own"),
+    "plugin-needs-mode": (
+        "With a Plugin in the cluster KubeVirt cannot read a PCI host device of the VM's spec",
+        "take a KubeVirt in which kubevirt/kubevirt#18861 is repaired, or hook sidecars",
+    ),
     "slot-count-invalid": (
         "KubeVirt's annotation of the number of interface slots is no number",
         "take kubevirt.io/pci-interface-slot-count away, at the VM's template too",

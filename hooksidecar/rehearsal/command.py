@@ -19,6 +19,7 @@ from hooksidecar.log import LEVELS
 from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.plugin import SOCKET, plugin_release
+from hooksidecar.rehearsal.ports import count_ports
 from hooksidecar.rehearsal.process import OWN, OWN_PLUGIN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
 from hooksidecar.rehearsal.releases import RELEASES, Release, release_of
@@ -30,6 +31,8 @@ from hostdev.printing.documents import emit
 from hostdev.printing.screen import Screen
 from hostdev.vmi.vmi import parse_vmi
 
+TWICE = "1.9.0"
+"""The newest of the releases that have spare ports and no read-back without placeholders."""
 EXAMPLE = Path(__file__).with_name("example")
 """A server with QuickAssist adapters, and a VM that asks for one of their virtual functions."""
 
@@ -185,6 +188,10 @@ def _rehearse(arguments: Namespace) -> int:
         told = play(given.script, Server(flags, given.allocation, given.command), back)
     for line in told.log:
         output.note(line)
+    if given.script.kubevirt == "any" and given.script.mode == "hook" and is_placed_twice(given.script):
+        output.note(
+            f"note: KubeVirt {TWICE} and some before it place the devices of such a VM twice; --kubevirt {TWICE} plays it"
+        )
     if arguments.output == "json":
         emit(told.document(), "json")
     else:
@@ -193,6 +200,12 @@ def _rehearse(arguments: Namespace) -> int:
     if told.error is not None:
         raise told.error
     return told.exit_code
+
+
+def is_placed_twice(script: Script) -> bool:
+    """Whether some releases define the first domain again with ports, and without what libvirt said of it."""
+    ports = count_ports(script.guest, Domain.parse(script.domain), release_of(TWICE))
+    return ports.last and not ports.placeholders
 
 
 def _meaning(name: str, row: Release) -> str:

@@ -110,6 +110,15 @@ def test_interfaces_that_the_vm_does_not_know_are_told(tmp_path: Path) -> None:
     assert "warning" not in rehearse(*files("q35-default")).stderr
 
 
+@pytest.mark.parametrize(("name", "twice"), [("q35-minimal", True), ("q35-big-10kb", True), ("q35-default", False)])
+def test_a_vm_that_some_releases_place_twice_is_told_where_no_release_is_named(name: str, *, twice: bool) -> None:
+    """With no interface, or four of them, 1.6.4 to 1.9.0 define the first domain again, and devices may move."""
+    note = "note: KubeVirt 1.9.0 and some before it place the devices of such a VM twice; --kubevirt 1.9.0 plays it\n"
+
+    assert (note in rehearse(*files(name)).stderr) == twice
+    assert note not in rehearse(*files(name), "--kubevirt", "head").stderr
+
+
 @pytest.mark.parametrize(
     ("asked", "played", "passes"),
     [("1.7.4", "1.7.4", 3), ("v1.7.1", "1.7.1", 2), ("1.7", "1.7.4", 3), ("1.5", "1.5.3", 2), ("main", "head", 3)],

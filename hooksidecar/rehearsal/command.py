@@ -190,7 +190,7 @@ def _rehearse(arguments: Namespace) -> int:
         output.note(line)
     if given.script.kubevirt == "any" and given.script.mode == "hook" and is_placed_twice(given.script):
         output.note(
-            f"note: KubeVirt {TWICE} and some before it place the devices of such a VM twice; --kubevirt {TWICE} plays it"
+            f"note: KubeVirt {TWICE} and some before it place such a VM's devices twice; --kubevirt {TWICE} plays it"
         )
     if arguments.output == "json":
         emit(told.document(), "json")

@@ -26,6 +26,10 @@ DYING = 1.0
 """Seconds in which a server whose connection broke is seen to be dead."""
 
 
+LIBVIRTS = frozenset({"libvirt-crashes", "libvirt-refuses", "libvirt-silent", "read-back-unknown"})
+"""What is refused because of libvirt; the rest is KubeVirt's."""
+
+
 class Script(NamedTuple):
     """What is played."""
 
@@ -133,7 +137,8 @@ def _blaming_the_base() -> Iterator[None]:
     try:
         yield
     except Refused as error:
-        error.message += ", already of the domain without the devices"
+        if error.code in LIBVIRTS:
+            error.message += ", already of the domain without the devices"
         raise
 
 

@@ -110,10 +110,22 @@ def test_interfaces_that_the_vm_does_not_know_are_told(tmp_path: Path) -> None:
     assert "warning" not in rehearse(*files("q35-default")).stderr
 
 
+def test_a_number_of_slots_that_is_none_is_told_as_what_keeps_the_vm_from_starting(tmp_path: Path) -> None:
+    vmi = tmp_path / "vmi.json"
+    document = json.loads(VMI)
+    document["metadata"].setdefault("annotations", {})["kubevirt.io/pci-interface-slot-count"] = "four"
+    vmi.write_text(json.dumps(document))
+    said = rehearse("--vmi", str(vmi), *files("q35-default")[2:], "--kubevirt", "1.9")
+
+    assert said.returncode == 5
+    assert "'four' is no number; virt-launcher does not start such a VM [slot-count-invalid]\n" in said.stderr
+    assert rehearse("--vmi", str(vmi), *files("q35-default")[2:], "--kubevirt", "1.5").returncode == 0
+
+
 @pytest.mark.parametrize(("name", "twice"), [("q35-minimal", True), ("q35-big-10kb", True), ("q35-default", False)])
 def test_a_vm_that_some_releases_place_twice_is_told_where_no_release_is_named(name: str, *, twice: bool) -> None:
     """With no interface, or four of them, 1.6.4 to 1.9.0 define the first domain again, and devices may move."""
-    note = "note: KubeVirt 1.9.0 and some before it place the devices of such a VM twice; --kubevirt 1.9.0 plays it\n"
+    note = "note: KubeVirt 1.9.0 and some before it place such a VM's devices twice; --kubevirt 1.9.0 plays it\n"
 
     assert (note in rehearse(*files(name)).stderr) == twice
     assert note not in rehearse(*files(name), "--kubevirt", "head").stderr

@@ -21,6 +21,8 @@ class Structs(NamedTuple):
     """Attributes and children of a controller's target."""
     driver: frozenset[str] = frozenset()
     """Attributes of a hostdev's driver."""
+    always: frozenset[str] = frozenset()
+    """Attributes of an address that are written even where they are empty."""
     acpi: frozenset[str] = frozenset()
     """Attributes of a hostdev's acpi; a release that has none of them drops the element."""
 
@@ -48,9 +50,9 @@ class Release(NamedTuple):
     """Whatever lies beside a sidecar's socket is taken for a socket, and costs two seconds a round."""
 
 
-_S15 = Structs()
-_S16 = Structs(devices=frozenset({"panic"}), controller=frozenset({"pcihole64"}))
-_S18 = _S16._replace(domain=frozenset({"on_reboot"}), target=frozenset({"busNr", "node"}))
+_S15 = Structs(always=frozenset({"type", "bus"}))
+_S16 = _S15._replace(devices=frozenset({"panic"}), controller=frozenset({"pcihole64"}))
+_S18 = _S16._replace(domain=frozenset({"on_reboot"}), target=frozenset({"busNr", "node"}), always=frozenset())
 _S19 = _S18._replace(
     domain=_S18.domain | {"iommufd"},
     devices=_S18.devices | {"iommu"},

@@ -38,29 +38,28 @@ KEPT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"type", "managed", "mode", "model", "display", "ramfb"}),
         frozenset({"source", "boot", "address", "alias", "driver"}),
     ),
-    "controller": (frozenset({"type", "index", "model"}), frozenset({"driver", "alias", "address", "target"})),
+    "controller": (frozenset({"type", "index", "model"}), frozenset({"driver", "alias", "address"})),
     "interface": (
         frozenset({"type", "trustGuestRxFilters"}),
         frozenset(
             {
-                "source",
-                "target",
-                "model",
-                "mac",
-                "mtu",
-                "boot",
-                "link",
-                "filterref",
-                "alias",
-                "driver",
-                "rom",
-                "address",
+                *("source", "target", "model", "mac", "mtu", "bandwidth", "boot", "link", "filterref", "alias"),
+                *("driver", "rom", "address", "acpi", "backend", "portForward"),
             }
-            | {"acpi", "backend", "portForward"}
         ),
+    ),
+    "console": (frozenset({"type"}), frozenset({"target", "source", "alias"})),
+    "graphics": (
+        frozenset({"type", "autoport", "defaultMode", "port", "tlsPort", "passwdValidTo"}),
+        frozenset({"listen"}),
     ),
 }
 """Attributes and children that the structs of a device have; other devices are taken to survive whole."""
+INNER: dict[str, dict[str, frozenset[str]]] = {
+    "video": {"model": frozenset({"type", "heads", "ram", "vram", "vgamem"})},
+    "serial": {"target": frozenset({"port"})},
+}
+"""Children that come back with no more than this in them, in every release."""
 SINGLE = ("rng", "memballoon", "vsock", "memory")
 INNER_LOST = {"memoryBacking": ("locked", "discard"), "features": ("ioapic", "msrs", "tseg", "poll-control")}
 
@@ -106,11 +105,15 @@ def _device(device: Element, structs: Structs) -> None:
             _strip(element, kept, kept)
     for address in device.iter("address"):
         _strip(address, ADDRESS, frozenset())
+        for name in structs.always:
+            address.set(name, address.get(name, ""))
+    if device.tag == "interface" and device.find("source") is None:
+        etree.SubElement(device, "source")
 
 
 def _more_children(tag: str, structs: Structs) -> frozenset[str]:
     if tag == "controller":
-        return structs.controller
+        return structs.controller | (frozenset({"target"}) if structs.target else frozenset())
     return frozenset({"acpi"}) if tag == "hostdev" and structs.acpi else frozenset()
 
 
@@ -118,7 +121,9 @@ def _inner(tag: str, structs: Structs) -> tuple[tuple[str, frozenset[str]], ...]
     """Children that come back with no more than this in them."""
     if tag == "controller":
         return (("target", structs.target),)
-    return (("driver", structs.driver), ("acpi", structs.acpi)) if tag == "hostdev" else ()
+    if tag == "hostdev":
+        return (("driver", structs.driver), ("acpi", structs.acpi))
+    return tuple(INNER.get(tag, {}).items())
 
 
 def _strip(element: Element, attributes: frozenset[str], children: frozenset[str]) -> None:

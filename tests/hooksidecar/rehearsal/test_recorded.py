@@ -11,6 +11,7 @@ from domxml.kubevirt import is_placeholder
 from domxml.pciaddress import PciAddress
 from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.releases import release_of
+from hooksidecar.rehearsal.structs import round_trip
 from tests.boots import RELEASES, boot_of, boots_of
 from tests.domxml.guestslots import tree_of
 from tests.hooksidecar.guests import placed, rehearsed
@@ -50,6 +51,27 @@ def test_every_recorded_boot_with_its_placeholders_and_without(release: str) -> 
             assert len(made) == len(recorded.passes), recorded.id
             assert [handed(one.given) for one in made] == list(map(handed, recorded.passes)), recorded.id
             assert placed(made[-1].defined) == placed(recorded.final), recorded.id
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_structs_keep_what_kubevirts_structs_keep(release: str) -> None:
+    """Of all that libvirt writes about the devices: element by element and attribute by attribute, no more, no less."""
+    ours: set[str] = set()
+    theirs: set[str] = set()
+    for recorded in boots_of(release):
+        if len(recorded.passes) > 1 and b'model="pcie-root"' in recorded.passes[1]:
+            ours |= set(_words(round_trip(recorded.final, release_of(release).structs)))
+            theirs |= set(_words(recorded.passes[1]))
+
+    assert ours == theirs
+    assert len(ours) > 100
+
+
+def _words(xml: bytes) -> Iterator[str]:
+    for device in tree_of(xml).find("devices"):
+        for element in device.iter():
+            way = "/".join([*reversed([above.tag for above in element.iterancestors()]), element.tag])
+            yield from (way, *(f"{way}@{name}" for name in element.attrib))
 
 
 def test_what_is_compared_is_the_whole_guest() -> None:

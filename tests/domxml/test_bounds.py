@@ -9,7 +9,7 @@ import pytest
 from bench.growth import MACHINES, elements, growth, seconds
 from domxml.document import Domain
 from domxml.numa import guest_node
-from domxml.number import read_number
+from domxml.pciaddress import read_number
 from tests.domxml.guestslots import inject, wish
 from tests.domxml.realdomains import domain
 

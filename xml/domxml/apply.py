@@ -12,7 +12,7 @@ from domxml import attributes
 from domxml.document import Domain, DomainDevice, Element
 from domxml.guestpci.machines import MachineType, RootKind
 from domxml.pciaddress import PciAddress
-from domxml.placement.vacancy import VACANCY
+from domxml.placement.ports import VACANCY
 from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 

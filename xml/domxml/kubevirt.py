@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from domxml.errors import BadInput
-from domxml.number import read_number
+from domxml.pciaddress import read_number
 
 if TYPE_CHECKING:
     from domxml.document import Domain, Element

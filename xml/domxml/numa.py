@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from domxml.document import Domain
-from domxml.number import read_number
+from domxml.pciaddress import read_number
 
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 _MOST = 8192

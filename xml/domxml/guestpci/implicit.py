@@ -9,7 +9,7 @@ from domxml.guestpci.allocator import Impossible
 from domxml.guestpci.connect import PCI, PCIE, UNKNOWN, Step, disk_bus, on_bus
 from domxml.guestpci.machines import I440FX, VIRT, MachineType
 from domxml.guestpci.topology import Device, Topology
-from domxml.number import read_number
+from domxml.pciaddress import read_number
 
 USB2 = ("ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3")
 _SERIAL_PORTS = 32

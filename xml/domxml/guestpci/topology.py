@@ -9,8 +9,7 @@ from domxml.errors import BadInput
 from domxml.guestpci.buses import MODELS
 from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Step, connection, disk_bus, on_bus
 from domxml.guestpci.machines import MachineType, RootKind, machine_type
-from domxml.number import read_number
-from domxml.pciaddress import PciAddress
+from domxml.pciaddress import PciAddress, read_number
 from domxml.version import OLDEST, LibvirtVersion
 
 MAX_INDEX = 255

@@ -9,8 +9,7 @@ from domxml.finding import Finding
 from domxml.guestfindings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
-from domxml.number import read_number
-from domxml.pciaddress import PciAddress
+from domxml.pciaddress import PciAddress, read_number
 from domxml.placement.room import PORT, Room
 from domxml.placement.values import PlacedController
 

@@ -15,13 +15,11 @@ from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.kubevirt import LAST_PORT, is_made_by_kubevirt, spare_ports
 from domxml.pciaddress import PciAddress
-from domxml.placement.basedevices import BaseDevices
+from domxml.placement.basedevices import BaseDevices, add_ports, differences, is_placed_again
 from domxml.placement.expander import lower_buses, place_on_expanders, restore_expanders
-from domxml.placement.ports import pin_later_ports, place_on_ports
-from domxml.placement.repetition import add_ports, differences, is_placed_again
+from domxml.placement.ports import find_seats, keep_vacancies, pin_later_ports, place_on_ports
 from domxml.placement.room import Room, address_taken, no_room
 from domxml.placement.rootbus import LAST_SLOT, add_bridges, place_on_root, plan_unaddressed
-from domxml.placement.vacancy import find_seats, keep_vacancies
 from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 

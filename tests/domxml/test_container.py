@@ -47,7 +47,7 @@ def test_a_domain_is_taken_out_and_it_is_said(text: str, name: str, where: str) 
     assert Domain.parse(data).name == name
     assert finding is not None
     assert finding.code == "domain-taken-out"
-    assert where in finding.message
+    assert finding.subject == where
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from domxml.document import Domain
 from domxml.guestslot import GuestSlot
 from domxml.transform import transform
 from tests.domxml.domains import load
-from tests.domxml.guestslots import wish
+from tests.domxml.guestslots import inject, wish
+from tests.domxml.realdomains import NO_BALLOON, domain
 
 WISHES = {
     "q35-default": wish("qat", "0000:3d:02.2", rom_bar="off"),
@@ -36,3 +37,16 @@ def test_a_document_in_one_line_stays_in_one_line(name: str) -> None:
 
 def _transformed(xml: bytes, wanted: GuestSlot) -> str:
     return transform(Domain.parse(xml), (wanted,)).xml.decode()
+
+
+def test_stray_text_between_devices_is_not_repeated() -> None:
+    given = domain("q35", "stray", NO_BALLOON)
+
+    assert inject(given, wish("x", "65:02.3")).xml.count(b"stray") == 1
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n<!-- the end -->\n"])
+def test_the_end_of_the_document_stays(end: bytes) -> None:
+    output = inject(domain("q35", NO_BALLOON) + end, wish("x", "65:02.3")).xml
+
+    assert output.endswith(b"</domain>" + end)

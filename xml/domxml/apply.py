@@ -184,7 +184,8 @@ def _append(parent: Element, elements: list[Element], *, after: str) -> None:
         return
     last = next(parent.iterchildren(after, reversed=True), None)
     position = len(parent) - 1 if last is None else parent.index(last)
-    separator = parent.text
+    # Stray text between devices is not ours to repeat.
+    separator = parent.text if not (parent.text or "").strip() else ""
     unit = _unit(parent)
     for element in elements:
         if unit:

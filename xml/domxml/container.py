@@ -26,7 +26,7 @@ _DEPTH = 40
 def take_out_domain(data: bytes) -> tuple[bytes, Finding | None]:
     """Take the domain out of what it stands in, and say so; anything else comes back as it is."""
     if data.lstrip()[:1] in {b"{", b"["}:
-        found, where = _in_log(data), "a log or a document in JSON; the last domain in it was taken"
+        found, where = _in_log(data), "JSON"
         if found is None:
             hint = "virt-launcher logs its domain when it makes it: look for `Domain XML generated`"
             raise BadInput("not-a-domain", "the document is JSON, and no domain stands in it", hint=hint)
@@ -39,7 +39,7 @@ def take_out_domain(data: bytes) -> tuple[bytes, Finding | None]:
         return data, None
     if found is None:
         return data, None
-    return found, DOMAIN_TAKEN_OUT.found("", f"the domain stands in {where}")
+    return found, DOMAIN_TAKEN_OUT.found(where, "the domain was taken out of it, the last one that stands there")
 
 
 def _in_log(data: bytes) -> bytes | None:

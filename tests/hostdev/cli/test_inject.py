@@ -178,3 +178,19 @@ def test_a_live_libvirt_is_the_judge() -> None:
     assert "schema" in lenient.err
     assert "libvirt-refuses" in refused(inject(*judge, given=broken), 5)
     assert "libvirt-unreachable" in refused(inject("--device", QAT, "--validate", "qemu+no:///x", given=plain), 2)
+
+
+def test_a_domain_is_taken_out_of_what_it_stands_in() -> None:
+    status = b"<domstatus state='running'>" + load("q35-default").strip() + b"</domstatus>"
+    outcome = inject("--device", f"{QAT},name=qat", given=status)
+
+    assert outcome.code == 0
+    assert tree_of(outcome.out).tag == "domain"
+    assert "info: domain-taken-out: <domstatus>: the domain was taken out of it" in outcome.err
+
+
+def test_the_release_of_kubevirt_is_told_or_refused() -> None:
+    domain = str(FOLDER / "q35-default.xml")
+
+    assert inject("--kubevirt", "1.7.4", "--device", f"{QAT},name=qat", domain).code == 0
+    assert "is not a release of KubeVirt" in refused(inject("--kubevirt", "one", "--device", QAT, domain), 2)

@@ -45,7 +45,7 @@ def test_stray_text_between_devices_is_not_repeated() -> None:
     assert inject(given, wish("x", "65:02.3")).xml.count(b"stray") == 1
 
 
-@pytest.mark.parametrize("end", [b"", b"\n", b"\n<!-- the end -->\n"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"<!-- the end -->\n"])
 def test_the_end_of_the_document_stays(end: bytes) -> None:
     output = inject(domain("q35", NO_BALLOON) + end, wish("x", "65:02.3")).xml
 

@@ -14,6 +14,7 @@ from domxml.pciaddress import PciAddress
 from tests.domxml.domains import load
 from tests.domxml.guestaddresses import PLANNED
 from tests.domxml.guestslots import guest_of, inject, wish
+from tests.domxml.realdomains import domain
 from tests.oracle.addresses import Addresses, guest_addresses
 
 TOLD = re.compile(r"its guest address becomes (\S+) instead of (\S+)")
@@ -81,3 +82,17 @@ def test_an_address_that_is_written_down_is_taken() -> None:
     with pytest.raises(Exception, match="belongs to hostdev ua-passgate-one"):
         inject(first, wish("two", "0000:3d:02.2", "0000:0b:00.0"))
     assert guest_addresses(first)["hostdev:pci:0000:3d:02.3"] == PciAddress.parse("0000:0b:00.0")
+
+
+def test_host_devices_of_s390x_make_room_too() -> None:
+    there = "".join(
+        f"<hostdev type='pci'><source><address bus='1' slot='{n}'/></source><alias name='ua-{n}'/></hostdev>"
+        for n in range(4)
+    )
+    given = domain("s390-ccw-virtio", there, arch="s390x")
+    result = inject(given, wish("qat", "0000:3d:02.2", "0000:00:02.0"))
+    before, after = predicted(given), predicted(result.xml)
+
+    assert {name for name in before if before[name] != after[name]} == {"hostdev ua-1"}
+    (finding,) = result.findings
+    assert finding.message == "its guest address becomes 0000:00:05.0 instead of 0000:00:02.0"

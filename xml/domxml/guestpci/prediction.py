@@ -20,6 +20,7 @@ _COLLECT_ORDER = (
     *(Step.SERIAL, Step.INPUT, Step.FILESYSTEM, Step.WATCHDOG, Step.MEMBALLOON, Step.RNG, Step.SHMEM),
     *(Step.PANIC, Step.MEMORY, Step.IOMMU, Step.VSOCK, Step.CRYPTO, Step.PSTORE),
 )
+_LAST_SLOT = 0x1F
 _COLLECT_RANK = {step: rank for rank, step in enumerate(_COLLECT_ORDER)}
 
 
@@ -76,6 +77,8 @@ class Prediction(NamedTuple):
 
 def predict(topology: Topology) -> Prediction:
     """Run libvirt's allocation on paper."""
+    if topology.machine.root is RootKind.ZPCI:
+        return _predict_zpci(topology)
     try:
         devices, unknown = complete(topology)
     except Impossible as refusal:
@@ -98,6 +101,22 @@ def predict(topology: Topology) -> Prediction:
         return _Run(topology, devices).predict()
     except Impossible as refusal:
         return Prediction(refusal=str(refusal))
+
+
+def _predict_zpci(topology: Topology) -> Prediction:
+    """On s390x only host devices are on PCI: those without an address get the lowest slots of bus 0."""
+    where = {device: device.address for device in topology if device.address is not None}
+    used = {address.slot for address in where.values() if not address.bus}
+    free = (slot for slot in range(1, _LAST_SLOT) if slot not in used)
+    for device in topology.devices:
+        if device.wants and device.step is Step.HOSTDEV and device.kind == "pci":
+            slot = next(free, None)
+            if slot is None:
+                return Prediction(unknown=("libvirt adds a bridge for host devices, and its place is not known",))
+            where[device] = PciAddress(0, 0, slot, 0)
+    ports = {c.index: Port(c.index, MODELS[c.model], c.address, c) for c in topology.controllers if c.model in MODELS}
+    ports.setdefault(0, Port(0, MODELS["pci-root"], None))
+    return Prediction(tuple(ports[index] for index in sorted(ports)), where)
 
 
 def is_settled(topology: Topology) -> bool:

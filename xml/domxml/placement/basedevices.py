@@ -33,7 +33,7 @@ class BaseDevices:
 
     def yield_to(self, room: Room, wish: GuestSlot, address: PciAddress) -> None:
         """Take what libvirt has only planned for a device of the VM; where that device goes is told later."""
-        conventional = self.topology.machine.root is RootKind.PCI and not address.bus
+        conventional = self.topology.machine.root is not RootKind.PCIE and not address.bus
         if not conventional and not room.models.get(address.bus, "").endswith("-port"):
             return
         for function in (address.with_function(one.number) for one in wish.functions):

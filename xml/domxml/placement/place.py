@@ -19,7 +19,7 @@ from domxml.placement.basedevices import BaseDevices, add_ports, differences, is
 from domxml.placement.expander import lower_buses, place_on_expanders, restore_expanders
 from domxml.placement.ports import find_seats, keep_vacancies, pin_later_ports, place_on_ports
 from domxml.placement.room import Room, address_taken, no_room
-from domxml.placement.rootbus import LAST_SLOT, add_bridges, place_on_root, plan_unaddressed
+from domxml.placement.rootbus import add_bridges, place_on_root
 from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 
@@ -91,6 +91,7 @@ class _Placer:
         self.again = again
         self.kubevirt = is_made_by_kubevirt(topology.domain)
         self.wishes = wishes
+        self.held = held
         by_element: dict[Element, Device] = {d.element: d for d in topology.devices if d.element is not None}
         self.devices: dict[HostDevice, Device] = {
             source: by_element[holder.element] for source, holder in held.items() if holder.element in by_element
@@ -147,7 +148,8 @@ class _Placer:
             return True
         if first.address is None or not self._together(wish, first.address):
             return False
-        self._settle(wish, first.address, "kept from an earlier pass")
+        ours = self.held[wish.functions[0].device].is_ours
+        self._settle(wish, first.address, "kept from an earlier pass" if ours else "where the domain has it")
         return True
 
     def _together(self, wish: GuestSlot, address: PciAddress) -> bool:
@@ -181,8 +183,8 @@ class _Placer:
         self.occupied = {address.bus for address in room.owners} | {address.bus for address in left}
         if prediction is not None and prediction.known:
             self._freeze(room, prediction)
-        if self.topology.machine.root is RootKind.ZPCI and plan_unaddressed(room, self.topology) >= LAST_SLOT:
-            raise no_room("libvirt adds a bridge for the host devices that the domain has; its place is not known")
+        if self.topology.machine.root is RootKind.ZPCI and before is not None and before.unknown:
+            raise no_room("; ".join(before.unknown))
         self._tell_unknown(before, [*asked, *pending])
         pending = self._stay_together(room, pending, places)
         self._place_asked(room, asked)
@@ -200,7 +202,7 @@ class _Placer:
 
     def _predict(self) -> Prediction | None:
         """What libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
-        if self.topology.machine.root is RootKind.ZPCI or is_settled(self.topology):
+        if is_settled(self.topology):
             return None
         if not self.kubevirt or not is_placed_again(self.topology):
             return predict(self.topology)

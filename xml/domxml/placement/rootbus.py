@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from domxml.guestpci.connect import Step
 from domxml.guestpci.machines import RootKind
-from domxml.guestpci.topology import Topology
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import BRIDGE, Room, no_room
@@ -25,17 +23,6 @@ def place_on_root(room: Room, pending: Sequence[GuestSlot], *, keep_free: int) -
         slots[wish.name] = place
         room.settle(wish, place)
     return slots
-
-
-def plan_unaddressed(room: Room, topology: Topology) -> int:
-    """On s390x, take the slots that libvirt will give to host devices without an address: the lowest; count them."""
-    planned = [
-        device for device in topology.devices if device.wants and device.step is Step.HOSTDEV and device.kind == "pci"
-    ]
-    free = (slot for slot in range(1, LAST_SLOT + 1) if room.slot_is_free(0, slot))
-    for device, slot in zip(planned, free, strict=False):
-        room.owners[PciAddress(0, 0, slot, 0)] = device
-    return len(planned)
 
 
 def add_bridges(room: Room, up_to: int) -> None:

@@ -7,13 +7,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
-from hostdev.jsontext import Format, check_plain, check_size, duplicate_key, parse_json
+from hostdev.jsontext import Format, check_plain, check_size, parse_json
 from hostdev.jsonutil import JsonObject, as_object
 from hostdev.vmi.vmi import CODE, MAX_BYTES, TEMPLATES, Vmi, kind_of, vmi_of
+from hostdev.vmi.yamltext import position, read_yaml
 
 FILE = Format("the manifest", CODE, MAX_BYTES)
-_TEXT = "tag:yaml.org,2002:str"
-_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
 
 class Manifest(NamedTuple):
@@ -37,12 +36,13 @@ def parse_manifest(data: bytes) -> Manifest:
         what = f"holds none of {', '.join(TEMPLATES)}"
         raise BadInput(CODE, what, subject=FILE.name, hint="name the file that holds the VM")
     if len(found) > 1:
-        names = ", ".join(str(_manifest(document)) for document in found[:5])
+        names = ", ".join(str(manifest_of(document)) for document in found[:5])
         raise BadInput(CODE, f"holds {len(found)} VMs: {names}", subject=FILE.name, hint="give one VM at a time")
-    return _manifest(found[0])
+    return manifest_of(found[0])
 
 
-def _manifest(document: JsonObject) -> Manifest:
+def manifest_of(document: JsonObject) -> Manifest:
+    """An object of KubeVirt's, as far as its devices go."""
     vmi = vmi_of(document)
     instancetype = document.get_object("spec").get_object("instancetype").get_str("name") or ""
     own = {} if not vmi.place else document.get_object("metadata").get_texts("annotations")
@@ -62,40 +62,11 @@ def _documents(data: bytes) -> Iterator[JsonObject]:
 
 
 def _yaml(data: bytes) -> list[Any]:
-    try:
-        import yaml  # noqa: PLC0415  only files come as YAML
-    except ImportError:
-        what = "this needs PyYAML, which is not installed"
-        raise BadInput("module-missing", what, hint="pip install 'passgate[cli]', or give JSON") from None
-    try:
-        values = [value for value in yaml.load_all(data, _loader(yaml)) if value is not None]
-    except BadInput:
-        raise
-    except RecursionError:
-        raise BadInput(CODE, "is nested too deep", subject=FILE.name) from None
-    except Exception as error:  # noqa: BLE001  a tag on a value that it does not fit raises anything
-        what = " ".join(f"is not YAML: {error}".split())
-        raise BadInput(CODE, what[:200], subject=FILE.name, hint="indent with spaces; quote what is text") from None
-    for value in values:
-        check_plain(value, FILE)
-    return values
-
-
-def _loader(yaml: Any) -> Any:
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """The safe loader; of two equal keys it would silently keep the last, and it counts to base 60."""
-
-        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-            tag = super().resolve(kind, value, implicit)
-            # kubectl reads 0000:00:05.0 as text.
-            return _TEXT if tag in _NUMBERS and ":" in value else tag
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as PyYAML has it
-            repeated = duplicate_key(f"{key.tag} {key.value}" for key, _ in node.value if isinstance(key.value, str))
-            if repeated is not None:
-                key = repeated.rpartition(" ")[2][:60]
-                what = f"has the key {key!r} twice, in line {node.start_mark.line + 1} or below"
-                raise BadInput(CODE, what, subject=FILE.name, hint="keep one of them")
-            return super().construct_mapping(node, deep)
-
-    return Loader
+    found = list(read_yaml(data, FILE))
+    for document in found:
+        for repeated in document.repeated:
+            line = position(repeated.mark)[0]
+            what = f"has the key {repeated.key[:60]!r} twice, for the second time in line {line}"
+            raise BadInput(CODE, what, subject=FILE.name, hint="keep one of them")
+        check_plain(document.value, FILE)
+    return [document.value for document in found]

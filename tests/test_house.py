@@ -39,6 +39,7 @@ EDGE = (
     "hostdev.inject.gather",
     "hostdev.inventory.host",
     "hostdev.kubelet.directory",
+    "hostdev.lint.files",
     "hostdev.kubelet.podresources",
     "hostdev.inventory.pciids",
     "hostdev.inventory.recorded",

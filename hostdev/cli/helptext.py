@@ -19,10 +19,11 @@ def version_text() -> str:
 
     libxml2 = ".".join(str(part) for part in etree.LIBXML_VERSION)
     lxml = ".".join(str(part) for part in etree.LXML_VERSION if part)
-    return f"passgate {_passgate()} (Python {platform.python_version()}, lxml {lxml}, libxml2 {libxml2})\n"
+    return f"passgate {passgate_version()} (Python {platform.python_version()}, lxml {lxml}, libxml2 {libxml2})\n"
 
 
-def _passgate() -> str:
+def passgate_version() -> str:
+    """Of the package, as it is installed."""
     from importlib import metadata  # noqa: PLC0415
 
     try:

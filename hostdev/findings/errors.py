@@ -49,6 +49,8 @@ _GIVEN = {
     "unsupported-machine": ("The machine type is not known", "use q35, i440fx, aarch64 virt or s390x"),
     # A VM's manifest.
     "bad-vmi": ("It is no VM or VMI that can be read", "hand over the object as `kubectl get -o yaml` prints it"),
+    "bad-release": ("It is no release of KubeVirt that is known", "write 1.5 to 1.9, or head"),
+    "bad-gate": ("It is no feature gate of KubeVirt", "write it as the KubeVirt CR names it, letter by letter"),
     "bad-quantity": ("It is no quantity of Kubernetes", 'write 2, "500m" or "4Gi"'),
     "bad-cloud-init": ("The cloud-init data of KubeVirt cannot be read", "report it, with the version of KubeVirt"),
 }

@@ -11,10 +11,13 @@ from domxml.errors import BadInput
 from domxml.finding import FindingKind
 from domxml.text import did_you_mean
 from hostdev.findings import (
+    admission,
     allocation,
     cloudinit,
     device,
     driver,
+    effects,
+    files,
     group,
     holders,
     hostuse,
@@ -23,6 +26,8 @@ from hostdev.findings import (
     platform,
     spec,
     sriov,
+    sriovobjects,
+    upgrade,
 )
 
 T = TypeVar("T")
@@ -46,6 +51,7 @@ class Subject(NamedTuple):
 
 DOCTOR, DEVICE = "passgate node doctor", "passgate node doctor DEVICE"
 WHO, LINT = "passgate node who DEVICE", "passgate lint --vmi FILE"
+LINT_FILES = "passgate lint FILE"
 PLAN = "passgate inject DOMAIN --vmi FILE --env-file FILE -o plan"
 SUBJECTS = (
     Subject(platform.KINDS, DOCTOR),
@@ -60,6 +66,11 @@ SUBJECTS = (
     Subject(manifest.KINDS, "passgate manifest DEVICE"),
     Subject(spec.KINDS, LINT),
     Subject(cloudinit.KINDS, LINT),
+    Subject(admission.KINDS, LINT_FILES),
+    Subject(effects.KINDS, LINT_FILES),
+    Subject(files.KINDS, LINT_FILES),
+    Subject(sriovobjects.KINDS, LINT_FILES),
+    Subject(upgrade.KINDS, "passgate lint FILE --kubevirt OLD --against NEW"),
     Subject(guestfindings.KINDS, PLAN),
 )
 """Every table of findings, registered here and nowhere else."""

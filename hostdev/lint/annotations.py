@@ -14,6 +14,7 @@ from hostdev.findings.spec import (
     NAME_COLLISION,
     UNKNOWN_ANNOTATION,
 )
+from hostdev.lint.suppressions import IGNORE
 from hostdev.lint.view import HOOKS, Asked, View
 from hostdev.vmi.annotations import KNOWN, MOST_DEVICES, POLICY, PREFIX, read_policy
 from hostdev.vmi.bonds import BONDS, read_bonds
@@ -36,9 +37,11 @@ def unreadable_annotations(view: View) -> Iterator[Finding]:
 def unknown_annotations(view: View) -> Iterator[Finding]:
     """Annotations with our prefix that are none."""
     for name in view.vmi.annotations:
-        if name.startswith(PREFIX) and name not in KNOWN:
+        if name.startswith(PREFIX) and name not in {*KNOWN, IGNORE}:
             place = view.vmi.at(f"metadata.annotations[{name[:80]}]")
-            yield UNKNOWN_ANNOTATION.found(place, "nobody reads this annotation", hint=did_you_mean(name, KNOWN))
+            yield UNKNOWN_ANNOTATION.found(
+                place, "nobody reads this annotation", hint=did_you_mean(name, {*KNOWN, IGNORE})
+            )
 
 
 def misplaced_annotations(view: View) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from domxml.finding import Finding, Severity
@@ -40,14 +41,21 @@ def unused_limits(view: View) -> Iterator[Finding]:
 
 
 def differing(view: View) -> Iterator[Finding]:
-    """Requests that Kubernetes does not accept."""
+    """Requests that Kubernetes does not accept; KubeVirt adds 1 to request and limit for each device of the spec."""
+    added = Counter(device.resource for device in view.vmi.devices)
     for resource, count in view.vmi.requests.items():
         limit = view.vmi.limits.get(resource)
-        if limit != count:
-            what = (
-                f"{resource}: the request is {count}, {'there is no limit' if limit is None else f'the limit {limit}'}"
-            )
-            yield RESOURCE_LIMITS_DIFFER.found(view.vmi.at(f"spec.domain.resources.requests[{resource}]"), what)
+        if limit == count or not count:
+            continue
+        place = view.vmi.at(f"spec.domain.resources.requests[{resource}]")
+        there = "there is no limit" if limit is None else f"the limit {limit}"
+        if added[resource]:
+            total = (limit or 0) + added[resource]
+            what = f"{resource}: with the spec's devices the request is {count + added[resource]}, the limit {total}"
+            hint = "take it out of requests: the devices of the spec ask for themselves"
+            yield RESOURCE_LIMITS_DIFFER.found(place, what, hint=hint)
+        else:
+            yield RESOURCE_LIMITS_DIFFER.found(place, f"{resource}: the request is {count}, {there}")
 
 
 def outright(view: View) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from domxml.finding import Finding, Severity
 from domxml.text import did_you_mean
 from hostdev.cloudinit.netplan import homeless_bonds, macs, misnamed_bonds, network
 from hostdev.findings.cloudinit import BOND_NOT_POSSIBLE, BONDS_NOT_READ, CLOUD_INIT_MISSING
+from hostdev.findings.effects import SIDECAR_ARGUMENT
 from hostdev.findings.spec import (
     BAD_HOOK_SIDECARS,
     HOOK_KEY_IGNORED,
@@ -20,7 +21,7 @@ from hostdev.findings.spec import (
 )
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, list_of_objects, show_value
-from hostdev.lint.view import HOOKS, View
+from hostdev.lint.view import HOOKS, View, is_passgate
 from hostdev.vmi.annotations import KNOWN
 from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.entry import MAX_BYTES
@@ -37,6 +38,22 @@ _KEYS: Mapping[str, Callable[[JsonObject, str], object]] = MappingProxyType(
     }
 )
 """What KubeVirt reads of a hook sidecar, and of what type it must be."""
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "--socket-dir": "DIR",
+        "--mode": "hook|plugin",
+        "--plugin-socket": "PATH",
+        "--host": "ROOT",
+        "--wait": "SECONDS",
+        "--libvirt": "VERSION",
+        "--cloud-init": "",
+        "--log-level": "LEVEL",
+        "--help": "",
+        "-h": "",
+        "--version": "",
+    }
+)
+"""What Passgate's sidecar takes, and the value that follows; a test compares it with the sidecar's own table."""
 _SPELLED = {key.lower(): key for key in _KEYS}
 """KubeVirt reads keys in any case."""
 
@@ -91,7 +108,8 @@ def _sidecar(written: JsonObject) -> Iterator[Finding]:
             read(sidecar, key)
         except BadInput as error:
             yield _unreadable(error)
-    if not sidecar.fields.get("image"):
+    # A script that a configMap or a PVC brings is what the shim is for.
+    if not any(sidecar.fields.get(key) for key in ("image", "configMap", "pvc")):
         yield HOOK_WITHOUT_IMAGE.found(sidecar.path, "has no image: KubeVirt runs its own sidecar-shim")
 
 
@@ -99,11 +117,39 @@ def _unreadable(error: BadInput) -> Finding:
     return BAD_HOOK_SIDECARS.found(error.subject, error.message, hint=error.hint or None)
 
 
-RULES = (hooks, gate, limits)
+def arguments(view: View) -> Iterator[Finding]:
+    """What is written after the name of Passgate's own sidecar."""
+    alone = len(view.sidecars) == 1 and KNOWN.keys() & view.vmi.annotations.keys()
+    for sidecar in view.sidecars:
+        if not is_passgate(sidecar) and not (alone and sidecar.fields.get("image")):
+            continue
+        try:
+            words = sidecar.get_strings("args")
+        except BadInput:
+            continue
+        yield from _unknown_words(words, sidecar.path)
+
+
+def _unknown_words(words: tuple[str, ...], path: str) -> Iterator[Finding]:
+    index = 0
+    while index < len(words):
+        name, equals, _ = words[index].partition("=")
+        if name not in FLAGS:
+            what = f"the sidecar has no argument {show_value(words[index])}"
+            yield SIDECAR_ARGUMENT.found(f"{path}.args[{index}]", what, hint=did_you_mean(name, FLAGS))
+        elif FLAGS[name] and not equals:
+            index += 1
+            if index == len(words):
+                yield SIDECAR_ARGUMENT.found(
+                    f"{path}.args[{index - 1}]", f"{name} needs a value", hint=f"write {name} {FLAGS[name]}"
+                )
+        index += 1
+
+
+RULES = (hooks, gate, limits, arguments)
 
 
 FLAG = "--cloud-init"
-_CLOUDINIT_HOOKS = Format(HOOKS, "", MAX_BYTES, HOOKS)
 
 
 def cloudinit_wiring(view: View) -> Iterator[Finding]:
@@ -146,8 +192,7 @@ def _is_open(view: View) -> bool:
 
 def _writes(view: View) -> bool:
     try:
-        sidecars = list_of_objects(parse_json(view.vmi.annotations.get(HOOKS, "[]"), _CLOUDINIT_HOOKS), HOOKS, "")
-        return any(FLAG in (*one.get_strings("command"), *one.get_strings("args")) for one in sidecars)
+        return any(FLAG in (*one.get_strings("command"), *one.get_strings("args")) for one in view.sidecars)
     except BadInput:
         return False
 

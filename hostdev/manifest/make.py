@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from domxml.finding import Finding
+from domxml.finding import Finding, Severity
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciids import Namer
+from hostdev.lint.repository import document_findings
 from hostdev.manifest import checks, cluster, vm
 from hostdev.manifest.pool import Document, Wanted
 from hostdev.manifest.pools import pools
@@ -33,4 +34,6 @@ def make(machine: Machine, namer: Namer, selections: Iterable[str], wanted: Want
         "cluster": (*cluster.kubevirt_documents(made, wanted), *cluster.network_documents(made, wanted)),
         "vm": (vm.document(made, wanted, machine.kernel.architecture),),
     }
-    return Made(parts, checks.findings(machine, made), vm.gates(made))
+    between = document_findings(document for documents in parts.values() for document in documents)
+    told = (*checks.findings(machine, made), *(one for one in between if one.severity is not Severity.INFO))
+    return Made(parts, tuple(sorted(told, key=lambda finding: -finding.severity.rank)), vm.gates(made))

@@ -29,6 +29,7 @@ Each scenario below is a test: it predicts something, and then the kernel, libvi
 `python -m tests.vmhost.verification` runs them and writes this page.
 A test compares it with what every run says.
 Group numbers are written as N and times are left out, for they may differ from run to run.
+How lint was compared with KubeVirt's own admission is on a [page of its own](lint-verification.md).
 """
 HEAD = "| scenario | what was tried | what was predicted | what they said |\n| --- | --- | --- | --- |\n"
 _ROW = re.compile(r"^\| `(\w+)`: |^\| \|")

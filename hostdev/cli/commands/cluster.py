@@ -7,19 +7,37 @@ from hostdev.commandline import Argument, Command, Complete
 
 LINT = Command(
     "lint",
-    "Tell what is wrong with a VM before it is applied.",
-    "Reads a VM or VMI, as YAML or JSON, and looks at its annotations and at what it asks kubelet and KubeVirt for. "
-    "Needs no cluster and no host.",
+    "Tell what is wrong with VMs before they are applied.",
+    "Reads files, directories or patterns with VMs and what stands beside them: instance types, preferences, networks, "
+    "SR-IOV policies, the KubeVirt object; lists and templates are unfolded. Tells what KubeVirt would refuse, by "
+    "release and feature gate, what it would drop, and what it accepts that would not work. Needs no cluster and no "
+    "host. What holds no VM is passed over and counted; text that must be rendered first is named with its command.",
     (
-        Argument(("--vmi",), "the manifest; - is standard input", metavar="FILE", default="-", complete=Complete.FILE),
-        output_in("table", "json", "yaml"),
+        Argument(("FILE",), "files, directories or patterns; - is standard input", nargs="*", complete=Complete.FILE),
+        Argument(("--vmi",), "one file with one VM (default: -)", metavar="FILE", complete=Complete.FILE),
+        Argument(
+            ("--kubevirt",),
+            "the release of KubeVirt: 1.5 to 1.9, or head (default: 1.7 and later, and what they have in common)",
+            metavar="RELEASE",
+        ),
+        Argument(("--against",), "tell what an upgrade from --kubevirt to this one changes", metavar="RELEASE"),
+        Argument(
+            ("--feature-gates",),
+            "the gates that the cluster names, separated by commas, or all, or none (default: those of a KubeVirt "
+            "object among the files; else gates are told as info)",
+            metavar="NAMES",
+        ),
+        Argument(("--ignore",), "leave a finding out", metavar="CODE", repeat=True, complete=Complete.CODE),
+        output_in("table", "json", "yaml", "sarif", "junit", "github"),
         fail_on("error"),
         COLOR,
     ),
     run="hostdev.cli.lint:run",
     examples=(
         ("passgate lint --vmi vm.yaml", "everything that is wrong, not only the first"),
-        ("passgate lint --vmi vm.yaml --fail-on warning -o json", "a gate for a pipeline"),
+        ("passgate lint deploy/ --kubevirt 1.9 --fail-on warning -o sarif", "a gate for a pipeline"),
+        ("passgate lint vms/ --kubevirt 1.8 --against 1.9", "what an upgrade changes"),
+        ("passgate lint - < rendered.yaml", "what helm template or kustomize build wrote"),
     ),
 )
 

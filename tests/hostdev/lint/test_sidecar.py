@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from hooksidecar.options import FLAGS as OPTIONS
 from hostdev.lint.lint import lint
+from hostdev.lint.sidecar import FLAGS
 from tests.hostdev.lint.build import HOOK, QAT, found, manifest, told
 
 HOOKS = "hooks.kubevirt.io/hookSidecars"
@@ -63,7 +65,7 @@ def test_what_kubevirt_ignores(key: str) -> None:
                             "known: image, imagePullPolicy, command, args, configMap, pvc")  # fmt: skip
 
 
-@pytest.mark.parametrize("sidecar", [{}, {"image": ""}, {"configMap": {"name": "x"}}])
+@pytest.mark.parametrize("sidecar", [{}, {"image": ""}, {"configMap": {}}])
 def test_a_sidecar_without_an_image(sidecar: dict[str, Any]) -> None:
     assert told(hooks=[sidecar]) == [
         f"warning hook-without-image {HOOKS}[0]: has no image: KubeVirt runs its own sidecar-shim"
@@ -109,3 +111,44 @@ def test_a_sidecar_in_a_corset(changes: Any, where: str) -> None:
     assert line.startswith(f"info sidecar-limits {where}")
     assert "200m CPU and 64M" in line
     assert told(None, hooks=None, **changes) == []
+
+
+@pytest.mark.parametrize("brings", [{"configMap": {"name": "x"}}, {"pvc": {"name": "x"}}])
+def test_a_script_that_the_shim_runs_is_a_hook(brings: dict[str, Any]) -> None:
+    assert found(hooks=[HOOK[0], brings]) == []
+
+
+def test_the_arguments_are_those_of_the_sidecar() -> None:
+    assert {name for name in FLAGS if name not in {"-h", "--help", "--version"}} == {flag.name for flag in OPTIONS}
+    assert {name for name, value in FLAGS.items() if not value} >= {flag.name for flag in OPTIONS if not flag.value}
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--log-level", "debug", "--host=none"], []),
+        (["--log-levl=debug"], ['args[0]: the sidecar has no argument "--log-levl=debug"']),
+        (["--wait"], ["args[0]: --wait needs a value"]),
+        (["--version", "v1alpha2"], ['args[1]: the sidecar has no argument "v1alpha2"']),
+    ],
+)  # fmt: skip
+def test_arguments_that_the_sidecar_does_not_take(args: list[str], said: list[str]) -> None:
+    told = [
+        f"{finding.subject.partition('[0].')[2]}: {finding.message}"
+        for finding in found(hooks=[{**HOOK[0], "args": args}])
+    ]
+
+    assert told == said
+
+
+def test_a_foreign_sidecar_takes_what_it_likes() -> None:
+    hooks = [HOOK[0], {"image": "registry.example/smbios:1", "args": ["--version", "v1alpha2"]}]
+
+    assert found(hooks=hooks) == []
+
+
+def test_a_foreign_sidecar_puts_no_device_into_the_guest() -> None:
+    hooks = [{"image": "foreign/smbios"}]
+    limits = {"vhostuser/sockets": 1}
+
+    assert found(None, hooks=hooks, limits=limits, domain={"memory": {"guest": "1Gi"}}) == []

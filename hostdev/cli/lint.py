@@ -82,15 +82,15 @@ def _print(arguments: argparse.Namespace, told: Report) -> None:
         emit(_document(told), form)
     elif form == "sarif":
         from hostdev.cli.helptext import passgate_version  # noqa: PLC0415  only here
-        from hostdev.lint.report.sarif import sarif  # noqa: PLC0415  only here
+        from hostdev.lint.report import sarif  # noqa: PLC0415  only here
 
         emit(sarif(told, passgate_version()), "json")
     elif form == "junit":
-        from hostdev.lint.report.junit import junit  # noqa: PLC0415  loads lxml
+        from hostdev.lint.report import junit  # noqa: PLC0415  loads lxml
 
         output.write_bytes(junit(told, Severity(arguments.fail_on)))
     elif form == "github":
-        from hostdev.lint.report.github import github  # noqa: PLC0415  only here
+        from hostdev.lint.report import github  # noqa: PLC0415  only here
 
         output.write("".join(f"{line}\n" for line in github(told)))
     else:

@@ -26,11 +26,10 @@ from hostdev.findings.effects import (
     SRIOV_WITHOUT_NETWORK,
     VFIO_OVERCOMMIT,
 )
-from hostdev.lint.admission.amounts import MILLI, amount, written
 from hostdev.lint.admission.interfaces import network_of
-from hostdev.lint.admission.rule import EMPTY, Subject, at
+from hostdev.lint.admission.rule import EMPTY, MILLI, Subject, amount, at, written
 from hostdev.lint.neighbours import Neighbours
-from hostdev.lint.placeholder import Unknown
+from hostdev.lint.rendering import Unknown
 from hostdev.lint.view import View
 from hostdev.vmi.vmi import Disk, Interface, SpecDevice
 

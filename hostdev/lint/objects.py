@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
 from hostdev.jsontext import Format, check_plain, check_size, parse_json
-from hostdev.lint.placeholder import Unknown, has_placeholder
+from hostdev.lint.rendering import Unknown, has_placeholder
 from hostdev.vmi.vmi import CODE, TEMPLATES
 from hostdev.vmi.yamltext import Document, Marks, Repeated, position, read_yaml
 

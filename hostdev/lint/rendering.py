@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 VM_TEXT = re.compile(
     rb"\bkind[\"']?\s*:\s*[\"']?(?:Offline)?VirtualMachine(?:Instance(?:ReplicaSet)?|Pool|Template)?\b"
@@ -13,6 +13,7 @@ _HELM = re.compile(rb"\{\{-?[^}]*(?:\.Values\b|\.Release\b|\.Chart\b|\binclude \
 _JINJA = re.compile(rb"\{%-?\s*\w+")
 _GO = re.compile(rb"\{\{-?\s*(?:\$?\.|if |range |with |end\b|template |define )")
 _HUGO = re.compile(rb"\{\{[%<]")
+_PATTERN = re.compile(r"\$\{\{?\w+\}?\}|\$\(\w+\)|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _ANY = re.compile(rb"\{\{|\{%")
 
 
@@ -41,3 +42,24 @@ def engine_of(data: bytes) -> Engine | None:
 def command(engine: Engine, file: str, chart: str) -> str:
     """The command that renders a file."""
     return engine.command.format(file=file, chart=chart or "CHART")
+
+
+class Unknown(str):
+    """The text that stands for such a value."""
+
+    __slots__ = ()
+
+
+def has_placeholder(text: str) -> bool:
+    """Whether a text of one line has something in it that another tool fills in."""
+    return ("$" in text or "{" in text) and "\n" not in text and _PATTERN.search(text) is not None
+
+
+def without_unknown(value: Any) -> Any:
+    """A value with what is known of it only; names stay, since others refer to them."""
+    if isinstance(value, dict):
+        kept = {key: inner for key, inner in value.items() if key == "name" or not isinstance(inner, Unknown)}
+        return {key: without_unknown(inner) for key, inner in kept.items()}
+    if isinstance(value, list):
+        return [without_unknown(inner) for inner in value if not isinstance(inner, Unknown)]
+    return value

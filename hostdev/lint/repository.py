@@ -29,8 +29,7 @@ from hostdev.lint.files import File
 from hostdev.lint.lint import lint
 from hostdev.lint.neighbours import Neighbours, neighbours
 from hostdev.lint.objects import VM_KINDS, Contents, Object, read_objects, without_path
-from hostdev.lint.placeholder import without_unknown
-from hostdev.lint.rendering import SHELL, VM_TEXT, Engine, command, engine_of
+from hostdev.lint.rendering import SHELL, VM_TEXT, Engine, command, engine_of, without_unknown
 from hostdev.lint.results import Counts, Report, Result, result_at, sorted_results
 from hostdev.lint.sriovobjects import Wired, object_findings
 from hostdev.lint.suppressions import Suppressions, suppressions
@@ -59,8 +58,9 @@ def gather(files: Iterable[File]) -> Gathered:
         number += 1
         contents = Contents(error=file.error) if file.error else read_objects(file.data, file.name)
         engine = _engine(file, contents)
-        if contents.error and engine is None and (file.is_named or VM_TEXT.search(file.data)):
-            results.append(_unreadable(file, contents.error))
+        broken = contents.error if file.is_named or VM_TEXT.search(file.data) else None
+        if broken and engine is None:
+            results.append(_unreadable(file, broken))
         elif engine is not None:
             templates += 1
             results += _not_rendered(file, engine, contents)
@@ -69,7 +69,7 @@ def gather(files: Iterable[File]) -> Gathered:
             results.append(_patch(file))
         elif contents.objects:
             objects += contents.objects
-        elif engine is None and not contents.error:
+        elif engine is None and not broken:
             others += 1
     return Gathered(tuple(objects), tuple(results), Counts(number, len(objects), others, templates))
 

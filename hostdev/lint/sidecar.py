@@ -41,16 +41,14 @@ _KEYS: Mapping[str, Callable[[JsonObject, str], object]] = MappingProxyType(
 FLAGS: Mapping[str, str] = MappingProxyType(
     {
         "--socket-dir": "DIR",
+        "--version": "v1alpha3|v1alpha2|v1alpha1",
         "--mode": "hook|plugin",
         "--plugin-socket": "PATH",
-        "--host": "ROOT",
+        "--host": "ROOT|MACHINE.toml|none",
         "--wait": "SECONDS",
         "--libvirt": "VERSION",
         "--cloud-init": "",
-        "--log-level": "LEVEL",
-        "--help": "",
-        "-h": "",
-        "--version": "",
+        "--log-level": "debug|info|warning|error",
     }
 )
 """What Passgate's sidecar takes, and the value that follows; a test compares it with the sidecar's own table."""
@@ -131,19 +129,22 @@ def arguments(view: View) -> Iterator[Finding]:
 
 
 def _unknown_words(words: tuple[str, ...], path: str) -> Iterator[Finding]:
-    index = 0
-    while index < len(words):
-        name, equals, _ = words[index].partition("=")
+    rest = list(enumerate(words))
+    while rest:
+        index, word = rest.pop(0)
+        place = f"{path}.args[{index}]"
+        name, equals, value = word.partition("=")
         if name not in FLAGS:
-            what = f"the sidecar has no argument {show_value(words[index])}"
-            yield SIDECAR_ARGUMENT.found(f"{path}.args[{index}]", what, hint=did_you_mean(name, FLAGS))
-        elif FLAGS[name] and not equals:
-            index += 1
-            if index == len(words):
-                yield SIDECAR_ARGUMENT.found(
-                    f"{path}.args[{index - 1}]", f"{name} needs a value", hint=f"write {name} {FLAGS[name]}"
-                )
-        index += 1
+            hint = did_you_mean(name, FLAGS)
+            yield SIDECAR_ARGUMENT.found(place, f"the sidecar has no argument {show_value(word)}", hint=hint)
+            continue
+        wanted = FLAGS[name]
+        if wanted and not equals:
+            value = rest.pop(0)[1] if rest else ""
+        if wanted and not value:
+            yield SIDECAR_ARGUMENT.found(place, f"{name} needs a value", hint=f"write {name} {wanted}")
+        elif wanted.islower() and value not in wanted.split("|"):
+            yield SIDECAR_ARGUMENT.found(place, f"{name} cannot be {value}", hint=f"it is one of {wanted}")
 
 
 RULES = (hooks, gate, limits, arguments)

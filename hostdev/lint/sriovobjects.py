@@ -22,7 +22,7 @@ from hostdev.lint.admission.releases import GATES
 from hostdev.lint.admission.rule import EMPTY, at
 from hostdev.lint.neighbours import OPERATOR_PREFIX, RESOURCE, Neighbours, config_of, network_namespace
 from hostdev.lint.objects import Object
-from hostdev.lint.placeholder import Unknown
+from hostdev.lint.rendering import Unknown
 from hostdev.vmi.vmi import Interface
 
 _SELECTORS = ("vendor", "deviceID", "pfNames", "rootDevices", "netFilter")

@@ -6,9 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from hostdev.findings.admission import COMPUTE_REFUSED, GATE_CLOSED
-from hostdev.lint.admission.amounts import GIBI, MEBI, MILLI, amount, written
 from hostdev.lint.admission.releases import since, until
-from hostdev.lint.admission.rule import AMD64, ARM64, Hit, Rule, Subject, at, gated
+from hostdev.lint.admission.rule import (
+    AMD64,
+    ARM64,
+    GIBI,
+    MEBI,
+    MILLI,
+    Hit,
+    Rule,
+    Subject,
+    amount,
+    at,
+    gate_rule,
+    written,
+)
 
 CPU, MEMORY, RESOURCES = "domain.cpu", "domain.memory", "domain.resources"
 _DEDICATED = f"{CPU}.dedicatedCpuPlacement"
@@ -292,7 +304,7 @@ RULES = (
     Rule(COMPUTE_REFUSED, _not_in_pages, "memory is not a multiple of the page size", "round the memory up"),
     Rule(COMPUTE_REFUSED, _max_guest, "maxGuest is not possible: {why}", "leave maxGuest out, or correct it",
          since("1.6"), vm_only=True),
-    gated(GATE_CLOSED, _overhead, "ReservedOverheadMemlock", "ReservedOverheadMemlock feature gate is not enabled"),
+    gate_rule(GATE_CLOSED, _overhead, "ReservedOverheadMemlock", "ReservedOverheadMemlock feature gate is not enabled"),
     Rule(COMPUTE_REFUSED, _model_on_arm64, "currently, host-passthrough is the only model supported on Arm64",
          "leave the model out, or write host-passthrough", since("1.6"), vmi_only=True),
     Rule(COMPUTE_REFUSED, _host_model_on_arm64, "Arm64 not support CPU host-model",

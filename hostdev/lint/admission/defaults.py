@@ -8,7 +8,7 @@ from typing import Any
 from hostdev.lint.admission.rule import EMPTY, at
 
 
-def defaulted(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+def add_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """A VMI without interfaces and networks gets the pod network."""
     devices = at(spec, "domain.devices") or EMPTY
     if devices.get("interfaces") or spec.get("networks") or devices.get("autoattachPodInterface") is False:

@@ -8,7 +8,7 @@ from typing import Any
 from hostdev.findings.admission import DEVICE_REFUSED, GATE_CLOSED
 from hostdev.findings.spec import DRA_CLAIM_MISSING
 from hostdev.lint.admission.releases import since, until
-from hostdev.lint.admission.rule import AMD64, ARM64, S390X, Hit, Rule, Subject, at, gated, repeated
+from hostdev.lint.admission.rule import AMD64, ARM64, S390X, Hit, Rule, Subject, at, find_repeated, gate_rule
 
 GPUS, HOST_DEVICES = "domain.devices.gpus", "domain.devices.hostDevices"
 _VIDEO = {AMD64: ("vga", "cirrus", "virtio", "ramfb", "bochs"), ARM64: ("virtio", "ramfb")}
@@ -102,7 +102,7 @@ def _claim_sources(subject: Subject) -> Iterator[Hit]:
 
 
 def _claim_twice(subject: Subject) -> Iterator[Hit]:
-    for place, name in repeated(subject, "resourceClaims"):
+    for place, name in find_repeated(subject, "resourceClaims"):
         yield place, {"name": name}
 
 
@@ -218,10 +218,10 @@ RULES = (
          since("1.8")),
     Rule(DEVICE_REFUSED, _of_two_kinds, "contains devices with both deviceName and claimRequest", "keep one of them",
          since("1.6")),
-    gated(GATE_CLOSED, _host_devices, "HostDevices",
+    gate_rule(GATE_CLOSED, _host_devices, "HostDevices",
           "Host Devices feature gate is not enabled in kubevirt-config"),
-    gated(GATE_CLOSED, _claimed_gpus, "GPUsWithDRA", "contains DRA enabled GPUs but feature gate is not enabled"),
-    gated(GATE_CLOSED, _claimed_host_devices, "HostDevicesWithDRA",
+    gate_rule(GATE_CLOSED, _claimed_gpus, "GPUsWithDRA", "contains DRA enabled GPUs but feature gate is not enabled"),
+    gate_rule(GATE_CLOSED, _claimed_host_devices, "HostDevicesWithDRA",
           "contains DRA enabled HostDevices but feature gate is not enabled"),
     Rule(DRA_CLAIM_MISSING, _undeclared_claim,
          "spec.resourceClaims has no claim named {claim} (resourceClaims must specify all claims used)",
@@ -238,14 +238,14 @@ RULES = (
     Rule(DEVICE_REFUSED, _claim_twice, "Duplicate value: {name}", "rename one of the claims", since("1.6")),
     Rule(DEVICE_REFUSED, _two_displays, "configuring multiple displays with ramfb is not valid",
          "write `display: {{enabled: false}}` at all but one of the vGPUs"),
-    gated(GATE_CLOSED, _video, "VideoConfig",
+    gate_rule(GATE_CLOSED, _video, "VideoConfig",
           "Video configuration is specified but the VideoConfig feature gate is not enabled"),
     Rule(DEVICE_REFUSED, _video_without_graphics,
          "Video configuration is not allowed when autoattachGraphicsDevice is set to false", "remove one of the two",
          since("1.6")),
     Rule(DEVICE_REFUSED, _video_type, "video model {type} is not supported", "write one of {types}", since("1.6"),
          vmi_only=True),
-    gated(GATE_CLOSED, _panic, "PanicDevices", "Panic Devices feature gate is not enabled in kubevirt-config"),
+    gate_rule(GATE_CLOSED, _panic, "PanicDevices", "Panic Devices feature gate is not enabled in kubevirt-config"),
     Rule(DEVICE_REFUSED, _panic_on_s390x, "custom panic devices are not supported on s390x architecture",
          "remove them", since("1.6")),
     Rule(DEVICE_REFUSED, _panic_model, "panic device model {model} is not supported", "write one of {models}",
@@ -254,10 +254,10 @@ RULES = (
     Rule(DEVICE_REFUSED, _sound_model, "Sound device type is not supported", "write ich9 or ac97"),
     Rule(DEVICE_REFUSED, _input_type, "Input device can have only tablet type", "write `type: tablet`"),
     Rule(DEVICE_REFUSED, _input_bus, "Input device can have only virtio or usb bus", "write virtio or usb"),
-    gated(GATE_CLOSED, _vsock, "VSOCK", "VSOCK feature gate is not enabled in kubevirt-config"),
-    gated(GATE_CLOSED, _metrics, "DownwardMetrics",
+    gate_rule(GATE_CLOSED, _vsock, "VSOCK", "VSOCK feature gate is not enabled in kubevirt-config"),
+    gate_rule(GATE_CLOSED, _metrics, "DownwardMetrics",
           "downwardMetrics virtio serial is not allowed: DownwardMetrics feature gate is not enabled"),
-    gated(GATE_CLOSED, _persistent_tpm, "VMPersistentState",
+    gate_rule(GATE_CLOSED, _persistent_tpm, "VMPersistentState",
           "VMPersistentState feature gate is not enabled in kubevirt-config", until("1.5")),
     Rule(DEVICE_REFUSED, _watchdog, "{arch} only supports {right} watchdog device", "write the other one",
          vmi_only=True),

@@ -9,7 +9,7 @@ from typing import Any
 from hostdev.findings.admission import DISK_REFUSED, GATE_CLOSED
 from hostdev.lint.admission.interfaces import INTERFACES
 from hostdev.lint.admission.releases import since, until
-from hostdev.lint.admission.rule import ARM64, EMPTY, Hit, Rule, Subject, at, gated, repeated
+from hostdev.lint.admission.rule import ARM64, EMPTY, Hit, Rule, Subject, at, find_repeated, gate_rule
 
 DISKS, FILESYSTEMS, VOLUMES = "domain.devices.disks", "domain.devices.filesystems", "volumes"
 TARGETS = ("disk", "lun", "cdrom")
@@ -46,7 +46,7 @@ def _empty_cdrom(subject: Subject) -> Iterator[Hit]:
 
 
 def _disk_twice(subject: Subject) -> Iterator[Hit]:
-    for place, name in repeated(subject, DISKS):
+    for place, name in find_repeated(subject, DISKS):
         yield place, {"name": name}
 
 
@@ -231,7 +231,7 @@ RULES = (
     Rule(DISK_REFUSED, _without_volume, "no volume: the disk '{name}' not found among the volumes", _ADD_VOLUME),
     Rule(DISK_REFUSED, _empty_cdrom, "no volume: the CD-ROM '{name}' not found among the volumes", _ADD_VOLUME,
          until("1.5")),
-    gated(GATE_CLOSED, _empty_cdrom, "DeclarativeHotplugVolumes",
+    gate_rule(GATE_CLOSED, _empty_cdrom, "DeclarativeHotplugVolumes",
           "DeclarativeHotplugVolumes feature gate not enabled, cannot define an empty CD-ROM disk"),
     Rule(DISK_REFUSED, _disk_twice, "two disks must not have the same Name: '{name}'", "rename one, with its volume"),
     Rule(DISK_REFUSED, _strange_name,
@@ -244,9 +244,9 @@ RULES = (
     Rule(DISK_REFUSED, _two_targets, "can only have a single target type defined", "keep one of disk, lun, cdrom"),
     Rule(DISK_REFUSED, _lun_of_an_image,
          "a lun can only be mapped to a DataVolume or PersistentVolumeClaim volume", "write disk instead of lun"),
-    gated(GATE_CLOSED, _reservation, "PersistentReservation",
+    gate_rule(GATE_CLOSED, _reservation, "PersistentReservation",
           "PersistentReservation feature gate is not enabled", until("1.8")),
-    gated(GATE_CLOSED, _reservation, "PersistentReservation",
+    gate_rule(GATE_CLOSED, _reservation, "PersistentReservation",
           "persistent reservation is not enabled in kubevirt config", since("1.9")),
     Rule(DISK_REFUSED, _boot_order_zero, "must have a boot order > 0, if supplied", "count from 1"),
     Rule(DISK_REFUSED, _boot_order_twice, "Boot order {order} already set for a different device",
@@ -270,9 +270,9 @@ RULES = (
          "write ioThreads.supplementalPoolThreadCount"),
     Rule(DISK_REFUSED, _sata_on_arm64, "Arm64 not support this disk bus type, please use virtio or scsi",
          "write `bus: virtio`", vmi_only=True),
-    gated(GATE_CLOSED, _shared_storage, "EnableVirtioFsStorageVolumes",
+    gate_rule(GATE_CLOSED, _shared_storage, "EnableVirtioFsStorageVolumes",
           "virtiofs is not allowed: virtiofs feature gate is not enabled for PVC"),
-    gated(GATE_CLOSED, _shared_config, "EnableVirtioFsConfigVolumes",
+    gate_rule(GATE_CLOSED, _shared_config, "EnableVirtioFsConfigVolumes",
           "virtiofs is not allowed: virtiofs feature gate is not enabled for config volumes"),
 )  # fmt: skip
 """Disks, in the order of KubeVirt's checks."""

@@ -9,7 +9,7 @@ from typing import Any
 from hostdev.findings.admission import FIRMWARE_REFUSED, GATE_CLOSED
 from hostdev.lint.admission.interfaces import INTERFACES
 from hostdev.lint.admission.releases import since, until
-from hostdev.lint.admission.rule import AMD64, ARM64, EMPTY, S390X, Hit, Rule, Subject, at, gated
+from hostdev.lint.admission.rule import AMD64, ARM64, EMPTY, S390X, Hit, Rule, Subject, at, gate_rule
 
 _FIRMWARE = "domain.firmware"
 _EFI = f"{_FIRMWARE}.bootloader.efi"
@@ -181,7 +181,7 @@ RULES = (
     Rule(FIRMWARE_REFUSED, _sealed_secure_boot_without_smm,
          "has EFI SecureBoot enabled. SecureBoot requires SMM, which is currently disabled", _SMM, until("1.8")),
     Rule(FIRMWARE_REFUSED, _two_loaders, "efi and bios are mutually exclusive", "keep one of them"),
-    gated(GATE_CLOSED, _persistent_efi, "VMPersistentState",
+    gate_rule(GATE_CLOSED, _persistent_efi, "VMPersistentState",
           "VMPersistentState feature gate is not enabled in kubevirt-config", until("1.5")),
     Rule(FIRMWARE_REFUSED, _kernel_without_image, "kernelBoot.container must be defined with an image",
          "write the image that holds the kernel"),
@@ -192,7 +192,7 @@ RULES = (
          "add kernelBoot.container, or leave kernelArgs out"),
     Rule(FIRMWARE_REFUSED, _machine, "machine type is not supported: {type} (allowed values: {types})",
          "leave the type out, or write one that is allowed", configured=True),
-    gated(GATE_CLOSED, _other_architecture, "MultiArchitecture",
+    gate_rule(GATE_CLOSED, _other_architecture, "MultiArchitecture",
           "MultiArchitecture feature gate is not enabled in kubevirt-config", until("1.7")),
     Rule(FIRMWARE_REFUSED, _unknown_architecture, "unsupported architecture: {arch}",
          "write amd64, arm64 or s390x", vmi_only=True),
@@ -200,11 +200,11 @@ RULES = (
          "write `efi: {{secureBoot: false}}`", vmi_only=True),
     Rule(FIRMWARE_REFUSED, _not_one_seal, "One and only one launchSecurity type can be set",
          "keep exactly one of sev, snp, tdx", since("1.7")),
-    gated(GATE_CLOSED, _sealed_by_any, "WorkloadEncryptionSEV",
+    gate_rule(GATE_CLOSED, _sealed_by_any, "WorkloadEncryptionSEV",
           "WorkloadEncryptionSEV feature gate is not enabled in kubevirt-config", until("1.5")),
-    gated(GATE_CLOSED, _sealed, "WorkloadEncryptionSEV",
+    gate_rule(GATE_CLOSED, _sealed, "WorkloadEncryptionSEV",
           "WorkloadEncryptionSEV feature gate is not enabled in kubevirt-config", since("1.6")),
-    gated(GATE_CLOSED, _sealed_by_tdx, "WorkloadEncryptionTDX",
+    gate_rule(GATE_CLOSED, _sealed_by_tdx, "WorkloadEncryptionTDX",
           "WorkloadEncryptionTDX feature gate is not enabled in kubevirt-config"),
     Rule(FIRMWARE_REFUSED, _sealed_elsewhere, "No launchSecurity support for architecture: {arch}",
          "remove launchSecurity", since("1.7")),
@@ -218,7 +218,7 @@ RULES = (
          "write startStrategy: Paused"),
     Rule(FIRMWARE_REFUSED, _sealed_boot_from_network, "{seal} does not work with bootable NICs: {name}",
          "leave its bootOrder out"),
-    gated(GATE_CLOSED, _reboot_policy, "RebootPolicy", "RebootPolicy feature gate is not enabled"),
+    gate_rule(GATE_CLOSED, _reboot_policy, "RebootPolicy", "RebootPolicy feature gate is not enabled"),
     Rule(FIRMWARE_REFUSED, _strange_reboot_policy, 'Unsupported value: "{policy}"', "write Reboot or Terminate",
          since("1.8")),
 )  # fmt: skip

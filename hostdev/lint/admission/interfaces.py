@@ -8,7 +8,7 @@ from typing import Any
 
 from hostdev.findings.admission import GATE_CLOSED, INTERFACE_REFUSED
 from hostdev.lint.admission.releases import since, until
-from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, gated, repeated
+from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, find_repeated, gate_rule
 
 INTERFACES, NETWORKS = "domain.devices.interfaces", "networks"
 BINDINGS = ("masquerade", "bridge", "sriov", "macvtap", "passt", "passtBinding", "slirp")
@@ -58,12 +58,12 @@ def _lonely_interface(subject: Subject) -> Iterator[Hit]:
 
 
 def _interface_twice(subject: Subject) -> Iterator[Hit]:
-    for place, name in repeated(subject, INTERFACES):
+    for place, name in find_repeated(subject, INTERFACES):
         yield place, {"name": name}
 
 
 def _network_twice(subject: Subject) -> Iterator[Hit]:
-    for place, name in repeated(subject, NETWORKS):
+    for place, name in find_repeated(subject, NETWORKS):
         yield place, {"name": name}
 
 
@@ -241,7 +241,7 @@ RULES = (
     Rule(INTERFACE_REFUSED, _masquerade_elsewhere,
          "Masquerade interface only implemented with pod network: '{name}'",
          "use bridge or sriov on a Multus network"),
-    gated(GATE_CLOSED, _passt, "PasstBinding", "PasstBinding feature gate is not enabled"),
+    gate_rule(GATE_CLOSED, _passt, "PasstBinding", "PasstBinding feature gate is not enabled"),
     Rule(INTERFACE_REFUSED, _passt_elsewhere,
          "PasstBinding interface only implemented with pod network: '{name}'", "connect it to the pod network",
          since("1.8")),
@@ -269,7 +269,7 @@ RULES = (
          "write domain:bus:slot.function, as in 0000:0a:00.0"),
     Rule(INTERFACE_REFUSED, _strange_model, "uses model {model} that is not supported", "write one of {models}"),
     Rule(INTERFACE_REFUSED, _boot_order_zero, "must have a boot order > 0, if supplied", "count from 1"),
-    gated(GATE_CLOSED, _claimed, "NetworkDevicesWithDRA",
+    gate_rule(GATE_CLOSED, _claimed, "NetworkDevicesWithDRA",
           "DRA networks, but NetworkDevicesWithDRA feature gate is not enabled"),
     Rule(INTERFACE_REFUSED, _claimed_without_device,
          'DRA network "{name}" requires an SR-IOV or binding plugin interface', "write `sriov: {{}}`", since("1.9")),

@@ -11,7 +11,7 @@ from hostdev.jsonutil import join_path, show_value
 from hostdev.lint.admission.policies import is_subdomain
 from hostdev.lint.admission.releases import ALL, Releases, since
 from hostdev.lint.admission.schema import Flaw, check_texts
-from hostdev.lint.placeholder import Unknown
+from hostdev.lint.rendering import Unknown
 
 _USUAL = MappingProxyType({"kubevirt.io/v1": ALL, "kubevirt.io/v1alpha3": ALL})
 SERVED: Mapping[str, Mapping[str, Releases]] = MappingProxyType(
@@ -36,7 +36,7 @@ _KNOWN = frozenset(
 _ROOT = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 
-def served(kind: str, version: str) -> Releases | None:
+def releases_serving(kind: str, version: str) -> Releases | None:
     """The releases that serve a version of a kind; None: no known one does."""
     return SERVED.get(kind, {}).get(version)
 

@@ -11,7 +11,7 @@ from hostdev.findings.admission import GATE_CLOSED, POLICY_REFUSED
 from hostdev.findings.spec import SIDECAR_GATE
 from hostdev.lint.admission.interfaces import has_pod_network
 from hostdev.lint.admission.releases import since
-from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, gated
+from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, gate_rule
 
 HOOKS = "hooks.kubevirt.io/hookSidecars"
 _IGNITION = "kubevirt.io/ignitiondata"
@@ -172,9 +172,9 @@ def _two_accounts(subject: Subject) -> Iterator[Hit]:
 
 
 RULES = (
-    gated(SIDECAR_GATE, _hooks, "Sidecar",
+    gate_rule(SIDECAR_GATE, _hooks, "Sidecar",
           "sidecar feature gate is not enabled in kubevirt-config"),
-    gated(GATE_CLOSED, _ignition, "ExperimentalIgnitionSupport",
+    gate_rule(GATE_CLOSED, _ignition, "ExperimentalIgnitionSupport",
           "ExperimentalIgnitionSupport feature gate is not enabled in kubevirt-config"),
     Rule(POLICY_REFUSED, _reserved_labels,
          "creation of the following reserved kubevirt.io/ labels on a VMI object is prohibited: {label}",

@@ -11,7 +11,7 @@ from typing import Any
 from hostdev.findings.admission import GATE_CLOSED, INTERFACE_REFUSED
 from hostdev.lint.admission.interfaces import INTERFACES, interfaces_of_pod, network_of
 from hostdev.lint.admission.releases import since
-from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, each, gated
+from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, each, gate_rule
 
 _STATES = ("up", "down", "absent")
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*", re.ASCII)
@@ -141,7 +141,7 @@ RULES = (
     Rule(INTERFACE_REFUSED, _port_name, "Invalid name of the port: {name}",
          "use at most 15 lower-case letters, digits and dashes"),
     Rule(INTERFACE_REFUSED, _port_name_twice, "Duplicate name of the port: {name}", "rename one of them"),
-    gated(GATE_CLOSED, _port_ranges, "PortRangesSpec", "PortRangesSpec feature gate is not enabled"),
+    gate_rule(GATE_CLOSED, _port_ranges, "PortRangesSpec", "PortRangesSpec feature gate is not enabled"),
     Rule(INTERFACE_REFUSED, _bad_port_ranges, "port ranges are not valid: {why}", "correct the ranges", since("1.9")),
     Rule(INTERFACE_REFUSED, _strange_state, "logical {name} interface state value is unsupported: {state}",
          "write up, down or absent, or leave it out"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from domxml.errors import BadInput
 from domxml.finding import FindingKind
+from hostdev.jsonutil import parse_quantity
 from hostdev.lint.admission.releases import ALL, GATES, Gate, Releases
 
+MILLI = 1000
+MEBI, GIBI = 1 << 20, 1 << 30
 AMD64, ARM64, S390X = "amd64", "arm64", "s390x"
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -63,7 +68,7 @@ class Rule(NamedTuple):
     """The cluster's configuration may say otherwise, so that an object it has taken already is left alone."""
 
 
-def gated(kind: FindingKind, check: Check, gate: str, says: str, releases: Releases | None = None) -> Rule:
+def gate_rule(kind: FindingKind, check: Check, gate: str, says: str, releases: Releases | None = None) -> Rule:
     """A rule that a feature gate lifts."""
     row = GATES[gate]
     hint = f"name {gate} in featureGates of the KubeVirt CR"
@@ -87,7 +92,7 @@ def each(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{path}[{index}]", item
 
 
-def repeated(subject: Subject, path: str, key: str = "name") -> Iterator[tuple[str, str]]:
+def find_repeated(subject: Subject, path: str, key: str = "name") -> Iterator[tuple[str, str]]:
     """The places of objects whose name an earlier one has, and the name."""
     met: set[str] = set()
     for place, item in subject.each(path):
@@ -96,3 +101,20 @@ def repeated(subject: Subject, path: str, key: str = "name") -> Iterator[tuple[s
             yield f"{place}.{key}", name
         elif isinstance(name, str):
             met.add(name)
+
+
+def amount(value: Any) -> int | None:
+    """An amount in thousandths; None where nothing is written, or what cannot be read."""
+    if value is None or isinstance(value, bool):
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    sign = -1 if text.startswith("-") else 1
+    try:
+        return sign * parse_quantity(text.removeprefix("-"), scale=MILLI)
+    except BadInput:
+        return None
+
+
+def written(value: Any) -> str:
+    """An amount as it was written."""
+    return value if isinstance(value, str) else json.dumps(value)

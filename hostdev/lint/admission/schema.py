@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hostdev.jsonutil import join_path, show_value
 from hostdev.lint.admission.fields import Field
 from hostdev.lint.admission.releases import ALL, Releases
-from hostdev.lint.placeholder import Unknown
+from hostdev.lint.rendering import Unknown
 
 _QUANTITY = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]?|[eE][+-]?[0-9]+)", re.ASCII)
 _METADATA = frozenset(

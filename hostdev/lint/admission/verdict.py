@@ -15,14 +15,14 @@ from hostdev.findings.admission import (
     VM_REFUSED,
     WRONG_TYPE,
 )
-from hostdev.lint.admission import amounts, compute, devices, disks, firmware, interfaces, policies, ports, vm, volumes
-from hostdev.lint.admission.defaults import defaulted, selects, with_instancetype, with_preference, with_preset
+from hostdev.lint.admission import compute, devices, disks, firmware, interfaces, policies, ports, vm, volumes
+from hostdev.lint.admission.defaults import add_defaults, selects, with_instancetype, with_preference, with_preset
 from hostdev.lint.admission.fields import spec_of
-from hostdev.lint.admission.metadata import SERVED, metadata_flaws, served, unknown_keys
+from hostdev.lint.admission.metadata import SERVED, metadata_flaws, releases_serving, unknown_keys
 from hostdev.lint.admission.releases import Cluster
-from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at
+from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, amount, at
 from hostdev.lint.admission.schema import Checked, Flaw, check
-from hostdev.lint.placeholder import Unknown
+from hostdev.lint.rendering import Unknown
 from hostdev.vmi.vmi import TEMPLATES
 
 RULES: tuple[Rule, ...] = (
@@ -43,7 +43,7 @@ _BROUGHT = frozenset(
 
 
 class Refusal(NamedTuple):
-    """One thing that is refused, dropped or gated, and in which of the releases that are looked at."""
+    """One thing that is refused, dropped or gate_rule, and in which of the releases that are looked at."""
 
     kind: FindingKind
     path: str
@@ -115,7 +115,7 @@ def _versions(value: Mapping[str, Any], kind: str, cluster: Cluster) -> Iterator
     version = value.get("apiVersion")
     if (version is None and "kind" not in value) or isinstance(version, Unknown):
         return
-    known = served(kind, version) if isinstance(version, str) else None
+    known = releases_serving(kind, version) if isinstance(version, str) else None
     wrong = tuple(release for release in cluster.releases if known is None or release not in known)
     if wrong:
         versions = " or ".join(SERVED.get(kind, SERVED["VirtualMachine"]))
@@ -236,7 +236,7 @@ def _hits(
     for preset in beside.presets:
         if selects(preset.get("selector"), subject.metadata.get("labels") or EMPTY):
             subject = subject._replace(spec=with_preset(subject.spec, preset))
-    subject = subject._replace(spec=defaulted(subject.spec))
+    subject = subject._replace(spec=add_defaults(subject.spec))
     was_taken = bool(at(value, "status.phase"))
     for rule in RULES if subject.vm is not None else _OF_VMI:
         if rule.configured and was_taken:
@@ -312,5 +312,5 @@ def _requirements(subject: Subject, beside: Beside) -> Iterator[tuple[Rule, Hit]
         yield _UNMET, ("domain.cpu", values)
     memory = at(beside.preference, "requirements.memory.guest")
     there = compute.guest_memory(subject)
-    if memory is not None and (amounts.amount(there) or 0) < (amounts.amount(memory) or 0):
+    if memory is not None and (amount(there) or 0) < (amount(memory) or 0):
         yield _UNMET, ("domain.memory", {"what": "memory", "there": there or 0, "wanted": memory})

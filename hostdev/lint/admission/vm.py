@@ -7,7 +7,7 @@ from typing import Any
 
 from hostdev.findings.admission import GATE_CLOSED, VM_REFUSED
 from hostdev.lint.admission.releases import since, until
-from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, each, gated
+from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, each, gate_rule
 
 STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once")
 _RECEIVER = "WaitAsReceiver"
@@ -182,7 +182,7 @@ RULES = (
          "keep runStrategy; running is deprecated"),
     Rule(VM_REFUSED, _strange_strategy, "Invalid RunStrategy ({strategy})", _STRATEGY),
     Rule(VM_REFUSED, _receiver, "Invalid RunStrategy ({strategy})", _STRATEGY, until("1.5")),
-    gated(GATE_CLOSED, _receiver, "DecentralizedLiveMigration",
+    gate_rule(GATE_CLOSED, _receiver, "DecentralizedLiveMigration",
           "Invalid RunStrategy ({strategy}), DecentralizedLiveMigration feature gate is not enabled"),
     Rule(VM_REFUSED, _nameless_matcher, "Either name or inferFromVolume should be used", "write its name"),
     Rule(VM_REFUSED, _named_and_inferred, "Name should not be provided when InferFromVolume is used", _MATCH),

@@ -10,7 +10,7 @@ from typing import Any
 from hostdev.findings.admission import GATE_CLOSED, VOLUME_REFUSED
 from hostdev.lint.admission.disks import DISKS, FILESYSTEMS, VOLUMES, target_of, volume_of
 from hostdev.lint.admission.releases import since
-from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, gated, repeated
+from hostdev.lint.admission.rule import EMPTY, Hit, Rule, Subject, at, find_repeated, gate_rule
 
 SOURCES = frozenset(
     {
@@ -38,7 +38,7 @@ def _not_one_source(subject: Subject) -> Iterator[Hit]:
 
 
 def _volume_twice(subject: Subject) -> Iterator[Hit]:
-    for place, name in repeated(subject, VOLUMES):
+    for place, name in find_repeated(subject, VOLUMES):
         yield place, {"name": name}
 
 
@@ -202,7 +202,7 @@ RULES = (
     Rule(VOLUME_REFUSED, _nameless_data_volume, "DataVolume 'name' must be set", "write dataVolume.name"),
     Rule(VOLUME_REFUSED, _relative_path, "must be an absolute path to a file without relative elements",
          "begin the path with /"),
-    gated(GATE_CLOSED, _host_disk, "HostDisk", "HostDisk feature gate is not enabled"),
+    gate_rule(GATE_CLOSED, _host_disk, "HostDisk", "HostDisk feature gate is not enabled"),
     Rule(VOLUME_REFUSED, _host_disk_type, "has invalid value '{type}', allowed are 'Disk' or 'DiskOrCreate'",
          "write Disk or DiskOrCreate"),
     Rule(VOLUME_REFUSED, _host_disk_capacity, "capacity is allowed to pass only with type equal to 'DiskOrCreate'",
@@ -219,7 +219,7 @@ RULES = (
     Rule(VOLUME_REFUSED, _bad_base64, "is not a valid base64 value", "write plain text without Base64 at the key"),
     Rule(VOLUME_REFUSED, _long_seed, "{what} exceeds 2048 byte limit: {bytes}",
          "put the data into a Secret, and name it with secretRef or networkDataSecretRef"),
-    gated(GATE_CLOSED, _metrics_gate, "DownwardMetrics",
+    gate_rule(GATE_CLOSED, _metrics_gate, "DownwardMetrics",
           "downwardMetrics disks are not allowed: DownwardMetrics feature gate is not enabled"),
     Rule(VOLUME_REFUSED, _metrics_bus, "DownwardMetrics volume must be mapped to virtio bus, is on {bus}",
          "write `bus: virtio`"),

@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from domxml.finding import Finding, Severity
-from hostdev.lint.report.github import github
-from hostdev.lint.report.junit import junit
-from hostdev.lint.report.sarif import sarif
+from hostdev.lint.report import github, junit, sarif
 from hostdev.lint.results import Counts, Report, Result
 from tests.hostdev.lint.run import run, vm
 from tests.house import ROOT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hostdev.lint.results import Result
 from tests.hostdev.lint.run import codes, results, vm
 
 POLICY = """
@@ -32,11 +33,16 @@ spec: {address: "0000:3d:00.0", nodeName: node-1}
 
 
 def told(*texts: str) -> list[str]:
-    return [f"{one.name} {one.finding.code} {one.finding.subject}" for one in results(*texts)]
+    return [f"{one.name} {one.finding.code} {one.finding.subject}" for one in told_of(*texts)]
+
+
+def told_of(*texts: str) -> list[Result]:
+    """But for what every VM on a Multus network is told."""
+    return [one for one in results(*texts) if one.finding.code != "network-injector"]
 
 
 def test_what_meets_is_not_told() -> None:
-    assert codes(POLICY, NETWORK, VM) == []
+    assert told(POLICY, NETWORK, VM) == []
 
 
 @pytest.mark.parametrize("device_type", ["deviceType: netdevice", "mtu: 9000"])
@@ -65,7 +71,7 @@ def test_addresses_that_the_guest_never_gets() -> None:
 
 def test_a_resource_that_no_policy_makes() -> None:
     network = NETWORK.replace("resourceName: fast", "resourceName: fats")
-    (result,) = results(POLICY, network, VM)
+    (result,) = told_of(POLICY, network, VM)
 
     assert (result.finding.code, result.finding.hint) == ("resource-unmet", "did you mean fast?")
     assert told(network, VM) == []

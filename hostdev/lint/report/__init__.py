@@ -1,1 +1,0 @@
-"""A report in the forms of other programs: SARIF, JUnit, and the annotations of GitHub."""

@@ -44,6 +44,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "--version": "v1alpha3|v1alpha2|v1alpha1",
         "--mode": "hook|plugin",
         "--plugin-socket": "PATH",
+        "--kubevirt": "RELEASE",
         "--host": "ROOT|MACHINE.toml|none",
         "--wait": "SECONDS",
         "--libvirt": "VERSION",

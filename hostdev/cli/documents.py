@@ -67,6 +67,7 @@ def function(shown: PciFunction) -> Document:
     for name, digits in _HEX.items():
         value = document[name]
         document[name] = None if value is None else f"0x{value:0{digits}x}"
+    document["use"] = {"value": str(shown.use.value), **document["use"]}
     return {**document, "role": str(shown.role)}
 
 

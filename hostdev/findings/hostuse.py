@@ -81,9 +81,9 @@ HOST_NETWORK_DEVICE = FindingKind(
     severity=Severity.ERROR,
     title="The host's network goes through this device",
     cause=(
-        "A network interface of the device carries the default route, an address, or is part of a bond, bridge or "
-        "VLAN that does. Taking it away cuts the node off: kubelet reports it as NotReady and nobody can log in to "
-        "undo it."
+        "A network interface of the device, or of one below it, carries a route or an address, is part of a bond, "
+        "bridge or VLAN, or a process listens on it. Taking it away cuts the node off: kubelet reports it as NotReady "
+        "and nobody can log in to undo it."
     ),
     hint="give the VM another device, or a VF of this one",
     remedy=(
@@ -97,8 +97,12 @@ HOST_ROOT_DISK = FindingKind(
     severity=Severity.ERROR,
     title="Disks that the host uses hang on this device",
     cause=(
-        "A disk behind the device is mounted, is swap, or is held by LVM, MD RAID, multipath or ZFS. Taking the device "
-        "away stops the node or destroys data. With identical drives it is easy to name the wrong one."
+        "A disk behind the device, or behind one below it such as those of VMD, is mounted, is swap, or is held by "
+        "what lies on it. Looked at are partitions, device mapper (LVM, multipath, dm-crypt), MD, bcache, the heads of "
+        "NVMe multipath, loop and zram devices, members of btrfs, bcachefs and ZFS, swap, exports over NVMe-oF and "
+        "SCSI, the mounts of process 1 and of this one, what file systems say of themselves in /sys/fs, and processes "
+        "that have the disk itself open. Taking the device away stops the node or destroys data. With identical "
+        "drives it is easy to name the wrong one."
     ),
     hint="choose another drive: compare serial numbers and `lsblk`",
     remedy=(
@@ -126,6 +130,45 @@ BOOT_DISPLAY = FindingKind(
     says=("BAR {any}: can't reserve",),
 )
 
+HOST_USES_DEVICE = FindingKind(
+    code="host-uses-device",
+    severity=Severity.ERROR,
+    title="The host uses the device, or something below it",
+    cause=(
+        "A process has a node of the device open (`/dev/dri`, `/dev/nvidia*`, `/dev/kfd`, `/dev/snd`, `/dev/nvme*`, "
+        "…), the kernel's console is on it, mediated devices or a vGPU were made on it, the kernel encrypts with it, "
+        "or it has work queues. Taking the driver away breaks that, and some drivers then wait without end."
+    ),
+    hint="end what uses it, or choose another device",
+    remedy=(
+        "The evidence names the process or the file. `fuser -v NODE` shows who has a node open; remove mediated "
+        "devices through their `remove` file."
+    ),
+)
+
+HOST_USE_UNKNOWN = FindingKind(
+    code="host-use-unknown",
+    severity=Severity.WARNING,
+    title="It is not known whether the host uses the device",
+    cause=(
+        "Nothing is seen to use the device, but not all that could use it can be seen: no command that takes it away "
+        "is offered then. As an ordinary user or in a container, the open files of processes and the host's mounts "
+        "are hidden. A recording shows what was recorded: those of 0.1.0 lack udev's database and open files, so that "
+        "disks and graphics cards are unknown in them.\n\n"
+        "These layers are not seen by one who only reads files: addresses and XDP programs of an interface that "
+        "is up, routes of other tables, interfaces in another network namespace, a port that a management controller "
+        "shares (NC-SI), users of RDMA in the kernel, mounts of FAT, NTFS and the like in another mount namespace, "
+        "members of LVM, MD, ZFS or DRBD of which nothing is active, memory that a process mapped from a device whose "
+        "node it closed, Fibre Channel targets, and devices of classes of which it is not known what shows their use."
+    ),
+    hint="look again as root on the node itself",
+    remedy=(
+        "The evidence names what was not seen, and the hint what to look at. Run `passgate node doctor` as root on "
+        "the node, outside of any container; take a new `passgate node snapshot` where the recording is old. If you "
+        "know that the host can do without the device, bind it by hand (see not-bound-to-vfio)."
+    ),
+)
+
 
 KINDS = (
     DUPLICATE_DEVICE,
@@ -134,4 +177,6 @@ KINDS = (
     HOST_NETWORK_DEVICE,
     HOST_ROOT_DISK,
     BOOT_DISPLAY,
+    HOST_USES_DEVICE,
+    HOST_USE_UNKNOWN,
 )

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
+from hostdev.findings.hostuse import HOST_USE_UNKNOWN
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate import device, unread
 from hostdev.gate.check import HOST_RULES, device_rules
@@ -16,6 +17,8 @@ from hostdev.gate.rule import HOST, Rule, View
 from hostdev.inventory.machine import Machine
 
 T = TypeVar("T")
+
+_UNSEEN = frozenset({HOST_UNREADABLE.code, HOST_USE_UNKNOWN.code})
 
 
 class Status(StrEnum):
@@ -81,7 +84,7 @@ def _status(findings: tuple[Finding, ...]) -> Status:
     severities = {finding.severity for finding in findings}
     if Severity.ERROR in severities:
         return Status.FAIL
-    if any(finding.code == HOST_UNREADABLE.code for finding in findings):
+    if any(finding.code in _UNSEEN for finding in findings):
         return Status.UNKNOWN
     if Severity.WARNING in severities:
         return Status.WARN

@@ -7,24 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from domxml.finding import Evidence, Finding
 from hostdev.findings.driver import DENYLISTED_DEVICE, NOT_BOUND_TO_VFIO, VARIANT_DRIVER, VGPU_TYPE_MISSING
 from hostdev.gate import rule, unread
+from hostdev.gate.hostuse import why_kept
 from hostdev.gate.rule import Rule, View
 from hostdev.inventory import pciclasses
-from hostdev.inventory.machine import BlockDevice, Machine, NetDevice, PciFunction
+from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import DENYLIST, GENERIC, libvirt_takes, vfio_driver
 
 
-def harm(function: PciFunction) -> str | None:
-    """What the host would lose with a function; None if nothing is known of."""
-    holders: tuple[NetDevice | BlockDevice, ...] = (*function.netdevs, *function.blocks)
-    uses = [f"{holder.name} ({use})" for holder in holders for use in holder.uses]
-    if uses:
-        return uses[0]
-    if function.boot_vga and function.driver:
-        return "the console"
-    if function.num_vfs:
-        return f"its {function.num_vfs} VFs"
+def harm(machine: Machine, function: PciFunction) -> str | None:
+    """Why the host may not do without a function; None if it is proved that it can."""
     part = pciclasses.PLATFORM.get(pciclasses.subclass(function.class_code))
-    return f"its {part}" if part else None
+    return why_kept(machine, function) or (f"the host would lose its {part}" if part else None)
 
 
 def bind_command(functions: Iterable[PciFunction]) -> str:
@@ -38,18 +31,18 @@ def bind_command(functions: Iterable[PciFunction]) -> str:
     )
 
 
-def bind(function: PciFunction) -> str:
+def bind(machine: Machine, function: PciFunction) -> str:
     """How to bind one function, or why not to."""
-    lost = harm(function)
-    return f"the host would lose {lost}: choose another device" if lost else bind_command([function])
+    lost = harm(machine, function)
+    return f"{lost}: choose another device" if lost else bind_command([function])
 
 
-def free_members(functions: Sequence[PciFunction], room: int) -> str:
+def free_members(machine: Machine, functions: Sequence[PciFunction], room: int) -> str:
     """How to make members of an IOMMU group let go of it, in so many characters, or why not to."""
     for function in functions:
-        lost = harm(function)
+        lost = harm(machine, function)
         if lost:
-            return f"the host would lose {lost}: move the card to a slot of its own IOMMU group"
+            return f"{lost}: move the card to a slot of its own IOMMU group"
     bridges = [function for function in functions if function.bridge]
     if bridges:
         first = bridges[0]
@@ -79,7 +72,7 @@ def _find(view: View) -> Iterator[Finding]:
     else:
         yield from _denylisted(view)
         yield NOT_BOUND_TO_VFIO.found(
-            view.subject, _instead(function), hint=bind(function), evidence=tuple(_evidence(function))
+            view.subject, _instead(function), hint=bind(view.machine, function), evidence=tuple(_evidence(function))
         )
 
 

@@ -129,7 +129,7 @@ def _not_viable(view: View, group: IommuGroup, blockers: Sequence[MemberVerdict]
     return GROUP_NOT_VIABLE.found(
         view.subject,
         message,
-        hint=free_members(functions, room),
+        hint=free_members(view.machine, functions, room),
         evidence=(
             rule.group_link_evidence(view.function),
             *(rule.driver_evidence(function) for function in functions),

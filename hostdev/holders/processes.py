@@ -47,9 +47,9 @@ def ask_processes(host: Host, function: PciFunction) -> Seen:
 
 
 def processes(host: Host) -> list[int]:
-    """Every process; a recorded machine has none, though a file of process 1 may be there."""
+    """Every process; a recorded machine has none, though files of some may be there."""
     pids = sorted(int(name) for name in host.names("proc") or () if name.isdigit())
-    return [pid for pid in pids if host.exists(f"proc/{pid}/fd")]
+    return [pid for pid in pids if host.exists(f"proc/{pid}/cmdline") and host.exists(f"proc/{pid}/fd")]
 
 
 def _of_process(host: Host, pid: int, files: list[str], function: PciFunction) -> Iterator[Claim]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.attached import Attached
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.hostuse import HostUses
+from hostdev.inventory.machine import NOT_LOOKED_AT, HostUse, PciFunction
 from hostdev.inventory.sysfs import Addresses, flag, number
 
 DEVICES = "sys/bus/pci/devices"
@@ -56,6 +57,7 @@ class Functions:
         self._host = host
         self._addresses = addresses
         self._attached = Attached(host, addresses)
+        self._uses = HostUses(self._attached)
         self._resets_known = resets_known
         self._above: dict[str, _Above] = {}
         self._drivers: dict[str, frozenset[str]] = {}
@@ -82,12 +84,12 @@ class Functions:
                 self._host.tell(f"{DEVICES}/{name}", "not a PCI address")
         return found
 
-    def some(self, wanted: Iterable[PciAddress]) -> dict[PciAddress, PciFunction]:
-        """Those of these functions that are there."""
-        functions = ((address, self.one(address)) for address in wanted)
+    def some(self, wanted: Iterable[PciAddress], *, relatives: bool = False) -> dict[PciAddress, PciFunction]:
+        """Those of these functions that are there; of `relatives` it is not asked what the host does with them."""
+        functions = ((address, self.one(address, use=not relatives)) for address in wanted)
         return {address: function for address, function in functions if function is not None}
 
-    def one(self, address: PciAddress) -> PciFunction | None:
+    def one(self, address: PciAddress, *, use: bool = True) -> PciFunction | None:
         """One function, read in full; None if it is not there, or does not say what it is."""
         path = self._host.leads_to(f"{DEVICES}/{address}")
         uevent = self._host.read(f"{path}/uevent") if path else None
@@ -99,7 +101,8 @@ class Functions:
             return None
         model = self._hardware(address, path, ids)
         vfio = self._host.names(f"{path}/vfio-dev") if ids.driver and not model.bridge else None
-        return self._function(model, address, path, (ids.driver, self._override(path), vfio[0] if vfio else None))
+        hold = (ids.driver, self._override(path), vfio[0] if vfio else None)
+        return self._function(model, address, path, hold, use=use)
 
     def _like(self, first: PciFunction, address: PciAddress, name: str, path: str) -> PciFunction:
         """A VF that is what the first one is: the kernel, too, asks the first for what all of them are."""
@@ -139,14 +142,16 @@ class Functions:
             boot_vga=bool(ids.is_display and flag(self._host.read(f"{path}/boot_vga"))),
         )
 
-    def _function(self, model: PciFunction, address: PciAddress, path: str, hold: _Hold) -> PciFunction:
+    def _function(
+        self, model: PciFunction, address: PciAddress, path: str, hold: _Hold, *, use: bool = True
+    ) -> PciFunction:
         """A function made of its hardware and of what holds it now."""
         host = self._host
         driver, override, vfio_dev = hold
         on_host = driver is not None and vfio_dev is None and not model.bridge
         vgpu = on_host and model.physfn is not None and model.vendor == _NVIDIA
         attached = self._attached
-        return PciFunction(
+        function = PciFunction(
             address,
             model.vendor,
             model.device,
@@ -173,7 +178,9 @@ class Functions:
             attached.mdevs.types(address) if on_host else (),
             attached.mdevs.devices(address) if on_host else (),
             number(host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
+            HostUse() if vfio_dev else NOT_LOOKED_AT,
         )
+        return replace(function, use=self._uses.of(function, path)) if use and vfio_dev is None else function
 
     def _bound_to(self, driver: str) -> frozenset[str]:
         if driver not in self._drivers:

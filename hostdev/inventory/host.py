@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType, TracebackType
@@ -23,6 +24,7 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_NODE = re.compile(r"\bsys/dev/((?:block|char)/[0-9]+:[0-9]+)$", re.ASCII)
 
 
 class Host:
@@ -138,31 +140,51 @@ class Host:
 
     def links(self, path: str) -> dict[str, str]:
         """What the links in a directory say, by name; files among them are left out."""
+        return self.links_holding(path, "") or {}
+
+    def links_holding(self, path: str, part: str, *, quiet: bool = False) -> dict[str, str] | None:
+        """Those of the links in a directory that say this among other things; None where it cannot be listed."""
         try:
             fd = self._open(path, _DIRECTORY)
+            try:
+                return dict(self._links(path, fd, part))
+            finally:
+                os.close(fd)
         except OSError as error:
-            self._failed(path, error)
-            return {}
-        try:
-            return dict(self._links(path, fd))
-        finally:
-            os.close(fd)
+            if not quiet:
+                self._failed(path, error)
+            return None
 
-    def _links(self, path: str, fd: int) -> Iterator[tuple[str, str]]:
-        try:
-            names = sorted(os.listdir(fd))
-        except OSError as error:
-            self._failed(path, error)
-            return
-        for name in names:
+    def _links(self, path: str, fd: int, part: str) -> Iterator[tuple[str, str]]:
+        for name in sorted(os.listdir(fd)):
             try:
                 target = os.readlink(name, dir_fd=fd)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     self._failed(f"{path}/{name}", error)
                 continue
-            if (name.isascii() and target.isascii()) or self._is_text(path, name + target):
+            if part in target and ((name.isascii() and target.isascii()) or self._is_text(path, name + target)):
                 yield name, target
+
+    def node(self, path: str) -> str | None:
+        """Which device a node or an open file is, as `block/8:0` or `char/226:0`; None for what is none.
+
+        In a directory that holds a host's files, a link to sys/dev/block/8:0 stands for the node.
+        """
+        try:
+            if not self._fenced:
+                return _number(os.stat(path, dir_fd=self._fd))
+            target = os.readlink(self._place(path), dir_fd=self._fd) if self._is_link(path) else path
+            told = _NODE.search(target)
+            if told:
+                return told[1]
+            real = self._walked(target.lstrip("/"), path)
+            return _number(os.stat(real, dir_fd=self._fd, follow_symlinks=False))
+        except OSError:
+            return None
+
+    def _is_link(self, path: str) -> bool:
+        return stat.S_ISLNK(os.stat(self._place(path), dir_fd=self._fd, follow_symlinks=False).st_mode)
 
     def link_name(self, path: str) -> str | None:
         """The last part of what a link says: the name of a driver, a group, another device."""
@@ -268,6 +290,11 @@ class Host:
             elif part not in {"", "."}:
                 real = self._walked(f"{real}/{part}" if real else part, asked, hops + 1)
         return real
+
+
+def _number(status: os.stat_result) -> str | None:
+    kind = "block" if stat.S_ISBLK(status.st_mode) else "char" if stat.S_ISCHR(status.st_mode) else None
+    return kind and f"{kind}/{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
 
 
 _ROOT_HINT = "give a directory that holds sys/, proc/ and dev/, such as / or the root of a copied tree"

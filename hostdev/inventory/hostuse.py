@@ -3,80 +3,136 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from enum import Flag, auto
+from functools import cached_property
+from typing import NamedTuple
 
+from domxml.pciaddress import PciAddress
+from hostdev.inventory import pciclasses
+from hostdev.inventory.accelerators import DSA, is_qat
+from hostdev.inventory.attached import NODES, Attached
+from hostdev.inventory.consoles import LAYER as CONSOLE
 from hostdev.inventory.host import Host
+from hostdev.inventory.machine import HostUse, PciFunction, Sign
+from hostdev.inventory.opennodes import is_hosts_proc
+from hostdev.inventory.vfiodrivers import HARMLESS_DRIVERS, is_on_vfio
 
-_HOST = "proc/1/mountinfo"
-_OURS = "proc/self/mountinfo"
+HOST = "proc/1/mountinfo"
+OURS = "proc/self/mountinfo"
 """All that can be read without privileges, and in a container not the host's."""
+SWAPS = "proc/swaps"
+ZFS = "zfs"
 _DEV = "/dev/"
 _ESCAPE = re.compile(r"\\([0-7]{3})")
+_LOOK = "look again as root on the node itself"
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
-    device: str
+class Mount(NamedTuple):
+    """A line of mountinfo."""
+
+    number: str
     root: str
     point: str
+    kind: str
+    sources: tuple[str, ...]
+    """Devices below /dev, several where a file system lies on several."""
     source: str
+    file: str
+    line: str
+
+    @property
+    def sign(self) -> Sign:
+        """The mount as what tells of a use."""
+        return Sign(f"mounted at {self.point}", f"/{self.file}", self.line)
 
 
-@dataclass(frozen=True, slots=True)
 class Mounts:
-    """Mount points by `major:minor` and by name below /dev; names of devices that hold swap."""
+    """The mounts of process 1 and, where they are others, of this process."""
 
-    by_number: Mapping[str, tuple[str, ...]]
-    by_name: Mapping[str, tuple[str, ...]]
-    swaps: frozenset[str]
+    def __init__(self, host: Host) -> None:
+        self._host = host
 
-    def of(self, name: str, number: str | None, *aliases: str) -> tuple[str, ...]:
-        """What the host does with one block device that has these names."""
-        names = (name, *aliases)
-        points = self.by_number.get(number or "", ())
-        # btrfs and others mount under a made-up number; their source tells.
-        points = points or next((self.by_name[alias] for alias in names if alias in self.by_name), ())
-        swap = ("swap",) if self.swaps.intersection(names) else ()
-        return (*(f"mounted at {point}" for point in points), *swap)
+    @cached_property
+    def all(self) -> tuple[Mount, ...]:
+        """Every mount that can be seen."""
+        # Where neither can be read, the first one's reason is told.
+        host, ours = (self._host.text(path, quiet=True) or "" for path in (HOST, OURS))
+        if not host and not ours:
+            host = self._host.text(HOST) or ""
+        lines = dict.fromkeys((HOST, line) for line in host.splitlines())
+        seen = {(mount.number, mount.root, mount.point) for mount in _read(lines)}
+        own = (mount for mount in _read((OURS, line) for line in ours.splitlines()))
+        return (*_read(lines), *(m for m in own if (m.number, m.root, m.point) not in seen))
+
+    @cached_property
+    def doubt(self) -> Sign | None:
+        """Why there may be mounts that are not seen; None where those of the host are."""
+        if any(mount.file == HOST for mount in self.all) and is_hosts_proc(self._host):
+            return None
+        return Sign("the mounts of the host are not to be seen from here", f"/{HOST}", look=_LOOK)
+
+    @cached_property
+    def by_number(self) -> dict[str, list[Mount]]:
+        """Mounts by `major:minor`."""
+        found: dict[str, list[Mount]] = {}
+        for mount in self.all:
+            found.setdefault(mount.number, []).append(mount)
+        return found
+
+    @cached_property
+    def by_source(self) -> dict[str, list[Mount]]:
+        """Mounts by each of their devices, as named below /dev: btrfs and others mount under a made-up number."""
+        found: dict[str, list[Mount]] = {}
+        for mount in self.all:
+            for source in mount.sources:
+                found.setdefault(source, []).append(mount)
+        return found
+
+    @cached_property
+    def root(self) -> Mount | None:
+        """What is mounted at /, the uppermost."""
+        return next((mount for mount in reversed(self.all) if mount.point == "/"), None)
+
+    def beneath(self, path: str) -> Mount | None:
+        """The mount that a file of the host lies on."""
+        over = [mount for mount in self.all if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
+        return max(over, key=lambda mount: len(mount.point), default=None)
+
+    @cached_property
+    def swaps(self) -> dict[str, Sign]:
+        """Devices below /dev, and files, that hold swap."""
+        lines = (self._host.text(SWAPS) or "").splitlines()[1:]
+        names = (re.split(r"[ \t]", line, maxsplit=1)[0] for line in lines)
+        return {
+            _plain(name).removeprefix(_DEV): Sign("swap", f"/{SWAPS}", line)
+            for name, line in zip(names, lines, strict=True)
+        }
+
+    @cached_property
+    def swaps_doubt(self) -> Sign | None:
+        """Why there may be swap that is not seen."""
+        readable = self._host.text(SWAPS) is not None
+        return None if readable else Sign("swap is not to be seen from here", f"/{SWAPS}", look=_LOOK)
 
 
-def read_mounts(host: Host) -> Mounts:
-    """Mounts and swap of the host, or of the container we are in."""
-    by_number: dict[str, list[_Mount]] = {}
-    by_name: dict[str, list[_Mount]] = {}
-    for mount in _mounts(host):
-        by_number.setdefault(mount.device, []).append(mount)
-        if mount.source.startswith(_DEV):
-            by_name.setdefault(mount.source.removeprefix(_DEV), []).append(mount)
-    return Mounts(
-        {number: _points(mounts) for number, mounts in by_number.items()},
-        {name: _points(mounts) for name, mounts in by_name.items()},
-        frozenset(_swaps(host)),
-    )
+def shortest(mounts: list[Mount]) -> list[Mount]:
+    """Where a file system is mounted as a whole; of mounts of its parts, as pods have by the hundred, the shortest."""
+    whole = {mount.point: mount for mount in mounts if mount.root == "/"}
+    if whole:
+        return [whole[point] for point in sorted(whole)]
+    return sorted(mounts, key=lambda mount: (len(mount.point), mount.point))[:1]
 
 
-def _mounts(host: Host) -> Iterator[_Mount]:
-    # Where neither can be read, the first one's reason is told.
-    text = host.text(_HOST, quiet=True) or host.text(_OURS) or host.text(_HOST) or ""
-    for line in text.splitlines():
+def _read(lines: Iterable[tuple[str, str]]) -> Iterator[Mount]:
+    for file, line in lines:
         fields, _, rest = line.partition(" - ")
         parts, kind = fields.split(" "), rest.split(" ")
         if len(parts) > 4 and len(kind) > 1:
-            yield _Mount(parts[2], _plain(parts[3]), _plain(parts[4]), _plain(kind[1]))
-
-
-def _points(mounts: list[_Mount]) -> tuple[str, ...]:
-    """Where a file system is mounted as a whole; of mounts of its parts, as pods have by the hundred, the shortest."""
-    whole = sorted({mount.point for mount in mounts if mount.root == "/"})
-    return tuple(whole or sorted({mount.point for mount in mounts}, key=lambda point: (len(point), point))[:1])
-
-
-def _swaps(host: Host) -> Iterator[str]:
-    for line in (host.text("proc/swaps") or "").splitlines()[1:]:
-        name = line.split(" ", 1)[0].split("\t", 1)[0]
-        if name.startswith(_DEV):
-            yield _plain(name).removeprefix(_DEV)
+            source = _plain(kind[1])
+            devices = tuple(part.removeprefix(_DEV) for part in source.split(":") if part.startswith(_DEV))
+            yield Mount(parts[2], _plain(parts[3]), _plain(parts[4]), kind[0], devices, source, file, line)
 
 
 def _plain(text: str) -> str:
@@ -86,34 +142,39 @@ def _plain(text: str) -> str:
 DEFAULT = "default route"
 OTHER = "routes"
 
+IPV4 = "proc/net/route"
+IPV6 = "proc/net/ipv6_route"
+
 _REJECT = 0x0200
 _LOOPBACK = "lo"
 _LOCAL = ("fe80", "ff")
 """Link-local and multicast: every interface that is up has them."""
 
 
-def read_routes(host: Host) -> dict[str, str]:
+def read_routes(host: Host) -> dict[str, Sign]:
     """Interface by interface: whether a default route leaves through it, or other ones."""
-    kinds: dict[str, str] = {}
-    for name, kind in (*_ipv4(host), *_ipv6(host)):
-        if kinds.get(name) != DEFAULT:
-            kinds[name] = kind
-    return kinds
+    found: dict[str, Sign] = {}
+    for name, sign in (*_ipv4(host), *_ipv6(host)):
+        if name not in found or (sign.what == DEFAULT and found[name].what != DEFAULT):
+            found[name] = sign
+    return found
 
 
-def _ipv4(host: Host) -> Iterator[tuple[str, str]]:
-    for line in (host.text("proc/net/route") or "").splitlines()[1:]:
+def _ipv4(host: Host) -> Iterator[tuple[str, Sign]]:
+    for line in (host.text(IPV4) or "").splitlines()[1:]:
         fields = line.split()
         if len(fields) > 7 and not _rejects(fields[3]):
-            yield fields[0], DEFAULT if set(fields[1] + fields[7]) == {"0"} else OTHER
+            kind = DEFAULT if set(fields[1] + fields[7]) == {"0"} else OTHER
+            yield fields[0], Sign(kind, f"/{IPV4}", " ".join(fields))
 
 
-def _ipv6(host: Host) -> Iterator[tuple[str, str]]:
-    for line in (host.text("proc/net/ipv6_route") or "").splitlines():
+def _ipv6(host: Host) -> Iterator[tuple[str, Sign]]:
+    for line in (host.text(IPV6) or "").splitlines():
         fields = line.split()
         if len(fields) < 10 or fields[9] == _LOOPBACK or _rejects(fields[8]) or fields[0].startswith(_LOCAL):
             continue
-        yield fields[9], DEFAULT if set(fields[0] + fields[1]) == {"0"} else OTHER
+        kind = DEFAULT if set(fields[0] + fields[1]) == {"0"} else OTHER
+        yield fields[9], Sign(kind, f"/{IPV6}", " ".join(fields))
 
 
 def _rejects(flags: str) -> bool:
@@ -121,3 +182,202 @@ def _rejects(flags: str) -> bool:
         return bool(int(flags, 16) & _REJECT)
     except ValueError:
         return True
+
+
+NODE = "node"
+RDMA = "rdma"
+VFS = "vfs"
+MDEV = "mdev"
+BELOW = "below"
+VMD = "vmd"
+_ACTIVE = "ACTIVE"
+_UNSEEN = Sign("what is below it was not looked at", layer=BELOW)
+
+
+class Kind(Flag):
+    """By what it shows that a function of a class is used. Where there is no row, nothing shows that it is not."""
+
+    NET = auto()
+    BLOCK = auto()
+    NODE = auto()
+    DISPLAY = auto()
+    USB = auto()
+    DRIVER = auto()
+
+
+_BASES = {
+    0x01: Kind.BLOCK | Kind.NODE,
+    0x02: Kind.NET | Kind.NODE,
+    0x03: Kind.DISPLAY | Kind.NODE,
+    0x04: Kind.NODE,
+    0x12: Kind.NODE,
+}
+"""Storage, network, display, multimedia, processing accelerators."""
+_SUBCLASSES = {
+    0x0700: Kind.NODE,
+    0x0805: Kind.BLOCK,
+    0x0C04: Kind.BLOCK | Kind.NODE,
+    0x0C06: Kind.NET | Kind.NODE,
+    0x0C0300: Kind.USB,
+    0x0C0310: Kind.USB,
+    0x0C0320: Kind.USB,
+    0x0C0330: Kind.USB,
+}
+"""Serial ports, SD hosts, Fibre Channel, InfiniBand, and by interface UHCI, OHCI, EHCI, XHCI."""
+_DRIVERS = {
+    # They give the whole device to a process, by a node.
+    "uio_pci_generic": Kind.NODE,
+    "igb_uio": Kind.NODE,
+    # The I2C bus of a graphics card serves the card's own USB-C port.
+    "nvidia-gpu": Kind.NODE,
+    DSA: Kind.DRIVER,
+}
+
+
+class HostUses:
+    """Asks every layer about a function."""
+
+    def __init__(self, attached: Attached) -> None:
+        self._attached = attached
+
+    def of(self, function: PciFunction, path: str) -> HostUse:
+        """The use of one function, whose other attributes are read."""
+        if is_on_vfio(function):
+            return HostUse()
+        used = (*self._own(function), *(use for part in self._parts(function, path) for use in part.used))
+        if used:
+            return HostUse(tuple(dict.fromkeys(used)))
+        unknown = [doubt for part in self._parts(function, path) for doubt in part.unknown]
+        unknown += self._doubts(function, path)
+        return HostUse(unknown=tuple(dict.fromkeys(unknown)))
+
+    def _parts(self, function: PciFunction, path: str) -> tuple[HostUse, ...]:
+        attached, address = self._attached, function.address
+        return (attached.blocks.use_beneath(address), attached.netdevs.use_beneath(address, path))
+
+    def _own(self, function: PciFunction) -> Iterator[Sign]:
+        attached, address = self._attached, function.address
+        place = f"/sys/bus/pci/devices/{address}"
+        if function.num_vfs:
+            yield Sign(f"its {function.num_vfs} VFs", f"{place}/sriov_numvfs", str(function.num_vfs), layer=VFS)
+        for mdev in function.mdevs:
+            yield Sign(f"the mediated device {mdev.uuid}", f"{place}/{mdev.uuid}", mdev.type, layer=MDEV)
+        if function.vendor_vgpu_type:
+            file = f"{place}/nvidia/current_vgpu_type"
+            yield Sign("the vGPU that was made of it", file, str(function.vendor_vgpu_type), layer=MDEV)
+        yield from attached.consoles.serial([self._name(number) for number in attached.nodes.beneath(address)])
+        if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
+            yield from self._display(function)
+        if function.driver:
+            yield from attached.accelerators.uses(address, function.driver)
+        numbers = [f"char/{number}" for number in attached.nodes.beneath(address)]
+        numbers += attached.accelerators.numbers(address, function.driver or "")
+        for number, user in attached.opened.users_of(numbers) if numbers else ():
+            what = f"{self._name(number.removeprefix('char/'))} ({user.what})"
+            yield replace(user, what=what, layer=NODE)
+
+    def _display(self, function: PciFunction) -> Iterator[Sign]:
+        shown = tuple(self._attached.consoles.display(function.address, boot=function.boot_vga))
+        if not shown and function.boot_vga and function.driver:
+            file = f"/sys/bus/pci/devices/{function.address}/boot_vga"
+            shown = (Sign("the console", file, "1", layer=CONSOLE),)
+        yield from shown
+
+    def _doubts(self, function: PciFunction, path: str) -> Iterator[Sign]:
+        """What could not be seen, of a function with which nothing is seen to be done."""
+        attached, address, driver = self._attached, function.address, function.driver
+        if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
+            yield from attached.consoles.doubt(boot=function.boot_vga)
+        yield from self._nodes(function)
+        if driver is None or function.bridge or driver in HARMLESS_DRIVERS:
+            return
+        yield from attached.accelerators.doubts(address, driver)
+        kind = _kind(function)
+        if kind is None:
+            what = f"it is not known what shows whether a device on {driver} is used"
+            yield Sign(what, f"/sys/bus/pci/devices/{address}/driver", driver, f"the documentation of {driver}")
+            return
+        if Kind.USB in kind:
+            yield from attached.usb.doubts(address)
+        if Kind.NET in kind:
+            yield from self._network(function, path)
+        if Kind.DISPLAY in kind and not attached.nodes.beneath(address) and driver != "nvidia":
+            what = f"no node of it is to be seen, though {driver} holds it"
+            yield Sign(what, f"/{NODES}", look=f"the documentation of {driver}", layer=NODE)
+
+    def _nodes(self, function: PciFunction) -> Iterator[Sign]:
+        """Whether nodes, and those who have them open, were seen at all."""
+        attached, driver = self._attached, function.driver
+        if driver and driver not in HARMLESS_DRIVERS and not attached.nodes.listed:
+            yield Sign("which nodes it has is not to be seen", f"/{NODES}", layer=NODE)
+        numbers = [*attached.nodes.beneath(function.address)]
+        numbers += attached.accelerators.numbers(function.address, driver or "")
+        if numbers and attached.opened.doubt:
+            yield replace(attached.opened.doubt, layer=NODE)
+
+    def _network(self, function: PciFunction, path: str) -> Iterator[Sign]:
+        attached, address = self._attached, function.address
+        ports = [f"{attached.infiniband.path(name)}/ports" for name in attached.infiniband.beneath(address)]
+        for directory in ports:
+            for port in attached.host.names(directory) or ():
+                state = attached.host.read(f"{directory}/{port}/state") or ""
+                if _ACTIVE in state:
+                    what = "RDMA is active, and its users in the kernel are not to be seen"
+                    look = "`rdma resource show`, and mounts and sessions that use RDMA"
+                    yield Sign(what, f"/{directory}/{port}/state", state, look, RDMA)
+        if not ports and not function.netdevs and attached.host.names(f"{path}/net") is None:
+            what = f"{function.driver} holds it, and no interface of it is to be seen"
+            yield Sign(what, f"/sys/bus/pci/devices/{address}/net", look="`ip -all netns exec ip link`", layer="net")
+
+    def _name(self, number: str) -> str:
+        """The node's name."""
+        return self._attached.nodes.links.get(number, number).rpartition("/")[2]
+
+
+def _kind(function: PciFunction) -> Kind | None:
+    """By what it shows; of a driver that is known, by the driver."""
+    driver, code = function.driver or "", function.class_code
+    if driver in _DRIVERS or is_qat(driver):
+        return _DRIVERS.get(driver, Kind.DRIVER)
+    return _SUBCLASSES.get(code) or _SUBCLASSES.get(code >> 8) or _BASES.get(code >> 16)
+
+
+def _is_parent(function: PciFunction) -> bool:
+    return function.bridge or function.driver == VMD
+
+
+def with_what_is_below(functions: Mapping[PciAddress, PciFunction], *, complete: bool) -> dict[PciAddress, PciFunction]:
+    """The same functions, each used where one below it is; in a picture of some only, that is not known of bridges."""
+    used: dict[PciAddress, list[Sign]] = {}
+    unknown: dict[PciAddress, list[Sign]] = {}
+    for address, function in functions.items():
+        for above in _above(functions, function):
+            used.setdefault(above.address, []).extend(_of_child(address, function.use.used, above.use.used))
+            unknown.setdefault(above.address, []).extend(_of_child(address, function.use.unknown, above.use.unknown))
+        if not complete and _is_parent(function):
+            unknown.setdefault(address, []).append(_UNSEEN)
+    changed = used.keys() | unknown.keys()
+    return {
+        address: replace(function, use=_joined(function.use, used.get(address, ()), unknown.get(address, ())))
+        if address in changed
+        else function
+        for address, function in functions.items()
+    }
+
+
+def _above(functions: Mapping[PciAddress, PciFunction], function: PciFunction) -> Iterator[PciFunction]:
+    parent = function.parent
+    while parent is not None and parent in functions:
+        yield functions[parent]
+        parent = functions[parent].parent
+
+
+def _of_child(address: PciAddress, signs: Iterable[Sign], known: Collection[Sign]) -> Iterator[Sign]:
+    """What is said of a function below; of its disks and interfaces the one above knows by itself."""
+    for sign in signs:
+        if sign not in known:
+            yield replace(sign, what=f"{address} below it: {sign.what}")
+
+
+def _joined(use: HostUse, used: Iterable[Sign], unknown: Iterable[Sign]) -> HostUse:
+    return HostUse((*use.used, *dict.fromkeys(used)), (*use.unknown, *dict.fromkeys(unknown)))

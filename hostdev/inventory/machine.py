@@ -37,6 +37,45 @@ class BlockDevice:
     uses: tuple[str, ...] = ()
 
 
+class Use(StrEnum):
+    """Whether the host uses a function. UNUSED is proved: what is not seen is UNKNOWN."""
+
+    USED = "used"
+    UNUSED = "unused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What tells that the host uses a function, or why that cannot be told: a file, and what stands there."""
+
+    what: str
+    file: str = ""
+    content: str = ""
+    look: str = ""
+    """What to look at, where it cannot be told."""
+    layer: str = ""
+    """`net`, `block`, `console`, `vfs`, …: what kind of use it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostUse:
+    """All that the host is seen to do with a function or with what hangs below it, and all that could not be seen."""
+
+    used: tuple[Sign, ...] = ()
+    unknown: tuple[Sign, ...] = ()
+
+    @property
+    def value(self) -> Use:
+        """One word for it."""
+        if self.used:
+            return Use.USED
+        return Use.UNKNOWN if self.unknown else Use.UNUSED
+
+
+NOT_LOOKED_AT = HostUse(unknown=(Sign("its use by the host was not looked at"),))
+
+
 @dataclass(frozen=True, slots=True)
 class MdevType:
     """A kind of mediated device that a function can create."""
@@ -94,6 +133,7 @@ class PciFunction:
     mdevs: tuple[Mdev, ...] = ()
     vendor_vgpu_type: int | None = None
     """nvidia/current_vgpu_type of a VF that the vendor's driver keeps (0: none set)."""
+    use: HostUse = NOT_LOOKED_AT
 
     @property
     def role(self) -> Role:

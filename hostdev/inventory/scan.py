@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.functions import Functions
 from hostdev.inventory.host import Host
+from hostdev.inventory.hostuse import with_what_is_below
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
 from hostdev.inventory.platform import (
     each_group,
@@ -48,6 +49,7 @@ def _picture(host: Host, only: Collection[PciAddress] | None) -> Machine:
     else:
         functions, groups = _around(host, addresses, reader, only)
         nodes = nodes_of(functions.values(), groups)
+    functions = with_what_is_below(functions, complete=only is None)
     return Machine(
         functions=functions,
         groups=groups,
@@ -81,11 +83,12 @@ def _around(
     found = (read_group(host, addresses, number) for number in numbers)
     groups = {group.number: group for group in found if group is not None}
     asked = set(only)
-    nearby = _relatives(functions.values()).union(*(group.members for group in groups.values()))
-    while nearby := nearby - asked:
+    members = {member for group in groups.values() for member in group.members} - asked
+    functions |= reader.some(sorted(members))
+    asked |= members
+    while nearby := _relatives(functions.values()) - asked:
         asked |= nearby
-        functions |= reader.some(sorted(nearby))
-        nearby = _relatives(functions.values())
+        functions |= reader.some(sorted(nearby), relatives=True)
     return dict(sorted(functions.items())), groups
 
 

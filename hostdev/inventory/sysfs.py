@@ -8,20 +8,27 @@ from functools import cached_property
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 
-_LAST_FUNCTION = re.compile(r".*/([0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7])(?:/|$)", re.ASCII | re.DOTALL)
+_FUNCTION = re.compile(r"/([0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7])(?=/|$)", re.ASCII)
 
 
 class DeviceClass:
     """One listing and one link for each device: that is all, until a device is asked for."""
 
-    def __init__(self, host: Host, name: str) -> None:
+    def __init__(self, host: Host, name: str, *, directory: str = "", holding: str = "") -> None:
         self._host = host
-        self._directory = f"sys/class/{name}"
-        self.links = host.links(self._directory)
+        self._directory = directory or f"sys/class/{name}"
+        found = host.links_holding(self._directory, holding) if holding else host.links(self._directory)
+        self.links = found or {}
+        self.listed = found is not None
+        """Whether it could be listed at all."""
 
     def of(self, address: PciAddress) -> list[str]:
         """The devices below a function, over virtio, ATA or USB too; none of another function below it."""
         return self.owned.get(str(address), [])
+
+    def beneath(self, address: PciAddress) -> list[str]:
+        """The devices below a function, and those of other functions below it, as VMD has them."""
+        return self.carried.get(str(address), [])
 
     def path(self, device: str) -> str:
         """Where a device stands in the device tree."""
@@ -31,11 +38,23 @@ class DeviceClass:
     def owned(self) -> dict[str, list[str]]:
         """Devices by the name of their function."""
         found: dict[str, list[str]] = {}
-        for device, link in self.links.items():
-            match = _LAST_FUNCTION.match(link)
-            if match:
-                found.setdefault(match[1], []).append(device)
+        for device, functions in self._functions.items():
+            if functions:
+                found.setdefault(functions[-1], []).append(device)
         return found
+
+    @cached_property
+    def carried(self) -> dict[str, list[str]]:
+        """Devices by the name of each function above them."""
+        found: dict[str, list[str]] = {}
+        for device, functions in self._functions.items():
+            for function in functions:
+                found.setdefault(function, []).append(device)
+        return found
+
+    @cached_property
+    def _functions(self) -> dict[str, list[str]]:
+        return {device: _FUNCTION.findall(link) for device, link in self.links.items()}
 
 
 _MAX_DIGITS = 20

@@ -8,6 +8,9 @@ from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recor
 from hostdev.inventory.recorded.scrub import scrub
 from hostdev.inventory.scan import scan
 
+PROCESSES = "proc"
+"""Who runs on a host is left out, but for those that have a device open."""
+
 
 def snapshot(host: Host, *, machine: str = "", note: str = "", private: bool = False) -> str:
     """What a scan of this host reads, as TOML; with `private` also what tells this host from others of its kind."""
@@ -36,6 +39,8 @@ class Recorder(Host):
     def names(self, path: str, *, prefix: str = "") -> list[str] | None:
         """A directory, of which the names asked for are remembered."""
         names = super().names(path, prefix=prefix)
+        if path == PROCESSES:
+            return names
         if names is None:
             self._remember(path, None)
         else:
@@ -51,9 +56,24 @@ class Recorder(Host):
     def links(self, path: str) -> dict[str, str]:
         """Links, remembered; of the files among them the names."""
         links = super().links(path)
-        self._entries |= {f"{path}/{name}": Link(target) for name, target in links.items()}
         self.names(path)
         return links
+
+    def links_holding(self, path: str, part: str, *, quiet: bool = False) -> dict[str, str] | None:
+        """Links, remembered, but for those to a place that no recording has; and, of the first, that it was listed."""
+        links = super().links_holding(path, part, quiet=quiet)
+        if links is not None and (not quiet or path.startswith(f"{PROCESSES}/1/")):
+            self._listed.setdefault(path, set())
+        kept = {f"{path}/{name}": Link(said) for name, said in (links or {}).items() if not said.startswith("/")}
+        self._entries |= kept
+        return links
+
+    def node(self, path: str) -> str | None:
+        """A node, remembered as a link to its number in sysfs."""
+        number = super().node(path)
+        if number is not None:
+            self._entries[path] = Link("../" * path.count("/") + f"sys/dev/{number}")
+        return number
 
     def exists(self, path: str) -> bool:
         """Something that is remembered as an empty directory: that it is there is all that counts."""

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from domxml.errors import BadInput
 
-ROOTS = ("sys", "proc", "dev")
+ROOTS = ("sys", "proc", "dev", "run")
 """What a recording may hold."""
 
 

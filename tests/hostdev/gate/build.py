@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from domxml.pciaddress import PciAddress
-from hostdev.inventory.machine import Iommu, IommuGroup, Kernel, Machine, PciFunction, Vfio
+from hostdev.inventory.machine import HostUse, Iommu, IommuGroup, Kernel, Machine, PciFunction, Sign, Vfio
 from hostdev.inventory.vfiodrivers import is_on_vfio
 
 GPU = 0x030000
@@ -33,6 +33,7 @@ _RIGHT: dict[str, Any] = {
     "group": 43,
     "numa_node": 0,
     "reset_methods": ("flr", "bus"),
+    "use": HostUse(),
 }
 
 
@@ -43,6 +44,16 @@ def at(text: str) -> PciAddress:
 def function(address: str, **changes: Any) -> PciFunction:
     """An endpoint on vfio-pci in group 43, but for the changes."""
     return PciFunction(at(address), **{**_RIGHT, **changes})
+
+
+def in_use(*whats: str, layer: str = "block") -> HostUse:
+    """The use of a function that the host has these uses for."""
+    return HostUse(tuple(Sign(what, "/proc/1/mountinfo", "a line", layer=layer) for what in whats))
+
+
+def unproved(*whats: str, look: str = "") -> HostUse:
+    """The use of a function of which these things are not known."""
+    return HostUse(unknown=tuple(Sign(what, "/run/udev/data/b8:0", look=look) for what in whats))
 
 
 def vf(address: str, pf: str, **changes: Any) -> PciFunction:

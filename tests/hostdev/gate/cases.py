@@ -9,7 +9,7 @@ from typing import Any
 from domxml.finding import Finding
 from hostdev.gate import vm
 from hostdev.gate.check import check
-from hostdev.inventory.machine import BlockDevice, Iommu, Machine, NetDevice, ReservedRegion, Vfio
+from hostdev.inventory.machine import Iommu, Machine, ReservedRegion, Vfio
 from tests.hostdev.gate.build import (
     AUDIO,
     GPU,
@@ -20,8 +20,10 @@ from tests.hostdev.gate.build import (
     at,
     bridge,
     function,
+    in_use,
     machine,
     pf,
+    unproved,
     vf,
     with_group,
 )
@@ -160,16 +162,30 @@ CASES: Mapping[str, Case] = {
         "echo 0 >/sys/bus/pci/devices/0000:64:00.0/sriov_drivers_autoprobe",
     ),
     "host-network-device": Case(
-        machine(function(D, driver="ice", netdevs=(NetDevice("eno1", uses=("default route",)),))),
+        machine(function(D, driver="ice", use=in_use("eno1 (default route)", layer="net"))),
         "the host would lose eno1 (default route)",
         "another device",
     ),
     "host-root-disk": Case(
-        machine(
-            function(D, class_code=NVME, driver="nvme", blocks=(BlockDevice("nvme0n1", ("mounted at /", "swap")),))
-        ),
+        machine(function(D, class_code=NVME, driver="nvme", use=in_use("nvme0n1 (mounted at /)", "nvme0n1 (swap)"))),
         "the host would lose nvme0n1 (mounted at /), nvme0n1 (swap)",
         "another drive",
+    ),
+    "host-uses-device": Case(
+        machine(
+            function(D, class_code=GPU, driver="nvidia", use=in_use("nvidia0 (open in python3 (7))", layer="node"))
+        ),
+        "the host would lose nvidia0 (open in python3 (7))",
+        "end what uses it",
+    ),
+    "host-use-unknown": Case(
+        machine(
+            function(
+                D, class_code=NVME, driver="nvme", use=unproved("what sda holds is not to be seen", look="`lsblk`")
+            )
+        ),
+        "what sda holds is not to be seen",
+        "look at `lsblk`",
     ),
     "boot-display": Case(
         machine(function(D, class_code=GPU, driver="i915", boot_vga=True)), "i915 shows the host's console", "primary"

@@ -8,8 +8,23 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.gate.check import check, verdict_of
 from hostdev.gate.driver import bind_command
-from hostdev.inventory.machine import BlockDevice, Machine, Mdev, NetDevice, PciFunction, Vfio
-from tests.hostdev.gate.build import AUDIO, GPU, MODULES, NVME, USB, at, bridge, function, machine, pf, vf
+from hostdev.gate.hostuse import is_proved_unused
+from hostdev.inventory.machine import NOT_LOOKED_AT, BlockDevice, Machine, Mdev, PciFunction, Vfio
+from tests.hostdev.gate.build import (
+    AUDIO,
+    GPU,
+    MODULES,
+    NVME,
+    USB,
+    at,
+    bridge,
+    function,
+    in_use,
+    machine,
+    pf,
+    unproved,
+    vf,
+)
 
 D = "0000:65:00.0"
 
@@ -85,10 +100,10 @@ def test_what_holds_it_instead(changes: dict[str, object], message: str) -> None
 @pytest.mark.parametrize(
     ("changes", "lost"),
     [
-        ({"netdevs": (NetDevice("eno1", uses=("default route",)),)}, "eno1 (default route)"),
-        ({"blocks": (BlockDevice("sda", ("mounted at /boot",)),)}, "sda (mounted at /boot)"),
-        ({"boot_vga": True, "class_code": GPU}, "the console"),
-        ({"num_vfs": 4, "total_vfs": 8}, "its 4 VFs"),
+        ({"use": in_use("eno1 (default route)", layer="net")}, "eno1 (default route)"),
+        ({"use": in_use("sda (mounted at /boot)")}, "sda (mounted at /boot)"),
+        ({"boot_vga": True, "class_code": GPU, "use": in_use("the console", layer="console")}, "the console"),
+        ({"num_vfs": 4, "total_vfs": 8, "use": in_use("its 4 VFs", layer="vfs")}, "its 4 VFs"),
         ({"class_code": 0x060100}, "its ISA bridge"),
     ],
 )
@@ -159,32 +174,43 @@ def test_a_bus_reset_is_fine_when_all_of_the_bus_goes_along() -> None:
     assert _codes(machine(pair[0], vf("0000:65:02.0", D, group=44))) == []
 
 
+def test_what_is_not_known_is_told_and_never_offered() -> None:
+    host = machine(function(D, driver="nvme", use=unproved("what sda holds is not to be seen")))
+    assert _of(host, "host-use-unknown").severity is Severity.WARNING
+    hint = _of(host, "not-bound-to-vfio").hint
+    assert hint == (
+        "it is not proved that the host can do without it (what sda holds is not to be seen): choose another device"
+    )
+
+
+def test_what_was_not_looked_at_is_not_known() -> None:
+    host = machine(function(D, driver="nvme", use=NOT_LOOKED_AT))
+    assert _of(host, "host-use-unknown").message == "its use by the host was not looked at"
+    assert not is_proved_unused(host, host.functions[at(D)])
+
+
+def test_a_vfio_driver_keeps_a_device_from_the_host() -> None:
+    host = machine(function(D, use=NOT_LOOKED_AT))
+    assert _codes(host) == []
+    assert is_proved_unused(host, host.functions[at(D)])
+
+
 @pytest.mark.parametrize(
-    ("netdevs", "severity"),
-    [
-        ((NetDevice("ens1f0", uses=("part of bond bond0",)),), Severity.ERROR),
-        ((NetDevice("ens1f0", up=True),), Severity.WARNING),
-        ((NetDevice("ens1f0"),), None),
-    ],
+    "file", ["/sys/class/block", "/proc/net/route", "/run/udev/data/b8:0", f"/sys/bus/pci/devices/{D}/net"]
 )
-def test_network_devices_of_the_host(netdevs: tuple[NetDevice, ...], severity: Severity | None) -> None:
-    findings = verdict_of(machine(function(D, driver="ice", netdevs=netdevs)), at(D)).findings
-    assert [f.severity for f in findings if f.code == "host-network-device"] == ([severity] if severity else [])
-
-
-def test_an_interface_that_is_up_is_named() -> None:
-    host = machine(function(D, driver="ice", netdevs=(NetDevice("ens1f0", up=True), NetDevice("ens1f1"))))
-    finding = _of(host, "host-network-device")
-    assert finding.message.startswith("ens1f0 is up, ")
-    assert [(e.file, e.content) for e in finding.evidence] == [(f"/sys/bus/pci/devices/{D}/net/ens1f0", "up")]
+def test_where_a_layer_could_not_be_read_nothing_is_proved(file: str) -> None:
+    host = machine(function(D, driver="nvme"), unread=((file, "Input/output error"),))
+    assert _of(host, "host-use-unknown").message == f"{file} could not be read"
+    assert not is_proved_unused(host, host.functions[at(D)])
 
 
 def test_many_uses_are_counted() -> None:
-    disks = tuple(BlockDevice(f"sd{letter}", ("swap",)) for letter in "abcd")
-    three = _of(machine(function(D, driver="ahci", blocks=disks[:3])), "host-root-disk")
+    disks = [f"sd{letter} (swap)" for letter in "abcd"]
+    three = _of(machine(function(D, driver="ahci", use=in_use(*disks[:3]))), "host-root-disk")
     assert three.message == "the host would lose sda (swap), sdb (swap), sdc (swap)"
-    four = _of(machine(function(D, driver="ahci", blocks=disks)), "host-root-disk")
+    four = _of(machine(function(D, driver="ahci", use=in_use(*disks))), "host-root-disk")
     assert four.message == "the host would lose sda (swap), sdb (swap), sdc (swap) and 1 more"
+    assert [(e.file, e.content) for e in four.evidence] == [("/proc/1/mountinfo", "a line")]
 
 
 def test_disks_that_nobody_uses_are_no_loss() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import (
+    NOT_LOOKED_AT,
     BlockDevice,
+    HostUse,
     IommuGroup,
     Machine,
     Mdev,
@@ -19,6 +22,7 @@ from hostdev.inventory.machine import (
     PciFunction,
     ReservedRegion,
     Role,
+    Sign,
 )
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import scan
@@ -44,7 +48,9 @@ def test_asked_for_one_function_a_scan_says_what_it_says_of_all(name: str) -> No
         for address, known in whole.functions.items():
             part = scan(host, only=[address])
 
-            assert part.functions.items() <= whole.functions.items()
+            assert _but_for_use(part).items() <= _but_for_use(whole).items()
+            if not known.bridge:
+                assert part.functions[address].use.value is known.use.value
             assert part.groups.items() <= whole.groups.items()
             assert part.group_of(address) == whole.group_of(address)
             needed = {known.parent, known.physfn, *getattr(part.group_of(address), "members", ())} - {None}
@@ -53,6 +59,11 @@ def test_asked_for_one_function_a_scan_says_what_it_says_of_all(name: str) -> No
             assert part.iommu == whole.iommu
             assert part.vfio.modules == whole.vfio.modules
             assert part.vfio.nodes == _nodes(whole, part.functions.values(), part.groups)
+
+
+def _but_for_use(machine: Machine) -> dict[PciAddress, PciFunction]:
+    """What the host does with relatives of the functions asked for is not looked at."""
+    return {address: replace(function, use=NOT_LOOKED_AT) for address, function in machine.functions.items()}
 
 
 def _nodes(machine: Machine, functions: Iterable[PciFunction], groups: Iterable[int]) -> tuple[str, ...] | None:
@@ -113,6 +124,7 @@ def test_a_pf_and_its_vfs() -> None:
         vf_autoprobe=False,
         reset_methods=("flr", "pm", "bus"),
         netdevs=(NetDevice("ens1f0", up=True, mac="02:00:00:00:00:01"),),
+        use=HostUse((Sign("its 8 VFs", "/sys/bus/pci/devices/0000:3b:00.0/sriov_numvfs", "8", layer="vfs"),)),
     )
     assert function("two-socket-x710", "3b:02.3") == PciFunction(
         at("3b:02.3")[0],
@@ -130,6 +142,7 @@ def test_a_pf_and_its_vfs() -> None:
         physfn=at("3b:00.0")[0],
         reset_methods=("flr",),
         vfio_dev="vfio3",
+        use=HostUse(),
     )
     assert function("two-socket-x710", "3b:02.4").netdevs[0].name == "ens1f0v4"
     assert function("two-socket-x710", "3b:02.7").driver is None

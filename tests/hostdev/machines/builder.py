@@ -43,6 +43,7 @@ class Builder:
         regions: Sequence[str] = (MSI,),
         vfio_dev: bool = True,
         vfio_nodes: bool = True,
+        open_to_view: bool = True,
     ) -> None:
         self.entries: dict[str, Entry] = {}
         self.group_type = group_type
@@ -64,6 +65,9 @@ class Builder:
             self.names("sys/class/iommu", *units)
         if tables is not None:
             self.names("sys/firmware/acpi/tables", "APIC", "FACP", *tables)
+        self._labels = open_to_view
+        if open_to_view:
+            self._as_root_sees_it()
 
     def recording(self, note: str) -> Recording:
         """The machine, with what only the whole tells: groups, mounts, routes."""
@@ -87,6 +91,12 @@ class Builder:
 
     def link(self, path: str, target: str) -> None:
         self.entries[path] = Link(posixpath.relpath(target, posixpath.dirname(path)))
+
+    def _as_root_sees_it(self) -> None:
+        """The host's own processes, none of which has a device open, and the lists that tell of use."""
+        self.file("proc/2/comm", "kthreadd")
+        for path in ("proc/1/fd", "sys/dev/char", "sys/bus/usb/devices", "sys/class/vtconsole"):
+            self.names(path)
 
     def root(self, name: str, *, node: int = -1, below: str = "sys/devices") -> Place:
         """A host bridge such as pci0000:3a."""
@@ -204,10 +214,29 @@ class Builder:
 
     def mount(self, name: str, point: str, *, root: str = "/") -> None:
         """A mounted file system."""
-        entry = self.entries[f"{self._target(f'sys/class/block/{name}')}/dev"]
-        assert isinstance(entry, File)
-        number = entry.content.decode().strip()
+        number = self._number_of(name)
         self._mounts.append(f"{30 + len(self._mounts)} 1 {number} {root} {point} rw,relatime - ext4 /dev/{name} rw")
+        self.label(name, "ext4")
+
+    def label(self, name: str, kind: str, *more: str) -> None:
+        """What udev found on a device: a file system, or a member of something larger."""
+        if self._labels:
+            self.file(f"run/udev/data/b{self._number_of(name)}", f"E:ID_FS_TYPE={kind}", *more)
+
+    def opened(self, process: int, name: str, node: str) -> None:
+        """A process that has a node open, such as char/226:0."""
+        self.file(f"proc/{process}/comm", name)
+        descriptors = f"proc/{process}/fd"
+        self.link(
+            f"{descriptors}/{len([path for path in self.entries if path.startswith(descriptors)])}", f"sys/dev/{node}"
+        )
+
+    def node(self, path: str, number: str) -> None:
+        """A character device at a place below a function."""
+        self.file(f"{path}/dev", number)
+        if isinstance(self.entries.get("sys/dev/char"), Names):
+            del self.entries["sys/dev/char"]
+        self.link(f"sys/dev/char/{number}", path)
 
     def swap(self, name: str) -> None:
         """A device that is swapped to."""
@@ -319,6 +348,13 @@ class Builder:
         self.link(f"sys/class/block/{name}", path)
         self.file(f"{path}/dev", f"259:{self._numbers}")
         self.names(f"{path}/holders")
+        if self._labels:
+            self.file(f"run/udev/data/b259:{self._numbers}", "I:1")
+
+    def _number_of(self, name: str) -> str:
+        entry = self.entries[f"{self._target(f'sys/class/block/{name}')}/dev"]
+        assert isinstance(entry, File)
+        return entry.content.decode().strip()
 
     def _target(self, link: str) -> str:
         entry = self.entries[link]

@@ -84,7 +84,16 @@ def vmd() -> Recording:
 
 def container_view() -> Recording:
     """The X710 server, as a pod without privileges sees it."""
-    hidden = ("sys/firmware/", "sys/class/net/", "sys/devices/virtual/net/", "dev/", "proc/1/", "proc/net/")
+    hidden = (
+        "sys/firmware/",
+        "sys/class/net/",
+        "sys/devices/virtual/net/",
+        "dev/",
+        "proc/1/",
+        "proc/2/",
+        "proc/net/",
+        "run/",
+    )
     entries = {
         path: entry
         for path, entry in two_socket_x710().entries.items()

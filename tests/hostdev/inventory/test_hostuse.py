@@ -9,8 +9,8 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
-from hostdev.inventory.hostuse import DEFAULT, OTHER, read_routes
 from hostdev.inventory.machine import BlockDevice, NetDevice, PciFunction
+from hostdev.inventory.netdevs import DEFAULT, OTHER, read_routes
 from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from tests.hostdev.machines.builder import Builder, Place

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
+from hostdev.inventory.filesystems import PARTITIONS
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.recording import Entry, File, Recording
 
@@ -38,7 +40,7 @@ def scrub(recording: Recording) -> str:
     text = toml.write(replace(recording, entries=entries))
     # A mediated device is named by its UUID, which the cluster hands out and not the host.
     mdevs = {path.removeprefix(MDEVS) for path in entries if path.startswith(MDEVS)}
-    text = _UUID.sub(_Numbered("00000000-0000-4000-8000-{:012x}", keep=mdevs), text)
+    text = _UUID.sub(_Numbered("00000000-0000-4000-8000-{:012x}", keep=mdevs.union(PARTITIONS)), text)
     macs = _Numbered("02:00:00:00:{:02x}:{:02x}", keep=("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"))
     text = _MAC.sub(macs, text)
     text = _MAC_NAME.sub(lambda match: match[1] + macs.of(_with_colons(match[2])).replace(":", ""), text)
@@ -70,7 +72,7 @@ def _with_colons(digits: str) -> str:
 
 
 def _entry(path: str, entry: Entry) -> Entry:
-    change = _LINES.get(path)
+    change = next((change for place, change in _LINES.items() if fnmatchcase(path, place)), None)
     if change is None or not isinstance(entry, File):
         return entry
     lines = entry.content.decode("utf-8", "replace").splitlines()
@@ -92,7 +94,12 @@ def _mount_line(line: str) -> str | None:
     fields, _, rest = line.partition(" - ")
     parts = fields.split(" ")
     on_disk = len(parts) > 4 and not parts[2].startswith("0:")
-    return line if on_disk or rest.partition(" ")[2].startswith("/dev/") else None
+    kind, _, source = rest.partition(" ")
+    if kind == "zfs":
+        pool, *dataset = source.partition(" ")[0].split("/")
+        return f"{fields} - zfs {'/'.join((pool, *(_HIDDEN for _ in dataset)))} rw"
+    at_root = len(parts) > 4 and parts[4] == "/"
+    return line if on_disk or at_root or source.startswith("/dev/") else None
 
 
 def _route_line(line: str) -> str:
@@ -112,10 +119,42 @@ def _route6_line(line: str) -> str | None:
     return " ".join(fields)
 
 
+def _address6_line(line: str) -> str | None:
+    address, *others = line.split()
+    return None if address.startswith(_LOCAL6) else " ".join((_NETWORK6, *others))
+
+
+def _packet_line(line: str) -> str:
+    """Of packet sockets, on which interface they are."""
+    fields = line.split()
+    return " ".join(field if at == 4 else _HIDDEN for at, field in enumerate(fields))
+
+
+def _kept(*beginnings: str) -> Callable[[str], str | None]:
+    """Only lines that begin like that."""
+    return lambda line: line if line.startswith(beginnings) or not line else None
+
+
+def _udev_line(line: str) -> str | None:
+    """What a device holds; the name of a file system is its owner's, that of a pool tells which disks are its own."""
+    return line if line.startswith(("E:ID_FS_TYPE=", "E:ID_FS_LABEL=", "E:ID_PART_ENTRY_TYPE=")) else None
+
+
+def _backing_line(line: str) -> str:
+    """A device, or below which directory a file lies."""
+    return line if line.startswith("/dev/") else f"/{line.split('/')[1] if '/' in line else ''}/{_HIDDEN}"
+
+
 _LINES: dict[str, Callable[[str], str | None]] = {
     "proc/cmdline": _option_line,
     "proc/1/mountinfo": _mount_line,
     "proc/self/mountinfo": _mount_line,
     "proc/net/route": _route_line,
     "proc/net/ipv6_route": _route6_line,
+    "proc/net/if_inet6": _address6_line,
+    "proc/net/packet": _packet_line,
+    "proc/crypto": _kept("driver", "refcnt"),
+    "proc/driver/nvidia/gpus/*/information": _kept("Device Minor"),
+    "run/udev/data/b*": _udev_line,
+    "sys/devices/*/loop/backing_file": _backing_line,
 }

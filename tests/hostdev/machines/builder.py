@@ -214,14 +214,22 @@ class Builder:
 
     def mount(self, name: str, point: str, *, root: str = "/") -> None:
         """A mounted file system."""
-        number = self._number_of(name)
+        number = self.number_of(name)
         self._mounts.append(f"{30 + len(self._mounts)} 1 {number} {root} {point} rw,relatime - ext4 /dev/{name} rw")
         self.label(name, "ext4")
+
+    def mount_line(self, number: str, point: str, rest: str) -> None:
+        """A mount as mountinfo has it: a made-up number, a kind, a source and options."""
+        self._mounts.append(f"{30 + len(self._mounts)} 1 {number} / {point} rw,relatime - {rest}")
+
+    def device_node(self, name: str) -> None:
+        """The node of a block device below /dev."""
+        self.link(f"dev/{name}", f"sys/dev/block/{self.number_of(name)}")
 
     def label(self, name: str, kind: str, *more: str) -> None:
         """What udev found on a device: a file system, or a member of something larger."""
         if self._labels:
-            self.file(f"run/udev/data/b{self._number_of(name)}", f"E:ID_FS_TYPE={kind}", *more)
+            self.file(f"run/udev/data/b{self.number_of(name)}", f"E:ID_FS_TYPE={kind}", *more)
 
     def opened(self, process: int, name: str, node: str) -> None:
         """A process that has a node open, such as char/226:0."""
@@ -351,7 +359,8 @@ class Builder:
         if self._labels:
             self.file(f"run/udev/data/b259:{self._numbers}", "I:1")
 
-    def _number_of(self, name: str) -> str:
+    def number_of(self, name: str) -> str:
+        """The `major:minor` of a block device."""
         entry = self.entries[f"{self._target(f'sys/class/block/{name}')}/dev"]
         assert isinstance(entry, File)
         return entry.content.decode().strip()

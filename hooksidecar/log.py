@@ -35,7 +35,9 @@ class _Json(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["exception"] = record.exc_info[0].__name__
         line.update(getattr(record, "fields", {}))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        # JSON escapes no controls above ASCII and no marks that turn the direction of writing.
+        return text if text.isprintable() else json.dumps(line, default=str)
 
 
 def start(level: str, component: str = "passgate-hook") -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from domxml.errors import PassgateError
+from domxml.text import visible
 
 
 class Stop:
@@ -84,6 +85,6 @@ def stop_on_signals() -> Stop:
 
 def _tell(text: str, code: str = "") -> None:
     try:
-        sys.stderr.write(f"{text} [{code}]\n" if code else f"{text}\n")
+        sys.stderr.write(visible(f"{text} [{code}]" if code else text) + "\n")
     except (OSError, AttributeError):  # Nobody listens, or there is no such stream.
         return

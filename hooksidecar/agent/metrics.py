@@ -127,7 +127,7 @@ def _counted(machine: Machine) -> _Picture:
 
 
 def _viable(verdict: GroupVerdict) -> str:
-    return "yes" if verdict.viable else "no" if verdict.blockers else "unknown"
+    return "yes" if verdict.viable else "no" if verdict.blockers or verdict.empty else "unknown"
 
 
 def _by_code(findings: Iterable[Finding]) -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,6 +96,7 @@ Candidate = tuple[str, str]
 """A word and what it means."""
 
 _DEVICES = "sys/bus/pci/devices"
+_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", re.ASCII)
 _SHELL_KNOWS = {Complete.FILE: ":file", Complete.DIRECTORY: ":directory"}
 
 
@@ -186,8 +188,8 @@ def _starting(found: Iterable[Candidate], current: str) -> list[Candidate]:
 
 
 def _addresses(spec: str) -> list[Candidate]:
-    """Addresses of the host, and the short ones that most people type."""
-    names = _devices("/" if spec == "none" else spec)
+    """Addresses of the host, and the short ones that most people type; what is none would end in a command line."""
+    names = [name for name in _devices("/" if spec == "none" else spec) if _ADDRESS.fullmatch(name)]
     return [(name, "") for name in names] + [(name[5:], "") for name in names if name.startswith("0000:")]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from domxml.errors import BadInput
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
@@ -97,10 +98,22 @@ class Device:
         return Tone.WARN if self.reasons == (NOT_BOUND_TO_VFIO.code,) or not self.verdict.refused else Tone.BAD
 
 
-def list_devices(machine: Machine, namer: Namer, addresses: Iterable[PciAddress] | None = None) -> tuple[Device, ...]:
+def list_devices(
+    machine: Machine,
+    namer: Namer,
+    addresses: Iterable[PciAddress] | None = None,
+    despite: frozenset[str] = frozenset(),
+) -> tuple[Device, ...]:
     """The devices asked for, or all, in the order of their addresses."""
     wanted = sorted(machine.functions) if addresses is None else addresses
-    return tuple(_device(machine, namer, address) for address in wanted)
+    return tuple(_device(machine, namer, address, despite) for address in wanted)
+
+
+def accepted(codes: Sequence[str], named: Collection[PciAddress] | None) -> frozenset[str]:
+    """What `--despite` accepts of the devices on the command line, which must name them."""
+    if codes and not named:
+        raise BadInput("no-device-named", "--despite is about devices that are named", hint="add their addresses")
+    return frozenset(codes)
 
 
 def select(machine: Machine, texts: Iterable[str]) -> tuple[PciAddress, ...] | None:
@@ -115,9 +128,9 @@ def select(machine: Machine, texts: Iterable[str]) -> tuple[PciAddress, ...] | N
     return addresses or None
 
 
-def _device(machine: Machine, namer: Namer, address: PciAddress) -> Device:
+def _device(machine: Machine, namer: Namer, address: PciAddress, despite: frozenset[str]) -> Device:
     function = machine.functions[address]
-    return Device(function, namer(function), verdict_of(machine, address))
+    return Device(function, namer(function), verdict_of(machine, address, despite))
 
 
 def _neighbours(machine: Machine, wanted: PciAddress) -> list[PciAddress]:

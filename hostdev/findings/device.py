@@ -78,11 +78,19 @@ PLATFORM_DEVICE = FindingKind(
     severity=Severity.ERROR,
     title="The device is part of the board, and the host needs it",
     cause=(
-        "Host bridges, ISA bridges, memory controllers, SMBus controllers and the IOMMU itself are endpoints by their "
-        "header. Taking one from the host stops the machine or breaks its sensors, clocks and firmware services."
+        "Host bridges, memory and interrupt controllers, the firmware's flash, the SMBus, management engines and "
+        "controllers, event collectors and the uncore of the processor are endpoints by their header, and vfio-pci "
+        "binds to them like to any other. Taking one from the host stops the machine or breaks its sensors, clocks and "
+        "firmware services; a guest that has one can reach them in place of the host, and rewrite the firmware. They "
+        "are told by class, by the host's driver, and by vendor where the class says nothing, and do not pass when "
+        "they are bound to vfio-pci either."
     ),
     hint="leave it to the host",
-    remedy="Do not pass this device through. If it shares a group with one that you need, use another slot.",
+    remedy=(
+        "Do not pass this device through. If it shares a group with one that you need, use another slot.\n\n"
+        "Who knows better can say so by name: `passgate node doctor DEVICE --despite platform-device` judges it like "
+        'any other device, as `"allow": ["platform-device"]` in the annotation `passgate.dev/policy` does for a VM.'
+    ),
 )
 
 COMPANION_FUNCTION = FindingKind(

@@ -119,6 +119,7 @@ NO_IOMMU = FindingKind(
         "an option of the kernel.\n"
         "3. Remove `iommu=off`, `intel_iommu=off` and `amd_iommu=off` from the kernel command line.\n"
         "4. Reboot, then `ls /sys/kernel/iommu_groups` must show numbers.\n\n"
+        "On POWER and s390x there is nothing to turn on: `dmesg` tells why the kernel made no groups.\n"
         "If the node is itself a VM, its hypervisor must give it a virtual IOMMU."
     ),
     says=(
@@ -155,7 +156,8 @@ IOMMU_PASSTHROUGH_OFF = FindingKind(
         "VM passthrough in spite of its name."
     ),
     hint="add iommu=pt only if the host's own devices are too slow",
-    remedy="Nothing needs to be done. `iommu=pt` on the kernel command line trades that protection for speed.",
+    remedy="Nothing needs to be done. `iommu=pt` (on Arm `iommu.passthrough=1`) on the kernel command line trades that "
+    "protection for speed.",
 )
 
 ACS_OVERRIDE = FindingKind(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.findings.platform import HOST_UNREADABLE
-from hostdev.gate import device, driver, group, hostuse, iommu, sriov, unread, vfio, vm
+from hostdev.gate import advice, device, driver, group, hostuse, iommu, sriov, unread, vfio, vm
 from hostdev.gate.device import presence_findings
 from hostdev.gate.rule import Rule, View
 from hostdev.gate.verdict import Verdict
-from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.machine import Machine
 
 if TYPE_CHECKING:
     # It loads lxml, which a look at a host does without.
@@ -34,26 +34,28 @@ _DEVICE_RULES: tuple[Rule[View], ...] = (
 _NOBODY: Mapping[PciAddress | str, str] = MappingProxyType({})
 
 
-def check(
+def check(  # noqa: PLR0913  what one VM has and asks for, each named by its caller
     machine: Machine,
     wanted: Iterable[PciAddress],
     *,
     mdevs: Iterable[str] = (),
     held: Mapping[PciAddress | str, str] = _NOBODY,
     viommu: bool = False,
+    despite: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Everything found about giving these devices to one VM: the host's findings first, then each device's.
 
     `held` tells which devices, mediated ones by UUID, somebody else has, and who it is; `viommu` that the VM has a
-    virtual IOMMU.
+    virtual IOMMU; `despite` names codes that are accepted of these devices.
     """
     asked, uuids = tuple(wanted), tuple(mdevs)
     addresses = tuple(dict.fromkeys(asked))
+    accepted = frozenset(despite)
     findings = [
         *unread.host_findings(machine),
         *(finding for rule in HOST_RULES for finding in rule.find(machine)),
         *vm.duplicates(asked),
-        *(finding for address in addresses for finding in _of_device(machine, address, frozenset(addresses))),
+        *(found for address in addresses for found in _of_device(machine, address, frozenset(addresses), accepted)),
         *vm.held_elsewhere(machine, addresses, held),
         *(vm.split_by_viommu(machine, addresses) if viommu else ()),
         *vm.missing_mdevs(machine, uuids),
@@ -73,7 +75,7 @@ def enforce(
     sources = tuple(wanted)
     addresses = [source for source in sources if isinstance(source, PciAddress)]
     mdevs = [source.uuid for source in sources if not isinstance(source, PciAddress)]
-    findings = check(machine, addresses, mdevs=mdevs, held=held)
+    findings = check(machine, addresses, mdevs=mdevs, held=held, despite=allowed)
     for finding in findings:
         if _stops(finding) and finding.code not in allowed:
             raise finding.refusal()
@@ -87,20 +89,27 @@ def _stops(finding: Finding) -> bool:
     )
 
 
-def device_rules(function: PciFunction) -> tuple[Rule[View], ...]:
-    """The questions to ask of a function: of a bridge only the one that refuses it."""
-    return _BRIDGE_RULES if function.bridge else _DEVICE_RULES
+def answers(view: View) -> list[tuple[Rule[View], tuple[Finding, ...]]]:
+    """What each rule finds of a function, with hints that know of all the others; of a bridge only what refuses it."""
+    rules = _BRIDGE_RULES if view.function.bridge else _DEVICE_RULES
+    found = [(rule, tuple(rule.find(view))) for rule in rules]
+    against = [
+        *presence_findings(view.machine, view.address),
+        *(finding for _, findings in found for finding in findings),
+    ]
+    return [(rule, advice.advise(view, findings, against)) for rule, findings in found]
 
 
-def verdict_of(machine: Machine, address: PciAddress) -> Verdict:
+def verdict_of(machine: Machine, address: PciAddress, despite: frozenset[str] = frozenset()) -> Verdict:
     """Whether one device may be given to a VM; the modules and nodes of the host are left to `check`."""
-    return Verdict(address, tuple(_of_device(machine, address, frozenset({address}))))
+    return Verdict(address, tuple(_of_device(machine, address, frozenset({address}), despite)))
 
 
-def _of_device(machine: Machine, address: PciAddress, wanted: frozenset[PciAddress]) -> Iterator[Finding]:
+def _of_device(
+    machine: Machine, address: PciAddress, wanted: frozenset[PciAddress], despite: frozenset[str]
+) -> Iterator[Finding]:
     yield from presence_findings(machine, address)
     function = machine.functions.get(address)
     if function is not None:
-        view = View(machine, function, wanted)
-        for rule in device_rules(function):
-            yield from rule.find(view)
+        for _, findings in answers(View(machine, function, wanted, despite)):
+            yield from findings

@@ -11,6 +11,7 @@ from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
 from hostdev.gate.rule import HOST
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.recorded.scrub import scrub_interface, scrub_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ def _numa(pair: _Pair) -> Iterator[Change]:
 
 def _interfaces(pair: _Pair) -> Iterator[Change]:
     before, after = (" ".join(sorted(net.name for net in function.netdevs)) for function in (pair.old, pair.new))
-    if before and after and before != after:
+    macs = [net.mac for net in (*pair.old.netdevs, *pair.new.netdevs)]
+    if before and after and scrub_interface(before, macs) != scrub_interface(after, macs):
         yield pair.change("interface-renamed", Severity.WARNING, f"{before} is now {after}", before, after)
 
 
@@ -204,8 +206,9 @@ def _kernel(old: Machine, new: Machine) -> Iterator[Change]:
     if before.release != after.release:
         message = f"kernel {before.release or '?'} is now {after.release or '?'}"
         yield Change("kernel-changed", Severity.INFO, HOST, message, before.release, after.release)
-    lost = [f"without {word}" for word in before.cmdline.split() if word not in after.cmdline.split()]
-    gained = [f"with {word}" for word in after.cmdline.split() if word not in before.cmdline.split()]
+    left, right = (line.split() for line in scrub_options(before.cmdline, after.cmdline))
+    lost = [f"without {word}" for word in left if word not in right]
+    gained = [f"with {word}" for word in right if word not in left]
     if lost or gained:
         message = f"the kernel is booted {', '.join(lost + gained)}"
         yield Change("command-line-changed", Severity.INFO, HOST, message, before.cmdline, after.cmdline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domxml.finding import Evidence, Finding
+from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import MAX_LIBVIRT_DOMAIN, PciAddress
 from hostdev.findings.device import (
     COMPANION_FUNCTION,
@@ -18,6 +18,7 @@ from hostdev.findings.driver import NO_RESET_METHOD, SHARED_RESET
 from hostdev.gate import rule, unread
 from hostdev.gate.rule import Rule, View
 from hostdev.inventory import pciclasses
+from hostdev.inventory.boardparts import BoardPart, board_part, may_be_board_part
 from hostdev.inventory.machine import Machine, PciFunction, Role
 
 
@@ -61,11 +62,34 @@ def _position(address: PciAddress) -> tuple[int, int, int]:
 
 def _find_kind(view: View) -> Iterator[Finding]:
     function = view.function
-    part = pciclasses.PLATFORM.get(pciclasses.subclass(function.class_code))
+    part = board_part(function)
     if function.bridge:
         yield NOT_AN_ENDPOINT.found(view.subject, "is a bridge", evidence=(_class(function),))
     elif part:
-        yield PLATFORM_DEVICE.found(view.subject, f"is the board's {part}", evidence=(_class(function),))
+        yield _platform(view, part)
+    elif may_be_board_part(function):
+        yield unread.not_visible(
+            view.subject,
+            rule.attribute_path(view.address, "resource"),
+            "only its BARs would tell whether it is a part of the processor",
+            severity=Severity.WARNING,
+            hint="look on the node itself, or record the machine again",
+        )
+
+
+def _platform(view: View, part: BoardPart) -> Finding:
+    function = view.function
+    bars = rule.attribute_evidence(function.address, "resource", "no BAR")
+    return PLATFORM_DEVICE.found(
+        view.subject,
+        f"is the board's {part.name}: {part.why}",
+        severity=Severity.WARNING if PLATFORM_DEVICE.code in view.despite else None,
+        evidence=(
+            _class(function),
+            *((rule.driver_evidence(function),) if function.driver else ()),
+            *((bars,) if function.has_bars is False else ()),
+        ),
+    )
 
 
 def _kind(view: View) -> str:
@@ -76,10 +100,14 @@ def _find_reset(view: View) -> Iterator[Finding]:
     methods = view.function.reset_methods
     place = rule.attribute_path(view.address, "reset_method")
     if methods is None:
-        why = "kernels before 5.15 do not tell how a device is reset"
-        yield unread.not_visible(view.subject, place, why, hint="nothing to do; a newer kernel tells")
+        if view.machine.kernel.release:
+            why, hint = "kernels before 5.15 do not tell how a device is reset", "nothing to do; a newer kernel tells"
+        else:
+            why, hint = "it is not there, and the kernel's version is not known", "look on the node itself"
+        yield unread.not_visible(view.subject, place, why, hint=hint)
     elif not methods:
-        yield NO_RESET_METHOD.found(view.subject, "cannot be reset", evidence=(Evidence(place, ""),))
+        seen = Evidence(place, "absent or empty")
+        yield NO_RESET_METHOD.found(view.subject, "cannot be reset", evidence=(seen,))
     elif set(methods) == {"bus"}:
         others = [function for function in _on_its_bus(view) if function.address not in view.wanted]
         if others:
@@ -105,9 +133,8 @@ def _reset(view: View) -> str:
 
 def _find_numa(view: View) -> Iterator[Finding]:
     if view.function.numa_node is None:
-        yield NUMA_UNKNOWN.found(
-            view.subject, "no NUMA node is known", evidence=(rule.attribute_evidence(view.address, "numa_node", -1),)
-        )
+        no_node = rule.attribute_evidence(view.address, "numa_node", "no node")
+        yield NUMA_UNKNOWN.found(view.subject, "no NUMA node is known", evidence=(no_node,))
 
 
 def _numa(view: View) -> str:

@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
+from domxml.text import listed
 from hostdev.findings.hostuse import HOST_USE_UNKNOWN
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate import device, unread
-from hostdev.gate.check import HOST_RULES, device_rules
+from hostdev.gate.check import HOST_RULES, answers
 from hostdev.gate.rule import HOST, Rule, View
 from hostdev.inventory.machine import Machine
 
@@ -43,33 +44,40 @@ class Check:
     subject: str = HOST
 
 
-def checks(machine: Machine, addresses: Iterable[PciAddress] = ()) -> Sequence[Check]:
+def checks(
+    machine: Machine, addresses: Iterable[PciAddress] = (), despite: frozenset[str] = frozenset()
+) -> Sequence[Check]:
     """All checks in the order in which things must work: the host's first, then each device's."""
     wanted = tuple(dict.fromkeys(addresses))
-    return (
-        *_of_rules(HOST_RULES, machine, HOST),
-        _view(machine),
-        *(check for address in wanted for check in _of_device(machine, address, frozenset(wanted))),
-    )
+    host = tuple(_of_rules(((rule, tuple(rule.find(machine))) for rule in HOST_RULES), machine, HOST))
+    devices = tuple(check for address in wanted for check in _of_device(machine, address, frozenset(wanted), despite))
+    return (*host, _view(machine, (*host, *devices)), *devices)
 
 
-def _view(machine: Machine) -> Check:
+def _view(machine: Machine, others: Iterable[Check]) -> Check:
     findings = tuple(unread.host_findings(machine))
-    return _check("view", "Everything could be read", findings, f"nothing of {machine.source} was unreadable", HOST)
+    title, seen = "Everything could be read", f"nothing of {machine.source} was unreadable"
+    unknown = [check.name for check in others if check.status is Status.UNKNOWN]
+    if unknown and not findings:
+        detail = f"not all that matters was to be seen: {listed(dict.fromkeys(unknown), len(unknown))}"
+        return Check("view", title, Status.UNKNOWN, detail)
+    return _check("view", title, findings, seen, HOST)
 
 
-def _of_device(machine: Machine, address: PciAddress, wanted: frozenset[PciAddress]) -> Iterator[Check]:
+def _of_device(
+    machine: Machine, address: PciAddress, wanted: frozenset[PciAddress], despite: frozenset[str]
+) -> Iterator[Check]:
     subject = str(address)
     findings = tuple(device.presence_findings(machine, address))
     yield _check("exists", "There is a device", findings, "it is there", subject)
     function = machine.functions.get(address)
     if function is not None:
-        yield from _of_rules(device_rules(function), View(machine, function, wanted), subject)
+        view = View(machine, function, wanted, despite)
+        yield from _of_rules(answers(view), view, subject)
 
 
-def _of_rules(rules: Iterable[Rule[T]], asked: T, subject: str) -> Iterator[Check]:
-    for rule in rules:
-        findings = tuple(rule.find(asked))
+def _of_rules(answered: Iterable[tuple[Rule[T], tuple[Finding, ...]]], asked: T, subject: str) -> Iterator[Check]:
+    for rule, findings in answered:
         seen = rule.seen(asked)
         if findings or seen is not None:
             yield _check(rule.name, rule.title, findings, seen or "", subject)

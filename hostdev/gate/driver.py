@@ -1,57 +1,15 @@
-"""Rules about drivers and resets, and what to type to bind devices to vfio-pci."""
+"""Rules about the driver that holds a device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from domxml.finding import Evidence, Finding
 from hostdev.findings.driver import DENYLISTED_DEVICE, NOT_BOUND_TO_VFIO, VARIANT_DRIVER, VGPU_TYPE_MISSING
 from hostdev.gate import rule, unread
-from hostdev.gate.hostuse import why_kept
 from hostdev.gate.rule import Rule, View
-from hostdev.inventory import pciclasses
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import DENYLIST, GENERIC, libvirt_takes, vfio_driver
-
-
-def harm(machine: Machine, function: PciFunction) -> str | None:
-    """Why the host may not do without a function; None if it is proved that it can."""
-    part = pciclasses.PLATFORM.get(pciclasses.subclass(function.class_code))
-    return why_kept(machine, function) or (f"the host would lose its {part}" if part else None)
-
-
-def bind_command(functions: Iterable[PciFunction]) -> str:
-    """One line of shell that binds functions to vfio-pci, each by its address alone."""
-    several = list(functions)
-    names = " ".join(str(function.address) for function in several)
-    unbind = "echo $d >$d/driver/unbind; " if any(function.driver for function in several) else ""
-    return (
-        f"cd /sys/bus/pci/devices; for d in {names}; do echo {GENERIC} >$d/driver_override; "
-        f"{unbind}echo $d >../drivers_probe; done"
-    )
-
-
-def bind(machine: Machine, function: PciFunction) -> str:
-    """How to bind one function, or why not to."""
-    lost = harm(machine, function)
-    return f"{lost}: choose another device" if lost else bind_command([function])
-
-
-def free_members(machine: Machine, functions: Sequence[PciFunction], room: int) -> str:
-    """How to make members of an IOMMU group let go of it, in so many characters, or why not to."""
-    for function in functions:
-        lost = harm(machine, function)
-        if lost:
-            return f"{lost}: move the card to a slot of its own IOMMU group"
-    bridges = [function for function in functions if function.bridge]
-    if bridges:
-        first = bridges[0]
-        return f"unbind the bridge: echo {first.address} >/sys/bus/pci/drivers/{first.driver}/unbind"
-    command = bind_command(functions)
-    if len(command) < room:
-        return command
-    return f"bind these {len(functions)} to {GENERIC} too, each by driver_override and drivers_probe"
-
 
 _VGPU_TYPE = "nvidia/current_vgpu_type"
 
@@ -71,9 +29,7 @@ def _find(view: View) -> Iterator[Finding]:
         )
     else:
         yield from _denylisted(view)
-        yield NOT_BOUND_TO_VFIO.found(
-            view.subject, _instead(function), hint=bind(view.machine, function), evidence=tuple(_evidence(function))
-        )
+        yield NOT_BOUND_TO_VFIO.found(view.subject, _instead(function), evidence=tuple(_evidence(function)))
 
 
 def _variant(view: View) -> Iterator[Finding]:
@@ -111,19 +67,28 @@ def _evidence(function: PciFunction) -> Iterator[Evidence]:
         yield rule.attribute_evidence(function.address, "driver_override", function.driver_override)
 
 
+def is_denylisted(machine: Machine, function: PciFunction) -> bool:
+    """Whether vfio-pci, as it is loaded, would refuse to take a function."""
+    return (function.vendor, function.device) in DENYLIST and _disable_denylist(machine) not in {"Y", "1"}
+
+
 def _denylisted(view: View) -> Iterator[Finding]:
-    name = DENYLIST.get((view.function.vendor, view.function.device))
-    if name and not _denylist_off(view.machine):
-        ids = f"{view.function.vendor:04x}:{view.function.device:04x}"
+    if is_denylisted(view.machine, view.function):
+        ids = (view.function.vendor, view.function.device)
         yield DENYLISTED_DEVICE.found(
             view.subject,
-            f"vfio-pci refuses {name} ({ids})",
-            evidence=(Evidence("/sys/module/vfio_pci/parameters/disable_denylist", "N"),),
+            f"vfio-pci refuses {DENYLIST[ids]} ({ids[0]:04x}:{ids[1]:04x})",
+            evidence=(
+                Evidence(
+                    "/sys/module/vfio_pci/parameters/disable_denylist",
+                    _disable_denylist(view.machine) or rule.ABSENT,
+                ),
+            ),
         )
 
 
-def _denylist_off(machine: Machine) -> bool:
-    return machine.vfio.modules.get("vfio_pci", {}).get("disable_denylist") in {"Y", "1"}
+def _disable_denylist(machine: Machine) -> str | None:
+    return machine.vfio.modules.get("vfio_pci", {}).get("disable_denylist")
 
 
 def _driver(view: View) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from domxml.errors import SENTENCE_LIMIT
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.findings.group import GROUP_NOT_VIABLE, NO_IOMMU_GROUP, NOIOMMU_GROUP, RESERVED_REGION, SHARED_GROUP
 from hostdev.findings.sriov import VF_WITHOUT_GROUP
 from hostdev.gate import iommu, rule, unread
-from hostdev.gate.driver import free_members
 from hostdev.gate.rule import Rule, View
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict
+from hostdev.inventory.boardparts import board_part
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
 from hostdev.inventory.vfiodrivers import HARMLESS_DRIVERS, is_on_vfio
 
@@ -39,7 +38,8 @@ def _member(machine: Machine, address: PciAddress) -> MemberVerdict:
     if function is None or not seen:
         return MemberVerdict(str(address), address, blocks=False, seen=False, why="could not be read")
     blocks, why = _claims(function, machine.kernel.version)
-    return MemberVerdict(str(address), address, blocks=blocks, seen=True, why=why)
+    for_guests = not function.bridge and board_part(function) is None
+    return MemberVerdict(str(address), address, blocks=blocks, seen=True, why=why, for_guests=for_guests)
 
 
 def _claims(function: PciFunction, kernel: tuple[int, int]) -> tuple[bool, str]:
@@ -106,13 +106,11 @@ def _without_group(view: View) -> Iterator[Finding]:
 
 
 def _viability(view: View, group: IommuGroup) -> Iterator[Finding]:
-    verdict = group_verdict(view.machine, group)
-    # A device on the host's driver is told as not-bound-to-vfio; here only its neighbours count.
-    neighbours = [member for member in verdict.members if member.address != view.address]
-    blockers = [member for member in neighbours if member.blocks]
+    neighbours = _neighbours(view, group)
+    blocking = [member for member in neighbours if member.blocks]
     unseen = [member for member in neighbours if not member.seen]
-    if blockers:
-        yield _not_viable(view, group, blockers)
+    if blocking:
+        yield _not_viable(view, group, blocking)
     elif unseen:
         place = f"{rule.GROUPS}/{group.number}/devices/{unseen[0].name}"
         yield unread.not_visible(view.subject, place, unseen[0].why, severity=Severity.WARNING)
@@ -120,16 +118,24 @@ def _viability(view: View, group: IommuGroup) -> Iterator[Finding]:
         yield from _shared(view, group)
 
 
-def _not_viable(view: View, group: IommuGroup, blockers: Sequence[MemberVerdict]) -> Finding:
-    functions = [view.machine.functions[member.address] for member in blockers if member.address is not None]
-    named = listed((f"{member.name} {member.why}" for member in blockers), _NAMED)
+def _neighbours(view: View, group: IommuGroup) -> list[MemberVerdict]:
+    """The other members: a device on the host's driver is itself told as not-bound-to-vfio."""
+    return [member for member in group_verdict(view.machine, group).members if member.address != view.address]
+
+
+def blockers(view: View) -> list[PciFunction]:
+    """The neighbours of a device that keep its group from a VM."""
+    members = _neighbours(view, view.group) if view.group else ()
+    return [view.machine.functions[member.address] for member in members if member.blocks and member.address]
+
+
+def _not_viable(view: View, group: IommuGroup, blocking: Sequence[MemberVerdict]) -> Finding:
+    functions = blockers(view)
     release = (Evidence("/proc/sys/kernel/osrelease", view.machine.kernel.release or "(unknown)"),)
-    message = f"group {group.number} is not viable: {named}"
-    room = SENTENCE_LIMIT - len(f"{GROUP_NOT_VIABLE.code}: {view.subject}: {message}: ")
+    named = listed((f"{member.name} {member.why}" for member in blocking), _NAMED)
     return GROUP_NOT_VIABLE.found(
         view.subject,
-        message,
-        hint=free_members(view.machine, functions, room),
+        f"group {group.number} is not viable: {named}",
         evidence=(
             rule.group_link_evidence(view.function),
             *(rule.driver_evidence(function) for function in functions),

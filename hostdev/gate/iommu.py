@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from domxml.finding import Evidence, Finding, Severity
+from domxml.text import printable
 from hostdev.findings.group import NOIOMMU_GROUP
 from hostdev.findings.platform import (
     ACS_OVERRIDE,
@@ -66,6 +67,16 @@ _TURN_ON = {
     "IVRS": "look for AMD-Vi in dmesg, update the firmware",
     "IORT": "look for smmu in dmesg: the kernel needs its driver",
 }
+_BY_ARCHITECTURE = {
+    "x86_64": "turn on VT-d or AMD-Vi in the firmware's setup and reboot",
+    "aarch64": "turn on the SMMU in the firmware's setup and reboot",
+    "ppc64le": "look for iommu in dmesg: on POWER the kernel uses it without being told, where the machine has one",
+    "s390x": "look for the PCI functions in dmesg: on s390x each has its IOMMU without being told",
+}
+_PASSTHROUGH = {"x86_64": "iommu=pt", "aarch64": "iommu.passthrough=1"}
+"""The option that lets the host's own DMA go past the IOMMU."""
+_WITHOUT_ACPI = frozenset({"ppc64", "ppc64le", "s390x"})
+"""There the firmware has no tables to tell, and interrupts are guarded by other means."""
 
 
 def has_no_iommu(machine: Machine) -> bool:
@@ -79,25 +90,31 @@ def missing_iommu(machine: Machine) -> Iterator[Finding]:
     """The host has no IOMMU, told with what the firmware and the command line say."""
     if not has_no_iommu(machine):
         return
-    tables = machine.iommu.tables
-    off = off_switch(machine.kernel.cmdline)
-    hint = None
-    if off:
-        hint = f"remove {off} from the kernel command line and reboot"
-    elif tables:
-        hint = next((_TURN_ON[name] for name in tables if name in _TURN_ON), None)
-    elif tables is not None:
-        hint = "turn on VT-d, AMD-Vi or the SMMU in the firmware's setup and reboot"
+    tables = None if _has_no_tables(machine) else machine.iommu.tables
     yield NO_IOMMU.found(
         HOST,
         f"the kernel has no IOMMU groups{_firmware_says(tables)}",
-        hint=hint,
+        hint=_turn_on(machine, tables),
         evidence=(
             Evidence(GROUPS, f"only {NOIOMMU}" if machine.groups else "(empty)"),
             Evidence(UNITS, "(empty)"),
             *_table_evidence(tables),
         ),
     )
+
+
+def _turn_on(machine: Machine, tables: tuple[str, ...] | None) -> str | None:
+    off = off_switch(machine.kernel.cmdline)
+    if off:
+        return f"remove {printable(off)} from the kernel command line and reboot"
+    by_table = next((_TURN_ON[name] for name in tables or () if name in _TURN_ON), None)
+    if by_table or (tables is None and not _has_no_tables(machine)):
+        return by_table
+    return _BY_ARCHITECTURE.get(machine.kernel.architecture, "turn the IOMMU on in the firmware's setup and reboot")
+
+
+def _has_no_tables(machine: Machine) -> bool:
+    return machine.kernel.architecture in _WITHOUT_ACPI
 
 
 def is_noiommu(group: IommuGroup) -> bool:
@@ -116,13 +133,17 @@ def _table_evidence(tables: tuple[str, ...] | None) -> tuple[Evidence, ...]:
 
 
 def _find_tables(machine: Machine) -> Iterator[Finding]:
+    if _has_no_tables(machine):
+        return
     if machine.iommu.tables is None:
         yield unread.not_visible(TABLES, TABLES, "masked, as in a container")
     elif not machine.iommu.tables:
         yield from missing_iommu(machine)
 
 
-def _tables(machine: Machine) -> str:
+def _tables(machine: Machine) -> str | None:
+    if _has_no_tables(machine):
+        return None
     tables = machine.iommu.tables
     return f"the firmware has {', '.join(tables)}" if tables else "no DMAR, IVRS or IORT, but the kernel has an IOMMU"
 
@@ -139,8 +160,10 @@ def _find_options(machine: Machine) -> Iterator[Finding]:
     override = overrides_acs(line)
     if override:
         yield ACS_OVERRIDE.found(HOST, f"the kernel was booted with {override}", evidence=evidence)
-    if not (off or has_no_iommu(machine) or _host_dma_passes(machine)):
-        yield IOMMU_PASSTHROUGH_OFF.found(HOST, "iommu=pt is not set", evidence=evidence)
+    option = _PASSTHROUGH.get(machine.kernel.architecture)
+    if option and not (off or has_no_iommu(machine) or _host_dma_passes(machine)):
+        hint = f"add {option} only if the host's own devices are too slow"
+        yield IOMMU_PASSTHROUGH_OFF.found(HOST, f"{option} is not set", hint=hint, evidence=evidence)
 
 
 def _host_dma_passes(machine: Machine) -> bool:
@@ -183,10 +206,14 @@ def _groups(machine: Machine) -> str:
 
 
 def _find_interrupts(machine: Machine) -> Iterator[Finding]:
+    if _has_no_tables(machine):
+        return
     unsafe = _allows_unsafe(machine)
     off = remapping_switch(machine.kernel.cmdline)
     if unsafe:
-        yield UNSAFE_INTERRUPTS.found(HOST, "allow_unsafe_interrupts is on", evidence=(Evidence(UNSAFE, "Y"),))
+        yield UNSAFE_INTERRUPTS.found(
+            HOST, "allow_unsafe_interrupts is on", evidence=(Evidence(UNSAFE, _unsafe_interrupts(machine) or ""),)
+        )
     elif off:
         yield NO_INTERRUPT_REMAPPING.found(
             HOST, f"the kernel was booted with {off}", evidence=(Evidence(COMMAND_LINE, machine.kernel.cmdline),)
@@ -196,12 +223,18 @@ def _find_interrupts(machine: Machine) -> Iterator[Finding]:
         yield unread.not_visible(UNSAFE, UNSAFE, why, hint="look again when vfio_iommu_type1 is loaded")
 
 
+def _unsafe_interrupts(machine: Machine) -> str | None:
+    return machine.vfio.modules.get("vfio_iommu_type1", {}).get("allow_unsafe_interrupts")
+
+
 def _allows_unsafe(machine: Machine) -> bool | None:
-    value = machine.vfio.modules.get("vfio_iommu_type1", {}).get("allow_unsafe_interrupts")
+    value = _unsafe_interrupts(machine)
     return None if value is None else value in {"Y", "1"}
 
 
-def _interrupts(_machine: Machine) -> str:
+def _interrupts(machine: Machine) -> str | None:
+    if _has_no_tables(machine):
+        return None
     return "nothing turns interrupt remapping off, and unsafe interrupts are not allowed"
 
 

@@ -34,6 +34,8 @@ class View:
     machine: Machine
     function: PciFunction
     wanted: frozenset[PciAddress]
+    despite: frozenset[str] = frozenset()
+    """Codes of what is known and accepted of the wanted ones."""
 
     @property
     def address(self) -> PciAddress:

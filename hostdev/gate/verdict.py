@@ -43,6 +43,8 @@ class MemberVerdict:
     blocks: bool
     seen: bool
     why: str
+    for_guests: bool = True
+    """Something a guest could have: no bridge, and no part of the board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,16 @@ class GroupVerdict:
         return tuple(member for member in self.members if member.blocks)
 
     @property
+    def empty(self) -> bool:
+        """There is nothing in it for a guest."""
+        return not any(member.for_guests for member in self.members)
+
+    @property
     def open(self) -> bool:
         """Nobody is seen to block it, but not every member could be looked at."""
         return not self.blockers and not all(member.seen for member in self.members)
 
     @property
     def viable(self) -> bool:
-        """Every member was seen, and none blocks."""
-        return not self.blockers and not self.open
+        """Every member was seen, none blocks, and there is something to give."""
+        return not (self.blockers or self.open or self.empty)

@@ -15,14 +15,15 @@ from hostdev.inventory.vfiodrivers import is_on_vfio, vfio_driver
 MODULES = "/sys/module"
 NODES = "/dev/vfio"
 CONTAINER_NODE = "vfio"
-_BACKENDS = ("vfio_iommu_type1", "vfio_iommu_spapr_tce")
+_TYPE1, _SPAPR = "vfio_iommu_type1", "vfio_iommu_spapr_tce"
 
 
 def _missing_modules(machine: Machine) -> tuple[str, ...]:
     loaded = machine.vfio.modules
     driver = any(vfio_driver(name) for name in loaded) or any(map(is_on_vfio, machine.functions.values()))
-    backend = machine.vfio.iommufd or any(name in loaded for name in _BACKENDS)
-    return (*(() if driver else ("vfio_pci",)), *(() if backend else ("vfio_iommu_type1",)))
+    backend = machine.vfio.iommufd or any(name in loaded for name in (_TYPE1, _SPAPR))
+    wanted = _SPAPR if machine.kernel.architecture.startswith("ppc64") else _TYPE1
+    return (*(() if driver else ("vfio_pci",)), *(() if backend else (wanted,)))
 
 
 def _find_modules(machine: Machine) -> Iterable[Finding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.attached import Attached
+from hostdev.inventory.boardparts import BARS_TELL
 from hostdev.inventory.host import Host
 from hostdev.inventory.hostuse import HostUses
 from hostdev.inventory.machine import NOT_LOOKED_AT, HostUse, PciFunction
@@ -15,6 +16,8 @@ from hostdev.inventory.sysfs import Addresses, flag, number
 
 DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"
+VIRTFN = "virtfn"
+BARS = 6
 ROUTING_IDS = 0x10000
 """Bus, slot and function in one number: there are so many."""
 
@@ -29,8 +32,6 @@ class _Above:
 
     parent: PciAddress | None
     root: str
-    numa_node: int | None
-    on_root_bus: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Functions:
             ids.subsystem_vendor,
             ids.subsystem_device,
             bridge=bridge,
-            numa_node=self._node(path) if above.on_root_bus else above.numa_node,
+            numa_node=self._node(path),
             parent=above.parent,
             root=above.root,
             physfn=physfn,
@@ -140,6 +141,7 @@ class Functions:
             vf_autoprobe=sriov.autoprobe,
             reset_methods=None if bridge else self._resets(path),
             boot_vga=bool(ids.is_display and flag(self._host.read(f"{path}/boot_vga"))),
+            has_bars=self._has_bars(path) if ids.class_code >> 8 in BARS_TELL else None,
         )
 
     def _function(
@@ -179,6 +181,7 @@ class Functions:
             attached.mdevs.devices(address) if on_host else (),
             number(host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
             HostUse() if vfio_dev else NOT_LOOKED_AT,
+            model.has_bars,
         )
         return replace(function, use=self._uses.of(function, path)) if use and vfio_dev is None else function
 
@@ -204,7 +207,7 @@ class Functions:
         offset = number(self._host.read(f"{path}/sriov_offset")) if enabled else None
         stride = number(self._host.read(f"{path}/sriov_stride")) if enabled else None
         if not offset or stride is None:
-            return ()
+            return self._linked_vfs(path) if enabled else ()
         first = (pf.bus << 8 | pf.slot << 3 | pf.function) + offset
         # A single VF may have no stride.
         ids = range(first, min(first + enabled * (stride or 1), ROUTING_IDS), stride or enabled)
@@ -215,21 +218,33 @@ class Functions:
             self._vfs[name] = vf, pf, f"{beside}/{name}"
         return vfs
 
+    def _linked_vfs(self, path: str) -> tuple[PciAddress, ...]:
+        """The same by virtfn0, virtfn1, …: kernels before 4.14 do not tell offset and stride."""
+        names = sorted(self._host.names(path, prefix=VIRTFN) or (), key=lambda name: (len(name), name))
+        vfs = (self._addresses.of(self._host.link_name(f"{path}/{name}") or "") for name in names)
+        return tuple(vf for vf in vfs if vf is not None)
+
     def _over(self, directory: str) -> _Above:
         if directory not in self._above:
             parts = directory.split("/")
-            bridge = self._addresses.of(parts[-1])
             self._above[directory] = _Above(
                 # Below VMD a host bridge hangs under a function: that function is what leads there.
                 self._addresses.last_in(directory),
                 next((part for part in reversed(parts) if _ROOT.fullmatch(part)), ""),
-                self._node(directory) if bridge else None,
-                on_root_bus=bridge is None,
             )
         return self._above[directory]
 
-    def _node(self, directory: str) -> int | None:
-        return number(self._host.read(f"{directory}/numa_node"))
+    def _node(self, path: str) -> int | None:
+        """Its own node; snapshots of 0.1.0 hold only that of the bridge above."""
+        own = self._host.read(f"{path}/numa_node")
+        if own is None and self._addresses.of(path.rpartition("/")[0].rpartition("/")[2]):
+            own = self._host.read(f"{path.rpartition('/')[0]}/numa_node")
+        return number(own)
+
+    def _has_bars(self, path: str) -> bool | None:
+        """Read `resource`, a line of start, end and flags for each BAR: that wakes nothing."""
+        lines = (self._host.read(f"{path}/resource") or "").splitlines()
+        return any(line.strip("0x ") for line in lines[:BARS]) if lines else None
 
     def _resets(self, path: str) -> tuple[str, ...] | None:
         file = f"{path}/reset_method"

@@ -136,7 +136,7 @@ class Host:
             if error.errno != errno.EINVAL:
                 self._failed(path, error)
             return None
-        return target if target.isascii() or self._is_text(path, target) else None
+        return _tidy(target) or None if target.isascii() or self._is_text(path, target) else None
 
     def links(self, path: str) -> dict[str, str]:
         """What the links in a directory say, by name; files among them are left out."""
@@ -163,6 +163,7 @@ class Host:
                 if error.errno != errno.EINVAL:
                     self._failed(f"{path}/{name}", error)
                 continue
+            target = _tidy(target)
             if part in target and ((name.isascii() and target.isascii()) or self._is_text(path, name + target)):
                 yield name, target
 
@@ -295,6 +296,14 @@ class Host:
 def _number(status: os.stat_result) -> str | None:
     kind = "block" if stat.S_ISBLK(status.st_mode) else "char" if stat.S_ISCHR(status.st_mode) else None
     return kind and f"{kind}/{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+
+
+def _tidy(target: str) -> str:
+    """The same place in the kernel's spelling: copied trees have links that end in a slash, or with two in a row."""
+    if "//" not in target and "/./" not in target and not target.endswith(("/", "/.")):
+        return target
+    root = "/" if target.startswith("/") else ""
+    return root + "/".join(part for part in target.split("/") if part not in {"", "."})
 
 
 _ROOT_HINT = "give a directory that holds sys/, proc/ and dev/, such as / or the root of a copied tree"

@@ -134,6 +134,8 @@ class PciFunction:
     vendor_vgpu_type: int | None = None
     """nvidia/current_vgpu_type of a VF that the vendor's driver keeps (0: none set)."""
     use: HostUse = NOT_LOOKED_AT
+    has_bars: bool | None = None
+    """Whether it has a BAR of its own; only looked at where the class says nothing without it."""
 
     @property
     def role(self) -> Role:

@@ -8,23 +8,6 @@ from types import MappingProxyType
 DISPLAY = 0x03
 """Base class of VGA, XGA, 3D and other display controllers."""
 
-PLATFORM: Mapping[int, str] = MappingProxyType(
-    {
-        0x0500: "RAM controller",
-        0x0501: "flash controller",
-        0x0580: "memory controller",
-        0x0600: "host bridge",
-        0x0601: "ISA bridge",
-        0x0800: "interrupt controller",
-        0x0801: "DMA controller",
-        0x0802: "timer",
-        0x0803: "clock",
-        0x0806: "IOMMU",
-        0x0C05: "SMBus controller",
-    }
-)
-"""Parts of the board that a host cannot do without, by class and subclass."""
-
 COMPANIONS: Mapping[int, str] = MappingProxyType(
     {
         0x0401: "audio",

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from domxml.text import visible
+
 
 class Tone(StrEnum):
     """What a cell means to the eye; its value is how rich names the style."""
@@ -63,14 +65,7 @@ class Branch:
 def cell(value: Cell | str) -> Cell:
     """A bare string is a plain cell; what cannot be printed shows as its code."""
     found = value if isinstance(value, Cell) else Cell(value)
-    return Cell(printable(found.text), found.tone, found.color)
-
-
-def printable(text: str) -> str:
-    """The text without control characters: a recorded machine must not drive the terminal that shows it."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+    return Cell(visible(found.text), found.tone, found.color)
 
 
 def dash(value: object) -> str:

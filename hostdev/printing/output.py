@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from domxml.errors import OutputLost
+from domxml.text import visible
 
 
 def write(text: str) -> None:
@@ -49,11 +50,7 @@ def note(text: str) -> None:
 
 def _safe(text: str) -> str:
     """Text for a terminal: names of strangers in it must not drive it."""
-    if text.isprintable():
-        return text
-    from hostdev.printing.cells import printable  # noqa: PLC0415  rarely needed
-
-    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+    return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
 @contextmanager

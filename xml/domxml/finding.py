@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from domxml.errors import Refused
+from domxml.text import visible
 
 
 class Severity(StrEnum):
@@ -85,8 +86,8 @@ class FindingKind(NamedTuple):
             self.code,
             severity or self.severity,
             subject,
-            message,
-            self.hint if hint is None else hint,
+            visible(message),
+            self.hint if hint is None else visible(hint),
             evidence,
         )
 

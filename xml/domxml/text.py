@@ -13,6 +13,13 @@ def printable(text: str, limit: int = NAME_LIMIT) -> str:
     return escaped if len(escaped) <= limit else f"{escaped[: limit - 3]}..."
 
 
+def visible(text: str) -> str:
+    """The text with what cannot be printed shown as its code: foreign text must not drive a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def listed(things: Iterable[object], most: int = 3) -> str:
     """Join the first few, and count those beyond: `A, B, C and 4 more`."""
     shown = [str(thing) for thing in things]

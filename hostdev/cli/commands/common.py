@@ -28,6 +28,12 @@ COLOR = Argument(
     default="auto",
 )
 DEVICE = Argument(("ADDRESS",), "a PCI address, such as 0000:3d:02.2 or 3d:02.2", complete=Complete.ADDRESS)
+DESPITE = Argument(
+    ("--despite",),
+    "judge the devices named as if this did not forbid them, for who knows better",
+    choices=("platform-device",),
+    repeat=True,
+)
 DEVICES = Argument(("ADDRESS",), "PCI addresses, such as 0000:3d:02.2 or 3d:02.2", nargs="*", complete=Complete.ADDRESS)
 
 

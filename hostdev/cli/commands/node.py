@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import COLOR, DEVICE, DEVICES, HOST, PCI_IDS, fail_on, output_in
+from hostdev.cli.commands.common import COLOR, DESPITE, DEVICE, DEVICES, HOST, PCI_IDS, fail_on, output_in
 from hostdev.commandline import Argument, Command, Complete
 
 LIST = Command(
     "node list",
     "List PCI devices: what they are, who drives them, whether they can be passed through.",
-    "One line for each PCI function. PASSTHROUGH is yes, or the code of what stands in the way; "
-    "`passgate node explain CODE` tells more about it.",
-    (DEVICES, HOST, output_in("table", "wide", "json", "yaml", "name"), fail_on(), COLOR, PCI_IDS),
+    "One line for each device that a guest could have. PASSTHROUGH is yes, or the code of what stands in the way; "
+    "`passgate node explain CODE` tells more about it. VFs of one PF that are alike are one line; bridges and parts of "
+    "the board are counted below.",
+    (
+        DEVICES,
+        HOST,
+        Argument(("--all",), "one line for each PCI function", flag=True),
+        DESPITE,
+        output_in("table", "wide", "json", "yaml", "name"),
+        fail_on(),
+        COLOR,
+        PCI_IDS,
+    ),
     run="hostdev.cli.node.listing:run",
     examples=(
-        ("passgate node list", "every PCI function of this node"),
+        ("passgate node list", "the devices of this node"),
         ("passgate node list --host machine.toml -o wide", "the same of a recorded machine, with more columns"),
     ),
 )
@@ -39,7 +49,7 @@ SHOW = Command(
     "node show",
     "Show all that is known about one device.",
     "Identity, driver, IOMMU group and its members, SR-IOV, NUMA, network and disks, and every finding.",
-    (DEVICE, HOST, output_in("text", "json", "yaml"), fail_on(), COLOR, PCI_IDS),
+    (DEVICE, HOST, DESPITE, output_in("text", "json", "yaml"), fail_on(), COLOR, PCI_IDS),
     run="hostdev.cli.node.show:run",
     examples=(("passgate node show 3d:02.2", "a short address means PCI domain 0000"),),
 )
@@ -49,7 +59,7 @@ DOCTOR = Command(
     "Check that this node can pass devices through, and say what to repair.",
     "Looks at the kernel, the IOMMU and VFIO, then at the devices named, or at every device that is set up for "
     "passthrough. Prints what is right as well as what is wrong.",
-    (DEVICES, HOST, output_in("text", "json", "yaml"), fail_on("error"), COLOR),
+    (DEVICES, HOST, DESPITE, output_in("text", "json", "yaml"), fail_on("error"), COLOR),
     run="hostdev.cli.node.doctor:run",
     examples=(("passgate node doctor 3d:02.2 || echo not ready", "a gate for a script"),),
 )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from html import escape
 from math import ceil, sqrt
 
+from domxml.text import visible
 from hostdev.cli.devices import Device
 from hostdev.cli.drawing.scene import GOOD, NEUTRAL, Knot, Root, Scene, tint
-from hostdev.printing.cells import printable
 
 SANS = "Inter, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
@@ -115,7 +115,7 @@ def fit_text(text: str, width: float, size: float) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(printable(text))
+    return escape(visible(text))
 
 
 MARGIN, GAP = 28.0, 22.0

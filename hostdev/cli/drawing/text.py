@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from domxml.pciaddress import PciAddress
+from domxml.text import visible
 from hostdev.cli.drawing.scene import Knot, Root, Scene, tint
-from hostdev.printing.cells import Branch, Cell, Row, Tone, printable
+from hostdev.printing.cells import Branch, Cell, Row, Tone
 
 FEW = 3
 """More VFs than this, all alike, share a line."""
@@ -108,5 +109,5 @@ def _node(scene: Scene, knot: Knot) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = "\\n".join(printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
+    escaped = "\\n".join(visible(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
     return f'"{escaped}"'

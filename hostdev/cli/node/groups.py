@@ -77,6 +77,8 @@ def _rows(machine: Machine, names: Namer, verdict: GroupVerdict) -> Iterator[Row
 
 
 def _viable(verdict: GroupVerdict) -> Cell:
+    if verdict.empty:
+        return Cell("no device", Tone.FAINT)
     if verdict.viable:
         return Cell("yes", Tone.GOOD)
     return Cell("no", Tone.BAD) if verdict.blockers else Cell("unknown", Tone.WARN)
@@ -100,6 +102,8 @@ def _member(machine: Machine, names: Namer, member: MemberVerdict, kind: str | N
 
 
 def _severity(verdict: GroupVerdict) -> Severity:
+    if verdict.empty:
+        return Severity.INFO
     if verdict.blockers:
         return Severity.ERROR
     return Severity.WARNING if verdict.open else Severity.INFO

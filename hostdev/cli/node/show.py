@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show one device."""
     machine = devices.machine_at(arguments.host)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
-    (device,) = list_devices(machine, names, select(machine, [arguments.address]))
+    (device,) = list_devices(machine, names, select(machine, [arguments.address]), frozenset(arguments.despite))
     if arguments.output == "text":
         _print(Screen.of(arguments.color), machine, device)
     else:

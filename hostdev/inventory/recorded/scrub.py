@@ -27,6 +27,7 @@ _KEPT_OPTIONS = re.compile(
 )
 """Options of the kernel that matter here; what any other one is set to is nobody's business."""
 _HIDDEN = "_"
+_MADE_UP = "02:00:00:00:"
 _NETWORK = "000200C0"
 """192.0.2.0 as /proc/net/route writes it: the network for examples."""
 _NETWORK6 = "20010db8" + "0" * 24
@@ -41,10 +42,22 @@ def scrub(recording: Recording) -> str:
     # A mediated device is named by its UUID, which the cluster hands out and not the host.
     mdevs = {path.removeprefix(MDEVS) for path in entries if path.startswith(MDEVS)}
     text = _UUID.sub(_Numbered("00000000-0000-4000-8000-{:012x}", keep=mdevs.union(PARTITIONS)), text)
-    macs = _Numbered("02:00:00:00:{:02x}:{:02x}", keep=("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"))
+    macs = _Numbered(_MADE_UP + "{:02x}:{:02x}", keep=("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"))
     text = _MAC.sub(macs, text)
     text = _MAC_NAME.sub(lambda match: match[1] + macs.of(_with_colons(match[2])).replace(":", ""), text)
     return _WWID.sub(_Numbered("wwid{}"), text)
+
+
+def scrub_options(old: str, new: str) -> tuple[str, str]:
+    """Two command lines, both without what a recording hides if one of them is without it."""
+    if any(token.endswith(f"={_HIDDEN}") for token in (*old.split(), *new.split())):
+        return _option_line(old), _option_line(new)
+    return old, new
+
+
+def scrub_interface(name: str, macs: Iterable[str]) -> str:
+    """An interface's name, without the address in it if one of these is made up."""
+    return _MAC_NAME.sub(rf"\1{_HIDDEN}", name) if any(mac.startswith(_MADE_UP) for mac in macs) else name
 
 
 class _Numbered:

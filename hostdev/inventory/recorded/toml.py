@@ -132,8 +132,10 @@ def _key(name: str) -> str:
 
 def _string(text: str) -> str:
     # TOML's basic strings are JSON's, except that DEL has to be escaped, and that half a surrogate pair is nothing.
-    whole = text.encode("utf-8", "replace").decode()
-    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
+    whole = json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False)
+    if whole.isprintable():
+        return whole
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in whole)
 
 
 def _bad(path: str, what: str) -> BadInput:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.printing.cells import GAP, Branch, Cell, Column, Row, Tone, cell, printable, table, tree, width
+from domxml.text import visible
+from hostdev.printing.cells import GAP, Branch, Cell, Column, Row, Tone, cell, table, tree, width
 from hostdev.printing.screen import Screen
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -21,7 +22,7 @@ TEXTS = st.text(max_size=12)
 def test_columns_stand_below_each_other(rows: list[tuple[str, str, str]]) -> None:
     text = table([Column("A"), Column("BB"), Column("CCC")], rows, color=False)
     lines = text.split("\n")[:-1]
-    cells = [[printable(part) for part in row] for row in [("A", "BB", "CCC"), *rows]]
+    cells = [[visible(part) for part in row] for row in [("A", "BB", "CCC"), *rows]]
     first, second = (max(width(row[index]) for row in cells) for index in (0, 1))
 
     assert len(lines) == len(rows) + 1
@@ -34,11 +35,11 @@ def test_columns_stand_below_each_other(rows: list[tuple[str, str, str]]) -> Non
 @given(TEXTS)
 def test_nothing_that_is_printed_drives_the_terminal(text: str) -> None:
     assert cell(text).text.isprintable()
-    assert printable(printable(text)) == printable(text)
+    assert visible(visible(text)) == visible(text)
 
 
 def test_an_escape_sequence_in_a_name_stays_visible() -> None:
-    assert printable("a\x1b]0;x\x07b\n") == r"a\x1b]0;x\x07b\x0a"
+    assert visible("a\x1b]0;x\x07b\n") == r"a\x1b]0;x\x07b\n"
 
 
 @given(st.lists(st.sampled_from(Tone)))

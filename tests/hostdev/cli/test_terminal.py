@@ -14,7 +14,7 @@ from hostdev.printing.output import progress
 from tests.hostdev.cli.running import COMMAND, PCI_IDS, environment, host
 from tests.hostdev.cli.terminal import SGR, at_terminal
 
-LIST = ("node", "list", *host("two-socket-x710"), "--pci-ids", PCI_IDS)
+LIST = ("node", "list", "--all", *host("two-socket-x710"), "--pci-ids", PCI_IDS)
 
 
 def test_a_table_has_a_rule_and_colour() -> None:

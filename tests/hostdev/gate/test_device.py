@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
+from hostdev.gate.advice import bind_command
 from hostdev.gate.check import check, verdict_of
-from hostdev.gate.driver import bind_command
 from hostdev.gate.hostuse import is_proved_unused
 from hostdev.inventory.machine import NOT_LOOKED_AT, BlockDevice, Machine, Mdev, PciFunction, Vfio
 from tests.hostdev.gate.build import (
     AUDIO,
     GPU,
     MODULES,
+    NO_IOMMU,
     NVME,
     USB,
     at,
@@ -87,40 +91,109 @@ def test_parts_of_the_board_are_refused(class_code: int) -> None:
     ],
 )
 def test_what_holds_it_instead(changes: dict[str, object], message: str) -> None:
-    finding = _of(machine(function(D, **changes)), "not-bound-to-vfio")
+    host = machine(function(D, **changes))
+    finding = _of(host, "not-bound-to-vfio")
     assert finding.message == message
     evidence = {e.file.rpartition("/")[2]: e.content for e in finding.evidence}
     override = {"driver_override": "vfio-pci"} if "driver_override" in changes else {}
     assert evidence == {"driver": changes["driver"] or "(absent)", **override}
-    assert f"for d in {D}; do echo vfio-pci >$d/driver_override; " in finding.hint
     assert "new_id" not in finding.hint
-    assert ("driver/unbind" in finding.hint) is (changes["driver"] is not None)
+    if changes["driver"] == "mlx5_vfio_pci":
+        assert finding.hint.startswith("when no VM has it, bind it to vfio-pci with driver_override")
+    else:
+        assert finding.hint == bind_command([host.functions[at(D)]])
+        assert ("driver/unbind" in finding.hint) is (changes["driver"] is not None)
+
+
+USED: tuple[tuple[dict[str, object], str], ...] = (
+    ({"netdevs": (NetDevice("eno1", uses=("default route",)),)}, "host-network-device"),
+    ({"blocks": (BlockDevice("sda", ("mounted at /boot",)),)}, "host-root-disk"),
+    ({"boot_vga": True, "class_code": GPU}, "boot-display"),
+    ({"num_vfs": 4, "total_vfs": 8}, "pf-with-vfs"),
+    ({"class_code": 0x060100}, "platform-device"),
+    ({"class_code": 0x0C8000, "vendor": 0x8086}, "platform-device"),
+)
+
+
+@pytest.mark.parametrize(("changes", "code"), USED)
+def test_no_command_stands_beside_an_error_that_rules_the_device_out(changes: dict[str, object], code: str) -> None:
+    host = machine(function(D, driver="some", **changes), function("0000:65:00.1", driver="some"))
+    for finding in (_of(host, "not-bound-to-vfio"), _of(host, "group-not-viable")):
+        assert finding.hint == f"leave it as it is: {code} rules it out"
+
+
+@pytest.mark.parametrize(("changes", "code"), USED)
+def test_no_command_takes_from_the_host_what_it_uses_beside_a_device(changes: dict[str, object], code: str) -> None:
+    host = machine(function(D), function("0000:65:00.1", driver="some", **changes))
+    hint = _of(host, "group-not-viable").hint
+    assert hint.startswith("0000:65:00.1: the ")
+    assert hint.endswith("move the card to a slot of its own IOMMU group")
+    assert code in _codes(host, "0000:65:00.1")
 
 
 @pytest.mark.parametrize(
-    ("changes", "lost"),
+    ("host", "hint"),
     [
-        ({"use": in_use("eno1 (default route)", layer="net")}, "eno1 (default route)"),
-        ({"use": in_use("sda (mounted at /boot)")}, "sda (mounted at /boot)"),
-        ({"boot_vga": True, "class_code": GPU, "use": in_use("the console", layer="console")}, "the console"),
-        ({"num_vfs": 4, "total_vfs": 8, "use": in_use("its 4 VFs", layer="vfs")}, "its 4 VFs"),
-        ({"class_code": 0x060100}, "its ISA bridge"),
+        (
+            machine(function(D, driver="some", group=None), iommu=NO_IOMMU),
+            "leave it as it is: no-iommu rules it out",
+        ),
+        (
+            machine(function(D, device=0x0B25, driver="idxd", class_code=0x088000)),
+            "vfio-pci would refuse it, and it would end with no driver: see denylisted-device",
+        ),
+        (
+            machine(
+                function(D, driver="some"), unread=((f"/sys/bus/pci/devices/{D}/reset_method", "Input/output error"),)
+            ),
+            "first make visible what could not be read of it",
+        ),
     ],
 )
-def test_no_command_is_given_that_would_harm_the_host(changes: dict[str, object], lost: str) -> None:
-    own = _of(machine(function(D, driver="some", **changes)), "not-bound-to-vfio")
-    assert own.hint == f"the host would lose {lost}: choose another device"
-    neighbour = function("0000:65:00.1", driver="some", **changes)
-    other = _of(machine(function(D), neighbour), "group-not-viable")
-    assert other.hint == f"the host would lose {lost}: move the card to a slot of its own IOMMU group"
+def test_no_command_where_the_device_would_end_with_no_driver(host: Machine, hint: str) -> None:
+    assert _of(host, "not-bound-to-vfio").hint == hint
 
 
-def test_the_command_binds_each_device_by_its_address() -> None:
-    devices = [function(D, driver="ice"), function("0000:65:00.1", driver=None)]
+def test_a_device_in_a_domain_that_libvirt_cannot_name_is_left_alone() -> None:
+    finding = _of(machine(function("10000:e1:00.0", driver="nvme")), "not-bound-to-vfio", "10000:e1:00.0")
+    assert finding.hint == "leave it as it is: domain-too-large rules it out"
+
+
+def test_the_command_loads_the_driver_first_and_checks_each_device_at_last() -> None:
+    devices = [function(D, driver="ice"), function("0000:65:00.1", driver="ice")]
     assert bind_command(devices) == (
-        "cd /sys/bus/pci/devices; for d in 0000:65:00.0 0000:65:00.1; do echo vfio-pci >$d/driver_override; "
-        "echo $d >$d/driver/unbind; echo $d >../drivers_probe; done"
+        "(set -e; modprobe vfio-pci; cd /sys/bus/pci/devices; for d in 0000:65:00.0 0000:65:00.1; do "
+        "echo vfio-pci >$d/driver_override; echo $d >$d/driver/unbind; echo $d >../drivers_probe; "
+        "ls -d ../drivers/vfio-pci/$d; done)"
     )
+
+
+@pytest.mark.parametrize("drivers", [(None,), ("ice",), ("ice", None)])
+def test_the_command_binds_what_it_names(drivers: tuple[str | None, ...], tmp_path: Path) -> None:
+    """Run in a directory that looks like sysfs, with a stand-in for the kernel's part."""
+    sysfs, devices = tmp_path / "pci", [function(f"0000:65:00.{n}", driver=name) for n, name in enumerate(drivers)]
+    for each in devices:
+        place = sysfs / f"devices/{each.address}"
+        place.mkdir(parents=True)
+        if each.driver:
+            (place / "driver").mkdir()
+        (sysfs / f"drivers/vfio-pci/{each.address}").mkdir(parents=True)
+    command = bind_command(devices).replace("/sys/bus/pci", str(sysfs)).replace("modprobe vfio-pci", "true")
+
+    done = subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"../drivers/vfio-pci/{each.address}" for each in devices]
+    for each in devices:
+        assert (sysfs / f"devices/{each.address}/driver_override").read_text() == "vfio-pci\n"
+        unbind = sysfs / f"devices/{each.address}/driver/unbind"
+        assert unbind.exists() is (each.driver is not None)
+    (sysfs / f"drivers/vfio-pci/{devices[0].address}").rmdir()
+    assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode != 0
+    stopped = command.replace("true", "false", 1)
+    (sysfs / "drivers_probe").unlink()
+    assert subprocess.run(["sh", "-c", stopped], check=False, capture_output=True).returncode != 0
+    assert not (sysfs / "drivers_probe").exists()
 
 
 def test_a_variant_driver_with_its_directory_is_fine() -> None:

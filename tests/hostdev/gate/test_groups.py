@@ -85,6 +85,23 @@ def test_a_vfio_driver_is_known_in_either_spelling(driver: str) -> None:
     assert _group(function(D), function("0000:65:00.1", driver=driver)).viable
 
 
+@pytest.mark.parametrize(
+    "functions",
+    [
+        (bridge("0000:64:00.0"),),
+        (bridge("0000:64:00.0", driver="shpchp"),),
+        (bridge("0000:64:00.0"), function("0000:00:1f.4", class_code=0x0C0500)),
+    ],
+)
+def test_a_group_of_nothing_but_bridges_and_parts_of_the_board_has_nothing_to_give(
+    functions: tuple[PciFunction, ...],
+) -> None:
+    verdict = _group(*functions)
+    assert verdict.empty
+    assert not verdict.viable
+    assert not _group(*functions, function(D)).empty
+
+
 def test_group_zero_is_a_group() -> None:
     host = machine(function(D, group=0))
     assert verdict_of(host, at(D)).passes
@@ -100,9 +117,9 @@ def test_an_unknown_kernel_is_judged_strictly_and_told() -> None:
     assert "unknown" not in known.message
 
 
-def test_a_bridge_is_unbound_and_never_bound_to_vfio() -> None:
+def test_a_bridge_is_named_and_never_in_a_command() -> None:
     hint = _of(machine(function(D), bridge("0000:64:00.0", driver="shpchp")), "group-not-viable").hint
-    assert hint == "unbind the bridge: echo 0000:64:00.0 >/sys/bus/pci/drivers/shpchp/unbind"
+    assert hint == "the bridge 0000:64:00.0 blocks it as long as shpchp has it: use another slot"
 
 
 def test_the_evidence_is_each_blocking_driver() -> None:
@@ -191,7 +208,7 @@ def test_the_order_of_members_does_not_matter(members: list[PciFunction], kernel
 def test_an_unbound_member_blocks_nothing(members: list[PciFunction], kernel: Kernel) -> None:
     before = _of_members(members, kernel)
     after = _of_members([*members, function("0000:02:00.0", driver=None)], kernel)
-    assert group_verdict(after, after.groups[43]).viable == group_verdict(before, before.groups[43]).viable
+    assert group_verdict(after, after.groups[43]).blockers == group_verdict(before, before.groups[43]).blockers
 
 
 @given(members=_members(), kernel=_KERNELS)
@@ -208,7 +225,9 @@ def test_binding_every_endpoint_and_freeing_every_bridge_makes_it_viable(
 ) -> None:
     freed = [replace(member, driver=None if member.bridge else "vfio-pci") for member in members]
     host = _of_members(freed, kernel)
-    assert group_verdict(host, host.groups[43]).viable
+    verdict = group_verdict(host, host.groups[43])
+    assert verdict.viable is not all(member.bridge for member in members)
+    assert verdict.empty is all(member.bridge for member in members)
 
 
 @given(members=_members(), kernel=_KERNELS)

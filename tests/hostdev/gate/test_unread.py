@@ -151,8 +151,7 @@ def test_modules_are_missing_only_where_they_could_be_seen() -> None:
 def test_a_machine_that_shows_nothing_is_unknown_throughout() -> None:
     nothing = Machine(iommu=Iommu(groups_visible=False))
     found = checks(nothing)
-    assert {check.status for check in found} <= {Status.UNKNOWN, Status.PASS}
-    assert [check.name for check in found if check.status is Status.PASS] == ["view"]
+    assert {check.status for check in found} == {Status.UNKNOWN}
 
 
 def test_a_driver_in_use_proves_its_module() -> None:

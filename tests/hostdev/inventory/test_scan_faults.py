@@ -86,8 +86,8 @@ def test_a_device_that_leaves_while_we_look_at_another(x710: Path) -> None:
         (f"{NIC}/sriov_drivers_autoprobe", b"maybe\n", "vf_autoprobe", None),
         (f"{NIC}/reset_method", b"\n", "reset_methods", ()),
         (f"{NIC}/reset_method", b"flr \xff\n", "reset_methods", ("flr", "\ufffd")),
-        ("sys/devices/pci0000:3a/0000:3a:00.0/numa_node", b"-1\n", "numa_node", None),
-        ("sys/devices/pci0000:3a/0000:3a:00.0/numa_node", b"", "numa_node", None),
+        (f"{NIC}/numa_node", b"-1\n", "numa_node", None),
+        (f"{NIC}/numa_node", b"", "numa_node", None),
     ],
 )
 def test_attributes_that_say_strange_things(

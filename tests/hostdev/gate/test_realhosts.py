@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,22 +10,10 @@ from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
 from hostdev.gate.hostuse import is_proved_unused
 from hostdev.inventory.boardparts import board_part
-from hostdev.inventory.host import Host
-from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded import layout
-from hostdev.inventory.scan import scan
+from tests.hostdev.commands import ADDRESS, commands, pictures, real_picture
 from tests.hostdev.machines.realhosts import RealHost, real_hosts
 
 NAMES = sorted(real_hosts())
-ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-
-
-@cache
-def _picture(name: str, *, apart: bool = False) -> Machine:
-    with TemporaryDirectory(dir="/dev/shm") as directory:
-        layout.write(real_hosts()[name].recording(apart=apart), Path(directory))
-        with Host(directory, source=name) as host:
-            return scan(host)
 
 
 def _told(host: RealHost) -> Iterator[tuple[PciAddress, tuple[object, ...]]]:
@@ -54,7 +38,7 @@ def _told(host: RealHost) -> Iterator[tuple[PciAddress, tuple[object, ...]]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_function_is_seen_as_it_is(name: str) -> None:
-    machine = _picture(name)
+    machine = real_picture(name)
     seen = {
         address: (
             f.class_code,
@@ -81,7 +65,7 @@ def test_every_function_is_seen_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("apart", [False, True])
 def test_every_sure_verdict_is_right(name: str, *, apart: bool) -> None:
-    machine = _picture(name, apart=apart)
+    machine = real_picture(name, apart=apart)
     for each in real_hosts()[name].functions:
         verdict = verdict_of(machine, PciAddress.parse(each.address))
         codes = {finding.code for finding in verdict.findings}
@@ -99,23 +83,18 @@ def test_every_sure_verdict_is_right(name: str, *, apart: bool) -> None:
             assert not any("driver_override" in finding.hint for finding in verdict.findings), each
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_command_names_only_what_is_proved_unused_and_no_part_of_the_board(name: str, *, apart: bool) -> None:
-    machine = _picture(name, apart=apart)
-    for address in machine.functions:
-        for finding in verdict_of(machine, address).findings:
-            if "driver_override" not in finding.hint:
-                continue
-            for named in map(PciAddress.parse, ADDRESS.findall(finding.hint)):
-                function = machine.functions[named]
-                assert is_proved_unused(machine, function), (finding, named)
-                assert board_part(function) is None, (finding, named)
-                assert not function.bridge, (finding, named)
+def test_a_command_names_only_what_is_proved_unused_and_no_part_of_the_board() -> None:
+    for name, machine in pictures().items():
+        for command, taken in commands(machine).items():
+            for address in taken:
+                function = machine.functions[address]
+                assert is_proved_unused(machine, function), (name, command)
+                assert board_part(function) is None, (name, command)
+                assert not function.bridge, (name, command)
 
 
 def test_vfs_of_a_kernel_before_4_14_are_those_of_one_after_it() -> None:
-    new, old = _picture("ghw-8581-vfs"), _picture("ghw-8581-vfs-rhel7")
+    new, old = real_picture("ghw-8581-vfs"), real_picture("ghw-8581-vfs-rhel7")
     assert {address: f.virtfns for address, f in old.functions.items()} == {
         address: f.virtfns for address, f in new.functions.items()
     }

@@ -52,11 +52,13 @@ class Accelerators:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def numbers(self, address: PciAddress, driver: str) -> list[str]:
-        """Nodes that would be open in a process that uses the function."""
-        own = [f"char/{_NVIDIA_MAJOR}:{minor}"] if (minor := self._minor(address)) else []
-        shared = (self._host.read(f"{path}/dev") for path in SHARED.get("qat" if is_qat(driver) else driver, ()))
-        return [*own, *(f"char/{number}" for number in shared if number), *([_NVIDIA_CONTROL] if own else ())]
+    def nodes(self, address: PciAddress, driver: str) -> dict[str, str]:
+        """Nodes that would be open in a process that uses the function, by their numbers."""
+        minor = self._minor(address)
+        own = {f"char/{_NVIDIA_MAJOR}:{minor}": f"nvidia{minor}", _NVIDIA_CONTROL: "nvidiactl"} if minor else {}
+        places = SHARED.get("qat" if is_qat(driver) else driver, ())
+        shared = {self._host.read(f"{place}/dev"): place.rpartition("/")[2] for place in places}
+        return own | {f"char/{number}": name for number, name in shared.items() if number}
 
     def uses(self, address: PciAddress, driver: str) -> Iterator[Sign]:
         """Users in the kernel."""

@@ -15,7 +15,7 @@ from hostdev.inventory.mounts import Mounts, shortest
 from hostdev.inventory.opennodes import OpenNodes
 from hostdev.inventory.sysfs import DeviceClass
 
-LAYER = "block"
+BLOCK = LAYER = "block"
 _NVME_PATH = re.compile(r"(nvme[0-9]+)c[0-9]+(n[0-9]+)", re.ASCII)
 NVMET = "sys/kernel/config/nvmet/subsystems"
 LIO = "sys/kernel/config/target/core"
@@ -78,7 +78,7 @@ class Blocks:
     def __init__(self, host: Host, opened: OpenNodes) -> None:
         self._host = host
         self._opened = opened
-        self._class = DeviceClass(host, "block")
+        self._class = DeviceClass(host, BLOCK)
         self._parts: dict[str, list[str]] = {}
         for name, link in self._class.links.items():
             self._parts.setdefault(link.rpartition("/")[0].rpartition("/")[2], []).append(name)
@@ -100,6 +100,12 @@ class Blocks:
             used += [replace(use, what=f"{disk} ({use.what})", layer=LAYER) for use in uses]
             unknown += () if uses else (replace(doubt, layer=LAYER) for doubt in self._doubts(disk))
         return HostUse(tuple(used), tuple(unknown))
+
+    def doubts(self) -> Iterator[Sign]:
+        """Why a controller without any disk may have one all the same."""
+        if not self._class.listed:
+            yield Sign("which disks there are is not to be seen", f"/sys/class/{BLOCK}", layer=LAYER)
+        yield from (replace(doubt, layer=LAYER) for doubt in self._loose_ends)
 
     def uses(self, disk: str) -> tuple[Sign, ...]:
         """What lies on a disk that the host uses, each once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from domxml.pciaddress import PciAddress
@@ -41,7 +41,7 @@ class Consoles:
         if boot and self._host.names(VTCONSOLES) is None:
             yield Sign("whether the console is on it is not to be seen", f"/{VTCONSOLES}", layer=LAYER)
 
-    def serial(self, names: list[str]) -> Iterator[Sign]:
+    def serial(self, names: Iterable[str]) -> Iterator[Sign]:
         """The console on one of these terminals."""
         active = (self._host.read(ACTIVE) or "").split()
         yield from (Sign(f"the console on {n}", f"/{ACTIVE}", n, layer=LAYER) for n in names if n in active)

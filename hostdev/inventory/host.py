@@ -138,16 +138,15 @@ class Host:
             return None
         return _tidy(target) or None if target.isascii() or self._is_text(path, target) else None
 
-    def links(self, path: str) -> dict[str, str]:
-        """What the links in a directory say, by name; files among them are left out."""
-        return self.links_holding(path, "") or {}
+    def links(self, path: str, holding: str = "", *, quiet: bool = False) -> dict[str, str] | None:
+        """What the links in a directory say, by name, of those that hold this; None where it cannot be listed.
 
-    def links_holding(self, path: str, part: str, *, quiet: bool = False) -> dict[str, str] | None:
-        """Those of the links in a directory that say this among other things; None where it cannot be listed."""
+        Files among them are left out; `quiet` tells no failure.
+        """
         try:
             fd = self._open(path, _DIRECTORY)
             try:
-                return dict(self._links(path, fd, part))
+                return dict(self._links(path, fd, holding))
             finally:
                 os.close(fd)
         except OSError as error:
@@ -155,7 +154,7 @@ class Host:
                 self._failed(path, error)
             return None
 
-    def _links(self, path: str, fd: int, part: str) -> Iterator[tuple[str, str]]:
+    def _links(self, path: str, fd: int, holding: str) -> Iterator[tuple[str, str]]:
         for name in sorted(os.listdir(fd)):
             try:
                 target = os.readlink(name, dir_fd=fd)
@@ -164,7 +163,7 @@ class Host:
                     self._failed(f"{path}/{name}", error)
                 continue
             target = _tidy(target)
-            if part in target and ((name.isascii() and target.isascii()) or self._is_text(path, name + target)):
+            if holding in target and ((name.isascii() and target.isascii()) or self._is_text(path, name + target)):
                 yield name, target
 
     def node(self, path: str) -> str | None:

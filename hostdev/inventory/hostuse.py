@@ -95,16 +95,14 @@ class HostUses:
         if function.vendor_vgpu_type:
             file = f"{place}/nvidia/current_vgpu_type"
             yield Sign("the vGPU that was made of it", file, str(function.vendor_vgpu_type), layer=MDEV)
-        yield from attached.consoles.serial([self._name(number) for number in attached.nodes.beneath(address)])
+        yield from attached.consoles.serial(self._nodes(function).values())
         if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
             yield from self._display(function)
         if function.driver:
             yield from attached.accelerators.uses(address, function.driver)
-        numbers = [f"char/{number}" for number in attached.nodes.beneath(address)]
-        numbers += attached.accelerators.numbers(address, function.driver or "")
-        for number, user in attached.opened.users_of(numbers) if numbers else ():
-            what = f"{self._name(number.removeprefix('char/'))} ({user.what})"
-            yield replace(user, what=what, layer=NODE)
+        nodes = self._nodes(function)
+        for number, user in attached.opened.users_of(nodes) if nodes else ():
+            yield replace(user, what=f"{nodes[number]} ({user.what})", layer=NODE)
 
     def _display(self, function: PciFunction) -> Iterator[Sign]:
         shown = tuple(self._attached.consoles.display(function.address, boot=function.boot_vga))
@@ -118,7 +116,7 @@ class HostUses:
         attached, address, driver = self._attached, function.address, function.driver
         if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
             yield from attached.consoles.doubt(boot=function.boot_vga)
-        yield from self._nodes(function)
+        yield from self._unseen_nodes(function)
         if driver is None or function.bridge or driver in HARMLESS_DRIVERS:
             return
         yield from attached.accelerators.doubts(address, driver)
@@ -127,6 +125,8 @@ class HostUses:
             what = f"it is not known what shows whether a device on {driver} is used"
             yield Sign(what, f"/sys/bus/pci/devices/{address}/driver", driver, f"the documentation of {driver}")
             return
+        if Kind.BLOCK in kind:
+            yield from attached.blocks.doubts()
         if Kind.USB in kind:
             yield from attached.usb.doubts(address)
         if Kind.NET in kind:
@@ -135,14 +135,12 @@ class HostUses:
             what = f"no node of it is to be seen, though {driver} holds it"
             yield Sign(what, f"/{NODES}", look=f"the documentation of {driver}", layer=NODE)
 
-    def _nodes(self, function: PciFunction) -> Iterator[Sign]:
+    def _unseen_nodes(self, function: PciFunction) -> Iterator[Sign]:
         """Whether nodes, and those who have them open, were seen at all."""
         attached, driver = self._attached, function.driver
         if driver and driver not in HARMLESS_DRIVERS and not attached.nodes.listed:
             yield Sign("which nodes it has is not to be seen", f"/{NODES}", layer=NODE)
-        numbers = [*attached.nodes.beneath(function.address)]
-        numbers += attached.accelerators.numbers(function.address, driver or "")
-        if numbers and attached.opened.doubt:
+        if self._nodes(function) and attached.opened.doubt:
             yield replace(attached.opened.doubt, layer=NODE)
 
     def _network(self, function: PciFunction, path: str) -> Iterator[Sign]:
@@ -159,9 +157,11 @@ class HostUses:
             what = f"{function.driver} holds it, and no interface of it is to be seen"
             yield Sign(what, f"/sys/bus/pci/devices/{address}/net", look="`ip -all netns exec ip link`", layer="net")
 
-    def _name(self, number: str) -> str:
-        """The node's name."""
-        return self._attached.nodes.links.get(number, number).rpartition("/")[2]
+    def _nodes(self, function: PciFunction) -> dict[str, str]:
+        """Nodes of a function, and of those below it, by their numbers."""
+        nodes = self._attached.nodes
+        below = {f"char/{one}": nodes.links[one].rpartition("/")[2] for one in nodes.beneath(function.address)}
+        return below | self._attached.accelerators.nodes(function.address, function.driver or "")
 
 
 def _kind(function: PciFunction) -> Kind | None:

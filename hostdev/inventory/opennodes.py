@@ -63,7 +63,7 @@ class OpenNodes:
         # With hidepid= the processes of others are not even listed; process 1 is one of them.
         for pid in sorted({1, *map(int, filter(str.isdecimal, self._host.names("proc") or ()))}):
             directory = f"proc/{pid}/fd"
-            links = self._host.links_holding(directory, _DEV, quiet=True)
+            links = self._host.links(directory, _DEV, quiet=True)
             if links is None and (pid == 1 or self._host.exists(directory)):
                 hidden += 1
             for name, target in (links or {}).items():

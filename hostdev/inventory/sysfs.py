@@ -17,7 +17,7 @@ class DeviceClass:
     def __init__(self, host: Host, name: str, *, directory: str = "", holding: str = "") -> None:
         self._host = host
         self._directory = directory or f"sys/class/{name}"
-        found = host.links_holding(self._directory, holding) if holding else host.links(self._directory)
+        found = host.links(self._directory, holding)
         self.links = found or {}
         self.listed = found is not None
         """Whether it could be listed at all."""

@@ -53,16 +53,12 @@ class Recorder(Host):
         self._remember(path, None if target is None else Link(target))
         return target
 
-    def links(self, path: str) -> dict[str, str]:
-        """Links, remembered; of the files among them the names."""
-        links = super().links(path)
-        self.names(path)
-        return links
-
-    def links_holding(self, path: str, part: str, *, quiet: bool = False) -> dict[str, str] | None:
-        """Links, remembered, but for those to a place that no recording has; and, of the first, that it was listed."""
-        links = super().links_holding(path, part, quiet=quiet)
-        if links is not None and (not quiet or path.startswith(f"{PROCESSES}/1/")):
+    def links(self, path: str, holding: str = "", *, quiet: bool = False) -> dict[str, str] | None:
+        """Links, remembered, but for those to a place that no recording has; and of all, the files among them."""
+        links = super().links(path, holding, quiet=quiet)
+        if not holding:
+            self.names(path)
+        elif links is not None and (not quiet or path.startswith(f"{PROCESSES}/1/")):
             self._listed.setdefault(path, set())
         kept = {f"{path}/{name}": Link(said) for name, said in (links or {}).items() if not said.startswith("/")}
         self._entries |= kept

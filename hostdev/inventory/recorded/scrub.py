@@ -33,6 +33,8 @@ _NETWORK = "000200C0"
 _NETWORK6 = "20010db8" + "0" * 24
 _ANY6 = "0" * 32
 _LOCAL6 = ("fe80", "ff")
+_NAME = "E:ID_FS_LABEL="
+_POOL = "E:ID_FS_TYPE=zfs_member"
 
 
 def scrub(recording: Recording) -> str:
@@ -88,7 +90,9 @@ def _entry(path: str, entry: Entry) -> Entry:
     change = next((change for place, change in _LINES.items() if fnmatchcase(path, place)), None)
     if change is None or not isinstance(entry, File):
         return entry
-    lines = entry.content.decode("utf-8", "replace").splitlines()
+    text = entry.content.decode("utf-8", "replace")
+    # The name of a file system is its owner's; that of a pool tells which disks are its own.
+    lines = text.splitlines() if _POOL in text else [line for line in text.splitlines() if not line.startswith(_NAME)]
     kept = (change(line) for line in lines)
     return File("".join(f"{line}\n" for line in kept if line is not None).encode())
 
@@ -111,8 +115,11 @@ def _mount_line(line: str) -> str | None:
     if kind == "zfs":
         pool, *dataset = source.partition(" ")[0].split("/")
         return f"{fields} - zfs {'/'.join((pool, *(_HIDDEN for _ in dataset)))} rw"
-    at_root = len(parts) > 4 and parts[4] == "/"
-    return line if on_disk or at_root or source.startswith("/dev/") else None
+    if on_disk or source.startswith("/dev/"):
+        return line
+    if len(parts) < 5 or parts[4] != "/":
+        return None
+    return line if kind == "overlay" else f"{fields} - {kind} {_HIDDEN} rw"
 
 
 def _route_line(line: str) -> str:
@@ -149,8 +156,8 @@ def _kept(*beginnings: str) -> Callable[[str], str | None]:
 
 
 def _udev_line(line: str) -> str | None:
-    """What a device holds; the name of a file system is its owner's, that of a pool tells which disks are its own."""
-    return line if line.startswith(("E:ID_FS_TYPE=", "E:ID_FS_LABEL=", "E:ID_PART_ENTRY_TYPE=")) else None
+    """What a device holds: nothing of serial numbers."""
+    return line if line.startswith(("E:ID_FS_TYPE=", _NAME, "E:ID_PART_ENTRY_TYPE=")) else None
 
 
 def _backing_line(line: str) -> str:

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from domxml.errors import BadInput, HostUnreadable, PassgateError
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import Machine, NetDevice
+from hostdev.inventory.machine import Machine, NetDevice, Use
 from hostdev.inventory.recorded import layout, toml
 from hostdev.inventory.recorded.layout import lay_out, open_host
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable
 from hostdev.inventory.scan import scan
 from tests.hostdev.machines import MACHINES, recorded
+from tests.hostdev.machines.builder import Builder
 from tests.hostdev.machines.fixtures import NAMES, fixture, picture
 
 HEAD = "format = 1\n"
@@ -36,7 +37,8 @@ HOST_SECRETS = {
     "proc/net/ipv6_route": "2a010db800000000000000000000beef 40 " + "0" * 32 + " 00 fe80" + "0" * 24 + "cafe"
     " 00000400 00000001 00000000 00000001 enx3cecef123456",
     "proc/self/mountinfo": "30 1 253:0 / /data/3600508b1001c1e2f3a4b5c6d7e8f9a0b rw - ext4 /dev/mapper/x rw\n"
-    "31 1 0:50 / /mnt rw - cifs //nas/home rw,password=hunter2",
+    "31 1 0:50 / /mnt rw - cifs //nas/home rw,password=hunter2\n"
+    "32 1 0:51 / / rw - cifs //nas/root rw,password=hunter2",
 }
 SECRETS = (
     "0f1e2d3c",
@@ -130,7 +132,7 @@ def _secretive(root: Path) -> Host:
     (root / "proc/1/mountinfo").unlink()
     (nic / "block/sda").mkdir(parents=True)
     (nic / "block/sda/dev").write_text("253:0\n")
-    (root / "sys/class/block").mkdir()
+    (root / "sys/class/block").mkdir(exist_ok=True)
     (root / "sys/class/block/sda").symlink_to("../../devices/pci0000:00/0000:00:02.0/block/sda")
     return Host(root)
 
@@ -151,6 +153,45 @@ def test_what_tells_a_host_from_others_is_replaced(tmp_path: Path) -> None:
     assert machine.functions[address].netdevs[0].uses == ("default route",)
     assert seen.kernel.cmdline == "root=_ iommu=pt vfio-pci.ids=8086:154c token=_ quiet"
     assert seen.functions[address].blocks[0].uses == ("mounted at /data/wwid1",)
+
+
+def _lived_in(machine: Builder) -> None:
+    """A spare disk and a graphics card; what tells of their use also tells of the host's owner."""
+    root = machine.root("pci0000:00")
+    sata = machine.function(root, "0000:00:17.0", "8086:a182", 0x010601, driver="ahci")
+    for name in ("sda", "sdb", "sdc"):
+        machine.disk(f"{sata.path}/ata1/host0/block", name)
+    machine.mount("sda", "/")
+    machine.label("sdb", "ext4", "E:ID_FS_LABEL=payroll", "E:ID_SERIAL=S3Z8NB0K", "S:disk/by-id/ata-S3Z8NB0K")
+    machine.label("sdc", "zfs_member", "E:ID_FS_LABEL=tank")
+    machine.mount_line("0:41", "/tank", "zfs tank/payroll rw")
+    machine.disk("sys/devices/virtual/block", "loop0")
+    machine.file("sys/devices/virtual/block/loop0/loop/backing_file", "/home/alice/payroll.img")
+    gpu = machine.function(root, "0000:01:00.0", "10de:1eb8", 0x030200, driver="nvidia")
+    machine.file(f"proc/driver/nvidia/gpus/{gpu.address}/information", "Video BIOS: 90.04", "Device Minor: 0")
+    machine.opened(77, "python3", "char/195:0")
+    nic = machine.function(root, "0000:02:00.0", "8086:15bb", 0x020000, driver="e1000e")
+    machine.netdev(nic, "eth0", up=False)
+    machine.file(f"{nic.path}/net/eth0/ifindex", "2")
+    machine.file("proc/net/if_inet6", "20010db8feedfeedfeedfeedfeedfeed 02 40 00 80 eth0")
+    machine.file("proc/net/packet", "sk RefCnt Type Proto Iface R Rmem User Inode", "ff8800 3 3 0003 2 1 0 1000 4711")
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_what_tells_of_use_is_kept_without_what_tells_of_its_owner(tmp_path: Path, *, private: bool) -> None:
+    machine = Builder()
+    _lived_in(machine)
+    layout.write(machine.recording(""), tmp_path / "host")
+    with Host(tmp_path / "host") as host:
+        whole, text = scan(host), snapshot(host, private=private)
+
+    secrets = ("payroll", "S3Z8NB0K", "alice", "90.04", "feedfeed", "4711", "ff8800")
+    assert private or [secret for secret in secrets if secret in text] == []
+    uses = {address: function.use for address, function in again(text, tmp_path).functions.items()}
+    assert {address: [sign.what for sign in use.used] for address, use in uses.items()} == {
+        address: [sign.what for sign in function.use.used] for address, function in whole.functions.items()
+    }
+    assert [use.value for use in uses.values()] == [Use.USED, Use.USED, Use.USED]
 
 
 def test_mediated_devices_keep_their_names() -> None:

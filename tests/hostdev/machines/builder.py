@@ -95,7 +95,7 @@ class Builder:
     def _as_root_sees_it(self) -> None:
         """The host's own processes, none of which has a device open, and the lists that tell of use."""
         self.file("proc/2/comm", "kthreadd")
-        for path in ("proc/1/fd", "sys/dev/char", "sys/bus/usb/devices", "sys/class/vtconsole"):
+        for path in ("sys/class/block", "proc/1/fd", "sys/dev/char", "sys/bus/usb/devices", "sys/class/vtconsole"):
             self.names(path)
 
     def root(self, name: str, *, node: int = -1, below: str = "sys/devices") -> Place:

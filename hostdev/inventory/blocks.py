@@ -34,42 +34,51 @@ class Backing:
         self._paths = paths
 
     def uses_of(self, name: str, number: str) -> Iterator[Sign]:
-        """Who lies on a device."""
-        yield from self._known.get(number, ())
+        """What a device is used for that holds nothing of it."""
+        yield from (sign for what, sign in self._known.get(number, ()) if not what)
         path = f"{self._paths[name]}/bcache"
         if self._host.exists(path):
             yield Sign("a part of a bcache", f"/{path}")
 
+    def held_by(self, number: str) -> Iterator[tuple[str, Sign]]:
+        """Devices that lie on one without being its holders."""
+        yield from ((what, sign) for what, sign in self._known.get(number, ()) if what)
+
     def is_base(self, name: str) -> bool:
         """Whether a virtual device lies on no other one, or in a file on a mount that is seen."""
-        if name.startswith("loop"):
-            file = self._host.read(f"{self._paths[name]}/loop/backing_file")
-            return not file or (not file.startswith(_DEV) and self._mounts.beneath(file) is not None)
-        return name.startswith(BASES)
+        if not name.startswith("loop"):
+            return name.startswith(BASES)
+        file = self._host.read(f"{self._paths[name]}/loop/backing_file")
+        if not file or file.startswith(_DEV):
+            return not file
+        # The image of a live system lies on a mount that its root has hidden: what is seen there is the image itself.
+        beneath = self._mounts.beneath(file)
+        return beneath is not None and beneath.number != self._host.read(f"{self._paths[name]}/dev")
 
     @cached_property
-    def _known(self) -> dict[str, list[Sign]]:
-        found: dict[str, list[Sign]] = {}
-        for path, what in (*self._devices(), *self._exports()):
+    def _known(self) -> dict[str, list[tuple[str, Sign]]]:
+        """By number: the name of a device that lies on it, if one does, and where that stands."""
+        found: dict[str, list[tuple[str, Sign]]] = {}
+        for path, name, what in (*self._devices(), *self._exports()):
             said = self._host.read(path) or ""
             node = self._host.node(said.removeprefix("/")) if said.startswith(_DEV) else None
             if node:
-                found.setdefault(node.removeprefix("block/"), []).append(Sign(what, f"/{path}", said))
+                found.setdefault(node.removeprefix("block/"), []).append((name, Sign(what, f"/{path}", said)))
         return found
 
-    def _devices(self) -> Iterator[tuple[str, str]]:
+    def _devices(self) -> Iterator[tuple[str, str, str]]:
         for kind, attribute in _BACKED:
             for name in filter(lambda name: name.startswith(kind), self._paths):
-                yield f"{self._paths[name]}/{attribute}", f"held by {name}"
+                yield f"{self._paths[name]}/{attribute}", name, f"held by {name}"
 
-    def _exports(self) -> Iterator[tuple[str, str]]:
+    def _exports(self) -> Iterator[tuple[str, str, str]]:
         for subsystem in self._host.names(NVMET) or ():
             directory = f"{NVMET}/{subsystem}/namespaces"
             for number in self._host.names(directory) or ():
-                yield f"{directory}/{number}/device_path", "exported over NVMe-oF"
+                yield f"{directory}/{number}/device_path", "", "exported over NVMe-oF"
         for store in self._host.names(LIO, prefix="iblock_") or ():
             for name in self._host.names(f"{LIO}/{store}") or ():
-                yield f"{LIO}/{store}/{name}/udev_path", "exported over SCSI"
+                yield f"{LIO}/{store}/{name}/udev_path", "", "exported over SCSI"
 
 
 class Blocks:
@@ -133,14 +142,14 @@ class Blocks:
         for part in self._parts.get(name, ()):
             if part not in seen:
                 yield from self._uses(part, seen, through)
-        for holder in self._host.names(f"{self._class.path(name)}/holders") or ():
+        for holder, sign in (*self._holders(name), *self._backing.held_by(self._number(name))):
             if holder in self._class.links and holder not in seen:
-                yield from self._held(name, holder, seen)
+                yield from tuple(self._uses(holder, seen, f" through {self._name(holder)}")) or (sign,)
 
-    def _held(self, name: str, holder: str, seen: set[str]) -> Iterator[Sign]:
-        label = self._name(holder)
-        held = Sign(f"held by {label}", f"/{self._class.path(name)}/holders", holder)
-        yield from tuple(self._uses(holder, seen, f" through {label}")) or (held,)
+    def _holders(self, name: str) -> Iterator[tuple[str, Sign]]:
+        directory = f"{self._class.path(name)}/holders"
+        for holder in self._host.names(directory) or ():
+            yield holder, Sign(f"held by {self._name(holder)}", f"/{directory}", holder)
 
     def _direct(self, name: str) -> Iterator[Sign]:
         number = self._number(name)

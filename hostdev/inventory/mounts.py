@@ -89,7 +89,8 @@ class Mounts:
 
     def beneath(self, path: str) -> Mount | None:
         """The mount that a file of the host lies on."""
-        over = [mount for mount in self.all if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
+        # Of mounts over each other the last is what is seen.
+        over = [mount for mount in reversed(self.all) if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
         return max(over, key=lambda mount: len(mount.point), default=None)
 
     @cached_property

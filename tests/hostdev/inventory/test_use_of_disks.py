@@ -192,6 +192,12 @@ def _zfs_root_without_members(machine: Builder, _: Place) -> None:
     machine.mount_line("0:51", "/", "zfs rpool/ROOT rw")
 
 
+def _root_in_an_image(machine: Builder, _: Place) -> None:
+    machine.disk("sys/devices/virtual/block", "loop0")
+    machine.file("sys/devices/virtual/block/loop0/loop/backing_file", "/cOS/active.img")
+    machine.mount("loop0", "/")
+
+
 def _swap_nowhere(machine: Builder, _: Place) -> None:
     machine.swap("mapper/gone")
 
@@ -219,6 +225,7 @@ UNKNOWN: Mapping[str, tuple[Describe, str]] = {
     "a path without its head": (_hidden_path, "nvme0c0n1 is a path of a disk that is not to be seen"),
     "root nowhere": (_root_on_no_disk, "on which disk / lies is not to be seen"),
     "root on an overlay": (_root_on_overlay, "on which disk / lies is not to be seen"),
+    "root in an image that is nowhere": (_root_in_an_image, "on which disk / lies is not to be seen"),
     "ZFS root without members": (_zfs_root_without_members, "on which disk / lies is not to be seen"),
     "swap nowhere": (_swap_nowhere, "on which disk the swap mapper/gone lies is not to be seen"),
     "mounts of a container": (_no_such_mounts, "the mounts of the host are not to be seen from here"),

@@ -106,10 +106,10 @@ def test_what_holds_it_instead(changes: dict[str, object], message: str) -> None
 
 
 USED: tuple[tuple[dict[str, object], str], ...] = (
-    ({"netdevs": (NetDevice("eno1", uses=("default route",)),)}, "host-network-device"),
-    ({"blocks": (BlockDevice("sda", ("mounted at /boot",)),)}, "host-root-disk"),
-    ({"boot_vga": True, "class_code": GPU}, "boot-display"),
-    ({"num_vfs": 4, "total_vfs": 8}, "pf-with-vfs"),
+    ({"use": in_use("eno1 (default route)", layer="net")}, "host-network-device"),
+    ({"use": in_use("sda (mounted at /boot)")}, "host-root-disk"),
+    ({"boot_vga": True, "class_code": GPU, "use": in_use("the console", layer="console")}, "boot-display"),
+    ({"num_vfs": 4, "total_vfs": 8, "use": in_use("its 4 VFs", layer="vfs")}, "pf-with-vfs"),
     ({"class_code": 0x060100}, "platform-device"),
     ({"class_code": 0x0C8000, "vendor": 0x8086}, "platform-device"),
 )

@@ -43,6 +43,8 @@ _BASES = {
     0x12: Kind.NODE,
 }
 """Storage, network, display, multimedia, processing accelerators."""
+_MAKE_NODES = frozenset({0x03, 0x04, 0x07, 0x12})
+"""A driver of these makes nodes: where none is to be seen, the picture is not whole."""
 _SUBCLASSES = {
     0x0700: Kind.NODE,
     0x0805: Kind.BLOCK,
@@ -131,7 +133,8 @@ class HostUses:
             yield from attached.usb.doubts(address)
         if Kind.NET in kind:
             yield from self._network(function, path)
-        if Kind.DISPLAY in kind and not attached.nodes.beneath(address) and driver != "nvidia":
+        makes_nodes = pciclasses.base(function.class_code) in _MAKE_NODES and driver != "nvidia"
+        if makes_nodes and not attached.nodes.beneath(address):
             what = f"no node of it is to be seen, though {driver} holds it"
             yield Sign(what, f"/{NODES}", look=f"the documentation of {driver}", layer=NODE)
 

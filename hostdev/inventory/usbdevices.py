@@ -16,6 +16,7 @@ LAYER = "usb"
 DEVICES = "sys/bus/usb/devices"
 _PLUGGED = re.compile(r"[0-9]+-[0-9.]+", re.ASCII)
 """Not usb1, a root hub, and not 1-1:1.0, an interface."""
+_ROOT_HUB = "usb"
 _HUB = "09"
 MANAGEMENT: Mapping[str, str] = MappingProxyType(
     {
@@ -38,7 +39,11 @@ class UsbDevices:
         """Devices, each of which may be needed: a keyboard, a modem, a licence key."""
         if self._host.names(DEVICES) is None:
             yield Sign("what is plugged into it is not to be seen", f"/{DEVICES}", layer=LAYER)
-        for name in filter(_PLUGGED.fullmatch, self._class.beneath(address)):
+        below = self._class.beneath(address)
+        if not any(name.startswith(_ROOT_HUB) for name in below):
+            # Each controller that a driver has makes one.
+            yield Sign("no root hub of it is to be seen", f"/{DEVICES}", look="`lsusb -t`", layer=LAYER)
+        for name in filter(_PLUGGED.fullmatch, below):
             path = self._class.path(name)
             if self._host.read(f"{path}/bDeviceClass") == _HUB:
                 continue

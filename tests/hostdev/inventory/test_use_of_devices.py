@@ -49,6 +49,10 @@ def _nothing(machine: Builder, device: Place) -> None:
     pass
 
 
+def _root_hub(machine: Builder, device: Place) -> None:
+    machine.root_hub(device)
+
+
 def _netdev(*, up: bool, then: Describe = _nothing) -> Describe:
     def describe(machine: Builder, device: Place) -> None:
         machine.netdev(device, "eth0", up=up)
@@ -250,6 +254,9 @@ UNKNOWN: Mapping[str, Case] = {
                                    "no node of it is to be seen, though fglrx_pci holds it"),
     "QuickAssist": Case(QAT, "c6xxvf", _nothing, "whether the kernel encrypts with it is not to be seen"),
     "DSA": Case(DSA, "idxd", _nothing, "whether it has work queues is not to be seen"),
+    "USB without a root hub": Case(XHCI, "xhci_hcd", _nothing, "no root hub of it is to be seen"),
+    "sound without a card": Case(AUDIO, "snd_hda_intel", _nothing,
+                                 "no node of it is to be seen, though snd_hda_intel holds it"),
     "a kind of its own": Case(
         UNKNOWN_KIND, "some", _nothing, "it is not known what shows whether a device on some is used"
     ),
@@ -280,7 +287,7 @@ UNUSED: Mapping[str, Case] = {
     "QuickAssist": Case(QAT, "4xxxvf", _crypto(1)),
     "DSA": Case(DSA, "idxd", _queue("disabled")),
     "sound": Case(AUDIO, "snd_hda_intel", _node("sound/card0/controlC0", "116:1")),
-    "USB": Case(XHCI, "xhci_hcd", _nothing),
+    "USB": Case(XHCI, "xhci_hcd", _root_hub),
     "USB with a hub": Case(XHCI, "xhci_hcd", _usb("1d6b", "09")),
 }
 

@@ -52,6 +52,7 @@ class Builder:
         self.vfio_nodes = vfio_nodes
         self._groups: dict[int, dict[str, str]] = {}
         self._vfio_devs = 0
+        self._hubs = 0
         self._numbers = 0
         self._mounts = ["22 1 0:21 / /proc rw,nosuid - proc proc rw"]
         self._routes = ["Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT"]
@@ -245,6 +246,17 @@ class Builder:
         if isinstance(self.entries.get("sys/dev/char"), Names):
             del self.entries["sys/dev/char"]
         self.link(f"sys/dev/char/{number}", path)
+
+    def root_hub(self, place: Place) -> None:
+        """What the driver of a USB controller makes, with nothing plugged in."""
+        if isinstance(self.entries.get("sys/bus/usb/devices"), Names):
+            del self.entries["sys/bus/usb/devices"]
+        self._hubs += 1
+        path = f"{place.path}/usb{self._hubs}"
+        self.file(f"{path}/bDeviceClass", "09")
+        self.file(f"{path}/idVendor", "1d6b")
+        self.file(f"{path}/idProduct", "0002")
+        self.link(f"sys/bus/usb/devices/usb{self._hubs}", path)
 
     def swap(self, name: str) -> None:
         """A device that is swapped to."""

@@ -84,10 +84,14 @@ def consumer_gpu() -> Recording:
         ("1ad6", USB, "xhci_hcd"),
         ("1ad7", 0x0C8000, "nvidia-gpu"),
     )
-    for function, (device, class_code, driver) in enumerate(card):
+    _, sound, usb, _ = (
         machine.function(
             port, f"0000:01:00.{function}", f"10de:{device}", class_code, driver=driver, group=port, reset="bus"
         )
+        for function, (device, class_code, driver) in enumerate(card)
+    )
+    machine.node(f"{sound.path}/sound/card1/controlC1", "116:9")
+    machine.root_hub(usb)
     igpu = machine.function(root, "0000:00:02.0", "8086:4680", VGA, driver="i915", reset="flr")
     machine.region(igpu.group, "0x000000007c800000 0x00000000807fffff direct-relaxable", MSI)
     machine.file(f"{igpu.path}/boot_vga", "1")

@@ -20,6 +20,7 @@ def board(machine: Builder, *, node: int = -1) -> Place:
     root = machine.root("pci0000:00", node=node)
     machine.function(root, "0000:00:00.0", "8086:2020", 0x060000, reset=None)
     usb = machine.function(root, "0000:00:14.0", "8086:a1af", USB, driver="xhci_hcd", reset="pm")
+    machine.root_hub(usb)
     machine.region(usb.group, "0x000000006f7a0000 0x000000006f7bffff direct-relaxable", MSI)
     sata = machine.function(root, "0000:00:17.0", "8086:a182", SATA, driver="ahci", reset=None)
     machine.disk(f"{sata.path}/ata1/host0/target0:0:0/0:0:0:0/block", "sda", parts=("sda1", "sda2", "sda3"))

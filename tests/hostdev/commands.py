@@ -32,10 +32,10 @@ ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 
 
 @cache
-def real_picture(name: str, *, apart: bool = False) -> Machine:
-    """A real host as a scan sees it; `apart` with every function in an IOMMU group."""
+def real_picture(name: str, *, quiet: bool = False) -> Machine:
+    """A real host as a scan sees it; `quiet` where nothing else is in use."""
     with TemporaryDirectory(prefix="passgate-", dir=MEMORY) as directory:
-        layout.write(real_hosts()[name].recording(apart=apart), Path(directory))
+        layout.write(real_hosts()[name].recording(quiet=quiet), Path(directory))
         with Host(directory, source=name) as host:
             return scan(host)
 
@@ -55,11 +55,11 @@ def commands(machine: Machine) -> dict[str, tuple[PciAddress, ...]]:
 
 
 def pictures() -> Mapping[str, Machine]:
-    """Every machine of the tests: recorded, real as told, and real with IOMMU groups."""
+    """Every machine of the tests: recorded, real as told, and real with nothing in use."""
     return {
         **{name: picture(name) for name in NAMES},
         **{name: real_picture(name) for name in sorted(real_hosts())},
-        **{f"{name}, grouped": real_picture(name, apart=True) for name in sorted(real_hosts())},
+        **{f"{name}, quiet": real_picture(name, quiet=True) for name in sorted(real_hosts())},
     }
 
 

@@ -63,9 +63,9 @@ def test_every_function_is_seen_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("apart", [False, True])
-def test_every_sure_verdict_is_right(name: str, *, apart: bool) -> None:
-    machine = real_picture(name, apart=apart)
+@pytest.mark.parametrize("quiet", [False, True])
+def test_every_sure_verdict_is_right(name: str, *, quiet: bool) -> None:
+    machine = real_picture(name, quiet=quiet)
     for each in real_hosts()[name].functions:
         verdict = verdict_of(machine, PciAddress.parse(each.address))
         codes = {finding.code for finding in verdict.findings}

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from hostdev.inventory.recorded.recording import Recording
+from hostdev.inventory.recorded.recording import Entry, Recording
 from tests.hostdev.machines.builder import GROUPS, Builder, Place, routing_id
 
+_MADE_UP = (
+    "proc/1/",
+    "proc/2/",
+    "proc/net/",
+    "proc/swaps",
+    "sys/bus/usb/",
+    "sys/class/vtconsole",
+    "sys/dev/char",
+)
 FILE = Path(__file__).parents[2] / "fixtures/realhosts.txt"
 
 
@@ -38,22 +47,26 @@ class RealHost:
     about: str
     functions: list[RealFunction] = field(default_factory=list)
 
-    def recording(self, *, apart: bool = False) -> Recording:
-        """Its files; `apart` puts every function into an IOMMU group, of its own where none is told."""
-        machine = Builder(units=("dmar0",) if apart or self._grouped else ())
-        if not (apart or self._grouped):
+    def recording(self, *, quiet: bool = False) -> Recording:
+        """What its owner told, as files.
+
+        `quiet` adds what nobody told: every function is in an IOMMU group, nothing is mounted, open, plugged in or up.
+        """
+        machine = Builder(units=("dmar0",) if quiet or self._grouped else ())
+        if not (quiet or self._grouped):
             machine.names(GROUPS)
         machine.vfio()
         places: dict[str, Place] = {}
         highest = max((int(each.known.get("group", -1)) for each in self.functions), default=-1)
         for each in self.functions:
             group = int(each.known["group"]) if "group" in each.known else None
-            if group is None and apart:
+            if group is None and quiet:
                 highest += 1
                 group = highest
             places[each.address] = _function(machine, each, group)
         self._link_vfs(machine, places)
-        return machine.recording(self.about)
+        recording = machine.recording(self.about)
+        return recording if quiet else replace(recording, entries=_told(recording.entries))
 
     @property
     def _grouped(self) -> bool:
@@ -75,6 +88,15 @@ class RealHost:
             for index, vf in enumerate(theirs):
                 machine.link(f"{path}/virtfn{index}", places[vf].path)
                 machine.link(f"{places[vf].path}/physfn", path)
+
+
+def _told(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Without what a description makes up: that lists are complete, and what interfaces are set to."""
+    return {
+        path: entry
+        for path, entry in entries.items()
+        if not path.startswith(_MADE_UP) and path.rpartition("/")[2] not in {"flags", "operstate"}
+    }
 
 
 def _function(machine: Builder, told: RealFunction, group: int | None) -> Place:

@@ -19,6 +19,8 @@ INIT = HERE / "init"
 ENTER = HERE / "enter"
 
 MEMORY_MIB = 3072
+SPARE_DISK_MIB = 256
+"""Sparse, and as much as btrfs wants."""
 NODES = (0, 1)
 COMMAND_LINE = (
     *("console=ttyS0", "quiet", "panic=-1", "mitigations=off", "nokaslr", "tsc=reliable", "no_timer_check"),
@@ -79,6 +81,9 @@ def started(image: Image, share: Path, *, append: str = "") -> Iterator[Started]
     shutil.copy(INIT, share / "init")
     for name in (EXIT_CODE, CONSOLE):
         (share / name).unlink(missing_ok=True)
+    for name in topology.SPARE_DISKS:
+        with (share / name).open("wb") as disk:
+            disk.truncate(SPARE_DISK_MIB << 20)
     # Every program of this chain executes the next one: the process that is waited for, and killed, is QEMU. It gets
     # the kernel's own order to die with us, and its mounts and its scratch copy of the disk die with it.
     command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
@@ -106,6 +111,8 @@ def arguments(*, append: str = "") -> list[str]:
     argv += ["-kernel", "/image/kernel", "-initrd", "/image/initramfs", "-append", " ".join([*COMMAND_LINE, append])]
     argv += ["-drive", "id=disk-image,file=/image/disk,format=raw,if=none,cache=unsafe,snapshot=on"]
     argv += ["-fsdev", "local,id=share-directory,path=/share,security_model=none,multidevs=remap"]
+    for name in topology.SPARE_DISKS:
+        argv += ["-drive", f"id={name},file=/share/{name},format=raw,if=none,cache=unsafe"]
     return argv + topology.arguments()
 
 

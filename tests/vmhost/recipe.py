@@ -11,7 +11,9 @@ VERSIONS = "Linux 6.12, libvirt 11.3, QEMU 10.0"
 """What it has; updates of a release change only what comes after."""
 
 PACKAGES = (
+    "btrfs-progs",
     "busybox-static",
+    "e2fsprogs",
     "iproute2",
     "kmod",
     "libvirt-clients",
@@ -19,11 +21,15 @@ PACKAGES = (
     "libvirt-daemon-driver-nodedev",
     "libvirt-daemon-driver-qemu",
     "linux-image-amd64",
+    "lvm2",
+    "mdadm",
+    "open-iscsi",
     "pciutils",
     "python3",
     "python3-libvirt",
     "qemu-system-x86",
     "seabios",
+    "tgt",
     "udev",
     "zstd",
 )
@@ -62,6 +68,17 @@ HOST_MODULES = (
     "bridge",
     "bonding",
     "dummy",
+    # What can lie on a disk.
+    "dm-mod",
+    "dm-crypt",
+    "cbc",
+    "dm-multipath",
+    "dm-round-robin",
+    "raid1",
+    "btrfs",
+    "loop",
+    "sd_mod",
+    "iscsi_tcp",
 )
 """Kept, with all they need; every other module of the kernel package is dropped."""
 

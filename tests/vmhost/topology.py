@@ -11,6 +11,8 @@ NICS = frozenset({"e1000", "e1000e", "igb"})
 PORTS = frozenset({"pcie-root-port", "xio3130-downstream"})
 VF_LAYOUT: Mapping[str, tuple[int, int]] = {"igb": (0x80, 2), "nvme": (1, 1)}
 """First VF offset and VF stride of the SR-IOV capability, in routing ids."""
+SPARE_DISKS = ("spare0", "spare1", "spare2")
+"""Drives without content, by the ids that parts name them by."""
 NODE_OF_BRIDGE: Mapping[int, int] = {0x40: 0, 0x80: 1}
 """NUMA node by the first bus of the host bridge; the main bridge has none."""
 
@@ -78,7 +80,12 @@ PARTS = (
     Part("xio3130-downstream", "switch-port1", "switch", "1.0", "83:01.0", "switch-nic1"),
     Part("e1000e", "switch-nic1", "switch-port1", "0.0", "85:00.0", "switch-nic1"),
     Part("pcie-root-port", "port-nvme1", "bridge1", "2.0", "80:02.0"),
-    Part("nvme", "nvme1", "port-nvme1", "0.0", "86:00.0", properties="serial=disk1"),
+    Part("nvme-subsys", "subsystem1", properties="nqn=subsystem1"),
+    Part("nvme", "nvme1", "port-nvme1", "0.0", "86:00.0", properties="serial=disk1,subsys=subsystem1"),
+    # Disks to lay things on: two namespaces under the kernel's own multipath, and one of the chipset.
+    Part("nvme-ns", "namespace0", properties="drive=spare0,bus=nvme1,nsid=1"),
+    Part("nvme-ns", "namespace1", properties="drive=spare1,bus=nvme1,nsid=2"),
+    Part("ide-hd", "sata0", properties="drive=spare2,bus=ide.0"),
     # No node: two NICs on conventional PCI and two below one slot without ACS (bad), a port without ACS (good).
     Part("pcie-root-port", "port-pci", "pcie.0", "7.0", "00:07.0"),
     Part("pcie-pci-bridge", "pci", "port-pci", "0.0", "01:00.0", "pci"),

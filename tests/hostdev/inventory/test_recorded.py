@@ -166,7 +166,7 @@ def _lived_in(machine: Builder) -> None:
     machine.label("sdc", "zfs_member", "E:ID_FS_LABEL=tank")
     machine.mount_line("0:41", "/tank", "zfs tank/payroll rw")
     machine.disk("sys/devices/virtual/block", "loop0")
-    machine.file("sys/devices/virtual/block/loop0/loop/backing_file", "/home/alice/payroll.img")
+    machine.file("sys/devices/virtual/block/loop0/loop/backing_file", "/media/alice/payroll.img")
     gpu = machine.function(root, "0000:01:00.0", "10de:1eb8", 0x030200, driver="nvidia")
     machine.file(f"proc/driver/nvidia/gpus/{gpu.address}/information", "Video BIOS: 90.04", "Device Minor: 0")
     machine.opened(77, "python3", "char/195:0")

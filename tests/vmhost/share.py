@@ -16,6 +16,7 @@ PROJECT = (
     "hooksidecar",
     "tests/vmhost",
     "tests/hooksidecar",
+    "tests/hostdev/gate",
     "tests/fixtures/domains",
     "requirements",
 )

@@ -72,7 +72,7 @@ class OpenNodes:
                     who = self._host.read(f"proc/{pid}/comm") or "?"
                     sign = Sign(f"open in {who} ({pid})", f"/{directory}/{name}", number)
                     found.setdefault(number, []).append(sign)
-        return found, _doubt(f"{hidden} processes could not be looked into") if hidden else None
+        return found, _doubt(f"{hidden} of the processes could not be looked into") if hidden else None
 
 
 def is_hosts_proc(host: Host) -> bool:

@@ -231,7 +231,7 @@ UNKNOWN: Mapping[str, tuple[Describe, str]] = {
     "mounts of a container": (_no_such_mounts, "the mounts of the host are not to be seen from here"),
     "no look into processes": (
         _no_processes,
-        "1 processes could not be looked into, and one of them may have it open",
+        "1 of the processes could not be looked into, and one of them may have it open",
     ),
 }
 

@@ -10,7 +10,19 @@ from pathlib import Path
 from tests.vmhost import topology
 from tests.vmhost.inside import pci
 
-MODULES = ("vfio-pci", "igb", "nvme", "snd-hda-intel", "e1000", "e1000e", "ahci", "i2c-i801", "lpc_ich", "tun")
+MODULES = (
+    "vfio-pci",
+    "igb",
+    "nvme",
+    "snd-hda-intel",
+    "e1000",
+    "e1000e",
+    "ahci",
+    "sd_mod",
+    "i2c-i801",
+    "lpc_ich",
+    "tun",
+)
 ON_VFIO = (
     topology.BY_ID["igb0"].vf(0),
     topology.BY_ID["igb1"].vf(0),

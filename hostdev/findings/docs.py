@@ -146,9 +146,10 @@ server error. command SyncVMI failed: "… group-not-viable: 0000:01:00.0: group
 ## No command is printed
 
 A command that takes a device from its driver is printed only where it is proved that the host does without the device.
-`passgate node doctor DEVICE` says PASS, FAIL or UNKNOWN under "The host can do without it", and the evidence names the file.
+`passgate node doctor DEVICE` says PASS, FAIL or UNKNOWN under "The host can do without it".
 
-- Run it as root on the node, outside of any container: the mounts of process 1 and the open files of all processes are hidden from others.
+- Run it as root on the node, outside of any container.
+  Others do not see the mounts of process 1, and what processes have open.
 - A recording of 0.1.0 does not hold what the proof needs: take a new one with `passgate node snapshot`.
 - [host-root-disk](findings/host-root-disk.md), [host-network-device](findings/host-network-device.md) and
   [host-uses-device](findings/host-uses-device.md) tell which layers are looked at.

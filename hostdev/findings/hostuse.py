@@ -82,7 +82,8 @@ HOST_NETWORK_DEVICE = FindingKind(
     title="The host's network goes through this device",
     cause=(
         "A network interface of the device, or of one below it, carries a route or an address, is part of a bond, "
-        "bridge or VLAN, or a process listens on it. Taking it away cuts the node off: kubelet reports it as NotReady "
+        "bridge or VLAN, a process listens on it, or the server of iSCSI, NVMe-oF, NFS, SMB or Ceph is reached through "
+        "it (of nbd, DRBD and RBD no file tells the server: their interface has a route). Taking it away cuts the node off: kubelet reports it as NotReady "
         "and nobody can log in to undo it."
     ),
     hint="give the VM another device, or a VF of this one",

@@ -10,6 +10,7 @@ from hostdev.inventory.blocks import Blocks
 from hostdev.inventory.consoles import Consoles
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Mdev, MdevType
+from hostdev.inventory.mounts import Mounts
 from hostdev.inventory.netdevs import Netdevs
 from hostdev.inventory.opennodes import OpenNodes
 from hostdev.inventory.sysfs import Addresses, DeviceClass, number
@@ -77,14 +78,19 @@ class Attached:
         return DeviceClass(self.host, "vfio-dev")
 
     @cached_property
+    def mounts(self) -> Mounts:
+        """What is mounted, and swap."""
+        return Mounts(self.host)
+
+    @cached_property
     def netdevs(self) -> Netdevs:
         """Network interfaces."""
-        return Netdevs(self.host)
+        return Netdevs(self.host, self.mounts)
 
     @cached_property
     def blocks(self) -> Blocks:
         """Disks."""
-        return Blocks(self.host, self.opened)
+        return Blocks(self.host, self.mounts, self.opened)
 
     @cached_property
     def mdevs(self) -> Mdevs:

@@ -84,14 +84,14 @@ class Backing:
 class Blocks:
     """The disks that hang below each PCI function, and what lies on top of them: partitions, LVM, MD, dm-crypt."""
 
-    def __init__(self, host: Host, opened: OpenNodes) -> None:
+    def __init__(self, host: Host, mounts: Mounts, opened: OpenNodes) -> None:
         self._host = host
         self._opened = opened
         self._class = DeviceClass(host, BLOCK)
         self._parts: dict[str, list[str]] = {}
         for name, link in self._class.links.items():
             self._parts.setdefault(link.rpartition("/")[0].rpartition("/")[2], []).append(name)
-        self._mounts = Mounts(host)
+        self._mounts = mounts
         self._labels = Labels(host)
         self._known: dict[str, tuple[Sign, ...]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -9,6 +10,8 @@ from functools import cached_property
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import HostUse, NetDevice, Sign
+from hostdev.inventory.mounts import Mounts
+from hostdev.inventory.netstorage import Route, find_interface, read_servers, route4, route6
 from hostdev.inventory.sysfs import DeviceClass
 
 CLASS = "net"
@@ -25,6 +28,7 @@ _LOCAL = ("fe80", "ff")
 """Link-local and multicast: every interface that is up has them."""
 _LINK_LOCAL = "20"
 """Every interface that is up has such an address."""
+_HEX = re.compile(r"[0-9a-fA-F]{16}|[0-9a-fA-F]{34}", re.ASCII)
 _IFF_UP = 1
 _UPPER = "upper_"
 _KIND = "DEVTYPE="
@@ -33,27 +37,41 @@ _KIND = "DEVTYPE="
 def read_routes(host: Host) -> dict[str, Sign]:
     """Interface by interface: whether a default route leaves through it, or other ones."""
     found: dict[str, Sign] = {}
-    for name, sign in (*_ipv4(host), *_ipv6(host)):
+    for route, sign in (*_ipv4(host), *_ipv6(host)):
+        name = route.interface
         if name not in found or (sign.what == DEFAULT and found[name].what != DEFAULT):
             found[name] = sign
     return found
 
 
-def _ipv4(host: Host) -> Iterator[tuple[str, Sign]]:
+def read_storage(host: Host, mounts: Mounts) -> dict[str, list[Sign]]:
+    """Interface by interface: the storage whose server is reached through it."""
+    servers = [*read_servers(host, mounts)]
+    routes = [route for route, _ in (*_ipv4(host), *_ipv6(host))] if servers else []
+    found: dict[str, list[Sign]] = {}
+    for server, sign in servers:
+        name = find_interface(routes, server)
+        if name:
+            found.setdefault(name, []).append(sign)
+    return found
+
+
+def _ipv4(host: Host) -> Iterator[tuple[Route, Sign]]:
     for line in (host.text(IPV4) or "").splitlines()[1:]:
         fields = line.split()
-        if len(fields) > 7 and not _rejects(fields[3]):
+        if len(fields) > 7 and _HEX.fullmatch(fields[1] + fields[7]) and not _rejects(fields[3]):
             kind = DEFAULT if set(fields[1] + fields[7]) == {"0"} else OTHER
-            yield fields[0], Sign(kind, f"/{IPV4}", " ".join(fields))
+            yield route4(fields[1], fields[7], fields[0]), Sign(kind, f"/{IPV4}", " ".join(fields))
 
 
-def _ipv6(host: Host) -> Iterator[tuple[str, Sign]]:
+def _ipv6(host: Host) -> Iterator[tuple[Route, Sign]]:
     for line in (host.text(IPV6) or "").splitlines():
         fields = line.split()
         if len(fields) < 10 or fields[9] == _LOOPBACK or _rejects(fields[8]) or fields[0].startswith(_LOCAL):
             continue
         kind = DEFAULT if set(fields[0] + fields[1]) == {"0"} else OTHER
-        yield fields[9], Sign(kind, f"/{IPV6}", " ".join(fields))
+        if _HEX.fullmatch(fields[0] + fields[1]):
+            yield route6(fields[0], fields[1], fields[9]), Sign(kind, f"/{IPV6}", " ".join(fields))
 
 
 def _rejects(flags: str) -> bool:
@@ -82,8 +100,9 @@ def read_sniffed(host: Host) -> frozenset[str]:
 class Netdevs:
     """The interfaces that hang below each PCI function."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, mounts: Mounts) -> None:
         self._host = host
+        self._mounts = mounts
 
     def of(self, address: PciAddress, path: str) -> tuple[NetDevice, ...]:
         """Those of the function at a path: in its net/ if it is a network card, else over virtio or USB."""
@@ -111,6 +130,10 @@ class Netdevs:
     @cached_property
     def _routes(self) -> dict[str, Sign]:
         return read_routes(self._host)
+
+    @cached_property
+    def _storage(self) -> dict[str, list[Sign]]:
+        return read_storage(self._host, self._mounts)
 
     @cached_property
     def _addresses(self) -> dict[str, Sign]:
@@ -145,6 +168,7 @@ class Netdevs:
             through = "" if one == name else f" through {one}"
             if one in self._routes:
                 yield replace(self._routes[one], what=f"{self._routes[one].what}{through}")
+                yield from (replace(sign, what=f"{sign.what}{through}") for sign in self._storage.get(one, ()))
         for upper in uppers:
             words = " ".join(filter(None, ("part of", self._kind(upper), upper)))
             yield Sign(words, f"/{self._path(name)}/{_UPPER}{upper}", upper)

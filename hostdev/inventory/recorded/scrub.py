@@ -33,6 +33,8 @@ _NETWORK = "000200C0"
 _NETWORK6 = "20010db8" + "0" * 24
 _ANY6 = "0" * 32
 _LOCAL6 = ("fe80", "ff")
+_ADDRESS = re.compile(r"(?<=addr=)[0-9a-fA-F.:]{3,}|^[0-9a-fA-F.:]{3,}$", re.ASCII)
+_SERVER = "192.0.2.1"
 _NAME = "E:ID_FS_LABEL="
 _POOL = "E:ID_FS_TYPE=zfs_member"
 
@@ -160,6 +162,11 @@ def _udev_line(line: str) -> str | None:
     return line if line.startswith(("E:ID_FS_TYPE=", _NAME, "E:ID_PART_ENTRY_TYPE=")) else None
 
 
+def _server_line(line: str) -> str:
+    """The address of a server, in the network for examples, where the routes lead too."""
+    return _ADDRESS.sub(_SERVER, line)
+
+
 def _backing_line(line: str) -> str:
     """A device, or below which directory a file lies."""
     return line if line.startswith("/dev/") else f"/{line.split('/')[1] if '/' in line else ''}/{_HIDDEN}"
@@ -177,4 +184,6 @@ _LINES: dict[str, Callable[[str], str | None]] = {
     "proc/driver/nvidia/gpus/*/information": _kept("Device Minor"),
     "run/udev/data/b*": _udev_line,
     "sys/devices/*/loop/backing_file": _backing_line,
+    "sys/class/iscsi_connection/*/*address": _server_line,
+    "sys/class/nvme/*/address": _server_line,
 }

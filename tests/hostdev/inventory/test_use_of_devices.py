@@ -71,6 +71,23 @@ def _listener(machine: Builder, _: Place) -> None:
     machine.file("proc/net/packet", "sk RefCnt Type Proto Iface R Rmem User Inode", "0 3 3 0003 7 1 0 0 0")
 
 
+def _iscsi(machine: Builder, _: Place) -> None:
+    machine.file("sys/class/iscsi_connection/connection1:0/address", "192.0.2.7")
+    machine.route("eth0", "000200C0", "00FFFFFF")
+
+
+def _fabrics(machine: Builder, _: Place) -> None:
+    machine.file("sys/class/nvme/nvme1/transport", "tcp")
+    machine.file("sys/class/nvme/nvme1/address", "traddr=2001:db8::7,trsvcid=4420")
+    route = f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} 1 1 0 00000003"
+    machine.file("proc/net/ipv6_route", f"{route} eth1", f"20010db8{'0' * 24} 20 {route[36:]} eth0")
+
+
+def _nfs(machine: Builder, _: Place) -> None:
+    machine.route("eth0")
+    machine.mount_line("0:60", "/srv", "nfs4 nas:/srv rw,vers=4.2,addr=203.0.113.9")
+
+
 def _bonded(machine: Builder, _: Place) -> None:
     machine.netdev("virtual", "bond0", kind="bond")
     machine.upper("eth0", "bond0")
@@ -194,6 +211,9 @@ USED: Mapping[str, Case] = {
     "a listener": Case(NIC, "e1000e", _netdev(up=False, then=_listener), "eth0 (a process listens on it)"),
     "a bond": Case(NIC, "e1000e", _netdev(up=False, then=_bonded), "eth0 (part of bond bond0)"),
     "a route": Case(NIC, "e1000e", _netdev(up=True, then=lambda m, _: m.route("eth0")), "eth0 (default route)"),
+    "iSCSI": Case(NIC, "e1000e", _netdev(up=True, then=_iscsi), "eth0 (disks over iSCSI)"),
+    "NVMe-oF": Case(NIC, "e1000e", _netdev(up=True, then=_fabrics), "eth0 (disks over NVMe-oF)"),
+    "NFS": Case(NIC, "e1000e", _netdev(up=True, then=_nfs), "eth0 (/srv over nfs4)"),
     "RDMA": Case(INFINIBAND, "mlx5_core", _node("infiniband_verbs/uverbs0", "231:192", user="ib_write_bw"),
                  "uverbs0 (open in ib_write_bw (42))"),
     "graphics": Case(VGA, "i915", _node("drm/renderD128", "226:128", user="Xorg"), "renderD128 (open in Xorg (42))"),

@@ -19,10 +19,8 @@ from tests.vmhost.inside.prepare import run
 MOUNT = "/mnt"
 IMAGE = "/run/iscsi.img"
 BLOCKS = Path("/sys/block")
-SECTOR = 512
+POOL = "tank"
 ZFS_MAGIC = 0x00BAB10C
-ZFS_LABEL = 256 << 10
-ZFS_UBERBLOCKS = 128 << 10
 _BPF = {"x86_64": 321}
 _BPF_PROG_LOAD, _BPF_OBJ_PIN, _XDP = 5, 6, 6
 _XDP_PASS = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)
@@ -40,6 +38,8 @@ def namespaces(controller: PciAddress) -> list[str]:
 def disk(controller: PciAddress) -> str:
     """The one disk below a controller of ATA."""
     (found,) = pci.directory(controller).glob("ata*/host*/target*/*/block/*")
+    # QEMU's fails writes of many pieces that are queued.
+    (found / "device/queue_depth").write_text("1")
     return found.name
 
 
@@ -51,7 +51,8 @@ def interface(address: PciAddress) -> str:
 
 def settle() -> None:
     """Wait until udev has looked at every block device."""
-    run("udevadm", "trigger", "--subsystem-match=block", "--action=change", "--settle")
+    run("udevadm", "trigger", "--subsystem-match=block", "--action=change")
+    run("udevadm", "settle")
 
 
 @contextmanager
@@ -68,6 +69,8 @@ def wiped(*names: str) -> Iterator[None]:
 @contextmanager
 def formatted(name: str, *more: str, kind: str = "ext4") -> Iterator[None]:
     """A file system on a disk, or on several."""
+    # It makes /dev/btrfs-control, and mkfs loads nothing.
+    run("modprobe", kind)
     with wiped(name, *more):
         force = {"ext4": "-qF", "btrfs": "-qf"}[kind]
         run(f"mkfs.{kind}", force, *(f"/dev/{one}" for one in (name, *more)))
@@ -162,17 +165,30 @@ def inactive(name: str) -> Iterator[None]:
 
 @contextmanager
 def zfs_label(name: str) -> Iterator[None]:
-    """What a member of a pool begins with, for a kernel without ZFS: an array of uberblocks in the first two labels."""
+    """What a member of a pool begins with, for a kernel without ZFS: the first two of its four labels."""
+    numbers = {"version": 5000, "state": 0, "txg": 4, "pool_guid": 12345, "guid": 777}
+    pairs = b"".join(_pair(key, 8, struct.pack(">Q", value)) for key, value in numbers.items())
+    pairs += _pair("name", 9, struct.pack(">I", len(POOL)) + POOL.encode())
+    config = struct.pack(">4BII", 1, 1, 0, 0, 0, 1) + pairs + bytes(8)
+    uberblock = struct.pack("<5Q", ZFS_MAGIC, 5000, 4, 1, 1).ljust(1 << 10, b"\0")
+    label = bytes(16 << 10) + config.ljust(112 << 10, b"\0") + (uberblock * 16).ljust(128 << 10, b"\0")
     with wiped(name):
-        uberblock = struct.pack("<5Q", ZFS_MAGIC, 5000, 4, 1, int(time.time())).ljust(1 << 10, b"\0")
-        with Path(f"/dev/{name}").open("r+b") as device:
-            for label in range(2):
-                device.seek(label * ZFS_LABEL + ZFS_UBERBLOCKS)
-                device.write(uberblock * 16)
+        _write(name, label * 2)
         settle()
         yield
-        with Path(f"/dev/{name}").open("r+b") as device:
-            device.write(bytes(2 * ZFS_LABEL))
+        _write(name, bytes(len(label) * 2))
+
+
+def _pair(name: str, kind: int, value: bytes) -> bytes:
+    """A name and a value, as ZFS has them in XDR: each to a multiple of four bytes."""
+    padded = name.encode() + bytes(-len(name) % 4)
+    body = struct.pack(">I", len(name)) + padded + struct.pack(">II", kind, 1) + value + bytes(-len(value) % 4)
+    return struct.pack(">II", len(body) + 8, len(body) + 8) + body
+
+
+def _write(name: str, content: bytes) -> None:
+    with Path(f"/dev/{name}").open("r+b") as device:
+        device.write(content)
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler, sys
 from contextlib import ExitStack
+
+faulthandler.dump_traceback_later(45, repeat=True, file=sys.__stderr__)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +105,7 @@ def interfaces_are_used_or_unknown(bench: Bench) -> None:
         stack.enter_context(layers.up(NEAR, "192.0.2.1/24"))
         disk = stack.enter_context(layers.iscsi("192.0.2.2"))
         said = Path(f"/sys/block/{disk}/device/vendor").read_text().strip()
-        _used(bench, (NEAR, "iSCSI over it"), "routes", f"the disk of {said}")
+        _used(bench, (NEAR, "iSCSI over it"), "disks over iSCSI", f"the disk of {said}")
 
 
 def _used(bench: Bench, tried: Tried, words: str, said: str) -> None:
@@ -126,7 +129,8 @@ def _check(bench: Bench, tried: Tried, wanted: Use, words: str, said: str) -> No
     signs = [sign.what for sign in (*use.used, *use.unknown)]
     expect(use.value is wanted, f"{what}: {address} is {use.value}, not {wanted}: {signs}")
     expect(not words or any(words in sign for sign in signs), f"{what}: {address}: {words} is not in {signs}")
-    offered = any(COMMAND in finding.hint for finding in verdict_of(machine, address).findings)
+    hints = [finding.hint for finding in verdict_of(machine, address).findings]
+    offered = any(COMMAND in hint and str(address) in hint for hint in hints)
     expect(offered == (wanted is Use.UNUSED), f"{what}: {address} is {use.value}, and a command is printed: {offered}")
     bench.record(f"{address}: {what}", f"{wanted}: {words}" if words else str(wanted), said)
 

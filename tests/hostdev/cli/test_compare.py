@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,16 @@ from domxml.errors import ExitCode
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
 from hostdev.gate.compare import Change, compare
+from hostdev.inventory.host import Host
 from hostdev.inventory.machine import IommuGroup, Kernel, Machine, NetDevice
+from hostdev.inventory.recorded import layout
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.recorded.recorder import snapshot
+from hostdev.inventory.recorded.recording import Recording
+from hostdev.inventory.scan import scan
 from tests.hostdev.cli.running import MACHINES, Ran, machine
+from tests.hostdev.machines import MACHINES as BUILT
+from tests.hostdev.machines.builder import Builder
 
 BASE = "two-socket-x710"
 VF = PciAddress.parse("3b:02.0")
@@ -230,3 +239,56 @@ def test_nothing_changed(cli: Callable[..., Ran]) -> None:
     file = "tests/fixtures/machines/qat.toml"
 
     assert cli("node", "compare", file, file, "--fail-on", "warning") == Ran(0, "nothing changed\n", "")
+
+
+def _private() -> Recording:
+    """A machine with what a snapshot hides: names after an address, options of its owner, identifiers of disks."""
+    built = Builder(cmdline="BOOT_IMAGE=/vmlinuz root=UUID=0f5a2c1e-9d1b-4c57-a8b1-55d0c6a7b3f9 ro intel_iommu=on")
+    root = built.root("pci0000:00")
+    nic = built.function(root, "0000:00:1f.6", "8086:1a1d", 0x020000, driver="e1000e")
+    other = built.function(root, "0000:00:1c.0", "8086:1533", 0x020000, driver="igb")
+    for number, (place, mac) in enumerate(((nic, "3c:97:0e:a1:b2:c3"), (other, "a0:36:9f:00:11:22"))):
+        name = f"enx{mac.replace(':', '')}"
+        built.netdev(place, name)
+        built.file(f"{place.path}/net/{name}/address", mac)
+        built.file(f"{place.path}/net/{name}/ifindex", str(number + 2))
+    sata = built.function(root, "0000:00:17.0", "8086:a182", 0x010601, driver="ahci")
+    built.disk(f"{sata.path}/ata1/host0/target0:0:0/0:0:0:0/block", "sda", parts=("sda1",))
+    built.mount("sda1", "/")
+    return built.recording("with an identity")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("name", ["a private one", *BUILT])
+def test_a_machine_is_what_its_own_snapshot_says(name: str, keep: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    recording = _private() if name == "a private one" else BUILT[name]()
+    layout.write(recording, tmp_path / "host")
+    with Host(tmp_path / "host") as host:
+        live, text = scan(host), snapshot(host, private=keep)
+    (tmp_path / "snapshot.toml").write_text(text)
+    with open_host(tmp_path / "snapshot.toml") as host:
+        recorded = scan(host)
+
+    assert compare(live, recorded) == ()
+    assert compare(recorded, live) == ()
+
+
+def test_what_a_snapshot_does_not_hide_still_differs(tmp_path: Path) -> None:
+    layout.write(_private(), tmp_path / "host")
+    with Host(tmp_path / "host") as host:
+        live = scan(host)
+        (tmp_path / "snapshot.toml").write_text(snapshot(host))
+    with open_host(tmp_path / "snapshot.toml") as host:
+        recorded = scan(host)
+    option = replace(live, kernel=replace(live.kernel, cmdline=f"{live.kernel.cmdline} iommu=pt quiet"))
+    nic = PciAddress.parse("00:1f.6")
+    renamed_net = altered(live, nic, netdevs=(NetDevice("eno1", mac="3c:97:0e:a1:b2:c3"),))
+
+    assert [change.message for change in compare(option, recorded)] == [
+        "the kernel is booted without iommu=pt, without quiet"
+    ]
+    assert [change.code for change in compare(recorded, renamed_net)] == ["interface-renamed"]
+    root = replace(live, kernel=replace(live.kernel, cmdline=live.kernel.cmdline.replace("0f5a2c1e", "11111111")))
+    assert [change.code for change in compare(live, root)] == ["command-line-changed"]
+    other_card = altered(live, nic, netdevs=(NetDevice("enx3c970ea1b2c4", mac="3c:97:0e:a1:b2:c4"),))
+    assert [change.code for change in compare(live, other_card)] == ["interface-renamed"]

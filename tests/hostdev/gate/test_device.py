@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from domxml.pciaddress import PciAddress
 from hostdev.gate.advice import bind_command
 from hostdev.gate.check import check, verdict_of
 from hostdev.gate.hostuse import is_proved_unused
-from hostdev.inventory.machine import NOT_LOOKED_AT, BlockDevice, Machine, Mdev, PciFunction, Vfio
+from hostdev.inventory.machine import NOT_LOOKED_AT, BlockDevice, Kernel, Machine, Mdev, PciFunction, Vfio
 from tests.hostdev.gate.build import (
     AUDIO,
     GPU,
@@ -209,6 +210,30 @@ def test_a_variant_driver_with_its_directory_is_fine() -> None:
 def test_a_vgpu_on_the_vendors_driver() -> None:
     ready = machine(vf(D, "0000:64:00.0", driver="nvidia", vendor_vgpu_type=1155, vfio_dev="vfio1"))
     assert _codes(ready) == ["variant-driver"]
+
+
+@pytest.mark.parametrize(
+    ("modules", "content"),
+    [(MODULES, "N"), ({**MODULES, "vfio_pci": {"disable_denylist": "0"}}, "0"), ({"vfio": {}}, "(absent)")],
+)
+def test_the_evidence_of_the_denylist_is_what_was_read(modules: Mapping[str, Mapping[str, str]], content: str) -> None:
+    host = machine(function(D, device=0x0B25, driver="idxd"), vfio=Vfio(modules, ("vfio",)))
+    assert [e.content for e in _of(host, "denylisted-device").evidence] == [content]
+
+
+def test_a_node_that_nobody_tells_is_not_quoted() -> None:
+    finding = _of(machine(function(D, numa_node=None)), "numa-unknown")
+    assert [e.content for e in finding.evidence] == ["no node"]
+
+
+@pytest.mark.parametrize(
+    ("release", "why"), [("5.10.0", "kernels before 5.15"), ("", "the kernel's version is not known")]
+)
+def test_of_a_kernel_that_is_not_known_no_version_is_told(release: str, why: str) -> None:
+    host = machine(function(D, reset_methods=None), kernel=Kernel(release))
+    (finding,) = (f for f in verdict_of(host, at(D)).findings if f.code == "host-unreadable")
+    assert why in finding.message
+    assert ("5.15" in finding.message) is bool(release)
 
 
 @pytest.mark.parametrize(("parameter", "told"), [("N", True), ("Y", False)])

@@ -10,6 +10,7 @@ import pytest
 from domxml.finding import Finding, Severity
 from hostdev.gate import iommu
 from hostdev.gate.check import check
+from hostdev.gate.doctor import checks
 from hostdev.inventory.machine import Iommu, IommuGroup, Kernel, Machine, Vfio
 from tests.hostdev.gate.build import KERNEL, MODULES, NO_IOMMU, at, function, machine
 
@@ -149,3 +150,58 @@ def test_a_missing_container_node(iommufd: bool, severity: Severity) -> None:  #
 
 def test_an_empty_command_line_is_unknown() -> None:
     assert _of(machine(function(D), kernel=Kernel(release="6.1.0")), "host-unreadable").subject == "/proc/cmdline"
+
+
+X86 = ("intel_iommu", "VT-d", "AMD-Vi", "DMAR", "iommu=pt", "vfio_iommu_type1", "interrupt")
+
+
+@pytest.mark.parametrize("architecture", ["ppc64le", "s390x"])
+@pytest.mark.parametrize("tables", [None, ()])
+@pytest.mark.parametrize("host", [BARE, machine(function(D), iommu=Iommu(units=("pci0001:00",)))])
+def test_no_advice_for_x86_on_other_machines(host: Machine, architecture: str, tables: tuple[str, ...] | None) -> None:
+    vfio = Vfio({"vfio": {}, "vfio_pci": {}, "vfio_iommu_spapr_tce": {}}, ("vfio",))
+    kernel = Kernel("6.12.0", "root=/dev/sda2 quiet", architecture=architecture)
+    other = replace(host, iommu=replace(host.iommu, tables=tables), kernel=kernel, vfio=vfio)
+    for checked in checks(other):
+        texts = [checked.detail, *(text for found in checked.findings for text in (found.message, found.hint))]
+        texts += [seen.content for found in checked.findings for seen in found.evidence]
+        assert not any(word in text for word in X86 for text in texts), checked
+    assert {check.name for check in checks(other)}.isdisjoint({"firmware", "interrupts"})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hint"),
+    [
+        ("x86_64", "turn on VT-d or AMD-Vi in the firmware's setup and reboot"),
+        ("aarch64", "turn on the SMMU in the firmware's setup and reboot"),
+        ("ppc64le", "look for iommu in dmesg: on POWER the kernel uses it"),
+        ("s390x", "look for the PCI functions in dmesg"),
+        ("riscv64", "turn the IOMMU on in the firmware's setup and reboot"),
+        ("", "turn the IOMMU on in the firmware's setup and reboot"),
+    ],
+)
+def test_what_to_do_about_a_missing_iommu_goes_by_architecture(architecture: str, hint: str) -> None:
+    kernel = Kernel("6.12.0", "quiet", architecture=architecture)
+    assert _of(replace(BARE, iommu=Iommu(tables=()), kernel=kernel), "no-iommu").hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "option"), [("x86_64", "iommu=pt"), ("aarch64", "iommu.passthrough=1"), ("ppc64le", None)]
+)
+def test_the_option_for_the_hosts_own_dma_goes_by_architecture(architecture: str, option: str | None) -> None:
+    host = machine(function(D), kernel=Kernel("6.12.0", "quiet", architecture=architecture))
+    found = [finding for finding in check(host, []) if finding.code == "iommu-passthrough-off"]
+    assert [finding.message for finding in found] == ([f"{option} is not set"] if option else [])
+    assert all(option and option in finding.hint for finding in found)
+
+
+def test_the_missing_backend_of_power_is_its_own() -> None:
+    host = machine(function(D), kernel=replace(KERNEL, architecture="ppc64le"), vfio=Vfio({"vfio_pci": {}}, ("vfio",)))
+    assert _of(host, "vfio-module-missing").message == "vfio_iommu_spapr_tce not loaded"
+
+
+@pytest.mark.parametrize("value", ["Y", "1"])
+def test_evidence_is_what_was_read(value: str) -> None:
+    modules = {**MODULES, "vfio_iommu_type1": {"allow_unsafe_interrupts": value}}
+    host = machine(function(D), vfio=Vfio(modules, ("vfio", "43")))
+    assert [seen.content for seen in _of(host, "unsafe-interrupts").evidence] == [value]

@@ -19,7 +19,8 @@ from hostdev.gate.hostuse import is_proved_unused
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.recorded import layout
-from hostdev.inventory.recorded.layout import lay_out
+from hostdev.inventory.recorded.layout import lay_out, open_host
+from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.scan import scan
 from tests.hostdev.machines import MACHINES
 from tests.hostdev.machines.fixtures import NAMES, fixture, picture
@@ -330,3 +331,54 @@ def test_empty_files_everywhere(tmp_path: Path, name: str) -> None:
 
     assert machine.functions == {}
     assert len(machine.unread) == len({path for path, _ in machine.unread}) > 0
+
+
+def test_links_that_end_in_a_slash_lead_where_they_led(x710: Path, tmp_path: Path) -> None:
+    """As some programs write links when they copy a tree."""
+    before = seen(x710)
+    links = [place for place in x710.rglob("*") if place.is_symlink()]
+    for number, place in enumerate(links):
+        target = str(place.readlink())
+        place.unlink()
+        place.symlink_to((f"{target}/", f"{target}/.", f"{target.replace('/', '//')}//")[number % 3])
+
+    machine = seen(x710)
+    with Host(x710) as host:
+        (tmp_path / "snapshot.toml").write_text(snapshot(host))
+    with open_host(tmp_path / "snapshot.toml") as host:
+        recorded = scan(host)
+
+    assert machine == before
+    assert {address: f.parent for address, f in recorded.functions.items()} == {
+        address: f.parent for address, f in before.functions.items()
+    }
+    assert not any(f.parent == address for address, f in machine.functions.items())
+
+
+@pytest.mark.parametrize(
+    ("own", "above", "node"),
+    [("1", "0", 1), ("0", "-1", 0), ("0", None, 0), ("-1", "0", None), (None, "1", 1), (None, None, None)],
+)
+def test_the_node_of_a_function_is_its_own(own: str | None, above: str | None, node: int | None, x710: Path) -> None:
+    """Snapshots of 0.1.0 hold only what the bridge above says."""
+    for place, text in ((NIC, own), (NIC.rpartition("/")[0], above)):
+        (x710 / place / "numa_node").unlink(missing_ok=True)
+        if text is not None:
+            (x710 / place / "numa_node").write_text(f"{text}\n")
+
+    for machine in (seen(x710), seen(x710, PciAddress.parse("0000:3b:00.0"))):
+        assert machine.functions[PciAddress.parse("0000:3b:00.0")].numa_node == node
+
+
+def test_a_kernel_that_tells_no_offset_of_vfs_links_them(x710: Path) -> None:
+    before = seen(x710)
+    for name in ("sriov_offset", "sriov_stride"):
+        (x710 / NIC / name).unlink()
+    for number in range(8):
+        (x710 / NIC / f"virtfn{number}").symlink_to(f"../0000:3b:02.{number}")
+    machine = seen(x710)
+
+    pf = PciAddress.parse("0000:3b:00.0")
+    assert len(machine.functions[pf].virtfns) == 8
+    assert machine.functions[pf].virtfns == before.functions[pf].virtfns
+    assert {a: f.physfn for a, f in machine.functions.items()} == {a: f.physfn for a, f in before.functions.items()}

@@ -23,7 +23,11 @@ def emit(wanted: Document, form: str) -> None:
     """Print a document as `json` or `yaml`."""
     if form == "yaml":
         yaml = optional.module("yaml", "PyYAML", extra="cli")
-        output.write(yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+        text = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
+        # YAML lets marks through that turn the direction of writing.
+        if not text.replace("\n", "").isprintable():
+            text = yaml.safe_dump(wanted, sort_keys=False)
+        output.write(text)
     else:
         import json  # noqa: PLC0415  a table needs none
 

@@ -78,20 +78,15 @@ def _help(prefix: str, *, asked: bool) -> int:
     if asked:
         output.write(text)
         return ExitCode.DONE
-    _tell_lines(text)
+    output.note(text.rstrip())
     return ExitCode.USAGE
-
-
-def _tell_lines(text: str) -> None:
-    for line in text.rstrip().split("\n"):
-        output.note(line)
 
 
 def _report(error: Exception, *, debug: bool) -> int:
     if debug:
         import traceback  # noqa: PLC0415  only for those who ask
 
-        _tell_lines("".join(traceback.format_exception(error)))
+        output.note("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, PassgateError):
         output.note(f"error: {error.what} [{error.code}]")
         if error.hint:

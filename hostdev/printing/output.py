@@ -38,19 +38,14 @@ def flush() -> None:
 
 
 def note(text: str) -> None:
-    """Print a line to standard error, for people; there may be none who listen."""
+    """Print lines to standard error, for people; there may be none who listen."""
     if sys.stderr is not None:
         try:
-            sys.stderr.write(_safe(text) + "\n")
+            sys.stderr.write("\n".join(map(visible, text.split("\n"))) + "\n")
             sys.stderr.flush()
         except OSError:
             # Python tries once more on its way out, and would end with a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def _safe(text: str) -> str:
-    """Text for a terminal: names of strangers in it must not drive it."""
-    return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
 @contextmanager

@@ -83,7 +83,8 @@ HOST_NETWORK_DEVICE = FindingKind(
     cause=(
         "A network interface of the device, or of one below it, carries a route or an address, is part of a bond, "
         "bridge or VLAN, a process listens on it, or the server of iSCSI, NVMe-oF, NFS, SMB or Ceph is reached through "
-        "it (of nbd, DRBD and RBD no file tells the server: their interface has a route). Taking it away cuts the node off: kubelet reports it as NotReady "
+        "it (of nbd, DRBD and RBD no file tells the server: their interface has a route). Taking it away cuts the "
+        "node off: kubelet reports it as NotReady "
         "and nobody can log in to undo it."
     ),
     hint="give the VM another device, or a VF of this one",

@@ -52,10 +52,11 @@ def disks_are_used_through_every_layer(bench: Bench) -> None:
         said = " ".join(Path("/proc/mdstat").read_text().splitlines()[1].split()[2:4])
         _used(bench, (NVME, "LVM on MD, one half"), "held by spare-data", said)
         _used(bench, (SATA, "LVM on MD, the other half"), "held by spare-data", said)
-    for table in (layers.multipath(first), layers.crypt(first)):
+    # dm-multipath takes no disk that NVMe's own multipath made.
+    for address, table in ((SATA, layers.multipath(sata)), (NVME, layers.crypt(first))):
         with layers.mapped("spare", table):
             target = _said("dmsetup", "table", "spare").split()[2]
-            _used(bench, (NVME, f"device mapper: {target}"), "held by spare", target)
+            _used(bench, (address, f"device mapper: {target}"), "held by spare", target)
     with layers.loop(first):
         _used(bench, (NVME, "a loop device"), "held by loop0", "losetup: loop0")
     with layers.opened(first):

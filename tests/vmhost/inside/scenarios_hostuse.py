@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import faulthandler, sys
 from contextlib import ExitStack
-
-faulthandler.dump_traceback_later(45, repeat=True, file=sys.__stderr__)
 from pathlib import Path
 from typing import TYPE_CHECKING
 

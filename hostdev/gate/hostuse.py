@@ -38,6 +38,7 @@ _BASIS = (
     "/run/udev/data",
 )
 """What tells of the use of any function: where a part of it could not be read, it may be the part that matters."""
+_RECORDED = ".toml"
 _FOUND = {"net": HOST_NETWORK_DEVICE.found, "block": HOST_ROOT_DISK.found}
 
 
@@ -85,6 +86,8 @@ def _find(view: View) -> Iterator[Finding]:
     doubts = [] if function.use.used else [*_doubts(view.machine, function)]
     if doubts:
         look = next((f"look at {doubt.look}" for doubt in doubts if doubt.look), None)
+        if look is None and view.machine.source.endswith(_RECORDED):
+            look = "record the machine again, as root on the node itself: passgate node snapshot"
         what = listed((doubt.what for doubt in doubts), _NAMED)
         yield HOST_USE_UNKNOWN.found(view.subject, what, hint=look, evidence=_evidence(doubts))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from domxml.text import listed
 from hostdev.cli import devices, documents
 from hostdev.cli.devices import Device, list_devices, select
 from hostdev.gate.group import group_verdict
@@ -59,7 +60,13 @@ def _facts(machine: Machine, device: Device) -> Iterator[tuple[str, str]]:
         yield "vfs", f"{function.num_vfs or 0} of {function.total_vfs}{probed}"
     if not function.bridge:
         yield "reset", "?" if function.reset_methods is None else ", ".join(function.reset_methods) or "none"
+    yield "host use", _use(function)
     yield from _users(function)
+
+
+def _use(function: PciFunction) -> str:
+    signs = function.use.used or function.use.unknown
+    return ": ".join(filter(None, (function.use.value, listed((sign.what for sign in signs), 2))))
 
 
 def _users(function: PciFunction) -> Iterator[tuple[str, str]]:

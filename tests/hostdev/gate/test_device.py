@@ -281,6 +281,11 @@ def test_what_is_not_known_is_told_and_never_offered() -> None:
     )
 
 
+def test_of_an_old_recording_a_new_one_is_asked_for() -> None:
+    host = machine(function(D, driver="nvme", use=unproved("which nodes it has is not to be seen")), source="old.toml")
+    assert _of(host, "host-use-unknown").hint.endswith("passgate node snapshot")
+
+
 def test_what_was_not_looked_at_is_not_known() -> None:
     host = machine(function(D, driver="nvme", use=NOT_LOOKED_AT))
     assert _of(host, "host-use-unknown").message == "its use by the host was not looked at"

@@ -16,6 +16,7 @@ from hostdev.inventory.opennodes import OpenNodes
 from hostdev.inventory.sysfs import DeviceClass
 
 BLOCK = LAYER = "block"
+_NUMBER = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 _NVME_PATH = re.compile(r"(nvme[0-9]+)c[0-9]+(n[0-9]+)", re.ASCII)
 NVMET = "sys/kernel/config/nvmet/subsystems"
 LIO = "sys/kernel/config/target/core"
@@ -213,7 +214,8 @@ class Blocks:
         return self._labels.of(self._number(name))
 
     def _number(self, name: str) -> str:
-        return self._host.read(f"{self._class.path(name)}/dev") or ""
+        number = self._host.read(f"{self._class.path(name)}/dev") or ""
+        return number if _NUMBER.fullmatch(number) else ""
 
     def _name(self, name: str) -> str:
         """What people know a device-mapper device by."""

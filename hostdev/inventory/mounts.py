@@ -106,7 +106,8 @@ class Mounts:
     @cached_property
     def swaps_doubt(self) -> Sign | None:
         """Why there may be swap that is not seen."""
-        readable = self._host.text(SWAPS) is not None
+        # A kernel without swap has no such file.
+        readable = self._host.text(SWAPS) is not None or (is_hosts_proc(self._host) and not self._host.was_told(SWAPS))
         return None if readable else Sign("swap is not to be seen from here", f"/{SWAPS}", look=_LOOK)
 
 

@@ -28,6 +28,7 @@ _LOCAL = ("fe80", "ff")
 """Link-local and multicast: every interface that is up has them."""
 _LINK_LOCAL = "20"
 """Every interface that is up has such an address."""
+_PLAIN = re.compile(r"[\w.@-]+", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F]{16}|[0-9a-fA-F]{34}", re.ASCII)
 _IFF_UP = 1
 _UPPER = "upper_"
@@ -184,7 +185,9 @@ class Netdevs:
         flags = self._flags(path)
         if flags == 0:
             return
-        look = f"`ip -d address show dev {name}` and `ip route show table all dev {name}`"
+        # What is pasted into a shell names nothing that a shell would read.
+        dev = f" dev {name}" if _PLAIN.fullmatch(name) else ""
+        look = f"`ip -d address show{dev}` and `ip route show table all{dev}`"
         what = f"{name} {'is' if flags else 'may be'} up, and not all that may use it is to be seen"
         yield Sign(what, f"/{path}/flags", self._host.read(f"{path}/flags") or "", look, LAYER)
 

@@ -317,6 +317,12 @@ def test_a_device_of_which_it_is_proved_that_it_is_not_used(name: str, use_of: C
     assert use_of(UNUSED[name]) == HostUse()
 
 
+def test_what_to_look_at_names_nothing_that_a_shell_would_read(use_of: Callable[[Case], HostUse]) -> None:
+    use = use_of(Case(NIC, "e1000e", lambda machine, nic: machine.netdev(nic, "$(reboot)")))
+
+    assert [sign.look for sign in use.unknown] == ["`ip -d address show` and `ip route show table all`"]
+
+
 def test_what_hangs_below_a_function_is_its_use(tmp_path: Path) -> None:
     machine = Builder()
     root = machine.root("pci0000:00")

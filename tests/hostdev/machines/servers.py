@@ -100,6 +100,7 @@ def qat() -> Recording:
         pf = machine.function(bridge, address, "8086:37c8", QAT, driver="c6xx", subsystem="8086:35cf", reset="flr bus")
         machine.vfs(pf, first, "8086:37c9", QAT, ["vfio-pci" if port == "0" else "c6xxvf"] * 16)
     machine.file("sys/module/vfio_pci/parameters/disable_denylist", "Y")
+    machine.file("proc/crypto", "driver       : qat_aes_cbc", "refcnt       : 1")
     return machine.recording("QuickAssist of generation 4 (16 VFs on the root bus) and two C62x with 16 VFs each")
 
 

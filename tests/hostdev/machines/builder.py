@@ -364,6 +364,8 @@ class Builder:
             self.file(f"dev/vfio/{place.group}")
 
     def _block(self, path: str, name: str) -> None:
+        if isinstance(self.entries.get("sys/class/block"), Names):
+            del self.entries["sys/class/block"]
         self._numbers += 1
         self.link(f"sys/class/block/{name}", path)
         self.file(f"{path}/dev", f"259:{self._numbers}")

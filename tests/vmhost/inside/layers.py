@@ -194,6 +194,7 @@ def _write(name: str, content: bytes) -> None:
 @contextmanager
 def loop(name: str) -> Iterator[None]:
     """A loop device over a disk."""
+    run("modprobe", "loop")
     device = run("losetup", "--find", "--show", f"/dev/{name}").strip()
     try:
         yield

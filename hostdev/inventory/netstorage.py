@@ -45,17 +45,23 @@ def route6(destination: str, length: str, interface: str) -> Route:
 
 def find_interface(routes: Iterable[Route], server: str) -> str | None:
     """The interface of the longest route to a server, None where no route is seen."""
-    import socket  # noqa: PLC0415  only storage over a network needs it
-
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
     try:
-        address = int.from_bytes(socket.inet_pton(family, server))
-    except OSError:
+        address = _address(server)
+    except ValueError:
         return None
-    whole = address if family is socket.AF_INET6 else _MAPPED | address
-    leading = [route for route in routes if route.leads_to(whole)]
+    leading = [route for route in routes if route.leads_to(address)]
     best = max(leading, key=lambda route: route.length, default=None)
     return best and best.interface
+
+
+def _address(text: str) -> int:
+    """An address in 128 bits; ipaddress is not worth its import."""
+    if ":" not in text:
+        return _MAPPED | int.from_bytes(bytes(map(int, text.split("."))))
+    front, _, back = (text if "::" in text else f"{text}::").partition("::")
+    first, last = (re.findall("[^:]+", part) for part in (front, back))
+    words = [*first, *["0"] * (8 - len(first) - len(last)), *last]
+    return sum(int(word, 16) << 16 * (7 - at) for at, word in enumerate(words))
 
 
 def read_servers(host: Host, mounts: Mounts) -> Iterator[tuple[str, Sign]]:

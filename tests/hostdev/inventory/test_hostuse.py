@@ -11,6 +11,7 @@ from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import BlockDevice, NetDevice, PciFunction
 from hostdev.inventory.netdevs import DEFAULT, OTHER, read_routes
+from hostdev.inventory.netstorage import find_interface, route4, route6
 from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from tests.hostdev.machines.builder import Builder, Place
@@ -64,6 +65,25 @@ def test_routes(tmp_path: Path, ipv4: str, ipv6: str, kinds: dict[str, str]) -> 
 
     with Host(tmp_path) as host:
         assert {name: sign.what for name, sign in read_routes(host).items()} == kinds
+
+
+@pytest.mark.parametrize(
+    ("server", "interface"),
+    [
+        ("192.0.2.7", "near"),
+        ("203.0.113.7", "away"),
+        ("2001:db8::7", "six"),
+        ("2001:db8:0:0:0:0:0:7", "six"),
+        ("2001:db9::7", None),
+        ("::ffff:192.0.2.7", None),
+        ("192.0.2.700", None),
+        ("nas", None),
+        ("", None),
+    ],
+)
+def test_the_interface_that_leads_to_a_server(server: str, interface: str | None) -> None:
+    routes = [route4("00000000", "00000000", "away"), route4("000200C0", "00FFFFFF", "near"), route6(NET6, "20", "six")]
+    assert find_interface(routes, server) == interface
 
 
 def test_a_port_of_open_vswitch(described: Described) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
 
-from domxml.pciaddress import PciAddress
 from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording
+from tests.hostdev.machines.routing import addresses, routing_id
 
 PCI = "sys/bus/pci"
 GROUPS = "sys/kernel/iommu_groups"
@@ -383,19 +382,6 @@ class Builder:
         entry = self.entries[link]
         assert isinstance(entry, Link)
         return posixpath.normpath(posixpath.join(posixpath.dirname(link), entry.target))
-
-
-def routing_id(address: str) -> int:
-    """Bus, slot and function in one number."""
-    parsed = PciAddress.parse(address)
-    return parsed.bus << 8 | parsed.slot << 3 | parsed.function
-
-
-def addresses(first: str) -> Iterable[str]:
-    """Addresses in the order of routing ids, beginning with one."""
-    domain = PciAddress.parse(first).domain
-    for number in count(routing_id(first)):
-        yield str(PciAddress(domain, number >> 8, number >> 3 & 31, number & 7))
 
 
 def _lines(*lines: str) -> File:

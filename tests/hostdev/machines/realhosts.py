@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from hostdev.inventory.recorded.recording import Entry, Recording
-from tests.hostdev.machines.builder import GROUPS, Builder, Place, routing_id
+from tests.hostdev.machines.builder import GROUPS, Builder, Place
+from tests.hostdev.machines.routing import routing_id
 
 _MADE_UP = (
     "proc/1/",

@@ -8,7 +8,7 @@ from lxml import etree
 
 from domxml.document import Domain
 from tests.domxml.domains import load
-from tests.hostdev.machines.builder import addresses
+from tests.hostdev.machines.routing import addresses
 
 FIRST_VF = "0000:e1:02.0"
 GPUS = tuple(f"0000:{bus}:00.0" for bus in ("19", "1a", "4a", "4b", "8c", "8d", "cb", "cc"))

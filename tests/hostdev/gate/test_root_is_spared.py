@@ -20,7 +20,7 @@ from hostdev.inventory.scan import scan
 from tests.hostdev.commands import ADDRESS, MEMORY, SHELL, commands
 from tests.hostdev.machines.stacks import LOST, Stack, stacks
 
-SLOW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @contextmanager

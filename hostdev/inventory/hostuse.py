@@ -76,16 +76,13 @@ class HostUses:
         """The use of one function, whose other attributes are read."""
         if is_on_vfio(function):
             return HostUse()
-        used = (*self._own(function), *(use for part in self._parts(function, path) for use in part.used))
+        attached, address = self._attached, function.address
+        disks, interfaces = attached.blocks.use_beneath(address), attached.netdevs.use_beneath(address, path)
+        used = (*self._own(function), *disks.used, *interfaces.used)
         if used:
             return HostUse(tuple(dict.fromkeys(used)))
-        unknown = [doubt for part in self._parts(function, path) for doubt in part.unknown]
-        unknown += self._doubts(function, path)
+        unknown = (*disks.unknown, *interfaces.unknown, *self._doubts(function, path))
         return HostUse(unknown=tuple(dict.fromkeys(unknown)))
-
-    def _parts(self, function: PciFunction, path: str) -> tuple[HostUse, ...]:
-        attached, address = self._attached, function.address
-        return (attached.blocks.use_beneath(address), attached.netdevs.use_beneath(address, path))
 
     def _own(self, function: PciFunction) -> Iterator[Sign]:
         attached, address = self._attached, function.address
@@ -150,12 +147,12 @@ class HostUses:
         attached, address = self._attached, function.address
         ports = [f"{attached.infiniband.path(name)}/ports" for name in attached.infiniband.beneath(address)]
         for directory in ports:
-            for port in attached.host.names(directory) or ():
-                state = attached.host.read(f"{directory}/{port}/state") or ""
-                if _ACTIVE in state:
-                    what = "RDMA is active, and its users in the kernel are not to be seen"
+            for port in attached.host.names(directory) or [""]:
+                state = attached.host.read(f"{directory}/{port}/state")
+                if state is None or _ACTIVE in state:
+                    what = f"RDMA is {'active' if state else 'there'}, and its users in the kernel are not to be seen"
                     look = "`rdma resource show`, and mounts and sessions that use RDMA"
-                    yield Sign(what, f"/{directory}/{port}/state", state, look, RDMA)
+                    yield Sign(what, f"/{directory}/{port}/state", state or "", look, RDMA)
         if not ports and not function.netdevs and attached.host.names(f"{path}/net") is None:
             what = f"{function.driver} holds it, and no interface of it is to be seen"
             yield Sign(what, f"/sys/bus/pci/devices/{address}/net", look="`ip -all netns exec ip link`", layer="net")
@@ -199,8 +196,10 @@ def with_what_is_below(functions: Mapping[PciAddress, PciFunction], *, complete:
 
 
 def _above(functions: Mapping[PciAddress, PciFunction], function: PciFunction) -> Iterator[PciFunction]:
-    parent = function.parent
-    while parent is not None and parent in functions:
+    # A copied tree may have a function that hangs below itself.
+    parent, seen = function.parent, {function.address}
+    while parent is not None and parent in functions and parent not in seen:
+        seen.add(parent)
         yield functions[parent]
         parent = functions[parent].parent
 

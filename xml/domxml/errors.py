@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from domxml.text import visible
+
 SENTENCE_LIMIT = 300
 """A refusal ends up in a Kubernetes event, which cuts long texts."""
 
@@ -44,7 +46,7 @@ class PassgateError(Exception):
 
     def sentence(self) -> str:
         """The error as one line that fits an event: `code: subject: what: hint`."""
-        line = " ".join(str(self).split())
+        line = visible(" ".join(str(self).split()))
         return line if len(line) < SENTENCE_LIMIT else line[: SENTENCE_LIMIT - 2] + "…"
 
 

@@ -11,6 +11,8 @@ from hostdev.inventory import pciclasses
 from hostdev.inventory.machine import PciFunction
 
 INTEL, AMD, HP = 0x8086, 0x1022, 0x103C
+ASPEED, MATROX, RENESAS, SERVER_ENGINES = 0x1A03, 0x102B, 0x1912, 0x19A2
+BROADCOM = 0x1000
 
 
 class BoardPart(NamedTuple):
@@ -34,6 +36,8 @@ _COUNTERS = BoardPart("performance counters", "they count for the whole processo
 _UNCORE = BoardPart("processor uncore", "memory controllers, caches and links of the processor are set up through it")
 _SMBUS = BoardPart("SMBus controller", "memory modules and sensors are on its bus, some can be damaged over it")
 _IPMI = BoardPart("management interface", "the management controller obeys it: power, fans, firmware")
+_BMC = BoardPart("management controller", _IPMI.why)
+_BMC_DISPLAY = BoardPart("management controller's display", "the controller and its memory can be reached through it")
 _FLASH = BoardPart("firmware flash or serial bus", "a guest could rewrite the firmware, or reach chips on the board")
 _ENGINE = BoardPart("management engine", "the host's firmware talks to the chipset through it")
 _PSP = BoardPart("security processor", "keys, firmware TPM and encrypted VMs of the host depend on it")
@@ -91,8 +95,8 @@ BY_DRIVER: tuple[tuple[str, BoardPart], ...] = (
     ("mei", _ENGINE),
     ("mei_*", _ENGINE),
     ("ccp", _PSP),
-    ("hpilo", BoardPart("management controller", _IPMI.why)),
-    ("ibmasm*", BoardPart("management controller", _IPMI.why)),
+    ("hpilo", _BMC),
+    ("ibmasm*", _BMC),
     ("ipmi_si*", _IPMI),
     ("hpwdt", _WATCHDOG),
     ("i6300esb timer", _WATCHDOG),
@@ -159,7 +163,15 @@ BY_VENDOR: tuple[VendorRow, ...] = (
     VendorRow(INTEL, 0xFF00, BoardPart("chipset function", "it has no class of its own, and no driver")),
     VendorRow(AMD, 0x1080, _PSP, unless=_PTDMA),
     VendorRow(AMD, 0x1180, _SENSORS),
-    VendorRow(HP, 0x0880, BoardPart("management controller", _IPMI.why)),
+    VendorRow(HP, 0x0880, _BMC),
+    VendorRow(HP, 0x0C03, _BMC),
+    VendorRow(RENESAS, 0xFF00, _BMC),
+    VendorRow(SERVER_ENGINES, 0x0B40, _BMC),
+    VendorRow(ASPEED, 0x0300, _BMC_DISPLAY),
+    # G200e in its generations, which sits in the management controllers of Dell, HP and others.
+    VendorRow(MATROX, 0x0300, _BMC_DISPLAY, devices=(range(0x0522, 0x0523), range(0x0530, 0x0540))),
+    VendorRow(BROADCOM, 0x0107, _SWITCH, devices=(range(0x00B2, 0x00B3),)),
+    VendorRow(BROADCOM, 0x0180, _SWITCH, devices=(range(0x02B0, 0x02B2), range(0xC010, 0xC011), range(0xC030, 0xC031))),
 )
 """Classes that say nothing by themselves: by who made it."""
 

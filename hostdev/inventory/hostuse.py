@@ -43,6 +43,7 @@ _BASES = {
     0x12: Kind.NODE,
 }
 """Storage, network, display, multimedia, processing accelerators."""
+_VGA = 0x0300
 _MAKE_NODES = frozenset({0x03, 0x04, 0x07, 0x12})
 """A driver of these makes nodes: where none is to be seen, the picture is not whole."""
 _SUBCLASSES = {
@@ -115,6 +116,9 @@ class HostUses:
         attached, address, driver = self._attached, function.address, function.driver
         if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
             yield from attached.consoles.doubt(boot=function.boot_vga)
+            if function.class_code >> 8 == _VGA and attached.host.read(f"{path}/boot_vga") is None:
+                file = f"/sys/bus/pci/devices/{address}/boot_vga"
+                yield Sign("whether the firmware's console is on it is not to be seen", file, layer=CONSOLE)
         yield from self._unseen_nodes(function)
         if driver is None or function.bridge or driver in HARMLESS_DRIVERS:
             return

@@ -32,10 +32,10 @@ ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 
 
 @cache
-def real_picture(name: str, *, quiet: bool = False) -> Machine:
-    """A real host as a scan sees it; `quiet` where nothing else is in use."""
+def real_picture(name: str, *, grouped: bool = False, quiet: bool = False) -> Machine:
+    """A real host as a scan sees it; `grouped` with an IOMMU, `quiet` where nothing is in use."""
     with TemporaryDirectory(prefix="passgate-", dir=MEMORY) as directory:
-        layout.write(real_hosts()[name].recording(quiet=quiet), Path(directory))
+        layout.write(real_hosts()[name].recording(grouped=grouped, quiet=quiet), Path(directory))
         with Host(directory, source=name) as host:
             return scan(host)
 
@@ -55,11 +55,12 @@ def commands(machine: Machine) -> dict[str, tuple[PciAddress, ...]]:
 
 
 def pictures() -> Mapping[str, Machine]:
-    """Every machine of the tests: recorded, real as told, and real with nothing in use."""
+    """Every machine of the tests: recorded; real as told, with IOMMU groups, and with nothing in use."""
     return {
         **{name: picture(name) for name in NAMES},
         **{name: real_picture(name) for name in sorted(real_hosts())},
-        **{f"{name}, quiet": real_picture(name, quiet=True) for name in sorted(real_hosts())},
+        **{f"{name}, grouped": real_picture(name, grouped=True) for name in sorted(real_hosts())},
+        **{f"{name}, quiet": real_picture(name, grouped=True, quiet=True) for name in sorted(real_hosts())},
     }
 
 

@@ -63,9 +63,9 @@ def test_every_function_is_seen_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("quiet", [False, True])
-def test_every_sure_verdict_is_right(name: str, *, quiet: bool) -> None:
-    machine = real_picture(name, quiet=quiet)
+@pytest.mark.parametrize("more", [{}, {"grouped": True}, {"grouped": True, "quiet": True}])
+def test_every_sure_verdict_is_right(name: str, more: dict[str, bool]) -> None:
+    machine = real_picture(name, **more)
     for each in real_hosts()[name].functions:
         verdict = verdict_of(machine, PciAddress.parse(each.address))
         codes = {finding.code for finding in verdict.findings}

@@ -44,6 +44,12 @@ def _named(name: str, device: int, class_code: int, **facts: object) -> object:
         _named("management engine", 0x8C3A, 0x078000, driver="mei_me"),
         _named("trusted execution engine", 0x0F18, 0x108000, driver="mei_txe"),
         _named("iLO", 0x3307, 0x088000, vendor=0x103C, driver="hpilo"),
+        _named("iLO's USB", 0x3300, 0x0C0300, vendor=0x103C, driver="uhci_hcd"),
+        _named("iRMC", 0x0800, 0x0B4000, vendor=0x19A2, driver=None),
+        _named("iDRAC", 0x001B, 0xFF0000, vendor=0x1912, driver=None),
+        _named("display of a management controller", 0x2000, 0x030000, vendor=0x1A03, driver="ast"),
+        _named("G200 of a management controller", 0x0534, 0x030000, vendor=0x102B, driver="mgag200"),
+        _named("management of a PCIe switch", 0x00B2, 0x010700, vendor=0x1000, driver="mpt3sas"),
         _named("security processor", 0x1486, 0x108000, vendor=0x1022, driver="ccp"),
         _named("dummy function", 0x148A, 0x130000, vendor=0x1022, driver=None),
         _named("SMBus of a PIIX4 in a bridge's class", 0x7113, 0x068000, driver="piix4_smbus"),
@@ -73,6 +79,8 @@ def test_a_part_of_the_board_never_passes(part: PciFunction) -> None:
         _named("SD host controller", 0xE822, 0x080501, vendor=0x1180),
         _named("serial port of virtio", 0x1043, 0x078000, vendor=0x1AF4),
         _named("QAT", 0x37C8, 0x0B4000),
+        _named("a Matrox card", 0x2527, 0x030000, vendor=0x102B),
+        _named("a SAS controller", 0x0072, 0x010700, vendor=0x1000),
     ],
 )
 def test_a_device_for_guests_is_no_part_of_the_board(device: PciFunction) -> None:

@@ -49,6 +49,10 @@ def _nothing(machine: Builder, device: Place) -> None:
     pass
 
 
+def _without_boot_vga(machine: Builder, device: Place) -> None:
+    del machine.entries[f"{device.path}/boot_vga"]
+
+
 def _root_hub(machine: Builder, device: Place) -> None:
     machine.root_hub(device)
 
@@ -274,6 +278,9 @@ UNKNOWN: Mapping[str, Case] = {
                                    "no node of it is to be seen, though fglrx_pci holds it"),
     "QuickAssist": Case(QAT, "c6xxvf", _nothing, "whether the kernel encrypts with it is not to be seen"),
     "DSA": Case(DSA, "idxd", _nothing, "whether it has work queues is not to be seen"),
+    "a display of which it is not told": Case(
+        VGA, None, _without_boot_vga, "whether the firmware's console is on it is not to be seen"
+    ),
     "USB without a root hub": Case(XHCI, "xhci_hcd", _nothing, "no root hub of it is to be seen"),
     "sound without a card": Case(AUDIO, "snd_hda_intel", _nothing,
                                  "no node of it is to be seen, though snd_hda_intel holds it"),

@@ -48,20 +48,21 @@ class RealHost:
     about: str
     functions: list[RealFunction] = field(default_factory=list)
 
-    def recording(self, *, quiet: bool = False) -> Recording:
+    def recording(self, *, grouped: bool = False, quiet: bool = False) -> Recording:
         """What its owner told, as files.
 
-        `quiet` adds what nobody told: every function is in an IOMMU group, nothing is mounted, open, plugged in or up.
+        `grouped` puts every function into an IOMMU group, of its own where none is told; `quiet` adds that nothing is
+        mounted, open, plugged in or up, which nobody told.
         """
-        machine = Builder(units=("dmar0",) if quiet or self._grouped else ())
-        if not (quiet or self._grouped):
+        machine = Builder(units=("dmar0",) if grouped or self._grouped else ())
+        if not (grouped or self._grouped):
             machine.names(GROUPS)
         machine.vfio()
         places: dict[str, Place] = {}
         highest = max((int(each.known.get("group", -1)) for each in self.functions), default=-1)
         for each in self.functions:
             group = int(each.known["group"]) if "group" in each.known else None
-            if group is None and quiet:
+            if group is None and grouped:
                 highest += 1
                 group = highest
             places[each.address] = _function(machine, each, group)
@@ -96,7 +97,7 @@ def _told(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return {
         path: entry
         for path, entry in entries.items()
-        if not path.startswith(_MADE_UP) and path.rpartition("/")[2] not in {"flags", "operstate"}
+        if not path.startswith(_MADE_UP) and path.rpartition("/")[2] not in {"flags", "operstate", "boot_vga"}
     }
 
 

@@ -12,9 +12,9 @@ from domxml.document import Domain
 from domxml.finding import Finding
 from domxml.placement.values import PlacedController, PlacedDevice
 from domxml.source import Mdev
+from domxml.text import visible
 from domxml.transform import Transformed
 from hostdev.inject.plan import Plan
-from hostdev.printing.cells import printable
 
 API_VERSION = "passgate.dev/v1"
 
@@ -96,4 +96,4 @@ def story(domain: Domain, plan: Plan, result: Transformed) -> str:
         lines.append(f"            {controller.why}")
     if not result.changes and not result.removed:
         lines.append("  nothing to do")
-    return "".join(f"{printable(line)}\n" for line in lines)
+    return "".join(f"{visible(line)}\n" for line in lines)

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...], libvirt: LibvirtVersion) -> Run:
-    machine = looker(arguments.host)()
+    machine = looker(arguments.host, use=True)()
     inputs = _inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None

@@ -54,11 +54,11 @@ _NO_VF = (None, None, "")
 class Functions:
     """Reads functions; remembers what it learns of bridges and PFs on the way."""
 
-    def __init__(self, host: Host, addresses: Addresses, *, resets_known: bool) -> None:
+    def __init__(self, host: Host, addresses: Addresses, *, resets_known: bool, use: bool = True) -> None:
         self._host = host
         self._addresses = addresses
         self._attached = Attached(host, addresses)
-        self._uses = HostUses(self._attached)
+        self._uses = HostUses(self._attached) if use else None
         self._resets_known = resets_known
         self._above: dict[str, _Above] = {}
         self._drivers: dict[str, frozenset[str]] = {}
@@ -175,15 +175,18 @@ class Functions:
             model.reset_methods,
             model.boot_vga,
             vfio_dev,
-            attached.netdevs.of(address, path) if on_host else (),
-            attached.blocks.of(address) if on_host else (),
+            attached.netdevs.of(address, path) if on_host and self._uses else (),
+            attached.blocks.of(address) if on_host and self._uses else (),
             attached.mdevs.types(address) if on_host else (),
             attached.mdevs.devices(address) if on_host else (),
             number(host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
-            HostUse() if vfio_dev else NOT_LOOKED_AT,
+            # Without a driver nothing of the host has it, but for the console of the firmware and what is below.
+            HostUse() if vfio_dev or not (driver or model.boot_vga or model.bridge) else NOT_LOOKED_AT,
             model.has_bars,
         )
-        return replace(function, use=self._uses.of(function, path)) if use and vfio_dev is None else function
+        if self._uses and use and vfio_dev is None:
+            return replace(function, use=self._uses.of(function, path))
+        return function
 
     def _bound_to(self, driver: str) -> frozenset[str]:
         if driver not in self._drivers:

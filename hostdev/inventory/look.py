@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from hostdev.inventory.machine import Machine
 
 
-def looker(host: str) -> Callable[[], Machine | None]:
-    """A function that takes the picture when it is needed; for `none` there is none."""
+def looker(host: str, *, use: bool = False) -> Callable[[], Machine | None]:
+    """A function that takes the picture when it is needed; for `none` there is none.
+
+    What the host does with functions is looked at for commands only: a hook has no time for it, and offers nothing.
+    """
 
     def look() -> Machine | None:
         if host == "none":
@@ -19,6 +22,6 @@ def looker(host: str) -> Callable[[], Machine | None]:
         from hostdev.inventory.scan import scan  # noqa: PLC0415
 
         with open_host(host) as opened:
-            return scan(opened)
+            return scan(opened, use=use)
 
     return look

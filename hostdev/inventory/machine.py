@@ -73,7 +73,9 @@ class HostUse:
         return Use.UNKNOWN if self.unknown else Use.UNUSED
 
 
-NOT_LOOKED_AT = HostUse(unknown=(Sign("its use by the host was not looked at"),))
+NOT_LOOKED_AT = HostUse(
+    unknown=(Sign("its use by the host was not looked at", look="what `passgate node doctor` says on the node"),)
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,22 +26,22 @@ RESET_METHOD_KERNEL = (5, 15)
 """From here on the kernel says how it can reset a function."""
 
 
-def scan(host: Host, *, only: Collection[PciAddress] | None = None) -> Machine:
+def scan(host: Host, *, only: Collection[PciAddress] | None = None, use: bool = True) -> Machine:
     """Look at the host.
 
     With `only`, the picture holds these functions, their IOMMU groups with all members, their PFs and the bridges
     above them, each read in full, and of VFIO's nodes those that are theirs. Without, it holds everything, and
     trusts that the VFs of one PF are alike: in what their hardware decides, and in how those on the same vfio driver
-    came there.
+    came there. Without `use` it is not looked at what the host does with them, nor at their interfaces and disks.
     """
     with _uncollected():
-        return _picture(host, only)
+        return _picture(host, only, use=use)
 
 
-def _picture(host: Host, only: Collection[PciAddress] | None) -> Machine:
+def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool) -> Machine:
     kernel = read_kernel(host)
     addresses = Addresses()
-    reader = Functions(host, addresses, resets_known=kernel.version >= RESET_METHOD_KERNEL)
+    reader = Functions(host, addresses, resets_known=kernel.version >= RESET_METHOD_KERNEL, use=use)
     if only is None:
         functions = reader.each()
         groups = each_group(host, addresses, functions)
@@ -49,7 +49,8 @@ def _picture(host: Host, only: Collection[PciAddress] | None) -> Machine:
     else:
         functions, groups = _around(host, addresses, reader, only)
         nodes = nodes_of(functions.values(), groups)
-    functions = with_what_is_below(functions, complete=only is None)
+    if use:
+        functions = with_what_is_below(functions, complete=only is None)
     return Machine(
         functions=functions,
         groups=groups,

@@ -12,6 +12,7 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
+from hostdev.inventory.machine import NOT_LOOKED_AT, Use
 from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.layout import lay_out
 from hostdev.inventory.scan import scan
@@ -87,6 +88,18 @@ def calls(tmp_path: Path) -> Callable[..., int]:
 
 def test_one_more_vf_of_a_kind_costs_one_call(calls: Callable[..., int]) -> None:
     assert calls(40) - calls(20) == 20
+
+
+def test_a_hook_does_not_ask_what_the_host_does_with_its_devices(tmp_path: Path) -> None:
+    lay_out(fixture("two-socket-x710").read_text(), tmp_path / "host")
+    with _Counting(tmp_path / "host") as host:
+        scan(host)
+        whole, host.calls = host.calls, 0
+        machine = scan(host, use=False)
+    assert host.calls < whole * 0.7
+    assert {f.use for f in machine.functions.values() if f.driver == "i40e"} == {NOT_LOOKED_AT}
+    free = [f for f in machine.functions.values() if f.vfio_dev or not (f.driver or f.bridge)]
+    assert {f.use.value for f in free} == {Use.UNUSED}
 
 
 def test_one_device_costs_the_same_however_many_there_are(calls: Callable[..., int]) -> None:

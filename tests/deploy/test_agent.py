@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from domxml.errors import ExitCode
 from tests.deploy.manifests import daemon
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
 from tests.hooksidecar.sidecar import environment
@@ -67,7 +68,7 @@ def test_it_cannot_do_without(kubelet: Kubelet, missing: str) -> None:
 
     ended = run("overlays/agent", kubelet.directory, tuple(name for name in NEEDED if name != missing))
 
-    assert ended == 6
+    assert ended == ExitCode.FINDINGS
     assert not file.exists()
 
 

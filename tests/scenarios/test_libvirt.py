@@ -68,8 +68,9 @@ def test_a_boot_keeps_every_address(oracle: Oracle, case: Case) -> None:
     places = [{key: guest_addresses(one.defined)[key] for key in wished(case)} for one in with_us]
 
     assert all(place == places[0] for place in places)
-    for mine, base in zip(with_us, without, strict=True):
-        # Root ports that KubeVirt adds for hotplug come after ours, with other indexes: no device sits on them.
+    for mine, base in zip(with_us[1:] or with_us, without[1:] or without, strict=True):
+        # Placeholders are gone after the first pass. Root ports that KubeVirt adds for hotplug come after ours, with
+        # other indexes: no device sits on them.
         guest = {k: a for k, a in guest_addresses(base.defined).items() if not k.startswith("controller:pci:")}
         assert moved(of_the_base(case, guest), guest_addresses(mine.defined)) == {}
     assert settings(with_us[-1].answered) == settings(with_us[0].answered)

@@ -29,7 +29,7 @@ WISHES = (
 )
 ROOM_FULL = {"no-free-place"}
 """What may be said of a base into which no device fits: libvirt itself finds no slot there."""
-NOT_SERVED = {"unsupported-machine", "devices-count", "output-would-not-work"}
+NOT_SERVED = {"unsupported-machine", "devices-count", "only-one-vfio-ap"}
 """Machines without PCI, inputs without <devices>, a second vfio-ap device."""
 
 

@@ -27,7 +27,6 @@ from hostdev.findings import (
     spec,
     sriov,
     sriovobjects,
-    upgrade,
 )
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ SUBJECTS = (
     Subject(effects.KINDS, LINT_FILES),
     Subject(files.KINDS, LINT_FILES),
     Subject(sriovobjects.KINDS, LINT_FILES),
-    Subject(upgrade.KINDS, "passgate lint FILE --kubevirt OLD --against NEW"),
+    Subject(admission.UPGRADE_KINDS, "passgate lint FILE --kubevirt OLD --against NEW"),
     Subject(guestfindings.KINDS, PLAN),
 )
 """Every table of findings, registered here and nowhere else."""

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
-from hostdev.findings.admission import FIELD_BY_RELEASE
-from hostdev.findings.upgrade import UPGRADE_ADMITS, UPGRADE_CHANGES, UPGRADE_REFUSES
+from hostdev.findings.admission import FIELD_BY_RELEASE, UPGRADE_ADMITS, UPGRADE_CHANGES, UPGRADE_REFUSES
 from hostdev.lint.admission.fields import young_fields
 from hostdev.lint.admission.policies import HOOKS
 from hostdev.lint.admission.releases import GATES, HEAD, NAMES, Cluster

@@ -109,7 +109,7 @@ def list_devices(
     return tuple(_device(machine, namer, address, despite) for address in wanted)
 
 
-def accepted(codes: Sequence[str], named: Collection[PciAddress] | None) -> frozenset[str]:
+def accept(codes: Sequence[str], named: Collection[PciAddress] | None) -> frozenset[str]:
     """What `--despite` accepts of the devices on the command line, which must name them."""
     if codes and not named:
         raise BadInput("no-device-named", "--despite is about devices that are named", hint="add their addresses")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from hostdev.cli import devices, documents
-from hostdev.cli.devices import accepted, select
+from hostdev.cli.devices import accept, select
 from hostdev.gate.doctor import Check, Status, checks
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.vfiodrivers import is_on_vfio
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     machine = devices.machine_at(arguments.host)
     named = select(machine, arguments.address)
     addresses = [f.address for f in machine.functions.values() if is_on_vfio(f)] if named is None else named
-    done = checks(machine, addresses, accepted(arguments.despite, named))
+    done = checks(machine, addresses, accept(arguments.despite, named))
     if not addresses:
         output.note("note: no device is on a vfio driver; name those that shall go to a VM")
     if arguments.output == "text":

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hostdev.cli import devices, documents
-from hostdev.cli.devices import Device, accepted, list_devices, select
+from hostdev.cli.devices import Device, accept, list_devices, select
 from hostdev.cli.node.folding import Alike, fold, summary
 from hostdev.inventory import pciids
 from hostdev.inventory.functions import DEVICES as FUNCTIONS
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     machine = devices.machine_at(arguments.host)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     named = select(machine, arguments.address)
-    shown = list_devices(machine, names, named, accepted(arguments.despite, named))
+    shown = list_devices(machine, names, named, accept(arguments.despite, named))
     if arguments.output == "name":
         output.write("".join(f"{device.function.address}\n" for device in shown))
     elif arguments.output in {"json", "yaml"}:

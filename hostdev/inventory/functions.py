@@ -148,7 +148,6 @@ class Functions:
         self, model: PciFunction, address: PciAddress, path: str, hold: _Hold, *, use: bool = True
     ) -> PciFunction:
         """A function made of its hardware and of what holds it now."""
-        host = self._host
         driver, override, vfio_dev = hold
         on_host = driver is not None and vfio_dev is None and not model.bridge
         vgpu = on_host and model.physfn is not None and model.vendor == _NVIDIA
@@ -163,7 +162,7 @@ class Functions:
             model.bridge,
             driver,
             override,
-            number(host.link_name(f"{path}/iommu_group")),
+            number(self._host.link_name(f"{path}/iommu_group")),
             model.numa_node,
             model.parent,
             model.root,
@@ -179,14 +178,12 @@ class Functions:
             attached.blocks.of(address) if on_host and self._uses else (),
             attached.mdevs.types(address) if on_host else (),
             attached.mdevs.devices(address) if on_host else (),
-            number(host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
-            # Without a driver nothing of the host has it, but for the console of the firmware and what is below.
-            HostUse() if vfio_dev or not (driver or model.boot_vga or model.bridge) else NOT_LOOKED_AT,
+            number(self._host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
+            _use_by_driver(model, driver, vfio_dev),
             model.has_bars,
         )
-        if self._uses and use and vfio_dev is None:
-            return replace(function, use=self._uses.of(function, path))
-        return function
+        looked = self._uses if use and vfio_dev is None else None
+        return replace(function, use=looked.of(function, path)) if looked else function
 
     def _bound_to(self, driver: str) -> frozenset[str]:
         if driver not in self._drivers:
@@ -301,3 +298,9 @@ def identity(uevent: str) -> Identity | None:
 def _pair(text: str) -> tuple[int, int]:
     vendor, device = text.split(":")
     return int(vendor, 16), int(device, 16)
+
+
+def _use_by_driver(model: PciFunction, driver: str | None, vfio_dev: str | None) -> HostUse:
+    """What the driver alone tells of the use by the host."""
+    # Without a driver nothing of the host has it, but for the console of the firmware and what is below.
+    return HostUse() if vfio_dev or not (driver or model.boot_vga or model.bridge) else NOT_LOOKED_AT

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hooksidecar.cloudinithook import CloudInitCalls
     from hooksidecar.domainhook import Calls, Core
     from hooksidecar.options import Options
-    from hooksidecar.protocol import Methods
+    from hooksidecar.server import Methods
 
 MakeCore = Callable[["Options"], "Core"]
 
@@ -62,9 +62,9 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     from hooksidecar import lean  # noqa: PLC0415  signals are handled before anything heavy is loaded
 
     lean.load()
-    from hooksidecar import log, protocol  # noqa: PLC0415
+    from hooksidecar import log  # noqa: PLC0415
     from hooksidecar.domainhook import Calls  # noqa: PLC0415
-    from hooksidecar.server import Server  # noqa: PLC0415
+    from hooksidecar.server import Server, plugin_methods  # noqa: PLC0415
     from hooksidecar.unixsocket import UnixSocket, name_for  # noqa: PLC0415
 
     log.start(options.log_level)
@@ -72,7 +72,7 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     place = UnixSocket(options.mount, name)
     calls = Calls(lambda: make_core(options), wait=options.wait)
     plugin = options.mode == "plugin"
-    server = Server(protocol.plugin(calls) if plugin else _hook(options, calls, stop))
+    server = Server(plugin_methods(calls) if plugin else _hook(options, calls, stop))
     try:
         place.publish(server.listen)
         log.info("serving", socket=place.path, mode=options.mode)
@@ -87,12 +87,13 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
 
 
 def _hook(options: Options, calls: Calls, stop: Stop) -> Methods:
-    from hooksidecar import log, protocol  # noqa: PLC0415  signals are handled before anything heavy is loaded
+    from hooksidecar import log  # noqa: PLC0415  signals are handled before anything heavy is loaded
     from hooksidecar.options import MOUNT, is_in_pod  # noqa: PLC0415
+    from hooksidecar.server import hook_methods  # noqa: PLC0415  signals are handled before anything heavy is loaded
 
     if options.socket_dir != MOUNT and is_in_pod():
         log.error("virt-launcher looks for sockets elsewhere", place=MOUNT, socketDir=options.socket_dir)
-    return protocol.hook(calls, stop.set, _cloud_init(options, calls), options.versions)
+    return hook_methods(calls, stop.set, _cloud_init(options, calls), options.versions)
 
 
 def _core(options: Options) -> Core:
@@ -100,7 +101,7 @@ def _core(options: Options) -> Core:
     from hostdev.gate import check  # noqa: F401, PLC0415  the first call needs these too
     from hostdev.inject.hook import HookCore, Launcher  # noqa: PLC0415
     from hostdev.inventory import scan  # noqa: F401, PLC0415  the first call needs these too
-    from hostdev.inventory.look import looker  # noqa: PLC0415
+    from hostdev.inventory.scan import looker  # noqa: PLC0415
 
     return HookCore(
         lambda: channels(options.mount, os.environ),

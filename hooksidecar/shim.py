@@ -15,7 +15,7 @@ from hooksidecar.container import channels
 from hostdev.argumentparser import make_parser
 from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.hook import HookCore
-from hostdev.inventory.look import looker
+from hostdev.inventory.scan import looker
 from hostdev.printing import output
 
 LIMIT = 20.0

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from hooksidecar import protocol
 from hooksidecar.domainhook import Calls
-from hooksidecar.server import Server
+from hooksidecar.server import Server, hook_methods
 from hooksidecar.unixsocket import UnixSocket
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import HookCore
-from hostdev.inventory.look import looker
 from hostdev.inventory.recorded.layout import lay_out
+from hostdev.inventory.scan import looker
 from tests.hooksidecar.client import Client
 from tests.house import FLOORS, ROOT
 
@@ -87,7 +86,7 @@ def watch_call() -> Watched:
 def _served(root: str) -> Iterator[Client]:
     core = HookCore(lambda: Channels(environment={"QAT0": ADDRESS}), looker(f"{root}/host"))
     calls = Calls(lambda: core, wait=0)
-    server = Server(protocol.hook(calls, lambda: None, None))
+    server = Server(hook_methods(calls, lambda: None, None))
     place = UnixSocket(root, "watched")
     place.publish(server.listen)
     try:

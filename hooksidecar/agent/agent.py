@@ -18,10 +18,10 @@ from hooksidecar.agent.options import Options
 from hooksidecar.agent.pods import Node, Sweep
 from hooksidecar.agent.record import Record, current_grants
 from hooksidecar.agent.watch import POLL, Watch, Woken
-from hostdev.inventory.look import looker
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.platform import read_boot_id
 from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import looker
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2  # noqa: F401  loaded before a pod waits for it
 
 WHOLE = 60.0

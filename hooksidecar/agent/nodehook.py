@@ -14,12 +14,11 @@ from hooksidecar import log
 from hooksidecar.agent.volumes import CONTAINER
 from hooksidecar.deadline import WORK, Bounded, Failed, elapsed, refusal
 from hooksidecar.domainhook import decode_request
-from hooksidecar.protocol import Methods
+from hooksidecar.server import Methods
 from hooksidecar.stubs import plugin_v1alpha1_pb2 as plugins
-from hostdev.allocation.allocation import ENVIRONMENT
+from hostdev.allocation.allocation import ENVIRONMENT, merge
 from hostdev.allocation.environment import from_environment
 from hostdev.allocation.kubevirt import from_vmi_status
-from hostdev.allocation.merge import merge
 from hostdev.gate.check import enforce
 from hostdev.holders.pods import devices_of, held_by_others, may_have_devices, outright_devices, pods_of
 from hostdev.inject.plan import refuse_doubt

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from domxml.finding import Finding
 from domxml.text import listed, printable
 from hostdev import jsontext
-from hostdev.allocation import tokens
+from hostdev.allocation import dialects
 from hostdev.allocation.allocation import DRA, Allocation, Device, Gathered
 from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, CLAIM_NOT_ONE_DEVICE
 
@@ -47,7 +47,7 @@ def from_metadata(files: Mapping[str, bytes]) -> Gathered:
     findings: list[Finding] = []
     for request, contents in requests.items():
         devices = _devices(request, contents, findings)
-        findings += tokens.remarks(devices, request.subject)
+        findings += dialects.remarks(devices, request.subject)
         label, source = f"{request.claim}/{request.name}", f"{DRA} {request.subject}"
         given = [Allocation(device, label=label, told_by=(source,), numa=numa) for device, numa in devices.items()]
         allocations += given
@@ -80,7 +80,7 @@ def _devices(request: _Request, contents: Sequence[bytes], findings: list[Findin
         findings.append(CLAIM_NOT_ONE_DEVICE.found(request.subject, ", ".join(trouble)))
     devices: dict[Device, int | None] = {}
     for entry, found in named:
-        for device in tokens.devices(found):
+        for device in dialects.devices(found):
             devices.setdefault(device, _numa(entry))
     return devices
 

@@ -11,7 +11,7 @@ from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
 from hostdev import jsontext
-from hostdev.allocation import dialects, tokens
+from hostdev.allocation import dialects
 from hostdev.allocation.allocation import Allocation, Device, Gathered, unite
 from hostdev.allocation.dialects import Dialect, dialects_of, variable_number
 from hostdev.findings.allocation import (
@@ -79,7 +79,7 @@ def read_value(environment: Mapping[str, str], channel: str) -> tuple[list[Readi
             if not reading.readable:
                 text = f"{printable(variable)} is no JSON object"
                 findings.append(VARIABLE_UNREADABLE.found(reading.subject, text, evidence=evidence))
-            findings += tokens.remarks(reading.devices, reading.subject, evidence)
+            findings += dialects.remarks(reading.devices, reading.subject, evidence)
         elif _looks_like_addresses(value):
             text = "looks like PCI devices; no known plugin sets it"
             findings.append(UNKNOWN_DIALECT.found(printable(variable), text, evidence=evidence))
@@ -92,9 +92,9 @@ def _reading(variable: str, value: str, rows: tuple[Dialect, ...], evidence: tup
     # A resource may really be called x_info: only JSON makes it the information about x.
     if len(suffix) > len(INFO) and suffix.endswith(INFO) and value.lstrip().startswith("{"):
         words = _keys(value)
-        about = Reading(variable, rows, stem, suffix.removesuffix(INFO), tokens.devices(words or ()), evidence)
+        about = Reading(variable, rows, stem, suffix.removesuffix(INFO), dialects.devices(words or ()), evidence)
         return about._replace(is_info=True, readable=words is not None)
-    return Reading(variable, rows, stem, suffix, tokens.devices(tokens.split(value)), evidence)
+    return Reading(variable, rows, stem, suffix, dialects.devices(dialects.split(value)), evidence)
 
 
 def _keys(value: str) -> list[str] | None:
@@ -106,8 +106,10 @@ def _keys(value: str) -> list[str] | None:
 
 
 def _looks_like_addresses(value: str) -> bool:
-    words = tokens.split(value)
-    return bool(words) and all(word.count(":") == 2 and isinstance(tokens.classify(word), PciAddress) for word in words)
+    words = dialects.split(value)
+    return bool(words) and all(
+        word.count(":") == 2 and isinstance(dialects.classify(word), PciAddress) for word in words
+    )
 
 
 _STALE = "start the pod anew; if it stays, restart the SR-IOV device plugin"

@@ -9,7 +9,7 @@ from domxml.document import Domain
 from domxml.finding import Finding
 from domxml.text import printable
 from hostdev import jsontext
-from hostdev.allocation import tokens
+from hostdev.allocation import dialects
 from hostdev.allocation.allocation import DOMAIN, VMI_STATUS, Allocation, Gathered
 
 
@@ -33,10 +33,10 @@ def from_vmi_status(vmi: Mapping[str, Any]) -> Gathered:
     allocations: list[Allocation] = []
     findings: list[Finding] = []
     for name, word in _devices(vmi):
-        device = tokens.classify(word)
+        device = dialects.classify(word)
         source = f"{VMI_STATUS} {printable(name)}"
         allocations.append(Allocation(device, label=name, name=name, told_by=(source,)))
-        findings += tokens.remarks([device], printable(name))
+        findings += dialects.remarks([device], printable(name))
     return Gathered(tuple(allocations), tuple(findings))
 
 

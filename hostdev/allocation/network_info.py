@@ -8,7 +8,7 @@ from typing import Any
 from domxml.finding import Evidence, Finding
 from domxml.text import printable
 from hostdev import jsontext
-from hostdev.allocation import tokens
+from hostdev.allocation import dialects
 from hostdev.allocation.allocation import NETWORK_INFO, Allocation, Device, Gathered, Opaque
 from hostdev.findings.allocation import ALLOCATION_FILE_UNREADABLE, NETWORK_WITHOUT_DEVICE
 
@@ -35,7 +35,7 @@ def from_network_info(data: bytes) -> Gathered:
             findings.append(NETWORK_WITHOUT_DEVICE.found(printable(network), _missing(seen), evidence=evidence))
             continue
         allocations.append(Allocation(device, label=network, name=network, told_by=(source,)))
-        findings += tokens.remarks([device], printable(network))
+        findings += dialects.remarks([device], printable(network))
     return Gathered(tuple(allocations), tuple(findings))
 
 
@@ -60,7 +60,7 @@ def _networks(document: Mapping[str, Any]) -> Iterator[tuple[str, Device | None,
         for network, address in document.items():
             if address is not None:
                 word = jsontext.string(address)
-                yield network, tokens.classify(word) if word else None, address
+                yield network, dialects.classify(word) if word else None, address
 
 
 def _device(info: Mapping[str, Any]) -> Device | None:
@@ -69,7 +69,7 @@ def _device(info: Mapping[str, Any]) -> Device | None:
         name = jsontext.string(vdpa.get("parent-device")) or jsontext.string(vdpa.get("pci-address"))
         return Opaque(printable(name) or "without a name", VDPA)
     address = jsontext.string(jsontext.mapping(info.get("pci")).get("pci-address"))
-    return tokens.classify(address) if address else None
+    return dialects.classify(address) if address else None
 
 
 def _missing(seen: object) -> str:

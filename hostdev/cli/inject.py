@@ -15,7 +15,6 @@ from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.inject.plan import Inputs, Plan, plan
-from hostdev.inventory.look import looker
 from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from hostdev.allocation.allocation import Gathered
     from hostdev.cli.livelibvirt import Connection
+    from hostdev.inventory.machine import Machine
     from hostdev.vmi.vmi import Vmi
 
 
@@ -60,12 +60,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...], libvirt: LibvirtVersion) -> Run:
-    machine = looker(arguments.host, use=True)()
+    machine = _machine(arguments.host)
     inputs = _inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None
     result = transform(domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again)
     return Run(domain, planned, result, (*planned.findings, *result.findings, *_guards(inputs, result)))
+
+
+def _machine(host: str) -> Machine | None:
+    if host == "none":
+        return None
+    from hostdev.inventory.scan import looker  # noqa: PLC0415  an offline run looks at no host
+
+    return looker(host, use=True)()
 
 
 def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...]) -> Inputs:
@@ -99,7 +107,7 @@ def _silent_files(paths: tuple[str, ...], gathered: Gathered) -> Iterator[Findin
 def _guards(inputs: Inputs, result: Transformed) -> tuple[Finding, ...]:
     if inputs.vmi is None:
         return ()
-    from hostdev.inject.guards import guards  # noqa: PLC0415
+    from hostdev.inject.vmplan import guards  # noqa: PLC0415
 
     return guards(inputs.vmi, result.ours)
 

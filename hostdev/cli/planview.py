@@ -10,7 +10,7 @@ from typing import Any
 from domxml.apply import Change
 from domxml.document import Domain
 from domxml.finding import Finding
-from domxml.placement.values import PlacedController, PlacedDevice
+from domxml.placement.room import PlacedController, PlacedDevice
 from domxml.source import Mdev
 from domxml.text import visible
 from domxml.transform import Transformed

@@ -17,7 +17,7 @@ from hostdev.cloudinit.envelope import Envelope, read_envelope
 from hostdev.cloudinit.netplan import CONFIG_DRIVE, OWN_DATA, Network, config_drive, macs, network, own_data
 from hostdev.findings.cloudinit import NETWORK_DATA_NOT_WRITTEN
 from hostdev.inject.gather import is_filled, wait_until
-from hostdev.inject.settlement import Settlement
+from hostdev.inject.hook import Settlement
 from hostdev.vmi.annotations import bonds
 from hostdev.vmi.vmi import Vmi, parse_vmi
 

@@ -18,8 +18,8 @@ from hostdev.gate.driver import is_denylisted
 from hostdev.gate.group import blockers
 from hostdev.gate.hostuse import why_kept
 from hostdev.gate.rule import View
-from hostdev.inventory.boardparts import board_part, may_be_board_part
 from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.pciclasses import board_part, may_be_board_part
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio
 
 _MENDED = frozenset(kind.code for kind in (NOT_BOUND_TO_VFIO, GROUP_NOT_VIABLE, VFIO_MODULE_MISSING, VFIO_NODE_MISSING))

@@ -1,4 +1,4 @@
-"""Rules about the device itself: is it there, and is it something a guest can have."""
+"""Rules about the device itself: is it there, is it something a guest can have, and its part in SR-IOV."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from hostdev.findings.device import (
     PLATFORM_DEVICE,
 )
 from hostdev.findings.driver import NO_RESET_METHOD, SHARED_RESET
-from hostdev.gate import rule, unread
-from hostdev.gate.rule import Rule, View
+from hostdev.findings.sriov import PF_WITH_VFS, VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
+from hostdev.gate import rule
+from hostdev.gate.rule import Rule, View, device_findings, not_visible
 from hostdev.inventory import pciclasses
-from hostdev.inventory.boardparts import BoardPart, board_part, may_be_board_part
 from hostdev.inventory.machine import Machine, PciFunction, Role
+from hostdev.inventory.pciclasses import BoardPart, board_part, may_be_board_part
+from hostdev.inventory.vfiodrivers import is_on_vfio
 
 
 def presence_findings(machine: Machine, address: PciAddress) -> Iterator[Finding]:
     """What is wrong with an address before the device itself is looked at."""
     if address.domain > MAX_LIBVIRT_DOMAIN:
         yield DOMAIN_TOO_LARGE.found(str(address), f"domain {address.domain:x} does not fit into 16 bits")
-    unseen = tuple(unread.device_findings(machine, address))
+    unseen = tuple(device_findings(machine, address))
     yield from unseen
     if address not in machine.functions and not unseen:
         near, hint = _near(machine, address)
@@ -68,7 +70,7 @@ def _find_kind(view: View) -> Iterator[Finding]:
     elif part:
         yield _platform(view, part)
     elif may_be_board_part(function):
-        yield unread.not_visible(
+        yield not_visible(
             view.subject,
             rule.attribute_path(view.address, "resource"),
             "only its BARs would tell whether it is a part of the processor",
@@ -104,7 +106,7 @@ def _find_reset(view: View) -> Iterator[Finding]:
             why, hint = "kernels before 5.15 do not tell how a device is reset", "nothing to do; a newer kernel tells"
         else:
             why, hint = "it is not there, and the kernel's version is not known", "look on the node itself"
-        yield unread.not_visible(view.subject, place, why, hint=hint)
+        yield not_visible(view.subject, place, why, hint=hint)
     elif not methods:
         seen = Evidence(place, "absent or empty")
         yield NO_RESET_METHOD.found(view.subject, "cannot be reset", evidence=(seen,))
@@ -180,3 +182,44 @@ OTHER_RULES: tuple[Rule[View], ...] = (
     Rule("numa", "Its NUMA node is known", _find_numa, _numa),
     Rule("companions", "Its card is complete", _find_companions, _companions_seen),
 )
+
+
+def _find(view: View) -> Iterator[Finding]:
+    function = view.function
+    if function.num_vfs:
+        yield PF_WITH_VFS.found(
+            view.subject,
+            f"has {function.num_vfs} VFs, which would vanish",
+            evidence=(rule.attribute_evidence(view.address, "sriov_numvfs", function.num_vfs),),
+        )
+    parent = _pf(view)
+    if parent is None:
+        return
+    if is_on_vfio(parent):
+        yield VF_TOKEN_NEEDED.found(
+            view.subject, f"its PF {parent.address} is on {parent.driver}", evidence=(rule.driver_evidence(parent),)
+        )
+    if parent.vf_autoprobe and function.driver and not is_on_vfio(function):
+        autoprobe = rule.attribute_evidence(parent.address, "sriov_drivers_autoprobe", 1)
+        yield VF_AUTOPROBE_ON.found(
+            view.subject,
+            f"{function.driver} took it when its PF {parent.address} made it",
+            hint=f"before the VFs are created: echo 0 >{autoprobe.file}",
+            evidence=(autoprobe, rule.driver_evidence(function)),
+        )
+
+
+def _pf(view: View) -> PciFunction | None:
+    return view.machine.functions.get(view.function.physfn) if view.function.physfn else None
+
+
+def _role(view: View) -> str:
+    function = view.function
+    if function.role is Role.VF:
+        return f"a VF of {function.physfn}"
+    if function.role is Role.PF:
+        return f"a PF that could have {function.total_vfs} VFs and has none"
+    return "a plain endpoint"
+
+
+ROLE_RULES: tuple[Rule[View], ...] = (Rule("role", "Its SR-IOV role lets it go", _find, _role),)

@@ -12,9 +12,9 @@ from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.findings.hostuse import HOST_USE_UNKNOWN
 from hostdev.findings.platform import HOST_UNREADABLE
-from hostdev.gate import device, unread
+from hostdev.gate import device
 from hostdev.gate.check import HOST_RULES, answers
-from hostdev.gate.rule import HOST, Rule, View
+from hostdev.gate.rule import HOST, Rule, View, host_findings
 from hostdev.inventory.machine import Machine
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def checks(
 
 
 def _view(machine: Machine, others: Iterable[Check]) -> Check:
-    findings = tuple(unread.host_findings(machine))
+    findings = tuple(host_findings(machine))
     title, seen = "Everything could be read", f"nothing of {machine.source} was unreadable"
     unknown = [check.name for check in others if check.status is Status.UNKNOWN]
     if unknown and not findings:

@@ -9,11 +9,11 @@ from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.findings.group import GROUP_NOT_VIABLE, NO_IOMMU_GROUP, NOIOMMU_GROUP, RESERVED_REGION, SHARED_GROUP
 from hostdev.findings.sriov import VF_WITHOUT_GROUP
-from hostdev.gate import iommu, rule, unread
-from hostdev.gate.rule import Rule, View
+from hostdev.gate import iommu, rule
+from hostdev.gate.rule import Rule, View, group_findings, hides, not_visible
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict
-from hostdev.inventory.boardparts import board_part
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.pciclasses import board_part
 from hostdev.inventory.vfiodrivers import HARMLESS_DRIVERS, is_on_vfio
 
 OWNERSHIP_KERNEL = (5, 19)
@@ -34,7 +34,7 @@ def group_verdict(machine: Machine, group: IommuGroup) -> GroupVerdict:
 
 def _member(machine: Machine, address: PciAddress) -> MemberVerdict:
     function = machine.functions.get(address)
-    seen = function is not None and not unread.hides(machine, address, "driver", "vfio-dev")
+    seen = function is not None and not hides(machine, address, "driver", "vfio-dev")
     if function is None or not seen:
         return MemberVerdict(str(address), address, blocks=False, seen=False, why="could not be read")
     blocks, why = _claims(function, machine.kernel.version)
@@ -73,7 +73,7 @@ def _find(view: View) -> Iterator[Finding]:
             ),
         )
     else:
-        yield from unread.group_findings(view.machine, view.subject, group.number)
+        yield from group_findings(view.machine, view.subject, group.number)
         yield from _viability(view, group)
         yield from _reserved(view, group)
 
@@ -82,12 +82,12 @@ def _without_group(view: View) -> Iterator[Finding]:
     number = view.function.group
     if number is not None:
         place = f"{rule.GROUPS}/{number}"
-        yield unread.not_visible(view.subject, place, "it could not be listed", severity=Severity.WARNING)
+        yield not_visible(view.subject, place, "it could not be listed", severity=Severity.WARNING)
         return
-    if unread.hides(view.machine, view.address, "iommu_group"):
+    if hides(view.machine, view.address, "iommu_group"):
         return
     if not view.machine.iommu.groups_visible:
-        yield unread.not_visible(view.subject, rule.GROUPS, "it could not be listed", severity=Severity.WARNING)
+        yield not_visible(view.subject, rule.GROUPS, "it could not be listed", severity=Severity.WARNING)
         return
     if iommu.has_no_iommu(view.machine):
         yield from iommu.missing_iommu(view.machine)
@@ -113,7 +113,7 @@ def _viability(view: View, group: IommuGroup) -> Iterator[Finding]:
         yield _not_viable(view, group, blocking)
     elif unseen:
         place = f"{rule.GROUPS}/{group.number}/devices/{unseen[0].name}"
-        yield unread.not_visible(view.subject, place, unseen[0].why, severity=Severity.WARNING)
+        yield not_visible(view.subject, place, unseen[0].why, severity=Severity.WARNING)
     else:
         yield from _shared(view, group)
 

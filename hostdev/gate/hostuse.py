@@ -13,8 +13,8 @@ from hostdev.findings.hostuse import (
     HOST_USE_UNKNOWN,
     HOST_USES_DEVICE,
 )
-from hostdev.gate import rule, unread
-from hostdev.gate.rule import Rule, View
+from hostdev.gate import rule
+from hostdev.gate.rule import Rule, View, below, device_findings
 from hostdev.inventory.consoles import LAYER as CONSOLE
 from hostdev.inventory.hostuse import VFS
 from hostdev.inventory.machine import Machine, PciFunction, Sign
@@ -64,7 +64,7 @@ def why_kept(machine: Machine, function: PciFunction) -> str | None:
 
 def _doubts(machine: Machine, function: PciFunction) -> Iterator[Sign]:
     yield from function.use.unknown
-    found = (*unread.device_findings(machine, function.address), *unread.below(machine, *_BASIS))
+    found = (*device_findings(machine, function.address), *below(machine, *_BASIS))
     for file, reason in dict.fromkeys((one.evidence[0].file, one.evidence[0].content) for one in found):
         yield Sign(f"{file} could not be read", file, reason)
 

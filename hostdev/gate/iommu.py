@@ -15,7 +15,7 @@ from hostdev.findings.platform import (
     NO_IOMMU,
     UNSAFE_INTERRUPTS,
 )
-from hostdev.gate import unread
+from hostdev.gate import rule
 from hostdev.gate.rule import GROUPS, HOST, Rule, group_evidence
 from hostdev.inventory.machine import IommuGroup, Machine
 
@@ -136,7 +136,7 @@ def _find_tables(machine: Machine) -> Iterator[Finding]:
     if _has_no_tables(machine):
         return
     if machine.iommu.tables is None:
-        yield unread.not_visible(TABLES, TABLES, "masked, as in a container")
+        yield rule.not_visible(TABLES, TABLES, "masked, as in a container")
     elif not machine.iommu.tables:
         yield from missing_iommu(machine)
 
@@ -151,7 +151,7 @@ def _tables(machine: Machine) -> str | None:
 def _find_options(machine: Machine) -> Iterator[Finding]:
     line = machine.kernel.cmdline
     if not line:
-        yield unread.not_visible(COMMAND_LINE, COMMAND_LINE, "empty or unknown")
+        yield rule.not_visible(COMMAND_LINE, COMMAND_LINE, "empty or unknown")
         return
     evidence = (Evidence(COMMAND_LINE, line),)
     off = off_switch(line)
@@ -179,8 +179,8 @@ def _options(machine: Machine) -> str:
 
 def _find_units(machine: Machine) -> Iterable[Finding]:
     if not (machine.iommu.units or machine.iommu.groups_visible):
-        return (unread.not_visible(UNITS, UNITS, "nothing is there, nor are IOMMU groups"),)
-    return unread.below(machine, UNITS) or missing_iommu(machine)
+        return (rule.not_visible(UNITS, UNITS, "nothing is there, nor are IOMMU groups"),)
+    return rule.below(machine, UNITS) or missing_iommu(machine)
 
 
 def _units(machine: Machine) -> str:
@@ -189,7 +189,7 @@ def _units(machine: Machine) -> str:
 
 def _find_groups(machine: Machine) -> Iterator[Finding]:
     if not machine.iommu.groups_visible:
-        yield unread.not_visible(GROUPS, GROUPS, "it could not be listed", severity=Severity.WARNING)
+        yield rule.not_visible(GROUPS, GROUPS, "it could not be listed", severity=Severity.WARNING)
     yield from missing_iommu(machine)
     bare = [number for number, group in sorted(machine.groups.items()) if is_noiommu(group)]
     if bare:
@@ -220,7 +220,7 @@ def _find_interrupts(machine: Machine) -> Iterator[Finding]:
         )
     if unsafe is None:
         why = "vfio_iommu_type1 is not loaded or not visible"
-        yield unread.not_visible(UNSAFE, UNSAFE, why, hint="look again when vfio_iommu_type1 is loaded")
+        yield rule.not_visible(UNSAFE, UNSAFE, why, hint="look again when vfio_iommu_type1 is loaded")
 
 
 def _unsafe_interrupts(machine: Machine) -> str | None:

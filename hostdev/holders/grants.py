@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, Mdev
-from hostdev.allocation import tokens
+from hostdev.allocation import dialects
 from hostdev.allocation.allocation import ENVIRONMENT
 from hostdev.allocation.environment import from_environment
 from hostdev.holders.claim import Claim, How
@@ -62,7 +62,7 @@ def _of_environment(grant: Grant) -> tuple[Joined, ...]:
 
 def _of_names(device_ids: Iterable[str]) -> Iterator[Joined]:
     for name in device_ids:
-        device = tokens.classify(name)
+        device = dialects.classify(name)
         if isinstance(device, PciAddress | Mdev):
             yield Joined(device, f"device ID {name}")
 

@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from domxml.document import Domain
 from domxml.errors import BadInput
-from hostdev.allocation.allocation import ENVIRONMENT, Gathered
+from hostdev.allocation.allocation import ENVIRONMENT, Gathered, merge
 from hostdev.allocation.dra import from_metadata
 from hostdev.allocation.env_file import from_env_file
 from hostdev.allocation.environment import from_environment
 from hostdev.allocation.kubevirt import from_domain, from_vmi_status
-from hostdev.allocation.merge import merge
 from hostdev.allocation.network_info import from_network_info
 from hostdev.vmi.vmi import Vmi
 

@@ -7,8 +7,9 @@ KubeVirt's structs have left it. Only the first call may refuse: behind every la
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from domxml import alias as aliases
 from domxml.document import Domain
@@ -19,15 +20,33 @@ from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import dialects_of
 from hostdev.findings.cloudinit import BONDS_NOT_READ
 from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_until
-from hostdev.inject.guards import guards
 from hostdev.inject.plan import Inputs, plan
-from hostdev.inject.settlement import Settlement
-from hostdev.inject.vmplan import account_inputs, resources, vm_inputs, waits_for_file
+from hostdev.inject.vmplan import account_inputs, guards, resources, vm_inputs, waits_for_file
 from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
 if TYPE_CHECKING:
     from hostdev.inventory.machine import Machine
+
+
+S = TypeVar("S")
+
+
+class Settlement(Generic[S]):
+    """Nothing of an answer is remembered until it goes out: its caller may be gone by now."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.answers = 0
+        """How many went out."""
+        self.value: S | None = None
+
+    def keep(self, settled: S | None, *, counts: bool = True) -> int:
+        """Hold to what an answer settled, because it goes out now; tell how many did so far."""
+        with self._lock:
+            self.value = self.value or settled
+            self.answers += counts
+            return self.answers
 
 
 class Answer(NamedTuple):

@@ -1,16 +1,40 @@
-"""From a VM and what was gathered for it to the inputs of its plan: what is asked for, or all that was given."""
+"""From a VM and what was gathered for it to the inputs of its plan, and what KubeVirt will not know of its devices."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from domxml.finding import Finding
 from hostdev.allocation.allocation import Gathered
+from hostdev.findings.spec import LOOKS_MIGRATABLE
 from hostdev.inject.accounting import unaccounted_resources
 from hostdev.inject.plan import Inputs
 from hostdev.vmi.annotations import check_names, policy, requests
 from hostdev.vmi.request import Request
 from hostdev.vmi.vmi import Vmi
+
+
+def guards(vmi: Vmi, devices: int) -> tuple[Finding, ...]:
+    """Everything that is to be said of a VM that gets so many VFIO devices."""
+    return (*memlock(vmi, devices), *migratable(vmi)) if devices else ()
+
+
+def memlock(vmi: Vmi, devices: int, *, viommu: bool = False) -> tuple[Finding, ...]:
+    """Whether KubeVirt raises the limit of locked memory for a VM with so many VFIO devices."""
+    from hostdev.gate import check  # noqa: PLC0415  the gate is not needed to read a VMI
+
+    need = check.required_memlock(vmi.memory, devices, viommu=viommu)
+    return check.check_memlock(str(vmi), need, raised=vmi.has_vfio or vmi.locks_memory)
+
+
+def migratable(vmi: Vmi) -> tuple[Finding, ...]:
+    """Whether KubeVirt would try to migrate a VM with devices that it does not see."""
+    # A GPU or host device of the spec keeps KubeVirt from it; SR-IOV interfaces it unplugs first.
+    if vmi.devices or vmi.eviction_strategy == "None":
+        return ()
+    told = f"evictionStrategy is {vmi.eviction_strategy}" if vmi.eviction_strategy else "evictionStrategy is not set"
+    return (LOOKS_MIGRATABLE.found(vmi.at("spec.evictionStrategy"), f"{told}, and KubeVirt does not see the devices"),)
 
 
 def resources(vmi: Vmi | None, extra: Sequence[Request] = ()) -> Mapping[str, int | None]:

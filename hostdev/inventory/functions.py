@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.attached import Attached
-from hostdev.inventory.boardparts import BARS_TELL
 from hostdev.inventory.host import Host
 from hostdev.inventory.hostuse import HostUses
 from hostdev.inventory.machine import NOT_LOOKED_AT, HostUse, PciFunction
+from hostdev.inventory.pciclasses import BARS_TELL
 from hostdev.inventory.sysfs import Addresses, flag, number
 
 DEVICES = "sys/bus/pci/devices"

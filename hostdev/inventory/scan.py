@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.functions import Functions
@@ -21,6 +22,10 @@ from hostdev.inventory.platform import (
     read_vfio,
 )
 from hostdev.inventory.sysfs import Addresses
+
+if TYPE_CHECKING:
+    from hostdev.inventory.machine import Machine
+
 
 RESET_METHOD_KERNEL = (5, 15)
 """From here on the kernel says how it can reset a function."""
@@ -96,3 +101,20 @@ def _around(
 def _relatives(functions: Iterable[PciFunction]) -> set[PciAddress]:
     """PFs, and the bridges above."""
     return {relative for f in functions for relative in (f.physfn, f.parent) if relative is not None}
+
+
+def looker(host: str, *, use: bool = False) -> Callable[[], Machine | None]:
+    """A function that takes the picture when it is needed; for `none` there is none.
+
+    What the host does with functions is looked at for commands only: a hook has no time for it, and offers nothing.
+    """
+
+    def look() -> Machine | None:
+        if host == "none":
+            return None
+        from hostdev.inventory.recorded.layout import open_host  # noqa: PLC0415  it reads recorded machines, too
+
+        with open_host(host) as opened:
+            return scan(opened, use=use)
+
+    return look

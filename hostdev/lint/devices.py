@@ -10,7 +10,7 @@ from domxml.guestfindings import NUMA_NOT_POSSIBLE
 from domxml.text import did_you_mean, listed
 from hostdev.findings.matching import DEVICE_NOT_FOUND
 from hostdev.findings.spec import ALIAS_DROPPED, DRA_CLAIM_MISSING, DRA_DEVICE, NETWORK_INJECTOR
-from hostdev.inject.guards import guards
+from hostdev.inject.vmplan import guards
 from hostdev.lint.view import Asked, View
 
 

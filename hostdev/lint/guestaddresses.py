@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from domxml.finding import Finding
 from domxml.guestfindings import FUNCTION_ZERO_MISSING, GUEST_ADDRESS_IMPOSSIBLE, GUEST_ADDRESS_TAKEN
-from domxml.guestpci.buses import MODELS, BusModel
-from domxml.guestpci.machines import I440FX, OTHER, Q35, S390, VIRT, MachineType, RootKind
+from domxml.guestpci.machines import I440FX, MODELS, OTHER, Q35, S390, VIRT, BusModel, MachineType, RootKind
 from domxml.pciaddress import PciAddress
 from hostdev.lint.view import View
 from hostdev.vmi.vmi import Vmi

@@ -38,12 +38,12 @@ lean.load()
 {before}
 before = set(sys.modules)
 import threading
-from hooksidecar import log, domainhook, main, options, protocol, server, unixsocket
+from hooksidecar import log, domainhook, main, options, server, unixsocket
 vmi = b'{{"kind": "VirtualMachineInstance", "spec": {{}}}}'
 core = main._core(options.Options())
 core.define(open(sys.argv[1], "rb").read(), vmi, deadline=1e12)
 calls = domainhook.Calls(lambda: core, wait=0)
-protocol.hook(calls, print, main._cloud_init(options.Options(cloud_init={cloud_init}), calls))
+server.hook_methods(calls, print, main._cloud_init(options.Options(cloud_init={cloud_init}), calls))
 print(json.dumps(sorted(set(sys.modules) - {without})))
 """
 

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
 from hostdev.gate.check import HOST_RULES, verdict_of
-from hostdev.inventory.boardparts import board_part
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.pciclasses import board_part
 from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from tests.hostdev.machines.fixtures import NAMES, picture

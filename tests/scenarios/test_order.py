@@ -12,9 +12,9 @@ from lxml import etree
 
 from domxml.document import Domain
 from domxml.transform import transform
+from hostdev.allocation.allocation import merge
 from hostdev.allocation.environment import from_environment
 from hostdev.allocation.kubevirt import from_domain
-from hostdev.allocation.merge import merge
 from hostdev.inject.plan import plan
 from hostdev.inject.vmplan import resources, vm_inputs
 from hostdev.vmi.annotations import DEVICES

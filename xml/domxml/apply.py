@@ -13,7 +13,7 @@ from domxml.document import Domain, DomainDevice, Element
 from domxml.guestpci.machines import MachineType, RootKind
 from domxml.pciaddress import PciAddress
 from domxml.placement.ports import VACANCY
-from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
+from domxml.placement.room import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 
 ADDED, UPDATED, UNCHANGED = "added", "updated", "unchanged"

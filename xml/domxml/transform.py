@@ -21,7 +21,7 @@ from domxml.guestslot import GuestSlot
 from domxml.kubevirt import is_placeholder
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
-from domxml.placement.values import PlacedController
+from domxml.placement.room import PlacedController
 from domxml.source import HostDevice, Mdev
 from domxml.verify import verify
 from domxml.version import OLDEST, LibvirtVersion

@@ -11,10 +11,10 @@ from domxml import attributes
 from domxml.apply import ADDED, Change
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
-from domxml.guestpci.buses import ENDPOINT, MODELS, PCI_BRIDGE, compatible
+from domxml.guestpci.machines import ENDPOINT, MODELS, PCI_BRIDGE, compatible
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
-from domxml.placement.values import PlacedController
+from domxml.placement.room import PlacedController
 from domxml.source import Mdev
 
 CODE = "output-would-not-work"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from hostdev.cli import devices, documents
 from hostdev.cli.devices import Device, accept, list_devices, select
 from hostdev.inventory import pciids
-from hostdev.inventory.boardparts import board_part, may_be_board_part
 from hostdev.inventory.functions import DEVICES as FUNCTIONS
+from hostdev.inventory.pciclasses import board_part, may_be_board_part
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Column, Fit, Row, Tone, dash

@@ -192,7 +192,7 @@ def test_a_scrape_during_sweeps_is_of_one_moment() -> None:
 
 def test_the_sidecar_goes_without() -> None:
     """The library is the agent's alone."""
-    code = "import hooksidecar.main, hooksidecar.protocol, sys; print('prometheus_client' in sys.modules)"
+    code = "import hooksidecar.main, hooksidecar.server, sys; print('prometheus_client' in sys.modules)"
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment(), check=True, capture_output=True, text=True
     )

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.source import Mdev
-from hostdev.allocation.allocation import Allocation, Gathered
+from hostdev.allocation.allocation import Allocation, Gathered, merge
 from hostdev.allocation.dra import BASES, GROUP, from_metadata
 from hostdev.allocation.kubevirt import from_vmi_status
-from hostdev.allocation.merge import merge
 from tests.hostdev.allocation.given import UUID, A, B, codes, devices, only, pci, the
 
 VERSION = "metadata.resource.k8s.io/v1alpha1"

@@ -11,11 +11,10 @@ import pytest
 
 from domxml.errors import SENTENCE_LIMIT, Refused
 from hostdev import allocation
-from hostdev.allocation.allocation import Gathered
+from hostdev.allocation.allocation import Gathered, merge
 from hostdev.allocation.dialects import DIALECTS
 from hostdev.allocation.dra import from_metadata
 from hostdev.allocation.env_file import from_env_file
-from hostdev.allocation.merge import merge
 from hostdev.allocation.network_info import from_network_info
 from hostdev.findings.allocation import KINDS
 from hostdev.findings.registry import ALL

@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 from domxml.document import Domain
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
-from hostdev.allocation.allocation import ALLOCATION_FILE, ENVIRONMENT, TRUST, Allocation, Gathered, channel_of, trust
+from hostdev.allocation.allocation import (
+    ALLOCATION_FILE,
+    ENVIRONMENT,
+    TRUST,
+    Allocation,
+    Gathered,
+    channel_of,
+    merge,
+    trust,
+)
 from hostdev.allocation.env_file import from_env_file
 from hostdev.allocation.environment import from_environment
 from hostdev.allocation.kubevirt import from_domain
-from hostdev.allocation.merge import merge
 from hostdev.allocation.network_info import from_network_info
 from tests.domxml.domains import load
 from tests.hostdev.allocation.given import (

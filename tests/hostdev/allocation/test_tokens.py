@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domxml.source import Mdev
 from hostdev.allocation.allocation import Device, Opaque, Usb
-from hostdev.allocation.tokens import AUXILIARY, classify, devices, split
+from hostdev.allocation.dialects import AUXILIARY, classify, devices, split
 from tests.hostdev.allocation.given import UUID, A, any_device, codes, environment, pci, the
 
 NAME = "PCI_RESOURCE_X_Y"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domxml.finding import Finding
-from hostdev.gate import vm
-from hostdev.gate.check import check
+from hostdev.gate.check import check, check_memlock, required_memlock
 from hostdev.inventory.machine import Iommu, Machine, ReservedRegion, Vfio
 from tests.hostdev.gate.build import (
     AUDIO,
@@ -197,5 +196,5 @@ CASES: Mapping[str, Case] = {
 }
 
 ELSEWHERE: Mapping[str, Callable[[], tuple[Finding, ...]]] = {
-    "memlock-not-raised": lambda: vm.check_memlock("vm", vm.required_memlock(64 << 20, 1), raised=False, limit=65536),
+    "memlock-not-raised": lambda: check_memlock("vm", required_memlock(64 << 20, 1), raised=False, limit=65536),
 }

@@ -9,7 +9,7 @@ import pytest
 from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
 from hostdev.gate.hostuse import is_proved_unused
-from hostdev.inventory.boardparts import board_part
+from hostdev.inventory.pciclasses import board_part
 from tests.hostdev.commands import ADDRESS, commands, pictures, real_picture
 from tests.hostdev.machines.realhosts import RealHost, real_hosts
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domxml.errors import PassgateError
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import Answer, HookCore
-from hostdev.inventory.look import looker
+from hostdev.inventory.scan import looker
 from tests.domxml.domains import load
 from tests.house import ROOT
 

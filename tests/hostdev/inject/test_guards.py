@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domxml.finding import Severity
-from hostdev.inject.guards import guards, memlock, migratable
+from hostdev.inject.vmplan import guards, memlock, migratable
 from hostdev.vmi.vmi import Interface, SpecDevice, Vmi
 
 GPU = SpecDevice("gpu", "spec.domain.devices.gpus[0]", "nvidia.com/x")

@@ -15,7 +15,7 @@ from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.boot import boot
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import Answer, HookCore, Launcher
-from hostdev.inventory.look import looker
+from hostdev.inventory.scan import looker
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
 from tests.hooksidecar.guests import guest_of

@@ -8,9 +8,9 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
-from hostdev.inventory.boardparts import BY_CLASS, BY_DRIVER, BY_VENDOR, BoardPart, board_part, may_be_board_part
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.pciclasses import BY_CLASS, BY_DRIVER, BY_VENDOR, BoardPart, board_part, may_be_board_part
 from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from tests.hostdev.gate.build import at, bridge, function, machine, vf

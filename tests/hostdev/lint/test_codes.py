@@ -15,7 +15,7 @@ from domxml.errors import SENTENCE_LIMIT, PassgateError, Refused
 from domxml.finding import Severity
 from hostdev.findings import spec
 from hostdev.findings.registry import ALL
-from hostdev.inject import guards
+from hostdev.inject import vmplan
 from hostdev.lint import lint as package
 from hostdev.lint.lint import lint
 from hostdev.vmi.file import parse_manifest
@@ -67,7 +67,7 @@ def test_every_row_of_the_table_can_be_met() -> None:
 
 
 def test_every_row_of_the_table_is_used() -> None:
-    files = [*Path(package.__file__).parent.glob("*.py"), Path(guards.__file__)]
+    files = [*Path(package.__file__).parent.glob("*.py"), Path(vmplan.__file__)]
     used = set(re.findall(r"\b([A-Z_]+)\.found\(", "\n".join(file.read_text(encoding="utf-8") for file in files)))
 
     assert {kind.code.upper().replace("-", "_") for kind in spec.KINDS} <= used

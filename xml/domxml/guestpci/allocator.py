@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domxml.guestpci.buses import (
+from domxml.guestpci.machines import (
     AGGREGATE,
     AUTOASSIGN,
     MODELS,

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from domxml.document import Element
-from domxml.guestpci.buses import AUTOASSIGN, INTEGRATED, MODELS, PCI_DEVICE, PCIE_DEVICE
+from domxml.guestpci.machines import AUTOASSIGN, INTEGRATED, MODELS, PCI_DEVICE, PCIE_DEVICE
 
 NONE = 0
 """Not a PCI device."""

@@ -7,10 +7,9 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from domxml.guestpci.allocator import AddressSet, Bus, Impossible, default_bus, spare_needs
-from domxml.guestpci.buses import AUTOASSIGN, MODELS, PCI_DEVICE, PCIE_DEVICE, BusModel
 from domxml.guestpci.connect import UNKNOWN, Step
 from domxml.guestpci.implicit import USB2, complete
-from domxml.guestpci.machines import I440FX, Q35, RootKind
+from domxml.guestpci.machines import AUTOASSIGN, I440FX, MODELS, PCI_DEVICE, PCIE_DEVICE, Q35, BusModel, RootKind
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
 

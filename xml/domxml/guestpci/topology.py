@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from domxml.document import Domain, Element
 from domxml.errors import BadInput
-from domxml.guestpci.buses import MODELS
 from domxml.guestpci.connect import NONE, NOT_PCI, UNKNOWN, Step, connection, disk_bus, on_bus
-from domxml.guestpci.machines import MachineType, RootKind, machine_type
+from domxml.guestpci.machines import MODELS, MachineType, RootKind, machine_type
 from domxml.pciaddress import PciAddress, read_number
 from domxml.version import OLDEST, LibvirtVersion
 

@@ -7,18 +7,16 @@ from collections.abc import Collection, Iterator, Sequence
 from domxml.document import Element
 from domxml.finding import Finding
 from domxml.guestfindings import KUBEVIRT_PLACES_AGAIN
-from domxml.guestpci.buses import MODELS
 from domxml.guestpci.connect import Step
 from domxml.guestpci.implicit import USB2
-from domxml.guestpci.machines import RootKind
+from domxml.guestpci.machines import MODELS, RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
 from domxml.kubevirt import LAST_PORT, placeholders, spare_ports
 from domxml.pciaddress import PciAddress
 from domxml.placement.ports import VACANCY, add_seats, vacant_ports
-from domxml.placement.room import PORT, Room, preferred_slots
-from domxml.placement.values import Pin
+from domxml.placement.room import PORT, Pin, Room, preferred_slots
 
 
 class BaseDevices:

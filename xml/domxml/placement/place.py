@@ -16,11 +16,17 @@ from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.kubevirt import LAST_PORT, is_made_by_kubevirt, spare_ports
 from domxml.pciaddress import PciAddress
 from domxml.placement.basedevices import BaseDevices, add_ports, differences, is_placed_again
-from domxml.placement.expander import lower_buses, place_on_expanders, restore_expanders
-from domxml.placement.ports import find_seats, keep_vacancies, pin_later_ports, place_on_ports
-from domxml.placement.room import Room, address_taken, no_room
+from domxml.placement.ports import (
+    find_seats,
+    keep_vacancies,
+    lower_buses,
+    pin_later_ports,
+    place_on_expanders,
+    place_on_ports,
+    restore_expanders,
+)
+from domxml.placement.room import PlacedController, PlacedDevice, Placement, Room, Zpci, address_taken, no_room
 from domxml.placement.rootbus import add_bridges, place_on_root
-from domxml.placement.values import PlacedController, PlacedDevice, Placement, Zpci
 from domxml.source import HostDevice, Mdev
 
 ZPCI_BASE = 0x1000

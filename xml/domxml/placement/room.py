@@ -1,11 +1,13 @@
-"""The room in the guest's PCI tree while devices are being placed: who is where, and what is still free."""
+"""The room in the guest's PCI tree while devices are being placed, and the outcome."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domxml.commandline import command_line_devices
+from domxml.document import Element
 from domxml.errors import Refused
+from domxml.finding import Finding
 from domxml.guestfindings import (
     FUNCTION_ZERO_MISSING,
     GUEST_ADDRESS_IMPOSSIBLE,
@@ -13,15 +15,75 @@ from domxml.guestfindings import (
     MULTIFUNCTION_OFF,
     NO_FREE_PLACE,
 )
-from domxml.guestpci.buses import ENDPOINT, MODELS
 from domxml.guestpci.connect import Step
 from domxml.guestpci.implicit import USB2
-from domxml.guestpci.machines import MachineType, RootKind
+from domxml.guestpci.machines import ENDPOINT, MODELS, MachineType, RootKind
 from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import MAX_INDEX, Device, Topology
-from domxml.guestslot import GuestSlot
+from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.pciaddress import PciAddress
-from domxml.placement.values import PlacedController
+
+
+class Zpci(NamedTuple):
+    """The identity of a PCI device on s390x."""
+
+    uid: int
+    fid: int
+
+
+class PlacedDevice(NamedTuple):
+    """One host function at its guest address; None leaves the address to libvirt."""
+
+    slot: GuestSlot
+    function: GuestFunction
+    address: PciAddress | None
+    why: str
+    zpci: Zpci | None = None
+
+    @property
+    def multifunction(self) -> bool:
+        """Function 0 of a slot that holds more of us must say so."""
+        return self.function.number == 0 and len(self.slot.functions) > 1
+
+
+class PlacedController(NamedTuple):
+    """A PCI controller to write down, or (`restores`) one that lost something on the way through KubeVirt."""
+
+    number: int
+    model: str
+    address: PciAddress
+    why: str
+    multifunction: bool = False
+    bus_number: int | None = None
+    node: int | None = None
+    restores: bool = False
+    alias: str = ""
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"PCI controller {self.number} ({self.model})"
+
+
+class Pin(NamedTuple):
+    """A device of the base that gets its own predicted address written down, so that it stays where it is."""
+
+    device: Device
+    address: PciAddress
+
+
+class Placement(NamedTuple):
+    """Everything that has to be written."""
+
+    devices: tuple[PlacedDevice, ...]
+    controllers: tuple[PlacedController, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    before: Prediction | None = None
+    """Where the base's devices would be without us; there only where writing may have moved one."""
+    vacant: tuple[Element, ...] = ()
+    """Ports of the document that are kept free from now on."""
+
 
 PORT = "pcie-root-port"
 BRIDGE = "pci-bridge"

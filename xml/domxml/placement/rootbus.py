@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from domxml.guestpci.machines import RootKind
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
-from domxml.placement.room import BRIDGE, Room, no_room
-from domxml.placement.values import PlacedController
+from domxml.placement.room import BRIDGE, PlacedController, Room, no_room
 
 LAST_SLOT = 0x1F
 

@@ -23,6 +23,7 @@ from tests.house import (
     functions,
     modules,
     product,
+    prose,
     room_of,
     top_level,
 )
@@ -53,6 +54,34 @@ PARTICIPLE = re.compile(r"[a-z]+ed|of|told|one|seen|about")
 """What says of which state, and not what a function does or what it gives."""
 KNOWN_WORDS = {"elapsed", "listed"}
 """Participles that are a word for the thing itself: a time, a list in a sentence."""
+FILLING = {
+    "a",
+    "all",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "by",
+    "each",
+    "for",
+    "from",
+    "how",
+    "in",
+    "is",
+    "it",
+    "its",
+    "of",
+    "on",
+    "or",
+    "that",
+    "the",
+    "to",
+    "what",
+    "which",
+    "who",
+}
+"""Words that say nothing by themselves."""
 PEOPLE = re.compile(r"\b(?:he|him|his|himself|whoever|whomever|nobody|somebody)\b", re.IGNORECASE)
 # In pieces, so that this file does not name them either.
 REGISTRIES = [("debian", "org"), ("docker", "io"), ("npmjs", "org"), ("pypi", "org"), ("pythonhosted", "org")]
@@ -162,6 +191,29 @@ def test_a_hook_call_runs_few_files() -> None:
     assert len(watch_call().files) <= MOST_FILES_IN_A_CALL
 
 
+def test_code_speaks_of_things_and_not_of_people() -> None:
+    """Comments and docstrings say which program, device or caller they mean."""
+    found = {
+        f"{module.path.relative_to(ROOT)}:{line}": match.group()
+        for module in product()
+        for line, text in prose(module)
+        if (match := PEOPLE.search(text))
+    }
+
+    assert found == {}
+
+
+def test_a_docstring_says_more_than_the_name() -> None:
+    found = {
+        f"{module.name}.{node.name}": said
+        for module in product()
+        for node in functions(module)
+        if (said := ast.get_docstring(node)) and (words := _stems(said) - FILLING) and words <= _named(node)
+    }
+
+    assert found == {}
+
+
 def test_functions_are_not_named_by_participles() -> None:
     """A function is a verb and its object, or a noun for what it gives."""
     public = {
@@ -227,6 +279,16 @@ def test_keys_of_a_plan_as_json() -> None:
 
 def _tops(names: frozenset[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
+
+
+def _named(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    arguments = (argument.arg for argument in (*function.args.args, *function.args.kwonlyargs))
+    return _stems(" ".join((function.name, *arguments)))
+
+
+def _stems(text: str) -> set[str]:
+    """Its words, without the endings that make verbs and plurals of them."""
+    return {re.sub(r"(?<=\w\w\w)(?:s|ed|ing)$", "", word) for word in re.findall(r"[a-z]+", text.lower())}
 
 
 def _unchecked_stand_ins(path: Path) -> Iterator[int]:

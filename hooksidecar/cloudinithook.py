@@ -26,7 +26,7 @@ class CloudInitCalls:
         self._bounded = bounded
 
     def write(self, version: str, request: bytes, context: grpc.ServicerContext) -> bytes:
-        """The documents with network data in them; ends the call with a status when there are none."""
+        """Answer with network data in the documents; end the call with a status when there are none."""
         asked = decode_request(request, callbacks.PreCloudInitIsoParams, context)
         begun = time.monotonic()
         documents = Documents(asked.cloudInitNoCloudSource, asked.cloudInitData)

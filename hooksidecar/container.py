@@ -26,7 +26,7 @@ def channels(mount: str, environment: Mapping[str, str]) -> Channels:
 
 
 def network_info() -> bytes | None:
-    """What the pod's downward API tells of its networks; None where it tells nothing."""
+    """Read what the pod's downward API tells of its networks; None where it tells nothing."""
     path = _network_info()
     return read_file(path) if path else None
 

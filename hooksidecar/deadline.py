@@ -99,25 +99,25 @@ class Job(Generic[T]):
         self.abandoned = False
 
     def run(self) -> None:
-        """Do it, unless nobody waits any more."""
+        """Do it, unless the caller is gone."""
         task = self._task
         if task is None:
             return
         try:
             self._outcome.append(task())
-        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, and the thread lives on
+        except BaseException as error:  # noqa: BLE001  the caller must hear of it, and the thread lives on
             self._error = error
         self._over.set()
 
     def abandon(self) -> None:
-        """Nobody waits any more: what has not begun never begins, what comes out is dropped."""
+        """Drop it, as the caller is gone: what has not begun never begins, what comes out is not taken."""
         with self._lock:
             self.abandoned = not self._taken
         self._task = None  # Its documents need not wait in line behind a call that hangs.
         self._over.set()
 
     def take(self) -> bool:
-        """Whether the outcome still has a taker; from now on it has, whoever abandons the job."""
+        """Take the outcome, so that the job cannot be abandoned any more; false where it was."""
         with self._lock:
             self._taken = not self.abandoned
             return self._taken
@@ -128,7 +128,7 @@ class Job(Generic[T]):
         return bool(self._outcome) or self._error is not None
 
     def outcome(self) -> T:
-        """What came out; raises what went wrong."""
+        """The result; raises what went wrong."""
         if self._error is not None:
             raise self._error
         return self._outcome[0]
@@ -150,7 +150,7 @@ class Worker:
         return self._thread.is_alive()
 
     def activity(self, job: Job[T]) -> Activity:
-        """What is done for a job, or instead of it."""
+        """What the thread is at: the job, or one before it."""
         now = current_activity(self._thread.ident)
         if self._current is job:
             return now
@@ -199,7 +199,7 @@ def _interrupt(thread: threading.Thread) -> None:
 WORK = 2.0
 """Seconds a call may take, waiting for the allocation aside."""
 EARLY = 0.9
-"""The part of the caller's own deadline that we use: a sentence must still reach him."""
+"""The part of the caller's own deadline that we use: a sentence must still reach it."""
 
 
 class Failed(Exception):
@@ -232,7 +232,7 @@ class Bounded:
     def run(
         self, task: Callable[[float], T], budget: float, context: grpc.ServicerContext, fields: Mapping[str, object]
     ) -> T:
-        """What comes of a task, which is given its deadline (of time.monotonic); raises Failed.
+        """Run a task, which is given its deadline (of time.monotonic), and return what comes of it; raises Failed.
 
         What is returned goes out, whatever the caller does. `fields` tell in the log which call it was.
         """

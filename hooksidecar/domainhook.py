@@ -27,7 +27,7 @@ class Answer(Protocol):
 
     @property
     def vm(self) -> str:
-        """Whose domain it is, as a log names it."""
+        """The VM as a log names it."""
 
     @property
     def devices(self) -> Sequence[object]:
@@ -35,7 +35,7 @@ class Answer(Protocol):
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """What was noticed on the way."""
+        """Noticed on the way."""
 
     @property
     def trouble(self) -> str:
@@ -48,7 +48,7 @@ class Core(Protocol):
     def define(self, domain: bytes, vmi: bytes, /, *, deadline: float) -> Answer:
         """Put the devices into the domain before `deadline` (of time.monotonic), or raise PassgateError.
 
-        It leaves no trace: an answer that nobody waits for any more is thrown away.
+        It leaves no trace: an answer for which the caller does not wait any more is thrown away.
         """
 
     def keep(self, answer: Any, /) -> int:
@@ -62,7 +62,7 @@ LARGEST = 4 * 1024 * 1024
 
 
 class Question(NamedTuple):
-    """What a transport read from a request."""
+    """A request as a transport read it."""
 
     hook: str
     version: str

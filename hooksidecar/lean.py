@@ -1,4 +1,4 @@
-"""Libraries without the parts that nobody uses here: together they are a third of a bare server's start and memory."""
+"""Libraries without the parts that are not used here: together they are a third of a bare server's start and memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EMPTY = (
     "google.protobuf.internal.python_message",  # messages without the C library
     "grpc.aio",
 )
-"""Modules that those below import, and do not touch before somebody uses what is built on them."""
+"""Modules that those below import, and do not touch before what is built on them is used."""
 ABSENT = (
     "_hashlib",  # OpenSSL; hashlib has digests of its own
     "grpc_health",
@@ -41,7 +41,7 @@ def _load_without() -> None:
 
 
 def _load() -> None:
-    import hashlib  # noqa: F401, PLC0415  whoever imports these later finds them loaded
+    import hashlib  # noqa: F401, PLC0415  a later import finds them loaded
 
     import google.protobuf.internal.builder  # noqa: PLC0415
     import google.protobuf.internal.well_known_types  # noqa: F401, PLC0415

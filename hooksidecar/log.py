@@ -50,32 +50,32 @@ def start(level: str, component: str = "passgate-hook") -> None:
 
 
 def debugging() -> bool:
-    """Whether details are wanted."""
+    """Details are wanted."""
     return _LOG.isEnabledFor(logging.DEBUG)
 
 
 def info(message: str, **fields: object) -> None:
-    """What happens as it should."""
+    """Log what happens as it should."""
     _LOG.info(message, extra={"fields": fields}, stacklevel=2)
 
 
 def warning(message: str, **fields: object) -> None:
-    """A call that was refused."""
+    """Log a call that was refused."""
     _LOG.warning(message, extra={"fields": fields}, stacklevel=2)
 
 
 def findings(noticed: Iterable[Finding]) -> None:
-    """What was seen on the way to an answer."""
+    """Log what was seen on the way to an answer."""
     for finding in noticed:
         fields = {"code": finding.code, "severity": str(finding.severity)}
         _LOG.warning(finding.what, extra={"fields": fields}, stacklevel=2)
 
 
 def error(message: str, **fields: object) -> None:
-    """What must not happen."""
+    """Log what must not happen."""
     _LOG.error(message, extra={"fields": fields}, stacklevel=2)
 
 
 def debug(message: str, **fields: object) -> None:
-    """What only a search for a mistake needs."""
+    """Log what only a search for a mistake needs."""
     _LOG.debug(message, extra={"fields": fields}, stacklevel=2)

@@ -20,7 +20,7 @@ MakeCore = Callable[["Options"], "Core"]
 
 
 def run() -> NoReturn:
-    """What the console script calls."""
+    """Start from the console script."""
     end_process(main(sys.argv[1:]))
 
 
@@ -77,7 +77,7 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
         place.publish(server.listen)
         log.info("serving", socket=place.path, mode=options.mode)
         if plugin:
-            calls.warm_up()  # Nobody asks a plugin for Info.
+            calls.warm_up()  # A plugin is not asked for Info.
         stop.wait()
     finally:
         place.remove()

@@ -21,7 +21,7 @@ VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")
 
 
 class Options(NamedTuple):
-    """How to serve."""
+    """The options of the sidecar."""
 
     socket_dir: str = MOUNT
     version: str = VERSIONS[0]
@@ -46,7 +46,7 @@ class Options(NamedTuple):
 
     @property
     def mount(self) -> str:
-        """What the sidecar and the compute container share: there is the socket, and the allocation file below it."""
+        """The directory that sidecar and compute container share: the socket is in it, the allocation file below it."""
         return self.plugin_socket.rpartition("/")[0] or "." if self.mode == "plugin" else self.socket_dir
 
 

@@ -86,5 +86,5 @@ def stop_on_signals() -> Stop:
 def _tell(text: str, code: str = "") -> None:
     try:
         sys.stderr.write(visible(f"{text} [{code}]" if code else text) + "\n")
-    except (OSError, AttributeError):  # Nobody listens, or there is no such stream.
+    except (OSError, AttributeError):  # No reader is left, or there is no such stream.
         return

@@ -23,7 +23,7 @@ LIMIT = 20.0
 
 
 class Reply(NamedTuple):
-    """What goes to standard output, and what to standard error."""
+    """The lines for standard output, and those for standard error."""
 
     data: bytes
     findings: Iterable[Finding] = ()
@@ -64,7 +64,7 @@ def seconds(text: str) -> float:
 
 
 def argument_bytes(text: str) -> bytes:
-    """An argument as the bytes that it was."""
+    """Undo Python's decoding: the bytes of an argument as they came."""
     return text.encode(errors="surrogateescape")
 
 
@@ -114,7 +114,7 @@ The allocation is read from DIR/userdata/passgate/allocation.env, the environmen
 
 
 def run() -> int:
-    """What the console script calls."""
+    """Start from the console script."""
     return main(sys.argv[1:])
 
 

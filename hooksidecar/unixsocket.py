@@ -1,4 +1,4 @@
-"""The socket in the mount: made out of sight, put in place when somebody answers, taken away at the end."""
+"""The socket in the mount: made out of sight, put in place when the server answers, taken away at the end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class UnixSocket:
             raise _unusable(self.directory, error) from None
 
     def remove(self) -> None:
-        """Take our socket away; what somebody else put in its place stays."""
+        """Take our socket away; what another process put in its place stays."""
         with contextlib.suppress(OSError):
             if self._mine is not None and _identity(self.path) == self._mine:
                 os.unlink(self.path)  # noqa: PTH108
@@ -76,7 +76,7 @@ class UnixSocket:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Nobody else sets up a socket in this mount meanwhile; the kernel lets go for a process that was killed."""
+        """No other process sets up a socket in this mount meanwhile; the kernel lets go for one that was killed."""
         fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._lock(fd)

@@ -14,7 +14,7 @@ from domxml.errors import BadInput
 
 
 class Complete(Enum):
-    """What a shell offers for an argument that has no choices."""
+    """The kind of words that a shell offers for an argument without choices."""
 
     NOTHING = auto()
     FILE = auto()
@@ -43,7 +43,7 @@ class Argument(NamedTuple):
 
     @property
     def option(self) -> bool:
-        """Whether it is spelled with dashes."""
+        """It is spelled with dashes."""
         return self.names[0].startswith("-")
 
     @property

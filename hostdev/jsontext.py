@@ -18,7 +18,7 @@ _Trail: TypeAlias = "tuple[_Trail, str | int] | None"
 
 
 class Format(NamedTuple):
-    """What is being read: how errors name it, what places in it begin with, and how much of it may come."""
+    """The kind of text to read: how errors name it, what places in it begin with, and how much of it may come."""
 
     name: str
     code: str
@@ -75,7 +75,7 @@ def check_plain(value: Any, format_: Format) -> None:
 
 
 def _is_surely_plain(value: Any) -> bool:
-    """Whether a quick look is enough, as for nearly every document: texts in ASCII, whole numbers, not deep."""
+    """A quick look is enough, as for nearly every document: texts in ASCII, whole numbers, not deep."""
     level = [value]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []

@@ -50,11 +50,10 @@ class JsonObject(NamedTuple):
     code: str
 
     def has(self, key: str) -> bool:
-        """Whether the field is there, and not null."""
+        """The field is there, and not null."""
         return self.fields.get(key) is not None
 
     def place(self, key: str) -> str:
-        """Where a field stands."""
         return join_path(self.path, key)
 
     def wrong(self, key: str, wanted: str, *, hint: str = "") -> BadInput:
@@ -152,7 +151,7 @@ def as_object(value: Any, path: str, code: str) -> JsonObject:
 
 
 def parse_text(text: str, parse: Callable[[str], T], place: str, code: str) -> T:
-    """What a text stands for; what its parser has to say is told with the place."""
+    """Parse a text; what its parser has to say is told with the place."""
     try:
         return parse(text)
     except BadInput as error:

@@ -74,12 +74,12 @@ class Loop:
             self._told(swept)
             self._turned = time.monotonic()
             whole_at = now + WHOLE if whole else whole_at
-            # A torn file may be whole a moment later, and nobody tells.
+            # A torn file may be whole a moment later, and no event tells.
             look_at = now + (POLL if self._record.trouble else self._watch.patience) if look else look_at
             woken = self._watch.wait(min(self._node.next(), whole_at, look_at) - self._turned)
 
     def trouble(self) -> str:
-        """Why the agent is of no use now; empty when it is well."""
+        """The reason why the agent is of no use now; empty when it is well."""
         late = time.monotonic() - self._turned
         return f"no sweep has ended for {late:.0f} s" if late > STUCK else ""
 

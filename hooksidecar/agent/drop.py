@@ -79,7 +79,7 @@ def _is_as_wanted(directory: int, content: bytes, owner: int) -> bool:
     if found is None:
         return False
     data, status = found
-    # A second name of the file is somebody's hold on it.
+    # By a second name the file could be held on to.
     return data == content and (status.st_uid, status.st_mode & 0o777, status.st_nlink) == (owner, FILE_MODE, 1)
 
 
@@ -93,7 +93,7 @@ def _read(directory: int) -> tuple[bytes, os.stat_result] | None:
         status = os.fstat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             return None
-        # Not by its name, which may be another file's by now. O_NONBLOCK: somebody may hold a lease on it.
+        # Not by its name, which may be another file's by now. O_NONBLOCK: another process may hold a lease on it.
         file = os.open(f"/proc/self/fd/{path}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     finally:
         os.close(path)
@@ -104,7 +104,7 @@ def _read(directory: int) -> tuple[bytes, os.stat_result] | None:
 
 
 def _write(directory: int, content: bytes, owner: int) -> None:
-    """A new file beside, whole on the disk, then renamed: nobody ever sees a part of it."""
+    """A new file beside, whole on the disk, then renamed: no reader ever sees a part of it."""
     with suppress(FileNotFoundError):
         os.unlink(NEW, dir_fd=directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

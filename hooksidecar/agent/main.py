@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run() -> NoReturn:
-    """What the console script calls."""
+    """Start from the console script."""
     end_process(main(sys.argv[1:]))
 
 

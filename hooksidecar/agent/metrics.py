@@ -63,7 +63,7 @@ class Metrics:
         self._registry.register(self)
 
     def swept(self, sweep: Sweep) -> None:
-        """A sweep ended."""
+        """Count a sweep that ended."""
         # Most sweeps look at pods alone: this machine has been counted already.
         machine, picture = sweep.machine, self._picture
         if machine is not self._machine:
@@ -78,7 +78,7 @@ class Metrics:
                 self._succeeded = self._clock()
 
     def answered(self, hook: str, verdict: str) -> None:
-        """A node hook was answered."""
+        """Count an answer of a node hook."""
         with self._lock:
             self._verdicts[hook, verdict] += 1
 

@@ -33,7 +33,7 @@ CHECKED = ("PreVMStart", "PreMigrationTarget")
 """The hook points after which a VM has its devices here."""
 POINTS = (*CHECKED, "PostVMStart", "PreVMStop", "PostVMStop", "PreMigrationSource", "PostMigrationTarget")
 UNKNOWN = "unknown"
-"""The hook in metrics: names that anybody can send would be labels without end."""
+"""The hook in metrics: names that any caller can send would be labels without end."""
 
 VERDICTS = {
     grpc.StatusCode.FAILED_PRECONDITION: "refused",

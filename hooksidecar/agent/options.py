@@ -13,7 +13,7 @@ from hostdev.commandline import Argument, Command, Complete
 
 
 class Options(NamedTuple):
-    """What to do."""
+    """The options of the agent."""
 
     kubelet_dir: str = "/var/lib/kubelet"
     host: str = "/"

@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
 
 
 def wanted_files(granted: Iterable[Grant], unread: Iterable[Unread]) -> Wanted:
-    """What the VMs' containers were given, as sidecars read it."""
+    """Write down what the VMs' containers were given, as sidecars read it."""
     grants: dict[str, list[Grant]] = defaultdict(list)
     for grant in granted:
         if grant.container == CONTAINER:
@@ -63,7 +63,7 @@ def _marked(content: bytes) -> bytes:
 
 
 class Sweep(NamedTuple):
-    """What one sweep saw and did."""
+    """The record of one sweep: what it saw and did."""
 
     grants: tuple[Grant, ...] = ()
     machine: Machine | None = None
@@ -88,7 +88,7 @@ NEVER = float("inf")
 
 @dataclass(slots=True)
 class _Pod:
-    """What is known of a pod that has, or should have, a file."""
+    """A pod that has, or should have, a file."""
 
     looked: float = -NEVER
     again: float = 0.0
@@ -138,7 +138,7 @@ class Node:
         if look and self.record.look():
             self._want(wanted_files(self.record.grants, self.record.unread))
         done = Visit()
-        # As long as there was no good checkpoint nobody knows whose file is stale.
+        # As long as there was no good checkpoint it is not known whose file is stale.
         if self._writes and self.record.checkpoint is not None:
             self._touch(touched, begun)
             done = self._visit_due(whole=whole)

@@ -50,7 +50,7 @@ class Record:
 
     @property
     def grants(self) -> tuple[Grant, ...]:
-        """What holds now."""
+        """The grants that hold now: none that another boot has made."""
         return self.checkpoint.grants if self.checkpoint and not self.is_stale else ()
 
     @property
@@ -65,12 +65,12 @@ class Record:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it was written in another boot than this."""
+        """It was written in another boot than this."""
         return self.checkpoint is not None and is_another_boot(self.checkpoint.boot_id, self._boot_id)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What there is to say about the file and its entries."""
+        """Findings about the file and its entries."""
         found = list(self.trouble)
         if self.checkpoint and self.is_stale:
             text = f"was written in boot {self.checkpoint.boot_id[:36]}, this is {self._boot_id}"

@@ -25,7 +25,7 @@ Arm = Callable[[int, str], bool]
 
 
 class Visit(NamedTuple):
-    """What was done."""
+    """The record of one visit."""
 
     dropped: int = 0
     kept: int = 0

@@ -79,7 +79,7 @@ _GONE = DELETE_SELF | MOVE_SELF | IGNORED
 
 
 class Woken(NamedTuple):
-    """What there is a reason to look at."""
+    """Reasons to look: at the checkpoint, at pods, at all of them."""
 
     checkpoint: bool = False
     pods: frozenset[str] = frozenset()
@@ -128,7 +128,7 @@ class Watch:
         return self._happened(list(self._inotify.events()) if self._inotify else [])
 
     def arm(self, fd: int, uid: str) -> bool:
-        """Tell once of the next thing that comes into a pod's directory: a pod can flood nobody with events.
+        """Tell once of the next thing that comes into a pod's directory: no pod can flood the agent with events.
 
         Not of what goes: a volume that kubelet takes away must not be filled again meanwhile.
         """

@@ -74,7 +74,7 @@ class Web:
     async def _serve(self, listener: socket.socket) -> None:
         server = await asyncio.start_server(self._client, sock=listener, limit=LARGEST)
         await self._ended.wait()
-        # Closed before everybody who was accepted has a task of his own, asyncio would leave some connections open.
+        # Closed before each accepted connection has a task of its own, asyncio would leave some of them open.
         asyncio.get_running_loop().remove_reader(listener)
         for writer in self._open:
             writer.transport.abort()

@@ -27,7 +27,7 @@ class Documents(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What the sidecar did to it. Nothing of it is a secret: network data is shown, of the rest only names."""
+    """The sidecar's changes. Nothing of them is a secret: network data is shown, of the rest only names."""
 
     same: bool
     changed: tuple[str, ...]
@@ -36,12 +36,12 @@ class Written(NamedTuple):
 
     @property
     def foreign(self) -> tuple[str, ...]:
-        """What changed besides network data."""
+        """Changed fields besides network data."""
         return tuple(name for name in self.changed if name not in NETWORK)
 
 
 def vm_documents(vmi: bytes) -> Documents:
-    """What virt-launcher makes of the first cloud-init volume."""
+    """Make what virt-launcher makes of the first cloud-init volume."""
     document = as_object(parse_json(vmi, DOCUMENT), "", CODE)
     for volume in document.get_object("spec").get_objects("volumes"):
         for key, source in SOURCES.items():
@@ -55,7 +55,7 @@ def vm_documents(vmi: bytes) -> Documents:
 
 
 def compare(given: Documents, answered: Documents, ms: float) -> Written:
-    """Which fields changed."""
+    """Name the fields that changed."""
     before, after = ({**_read(one.older), **_read(one.newer)} for one in (given, answered))
     changed = tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
     text = str(after.get("NetworkData") or "") if NETWORK & set(changed) else ""

@@ -163,7 +163,7 @@ cannot prove.""",
 
 def rehearse(words: Sequence[str]) -> int:
     """Rehearse, and report on standard output."""
-    # Whoever ends us ends the server too.
+    # What ends us ends the server too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _rehearse(_parser().parse_args(words))

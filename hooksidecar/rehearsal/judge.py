@@ -1,4 +1,4 @@
-"""Whether all is as it should be: nothing lost for good, nothing moved, nobody else in another place."""
+"""Whether all is as it should be: nothing lost for good, nothing moved, no other device in another place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hooksidecar.rehearsal.report import Call, Loss, Problem, Report, Shutdown
 
 
 def judge_call(one: Pass, before: Pass | None, ours: frozenset[str], ms: float) -> Call:
-    """What became of our devices in a pass, and since the one before it."""
+    """Tell what became of our devices in a pass, and since the one before it."""
     now = devices.devices_of(one.answered, ours)
     lost = tuple(_losses(one, before, now, ours)) if before else ()
     return Call(len(one.given), len(one.answered), one.given == one.answered, ms, tuple(now.values()), lost)
@@ -21,7 +21,7 @@ def problems(boot: list[Pass], calls: list[Call], base: list[Pass], ours: frozen
 
 
 def end_problems(told: Report, shutdown: Shutdown) -> list[Problem]:
-    """What is wrong before the first pass, and after the last."""
+    """Find what is wrong before the first pass, and after the last."""
     found = []
     if told.cloud_init is not None and told.cloud_init.foreign:
         what = f"{', '.join(told.cloud_init.foreign)} changed, which are the VM's author's"

@@ -45,17 +45,15 @@ class Sidecar(NamedTuple):
         return "OnDefineDomain"
 
     def define(self, domain: bytes, vmi: bytes) -> bytes:
-        """OnDefineDomain."""
         request = callbacks.OnDefineDomainParams(domainXML=domain, vmi=vmi)
         method = f"/kubevirt.hooks.{self.version}.Callbacks/OnDefineDomain"
         return call(self.path, method, request, callbacks.OnDefineDomainResult, CALL).domainXML
 
     def subscribes(self, point: str) -> bool:
-        """Whether virt-launcher would call it."""
+        """The hook point is one that virt-launcher would call."""
         return point in self.hook_points and SINCE.get(point, self.version) <= self.version
 
     def pre_cloud_init_iso(self, given: Documents, vmi: bytes) -> Documents:
-        """PreCloudInitIso."""
         request = callbacks.PreCloudInitIsoParams(
             cloudInitNoCloudSource=given.older, vmi=vmi, cloudInitData=given.newer
         )
@@ -64,7 +62,6 @@ class Sidecar(NamedTuple):
         return Documents(answer.cloudInitNoCloudSource, answer.cloudInitData)
 
     def shutdown(self) -> None:
-        """Shutdown."""
         method = "/kubevirt.hooks.v1alpha3.Callbacks/Shutdown"
         call(self.path, method, callbacks.ShutdownParams(), callbacks.ShutdownResult, CALL)
 

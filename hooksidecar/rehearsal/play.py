@@ -31,7 +31,7 @@ LIBVIRTS = frozenset({"libvirt-crashes", "libvirt-refuses", "libvirt-silent", "r
 
 
 class Script(NamedTuple):
-    """What is played."""
+    """The inputs of a rehearsal."""
 
     domain: bytes
     """Of the first pass, with KubeVirt's placeholders in it or without."""
@@ -51,7 +51,7 @@ class Script(NamedTuple):
 
 
 def play(script: Script, server: Server, read_back: ReadBack, start: float = START) -> Report:
-    """Play it. What goes wrong is in the report, together with what went well before."""
+    """Play a boot. What goes wrong is in the report, together with what went well before."""
     told = Report(script.kubevirt, script.release.name, read_back, script.mode)
     try:
         with _blaming_the_base():

@@ -99,7 +99,7 @@ class Server:
         return self._process
 
     def check(self, patience: float = 0.0) -> None:
-        """It must be alive: a container of a virt-launcher pod is never started again."""
+        """Raise unless it is alive: a container of a virt-launcher pod is never started again."""
         try:
             code = self._running.wait(patience)
         except subprocess.TimeoutExpired:
@@ -107,7 +107,7 @@ class Server:
         raise Refused("sidecar-ended", f"the sidecar ended with {code}", hint="see what it said above")
 
     def terminate(self) -> None:
-        """What kubelet does at the end of a pod."""
+        """End it as kubelet does at the end of a pod."""
         self._running.terminate()
 
     def ended(self) -> int:

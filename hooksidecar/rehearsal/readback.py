@@ -41,7 +41,7 @@ DEFINING = ("that libvirt takes these domains", "that libvirt keeps everything t
 
 
 class ReadBack(NamedTuple):
-    """Who reads back."""
+    """A libvirt, or its stand-in, that reads back."""
 
     define: Define
     version: str = ""
@@ -51,7 +51,7 @@ class ReadBack(NamedTuple):
 
     @property
     def real(self) -> bool:
-        """Whether it is libvirt that speaks."""
+        """It is libvirt that speaks."""
         return bool(self.version)
 
 
@@ -110,7 +110,7 @@ def _opened(child: _Child, uri: str, about: dict[str, Any] | None) -> ReadBack:
 
 
 def _identify(domain: Domain, values: dict[str, str | None]) -> None:
-    """Give a name that nobody has, or give it back."""
+    """Give a name that is not taken, or give it back."""
     for tag, text in values.items():
         element = domain.root.find(tag)
         if text is None and element is not None:

@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something that would be wrong on a cluster, although nobody refused."""
+    """Something that would be wrong on a cluster, although nothing was refused."""
 
     code: str
     subject: str
@@ -95,7 +95,7 @@ class Report(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """Of the command."""
+        """The command's exit code: findings where there is a problem."""
         if self.error is not None:
             return self.error.exit_code
         return ExitCode.FINDINGS if self.problems else ExitCode.DONE

@@ -51,7 +51,7 @@ class Opaque(NamedTuple):
     text: str
     """As it can be printed."""
     kind: str = ""
-    """What it is, such as `auxiliary device`; empty: nobody knows."""
+    """What it is, such as `auxiliary device`; empty: unknown."""
 
     def __str__(self) -> str:
         return self.text
@@ -61,13 +61,13 @@ Device: TypeAlias = PciAddress | Mdev | Usb | Opaque
 
 
 class Allocation(NamedTuple):
-    """One device that was given to the pod, and who says so."""
+    """One device that was given to the pod, and what says so."""
 
     device: Device
     resource: str = ""
     """The device-plugin resource; empty where the channel does not tell."""
     label: str = ""
-    """What to name a device after that nobody named: the resource if it is known."""
+    """A device without a name is named after it: the resource if it is known."""
     name: str = ""
     """The name in the VM's spec (a GPU, a host device, a network), where the channel knows it."""
     told_by: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Allocation(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """What was gathered, and what was noticed on the way."""
+    """Allocations from all channels, and what was noticed on the way."""
 
     allocations: tuple[Allocation, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -90,7 +90,7 @@ class Gathered(NamedTuple):
 
 
 def unite(allocations: Iterable[Allocation]) -> list[Allocation]:
-    """One allocation a device, in the order in which the devices first appear; who comes first is believed first."""
+    """One allocation a device, in the order in which the devices first appear; what comes first is believed first."""
     said: dict[Device, list[Allocation]] = {}
     for allocation in allocations:
         said.setdefault(allocation.device, []).append(allocation)
@@ -98,7 +98,7 @@ def unite(allocations: Iterable[Allocation]) -> list[Allocation]:
 
 
 def _united(said: Sequence[Allocation]) -> Allocation:
-    """Each field from the first who knows it."""
+    """Join what is said of one device: each field from the first that knows it."""
     sources = sorted({source for one in said for source in one.told_by}, key=trust)
     return Allocation(
         said[0].device,

@@ -64,7 +64,7 @@ _MADE_OF_RESOURCE = "<RESOURCE>"
 
 
 def resource_suffix(resource: str) -> str:
-    """What plugins make of a resource: intel.com/sriov-net becomes INTEL_COM_SRIOV-NET."""
+    """Spell a resource as plugins do: intel.com/sriov-net becomes INTEL_COM_SRIOV-NET."""
     return resource.upper().replace("/", "_").replace(".", "_")
 
 

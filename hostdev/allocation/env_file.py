@@ -91,7 +91,7 @@ def to_env_file(
 
 
 def can_be_written(name: str, value: str = "") -> bool:
-    """Whether an environment, and so the file, can hold the variable."""
+    """An environment, and so the file, can hold the variable."""
     return bool(name) and "=" not in name and _is_name(name) and not name.startswith(NOTE) and "\0" not in value
 
 

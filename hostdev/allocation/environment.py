@@ -36,12 +36,12 @@ class Reading(NamedTuple):
     """All plugins that it may be of."""
     stem: str
     suffix: str
-    """What the plugin made of the resource; empty where it made nothing of it."""
+    """The plugin's spelling of the resource; empty where its name is not in the variable."""
     devices: tuple[Device, ...]
     evidence: tuple[Evidence, ...]
     resource: str = ""
     is_info: bool = False
-    """Whether it is the JSON beside a list."""
+    """It is the JSON beside a list."""
     readable: bool = True
 
     @property
@@ -51,12 +51,12 @@ class Reading(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What to name the devices after."""
+        """The devices are named after it."""
         return self.resource or self.rows[0].label or self.suffix.lower().replace("_", "-")
 
     @property
     def subject(self) -> str:
-        """Whose devices these are, for messages."""
+        """As messages name the devices."""
         return self.resource or self.family or printable(self.stem + self.suffix or self.variable)
 
     @property
@@ -184,7 +184,7 @@ def _miscounted(readings: Sequence[Reading], resources: Resources) -> Iterator[F
 
 
 def _requested(reading: Reading, resources: Resources, named: Collection[str]) -> int | None:
-    """How many devices should be named; of a family, those of all its resources that have no variable of their own."""
+    """Count the devices that should be named; of a family, those of all resources without a variable of their own."""
     if reading.resource:
         return resources[reading.resource]
     if not reading.family:

@@ -14,7 +14,7 @@ from hostdev.allocation.allocation import DOMAIN, VMI_STATUS, Allocation, Gather
 
 
 def from_domain(domain: Domain) -> Gathered:
-    """Gather the host devices that carry an alias of KubeVirt's; ours, and other people's, are nobody's allocation."""
+    """Gather the host devices that carry an alias of KubeVirt's; ours, and foreign ones, are no allocation."""
     allocations = []
     for device, holder in domain.host_devices.items():
         if name := holder.kubevirt_name:

@@ -111,7 +111,7 @@ def answer(words: Sequence[str]) -> int:
 
 
 def candidates(words: Sequence[str]) -> list[Candidate]:
-    """What can stand where the last word stands, and begins as it does."""
+    """List what can stand where the last word stands, and begins as it does."""
     *before, current = words
     prefix = ""
     for index, word in enumerate(before):

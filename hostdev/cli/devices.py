@@ -57,7 +57,6 @@ class Device:
 
     @property
     def class_name(self) -> str:
-        """What kind of device it is."""
         return pciids.class_name(self.function.class_code)
 
     @property
@@ -69,7 +68,7 @@ class Device:
 
     @property
     def passes(self) -> bool:
-        """Whether it can be given to a VM as it is now."""
+        """It can be given to a VM as it is now."""
         return self.verdict.passes
 
     @property

@@ -16,7 +16,7 @@ _HEX = {"vendor": 4, "device": 4, "classCode": 6, "subsystemVendor": 4, "subsyst
 
 
 def origin(machine: Machine) -> Document:
-    """Where an answer comes from, and what was not seen."""
+    """The source of an answer, and what was not seen."""
     return {
         "source": machine.source,
         "kernel": machine.kernel.release or None,

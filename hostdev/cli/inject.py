@@ -31,7 +31,7 @@ _PLAIN = re.compile(rb"\s*<domain[\s>]")
 
 
 class Run(NamedTuple):
-    """What was planned, what came of it, and what there is to say."""
+    """One run: the plan, what came of it, and what there is to say."""
 
     domain: Domain
     plan: Plan

@@ -64,7 +64,7 @@ class Connection:
         return "note: libvirt's schema refuses the domain as it was given, so the result was not held against it"
 
     def _define(self, xml: bytes, flags: int) -> None:
-        """Define it under a name nobody has, and forget it at once."""
+        """Define it under a name that is not taken, and forget it at once."""
         domain = Domain.parse(xml)
         identity = uuid.uuid4()
         for tag, text in (("name", f"passgate-{identity}"), ("uuid", str(identity))):

@@ -17,7 +17,7 @@ from hostdev.printing import output
 
 
 def run() -> int:
-    """What the console script calls."""
+    """Start from the console script."""
     # Imports make many objects and no garbage: looking for some costs a short run a twentieth of its time.
     gc.set_threshold(50_000)
     for stream in (sys.stdout, sys.stderr):

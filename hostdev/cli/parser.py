@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _reader(argument: Argument, command: Command) -> Callable[[str], object]:
-    """What turns the text of a value into the value; argparse lets our errors through."""
+    """Choose what turns the text of a value into the value; argparse lets our errors through."""
     name = argument.names[-1]
 
     def read(text: str) -> object:

@@ -27,7 +27,7 @@ class Envelope(NamedTuple):
 
     @property
     def config_drive(self) -> bool:
-        """Whether the guest reads OpenStack's formats."""
+        """The guest reads OpenStack's formats."""
         return self.fields.get_str("DataSource") == "configDrive"
 
     @property

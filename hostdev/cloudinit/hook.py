@@ -30,7 +30,7 @@ class Documents(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What goes back to virt-launcher, and what there is to say about it."""
+    """The documents for virt-launcher, and what there is to say about it."""
 
     documents: Documents
     vm: str
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     trouble: str = ""
     """Why they are as they came, although something is wanted: only after a first success."""
     settled: Network | None = None
-    """What later calls hold to, once this answer went out."""
+    """Later calls hold to it, once this answer went out."""
 
 
 class CloudInitHook:
@@ -55,7 +55,7 @@ class CloudInitHook:
     def write(self, documents: Documents, vmi: bytes, *, deadline: float) -> Answer:
         """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only.
 
-        Nothing is remembered of it until `keep` is called: whoever asked may be gone by now.
+        Nothing is remembered of it until `keep` is called: the caller may be gone by now.
         """
         try:
             return self._write(documents, parse_vmi(vmi), min(deadline, monotonic() + self._wait))
@@ -104,7 +104,7 @@ class CloudInitHook:
 
 
 def _obstacle(vmi: Vmi, envelopes: list[Envelope]) -> Finding | None:
-    """Why nothing can be written; a bond that can be written nowhere is refused."""
+    """Say why nothing can be written; a bond that can be written nowhere is refused."""
     taken = any(envelope.network_data for envelope in envelopes)
     if not taken and not any(envelope.config_drive for envelope in envelopes):
         return None

@@ -65,7 +65,7 @@ def unmatched_bonds(bonds: Sequence[Bond], why_not: Mapping[str, str]) -> Iterat
 
 
 def homeless_bonds(vmi: Vmi) -> Iterator[Finding]:
-    """What the spec tells of cloud-init data into which no bond can be written."""
+    """Obstacles in the spec's cloud-init data: no bond can be written into it."""
     volume = vmi.cloud_init
     if volume is None:
         what = "the VM has no cloud-init volume into which a bond could be written"
@@ -133,7 +133,7 @@ def network(vmi: Vmi, bonds: Sequence[Bond], macs: Mapping[str, str], plugged: f
 
 
 def _why_not(interfaces: Sequence[Interface], macs: Mapping[str, str]) -> dict[str, str]:
-    """Why an interface cannot be matched by its address."""
+    """Say why an interface cannot be matched by its address."""
     counts = Counter(macs.values())
     reasons = {one.name: "its MAC address is not known before the VM starts" for one in interfaces}
     for name, mac in macs.items():
@@ -159,7 +159,7 @@ def _not_written(first: Interface, why: str, bonds: Sequence[Bond], findings: Se
 
 
 def _guest_names(interfaces: Sequence[Interface], taken: Sequence[str]) -> dict[str, str]:
-    """A name for each in the guest; who can have his own has it, whatever the others are called."""
+    """A name for each in the guest; an interface that can have its own has it, whatever the others are called."""
     given: dict[str, str] = {}
     used = set(taken)
     for one in sorted(interfaces, key=lambda one: not is_guest_name(one.name)):

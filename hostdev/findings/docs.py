@@ -158,12 +158,11 @@ A command that takes a device from its driver is printed only where it is proved
 
 
 def text() -> str:
-    """The whole page."""
     return "\n".join([_INTRO, *_sections(), *_own()]).rstrip() + "\n"
 
 
 def speaker(template: str) -> str:
-    """Who says a text."""
+    """Name the program whose text it is."""
     return next(who for who, pattern in SPEAKERS.items() if re.search(pattern, template))
 
 

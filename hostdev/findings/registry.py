@@ -41,7 +41,7 @@ def _merged(*tables: Iterable[FindingKind]) -> Mapping[str, FindingKind]:
 
 
 class Subject(NamedTuple):
-    """What some findings are about."""
+    """A table of findings with one subject."""
 
     kinds: tuple[FindingKind, ...]
     look: str

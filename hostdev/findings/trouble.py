@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Trouble(NamedTuple):
-    """What is explained like a finding; it has no severity, since nobody weighs it."""
+    """A row that is explained like a finding; it has no severity, since no check finds it."""
 
     code: str
     title: str

@@ -37,7 +37,7 @@ def duplicates(wanted: Sequence[PciAddress]) -> Iterator[Finding]:
 def held_elsewhere(
     machine: Machine, wanted: Iterable[PciAddress], held: Mapping[PciAddress | str, str]
 ) -> Iterator[Finding]:
-    """Devices that somebody else has, themselves or another member of their IOMMU group."""
+    """Devices that are held elsewhere, themselves or another member of their IOMMU group."""
     for address in wanted:
         group = machine.group_of(address)
         holders = [member for member in sorted({address, *(group.members if group else ())}) if member in held]
@@ -54,7 +54,7 @@ def held_elsewhere(
 
 
 def mdevs_held_elsewhere(uuids: Iterable[str], held: Mapping[PciAddress | str, str]) -> Iterator[Finding]:
-    """Mediated devices that somebody else has; each has an IOMMU group of its own."""
+    """Mediated devices that are held elsewhere; each has an IOMMU group of its own."""
     for uuid in uuids:
         if uuid in held:
             yield DEVICE_IN_USE.found(uuid, f"is held by {held[uuid]}", evidence=(Evidence(uuid, held[uuid]),))
@@ -74,7 +74,6 @@ def split_by_viommu(machine: Machine, wanted: Iterable[PciAddress]) -> Iterator[
 
 
 def missing_mdevs(machine: Machine, uuids: Iterable[str]) -> Iterator[Finding]:
-    """Mediated devices that do not exist."""
     for uuid in uuids:
         if uuid not in machine.mdevs:
             there = f"{len(machine.mdevs)} others exist" if machine.mdevs else "none exists"
@@ -95,7 +94,7 @@ def required_memlock(guest_bytes: int, devices: int, *, viommu: bool = False) ->
 
 
 def check_memlock(vm: str, need: int, *, raised: bool, limit: int | None = None) -> tuple[Finding, ...]:
-    """Whether a VM gets to lock so much: `raised` by its spec, or within a limit that is known."""
+    """Check that a VM gets to lock so much: `raised` by its spec, or within a limit that is known."""
     if need == 0 or raised or (limit is not None and limit >= need):
         return ()
     known = limit is not None
@@ -138,9 +137,9 @@ def check(  # noqa: PLR0913  what one VM has and asks for, each named by its cal
     viommu: bool = False,
     despite: Collection[str] = (),
 ) -> tuple[Finding, ...]:
-    """Everything found about giving these devices to one VM: the host's findings first, then each device's.
+    """Find all there is to say of giving these devices to one VM: the host's findings first, then each device's.
 
-    `held` tells which devices, mediated ones by UUID, somebody else has, and who it is; `viommu` that the VM has a
+    `held` tells which devices, mediated ones by UUID, are held elsewhere, and by what; `viommu` that the VM has a
     virtual IOMMU; `despite` names codes that are accepted of these devices.
     """
     asked, uuids = tuple(wanted), tuple(mdevs)
@@ -196,7 +195,7 @@ def answers(view: View) -> list[tuple[Rule[View], tuple[Finding, ...]]]:
 
 
 def verdict_of(machine: Machine, address: PciAddress, despite: frozenset[str] = frozenset()) -> Verdict:
-    """Whether one device may be given to a VM; the modules and nodes of the host are left to `check`."""
+    """Judge whether one device may be given to a VM; the modules and nodes of the host are left to `check`."""
     return Verdict(address, tuple(_of_device(machine, address, frozenset({address}), despite)))
 
 

@@ -16,7 +16,7 @@ from hostdev.inventory.recorded.scrub import scrub_interface, scrub_options
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What changed; `subject` is an address, a group, or `host`, as the newer machine calls it."""
+    """One change; `subject` is an address, a group, or `host`, as the newer machine calls it."""
 
     code: str
     severity: Severity
@@ -51,7 +51,6 @@ def vfs(machine: Machine, pf: PciAddress) -> list[PciAddress]:
 
 
 def is_vf_of_known(machine: Machine, function: PciFunction) -> bool:
-    """Whether a function is the VF of one that the machine has."""
     return function.physfn in machine.functions
 
 
@@ -176,7 +175,7 @@ def _verdict(old: Machine, new: Machine, pair: _Pair) -> Iterator[Change]:
 
 
 def _reason(machine: Machine, address: PciAddress) -> str:
-    """Why a device does not pass; empty when it does."""
+    """Say why a device does not pass; empty when it does."""
     verdict = verdict_of(machine, address)
     if verdict.passes:
         return ""

@@ -23,7 +23,7 @@ _NAMED = 2
 
 
 def group_verdict(machine: Machine, group: IommuGroup) -> GroupVerdict:
-    """Whether an IOMMU group can go to a VM, and what each member has to do with it."""
+    """Judge whether an IOMMU group can go to a VM, and what each member has to do with it."""
     functions = (_member(machine, address) for address in sorted(group.members))
     others = (
         MemberVerdict(name, None, blocks=False, seen=False, why="is no PCI function, its driver is not known")
@@ -43,7 +43,6 @@ def _member(machine: Machine, address: PciAddress) -> MemberVerdict:
 
 
 def _claims(function: PciFunction, kernel: tuple[int, int]) -> tuple[bool, str]:
-    """Whether the driver of a function claims its group for the kernel."""
     driver = function.driver
     if is_on_vfio(function):
         return False, f"is on the vfio driver {driver}"

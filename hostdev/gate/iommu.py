@@ -38,7 +38,7 @@ def remapping_switch(cmdline: str) -> str | None:
 
 
 def passes_host_dma(cmdline: str) -> bool:
-    """Whether the host's own DMA goes past the IOMMU (iommu=pt)."""
+    """The host's own DMA goes past the IOMMU (iommu=pt)."""
     return any(
         (name == "iommu" and "pt" in value.split(",")) or (name == "iommu.passthrough" and value == "1")
         for _, name, value in _tokens(cmdline)
@@ -80,7 +80,7 @@ _WITHOUT_ACPI = frozenset({"ppc64", "ppc64le", "s390x"})
 
 
 def has_no_iommu(machine: Machine) -> bool:
-    """Whether the kernel shows no sign of an IOMMU, having been looked at."""
+    """The kernel was looked at, and shows no sign of an IOMMU."""
     real = any(not is_noiommu(group) for group in machine.groups.values())
     linked = any(f.group is not None and f.group not in machine.groups for f in machine.functions.values())
     return machine.iommu.groups_visible and not (real or linked or machine.iommu.units)
@@ -118,7 +118,6 @@ def _has_no_tables(machine: Machine) -> bool:
 
 
 def is_noiommu(group: IommuGroup) -> bool:
-    """Whether there is no IOMMU behind a group."""
     return group.name == NOIOMMU
 
 

@@ -46,7 +46,7 @@ class View:
 
     @property
     def subject(self) -> str:
-        """The subject of findings about the function."""
+        """As findings name the function."""
         return str(self.function.address)
 
     @property
@@ -61,27 +61,23 @@ ABSENT = "(absent)"
 
 
 def attribute_path(address: PciAddress, attribute: str) -> str:
-    """Where an attribute of a function stands."""
     return f"{DEVICES}/{address}/{attribute}"
 
 
 def attribute_evidence(address: PciAddress, name: str, content: object) -> Evidence:
-    """What an attribute of a function says; None if there is none."""
+    """The content of an attribute of a function; None: there is none."""
     return Evidence(attribute_path(address, name), ABSENT if content is None else str(content))
 
 
 def driver_evidence(function: PciFunction) -> Evidence:
-    """Which driver holds a function."""
     return attribute_evidence(function.address, "driver", function.driver)
 
 
 def group_link_evidence(function: PciFunction) -> Evidence:
-    """Which IOMMU group a function is in."""
     return attribute_evidence(function.address, "iommu_group", function.group)
 
 
 def group_evidence(number: int, name: str, content: str) -> Evidence:
-    """What an attribute of an IOMMU group says."""
     return Evidence(f"{GROUPS}/{number}/{name}", content)
 
 
@@ -96,7 +92,7 @@ def host_findings(machine: Machine) -> Iterator[Finding]:
 
 
 def device_findings(machine: Machine, address: PciAddress) -> Iterator[Finding]:
-    """What could not be read of one device, or of all of them."""
+    """Findings about what of one device, or of all of them, could not be read."""
     for file, reason in machine.unread:
         owner = _OWNER.match(file)
         if owner[1] == str(address) if owner else _above(file, f"{DEVICES}/{address}"):
@@ -104,20 +100,20 @@ def device_findings(machine: Machine, address: PciAddress) -> Iterator[Finding]:
 
 
 def group_findings(machine: Machine, subject: str, number: int) -> Iterator[Finding]:
-    """What could not be read of an IOMMU group, told of one of its members."""
+    """Findings about what of an IOMMU group could not be read, told of one of its members."""
     for file, reason in machine.unread:
         if file.startswith(f"{GROUPS}/{number}/"):
             yield _finding(subject, file, reason)
 
 
 def hides(machine: Machine, address: PciAddress, *names: str) -> bool:
-    """Whether one of these attributes of a device could not be read, so that its absence means nothing."""
+    """One of these attributes of a device could not be read, so that its absence means nothing."""
     owners = (_OWNER.match(file) for file, _ in machine.unread)
     return any(owner[1] == str(address) and (owner[2] is None or owner[2] in names) for owner in owners if owner)
 
 
 def below(machine: Machine, *directories: str) -> tuple[Finding, ...]:
-    """What could not be read of these directories or files."""
+    """The paths that could not be read of these directories or files."""
     return tuple(
         _finding(file, file, reason)
         for file, reason in machine.unread

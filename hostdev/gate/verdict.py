@@ -11,7 +11,7 @@ from hostdev.findings.platform import HOST_UNREADABLE
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one device may be given to a VM, and everything that was found about it."""
+    """All findings about giving one device to a VM, and what they come to."""
 
     address: PciAddress
     findings: tuple[Finding, ...]
@@ -36,7 +36,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class MemberVerdict:
-    """Whether one member keeps its IOMMU group from a VM. A member that is not a PCI function has no address."""
+    """What one member does to its IOMMU group. A member that is not a PCI function has no address."""
 
     name: str
     address: PciAddress | None
@@ -49,7 +49,7 @@ class MemberVerdict:
 
 @dataclass(frozen=True, slots=True)
 class GroupVerdict:
-    """Whether an IOMMU group can go to a VM."""
+    """The members of an IOMMU group, and what they come to."""
 
     number: int
     members: tuple[MemberVerdict, ...]
@@ -66,7 +66,7 @@ class GroupVerdict:
 
     @property
     def open(self) -> bool:
-        """Nobody is seen to block it, but not every member could be looked at."""
+        """No member is seen to block it, but not every one could be looked at."""
         return not self.blockers and not all(member.seen for member in self.members)
 
     @property

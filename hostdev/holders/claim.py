@@ -1,4 +1,4 @@
-"""A claim: one source's word that somebody holds a device, and how far each source is to be trusted."""
+"""A claim: one source's word that a device is held, and how far each source is to be trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class How(StrEnum):
-    """The sources, best first: in which way somebody holds a device."""
+    """The sources, best first: in which way a device is held."""
 
     OPEN = "open"
     TOLD = "told"
@@ -19,7 +19,7 @@ class How(StrEnum):
 
 
 class State(StrEnum):
-    """What is true of a device as far as the sources tell."""
+    """The state of a device as far as the sources tell."""
 
     OPEN = "open"
     ALLOCATED = "allocated"
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 class Trust(NamedTuple):
-    """What a source proves, and when it does not."""
+    """How far a source proves what it says."""
 
     proves: State
     looks_at: str
@@ -60,7 +60,7 @@ RANK = {how: rank for rank, how in enumerate(TRUST)}
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One who holds a device; `where` is the file, option, variable or domain that shows it."""
+    """One holder of a device; `where` is the file, option, variable or domain that shows it."""
 
     how: How
     who: str

@@ -110,7 +110,7 @@ _NAMED = 3
 
 
 class Kubelet(NamedTuple):
-    """What kubelet told. None: it could not be asked."""
+    """Kubelet's answers. None: it could not be asked."""
 
     grants: tuple[Grant, ...] | None = None
     listed: tuple[PodDevices, ...] | None = None
@@ -152,7 +152,7 @@ def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) 
 
 
 def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
-    """Namespace and name of pods by UID: of the directories of their logs, else of whoever lists the same devices."""
+    """Namespace and name of pods by UID: of the directories of their logs, else of a pod with the same devices."""
     listed: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for entry in kubelet.listed or ():
         for device in entry.device_ids:
@@ -182,7 +182,7 @@ def _uids(kubelet: Kubelet) -> Mapping[tuple[str, str], str]:
 
 
 def _joined(entry: PodDevices, kubelet: Kubelet, machine: Machine) -> Sequence[Joined]:
-    """What the plugin's names stand for: the checkpoint may have the plugin's own answer for the same devices."""
+    """Resolve the plugin's names: the checkpoint may have the plugin's own answer for the same devices."""
     # Kubelet lists each device by itself, and grants all of a resource together.
     for grant in kubelet.grants or ():
         same = (grant.resource, grant.container) == (entry.resource, entry.container)

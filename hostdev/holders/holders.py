@@ -34,13 +34,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Everybody who was found, the best source first, and what comes of it."""
+    """All holders that were found, the best source first, and what comes of it."""
 
     claims: tuple[Claim, ...]
     asked: tuple[Asked, ...]
     findings: tuple[Finding, ...]
     claimed: tuple[str, ...] = ()
-    """Devices of resource claims, of which nobody tells whether this is one."""
+    """Devices of resource claims, of which it is not told whether this is one."""
 
     @property
     def complete(self) -> bool:
@@ -52,7 +52,7 @@ class Answer:
 
     @property
     def state(self) -> State:
-        """What the best source proves; nobody is free because nobody looked."""
+        """The state that the best source proves; free only where all of them could be looked at."""
         if self.claims:
             return TRUST[self.claims[0].how].proves
         return State.FREE if self.complete else State.UNKNOWN

@@ -45,7 +45,7 @@ def held_by_others(grants: Iterable[Grant], pods: Collection[str], machine: Mach
 
 
 def _subject(device: PciAddress | Mdev, machine: Machine) -> str:
-    """What has one owner: on a vfio driver the whole IOMMU group, elsewhere the device."""
+    """The unit that has one owner: on a vfio driver the whole IOMMU group, elsewhere the device."""
     function = machine.functions.get(device) if isinstance(device, PciAddress) else None
     group = machine.group_of(function.address) if function and is_on_vfio(function) else None
     return f"group {group.number}" if group and len(group.members) > 1 else str(device)
@@ -66,7 +66,7 @@ def pods_of(vmi: Vmi, node: str) -> frozenset[str]:
 
 
 def may_have_devices(vmi: Vmi) -> bool:
-    """Whether its spec or its author asks for any; a resource that only a network's definition names is SR-IOV's."""
+    """Its spec or its author asks for devices; a resource that only a network's definition names is SR-IOV's."""
     return vmi.has_vfio or bool(vmi.limits) or bool(requests(vmi))
 
 
@@ -86,7 +86,7 @@ def devices_of(
 
 
 def outright_devices(vmi: Vmi) -> tuple[HostDevice, ...]:
-    """What the VM's author names by address."""
+    """The devices that the VM's author names by address."""
     return tuple(request.address for request in requests(vmi) or () if request.address is not None)
 
 
@@ -101,7 +101,7 @@ def _resources(vmi: Vmi) -> Collection[str] | None:
 def _is_network(vmi: Vmi, resource: str) -> bool:
     """Whether a resource is that of SR-IOV networks: no spec names it, the network's definition does.
 
-    Where other bindings use Multus networks too, their devices may stay on the host's driver: nobody can tell.
+    Where other bindings use Multus networks too, their devices may stay on the host's driver: this cannot be told.
     """
     networks = [interface for interface in vmi.interfaces if interface.definition]
     return bool(networks) and all(one.is_sriov for one in networks) and resource not in vmi.asked

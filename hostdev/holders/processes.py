@@ -16,7 +16,7 @@ _GUEST = re.compile(r"guest=([^,]+)")
 
 
 class Seen(NamedTuple):
-    """Everybody who was found, and the processes that could not be looked into."""
+    """All holders that were found, and the processes that could not be looked into."""
 
     claims: tuple[Claim, ...]
     hidden: tuple[int, ...] = ()
@@ -98,6 +98,6 @@ def _told(command: list[str], function: PciFunction) -> str | None:
 
 
 def _ends(word: str, spelling: str) -> bool:
-    """Whether a spelling stands in a word and the address ends there."""
+    """A spelling stands in a word, and the address ends there."""
     place = word.find(spelling)
     return place >= 0 and word[place + len(spelling) :][:1] in {"", ",", '"', "/"}

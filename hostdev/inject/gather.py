@@ -41,7 +41,7 @@ def is_filled(data: bytes) -> bool:
 
 
 class Channels(NamedTuple):
-    """Where to look; what is empty is not looked at."""
+    """The places to look at; what is empty is not looked at."""
 
     files: tuple[str, ...] = ()
     """Files of `NAME=VALUE` lines; each must be there."""
@@ -83,7 +83,7 @@ def read_file(path: str) -> bytes:
 
 
 def _at_once(path: str, flags: int) -> int:
-    """A FIFO into which nobody writes is empty; opening it would otherwise wait for a writer, for ever."""
+    """Open without waiting: a FIFO without a writer is empty, and would otherwise be waited for, for ever."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

@@ -50,7 +50,7 @@ class Settlement(Generic[S]):
 
 
 class Answer(NamedTuple):
-    """What goes back to virt-launcher, and what there is to say about it."""
+    """The domain for virt-launcher, and what there is to say about it."""
 
     xml: bytes
     vm: str
@@ -66,7 +66,7 @@ class Answer(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What the first success settled; later calls apply it again, whatever the channels say by then."""
+    """Settled by the first success; later calls apply it again, whatever the channels say by then."""
 
     inputs: Inputs
     machine: Machine | None
@@ -104,7 +104,7 @@ class HookCore:
     def define(self, xml: bytes, vmi: bytes, *, deadline: float) -> Answer:
         """Answer one call before `deadline` (of time.monotonic). Raises PassgateError to refuse, at first only.
 
-        Nothing is remembered of it until `keep` is called: whoever asked may be gone by now.
+        Nothing is remembered of it until `keep` is called: the caller may be gone by now.
         """
         try:
             return self._define(xml, vmi, min(deadline, monotonic() + self._wait))
@@ -166,7 +166,7 @@ def _are_filled(channels: Channels, vmi: Vmi) -> bool:
 
 
 def is_later_pass(xml: bytes) -> bool:
-    """Whether an earlier pass has put devices of ours into the domain."""
+    """An earlier pass has put devices of ours into the domain."""
     try:
         held = Domain.parse(xml).host_devices.values()
     except PassgateError:

@@ -24,7 +24,7 @@ class Match(NamedTuple):
     device: HostDevice
     request: Request
     name: str
-    """The request's name, or what to name the device after; not yet unique."""
+    """The request's name, or one made for the device; not yet unique."""
     guest: PciAddress | None = None
     resource: str = ""
     told_by: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Inputs(NamedTuple):
-    """What is asked for and what was given: with the domain and the machine, all that decides about a plan."""
+    """Requests and allocations: with the domain and the machine, all that decides about a plan."""
 
     requests: tuple[Request, ...] | None = ()
     """None: the VM's author did not say, so all that was allocated is wanted."""
@@ -43,12 +43,12 @@ class Inputs(NamedTuple):
 
     @property
     def all_requests(self) -> tuple[Request, ...]:
-        """What is asked for by name, whoever asks."""
+        """Asked for by name, in the VM or on a command line."""
         return (*(self.requests or ()), *self.named)
 
     @property
     def asks(self) -> bool:
-        """Whether there may be something to do."""
+        """There may be something to do."""
         return bool(self.requests or self.named or self.allocations or self.limits)
 
 
@@ -74,7 +74,7 @@ def plan(domain: Domain, inputs: Inputs, machine: Machine | None) -> Plan:
 
 
 def refuse_doubt(inputs: Inputs) -> None:
-    """Channels that contradict each other, cannot be read, or name no device do not say which device to give."""
+    """Refuse channels that contradict each other, cannot be read, or name no device: which one to give is not said."""
     for finding in inputs.findings:
         doubtful = finding.severity is Severity.ERROR or _is_network_asked_for(finding, inputs)
         if doubtful and finding.code not in inputs.allowed:
@@ -82,7 +82,7 @@ def refuse_doubt(inputs: Inputs) -> None:
 
 
 def _is_network_asked_for(finding: Finding, inputs: Inputs) -> bool:
-    """Whether a request refers to a binding plugin's interface whose network has no device, perhaps not yet."""
+    """A request refers to a binding plugin's interface whose network has no device, perhaps not yet."""
     if finding.code != "network-without-device" or inputs.vmi is None:
         return False
     plugged = {interface.name for interface in inputs.vmi.interfaces if interface.plugin}

@@ -16,12 +16,12 @@ from hostdev.vmi.vmi import Vmi
 
 
 def guards(vmi: Vmi, devices: int) -> tuple[Finding, ...]:
-    """Everything that is to be said of a VM that gets so many VFIO devices."""
+    """Check a VM that gets so many VFIO devices."""
     return (*memlock(vmi, devices), *migratable(vmi)) if devices else ()
 
 
 def memlock(vmi: Vmi, devices: int, *, viommu: bool = False) -> tuple[Finding, ...]:
-    """Whether KubeVirt raises the limit of locked memory for a VM with so many VFIO devices."""
+    """Check that KubeVirt raises the limit of locked memory for a VM with so many VFIO devices."""
     from hostdev.gate import check  # noqa: PLC0415  the gate is not needed to read a VMI
 
     need = check.required_memlock(vmi.memory, devices, viommu=viommu)
@@ -29,7 +29,7 @@ def memlock(vmi: Vmi, devices: int, *, viommu: bool = False) -> tuple[Finding, .
 
 
 def migratable(vmi: Vmi) -> tuple[Finding, ...]:
-    """Whether KubeVirt would try to migrate a VM with devices that it does not see."""
+    """Check that KubeVirt does not try to migrate a VM with devices that it does not see."""
     # A GPU or host device of the spec keeps KubeVirt from it; SR-IOV interfaces it unplugs first.
     if vmi.devices or vmi.eviction_strategy == "None":
         return ()
@@ -49,13 +49,13 @@ def resources(vmi: Vmi | None, extra: Sequence[Request] = ()) -> Mapping[str, in
 
 
 def waits_for_file(vmi: Vmi) -> bool:
-    """Whether the VM wants devices that only an allocation file, or the environment, can name."""
+    """The VM wants devices that only an allocation file, or the environment, can name."""
     written = requests(vmi)
     return bool(vmi.limits) if written is None else any(request.resource for request in written)
 
 
 def vm_inputs(vmi: Vmi | None, named: tuple[Request, ...], gathered: Gathered) -> Inputs:
-    """What a VM asks for, and was given; `named` comes from a command line."""
+    """Join what a VM asks for and was given; `named` comes from a command line."""
     if vmi is None:
         return Inputs(None, named, gathered.allocations, findings=gathered.findings)
     check_names(vmi)

@@ -35,12 +35,12 @@ class Mdevs:
                 self._devices.setdefault(mdev.parent, []).append(mdev)
 
     def types(self, address: PciAddress) -> tuple[MdevType, ...]:
-        """What one function could create."""
+        """The types that one function could create."""
         parents = self._parents.of(address)
         return tuple(_types(self._host, f"{self._parents.path(parents[0])}/{TYPES}")) if parents else ()
 
     def devices(self, address: PciAddress) -> tuple[Mdev, ...]:
-        """What there is of one function."""
+        """The devices that one function has created."""
         return tuple(self._devices.get(address, ()))
 
 
@@ -74,7 +74,7 @@ class Attached:
 
     @cached_property
     def vfio(self) -> DeviceClass:
-        """What vfio drivers hold (from 6.1 on)."""
+        """The character devices of vfio drivers (from 6.1 on)."""
         return DeviceClass(self.host, "vfio-dev")
 
     @cached_property

@@ -136,7 +136,7 @@ class Blocks:
         return head if head in self._class.links else name
 
     def _uses(self, name: str, seen: set[str], through: str = "") -> Iterator[Sign]:
-        """What the host does with a device, directly or through what lies on top of it."""
+        """The uses that the host makes of a device, directly or through what lies on top of it."""
         seen.add(name)
         for use in self._direct(name):
             yield replace(use, what=use.what + through)
@@ -218,5 +218,5 @@ class Blocks:
         return number if _NUMBER.fullmatch(number) else ""
 
     def _name(self, name: str) -> str:
-        """What people know a device-mapper device by."""
+        """The name by which people know a device-mapper device."""
         return self._host.read(f"{self._class.path(name)}/dm/name") or name

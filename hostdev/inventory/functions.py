@@ -28,7 +28,7 @@ _UNSET = frozenset({"", "(null)"})
 
 @dataclass(frozen=True, slots=True)
 class _Above:
-    """What all functions below one bridge share."""
+    """Facts that all functions below one bridge share."""
 
     parent: PciAddress | None
     root: str
@@ -116,7 +116,7 @@ class Functions:
         return self._function(first, address, path, (driver, override, vfio[0] if vfio else None))
 
     def _hardware(self, address: PciAddress, path: str, ids: Identity) -> PciFunction:
-        """What the hardware and the place decide, which the VFs of one PF share."""
+        """Read what the hardware and the place decide, which the VFs of one PF share."""
         bridge = ids.is_bridge
         if bridge is None:
             bridge = self._host.exists(f"{path}/secondary_bus_number")
@@ -273,7 +273,7 @@ class Identity:
 
     @property
     def is_bridge(self) -> bool | None:
-        """Whether the class alone says that it has a bus below it; None where it does not say."""
+        """The class alone says that it has a bus below it, or none; None where it does not say."""
         if self.class_code >> 8 in _BRIDGES:
             return True
         return None if self.class_code >> 16 == _BRIDGE_FAMILY else False

@@ -74,7 +74,7 @@ class Host:
 
     @property
     def unread(self) -> tuple[tuple[str, str], ...]:
-        """What could not be looked at so far, and why."""
+        """Paths that could not be looked at so far, and why."""
         return tuple(self._unread.items())
 
     def tell(self, path: str, reason: str) -> None:
@@ -82,7 +82,7 @@ class Host:
         self._unread.setdefault(f"/{path}", reason)
 
     def was_told(self, path: str) -> bool:
-        """Whether a path is None because we could not look, and not because it is absent."""
+        """A path is None because we could not look, and not because it is absent."""
         return f"/{path}" in self._unread
 
     def read(self, path: str) -> str | None:
@@ -129,7 +129,7 @@ class Host:
         return sorted(found)
 
     def link(self, path: str) -> str | None:
-        """What a link says, without following it; None for what is no link."""
+        """Read a link without following it; None for what is no link."""
         try:
             target = os.readlink(self._place(path) if self._fenced else path, dir_fd=self._fd)
         except OSError as error:
@@ -192,7 +192,7 @@ class Host:
         return target and target.rpartition("/")[2]
 
     def leads_to(self, path: str) -> str | None:
-        """Where a link in a plain directory leads, as a path of this host."""
+        """Follow a link in a plain directory, to a path of this host."""
         target = self.link(path)
         if target is None:
             return None
@@ -205,7 +205,7 @@ class Host:
         return "/".join((*places, down))
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything of that name."""
+        """Something of that name is there; false, and kept as unread, where it could not be looked at."""
         try:
             os.stat(self._place(path), dir_fd=self._fd, follow_symlinks=False)
         except OSError as error:

@@ -11,7 +11,7 @@ from domxml.pciaddress import PciAddress
 
 
 class Role(StrEnum):
-    """What a function is, as far as passthrough goes."""
+    """The role of a function in passthrough."""
 
     ENDPOINT = "endpoint"
     PF = "pf"
@@ -174,7 +174,7 @@ class IommuGroup:
 
 @dataclass(frozen=True, slots=True)
 class Iommu:
-    """Whether the host has an IOMMU, and where it says so."""
+    """The IOMMU of a host, if it has one, and where that is said."""
 
     units: tuple[str, ...] = ()
     """/sys/class/iommu: dmar0, ivhd0, smmu3.…"""

@@ -90,7 +90,7 @@ BY_CLASS: Mapping[int, BoardPart] = MappingProxyType(
         0x1300: _DUMMY,
     }
 )
-"""By class and subclass, whoever made it."""
+"""By class and subclass, of any vendor."""
 
 BY_DRIVER: tuple[tuple[str, BoardPart], ...] = (
     ("*_uncore", _UNCORE),

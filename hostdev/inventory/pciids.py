@@ -83,7 +83,7 @@ SUBCLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What vendor and device are called; None where nobody knows."""
+    """The names of vendor and device; None where they are not known."""
 
     vendor: str | None = None
     device: str | None = None
@@ -129,14 +129,13 @@ def short_vendor(vendor: str) -> str:
 
 
 class PciIds:
-    """A pci.ids text, searched where it lies: no line of it is parsed that nobody asks for."""
+    """A pci.ids text, searched where it lies: only the lines that are asked for are parsed."""
 
     def __init__(self, text: bytes | mmap.mmap) -> None:
         self._text = text
         self._known: dict[tuple[int, int, int | None, int | None], Name] = {}
 
     def name(self, function: PciFunction) -> Name:
-        """The names of a function."""
         key = (function.vendor, function.device, function.subsystem_vendor, function.subsystem_device)
         if key not in self._known:
             self._known[key] = self._look_up(*key)

@@ -119,7 +119,7 @@ def read_vfio(host: Host, nodes: Iterable[str] | None = None) -> Vfio:
 
 
 def nodes_of(functions: Iterable[PciFunction], groups: Iterable[int]) -> Iterator[str]:
-    """What VFIO would call the nodes of these functions and groups, and of their mediated devices."""
+    """The names that VFIO would give to the nodes of these functions and groups, and of their mediated devices."""
     yield CONTAINER
     for group in groups:
         yield from (str(group), f"noiommu-{group}")

@@ -71,10 +71,10 @@ def vfio_driver(name: str | None) -> VfioDriver | None:
 
 
 def is_on_vfio(function: PciFunction) -> bool:
-    """Whether a vfio driver holds the function: sysfs says so from Linux 6.1 on, before that only the name does."""
+    """A vfio driver holds the function: sysfs says so from Linux 6.1 on, before that only the name does."""
     return function.vfio_dev is not None or vfio_driver(function.driver) is not None
 
 
 def libvirt_takes(function: PciFunction) -> bool:
-    """Whether libvirt sees that a vfio driver holds the function: it knows one name, and the vfio-dev directory."""
+    """As far as libvirt sees, a vfio driver holds the function: it knows one name, and the vfio-dev directory."""
     return function.vfio_dev is not None or function.driver == GENERIC

@@ -47,7 +47,7 @@ class Unread(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """What the file says."""
+    """The content of the file."""
 
     grants: tuple[Grant, ...] = ()
     registered: Mapping[str, tuple[str, ...]] = {}
@@ -67,7 +67,7 @@ def parse(data: bytes) -> Checkpoint:
     document = as_object(parse_json(data, _FORMAT), "", CODE)
     told = document.get_object("Data")
     if "PodDeviceEntries" not in told.fields:
-        # Where there are none kubelet writes null. Without the key nobody may conclude that all grants are gone.
+        # Where there are none kubelet writes null. Without the key it must not be concluded that all grants are gone.
         raise BadInput(CODE, "has no PodDeviceEntries", subject=_FORMAT.name, hint="is this kubelet's file?")
     read = [_entry(entry) for entry in told.get_objects("PodDeviceEntries")]
     registered = told.get_object("RegisteredDevices")

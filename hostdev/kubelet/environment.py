@@ -23,8 +23,8 @@ class Environment(NamedTuple):
 def environment(grants: Iterable[Grant]) -> Environment:
     """Join the variables of all resources of one container.
 
-    Two resources of one plugin may both start at QAT0; of these kubelet keeps one, at random. Numbers mean nothing
-    to anybody, so the second one gets the next that is free.
+    Two resources of one plugin may both start at QAT0; of these kubelet keeps one, at random. A number means nothing
+    by itself, so the second one gets the next that is free.
     """
     variables: dict[str, str] = {}
     resources: dict[str, tuple[str, ...]] = {}

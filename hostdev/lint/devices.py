@@ -15,7 +15,7 @@ from hostdev.lint.view import Asked, View
 
 
 def unseen(view: View) -> Iterator[Finding]:
-    """What KubeVirt does not do for devices that it does not know."""
+    """Things that KubeVirt does not do for devices that it does not know."""
     for finding in guards(view.vmi, view.injected):
         maybe = f"the instancetype {view.manifest.instancetype}" if view.manifest.instancetype else ""
         if maybe:

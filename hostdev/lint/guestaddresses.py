@@ -18,7 +18,7 @@ _FAMILIES = (("q35", Q35), ("pc-q35", Q35), ("pc", I440FX), ("virt", VIRT), ("s3
 
 
 class Place(NamedTuple):
-    """A guest address, and who asks for it."""
+    """A guest address, and what asks for it."""
 
     address: PciAddress
     owner: str
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     whole_slot: bool = False
 
     def meets(self, other: Place) -> bool:
-        """Whether the two cannot be together."""
+        """The two cannot be together."""
         if self.name and self.name == other.name:
             return False
         if self.whole_slot or other.whole_slot:
@@ -62,7 +62,7 @@ def twice(view: View) -> Iterator[Finding]:
 
 
 def unreachable(view: View) -> Iterator[Finding]:
-    """Functions of a slot in which nobody asks for function 0."""
+    """Functions of a slot of which no device asks for function 0."""
     places = _places(view)
     first = {place.address.slot_address for place in places if place.whole_slot or place.address.function == 0}
     for place in places:
@@ -105,7 +105,7 @@ def _why_not(machine: MachineType, address: PciAddress) -> str:
 
 
 def _bus(machine: MachineType, number: int) -> BusModel | None:
-    """What a bus above 0 is, that libvirt or we add to such a machine."""
+    """The kind of a bus above 0 that libvirt or we add to such a machine."""
     if not number or machine.root is RootKind.NOWHERE:
         return None
     return MODELS["pcie-root-port" if machine.root is RootKind.PCIE else "pci-bridge"]

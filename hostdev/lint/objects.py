@@ -25,7 +25,7 @@ BESIDE_KINDS = frozenset(
 )
 """What is looked at together with the VMs."""
 _FREE_TEXT = frozenset({"userData", "networkData", "userDataBase64", "networkDataBase64", "annotations"})
-"""Where `{{ }}` and `$` mean something to the guest, or to whoever reads the annotation."""
+"""Where `{{ }}` and `$` mean something to the guest, or to what reads the annotation."""
 _PARAMETER = re.compile(r"\$\{\{(\w+)\}\}|\$\{(\w+)\}")
 _ANNOTATION = re.compile(r"[\w.-]+/[\w-]+(?=$|[\[.])")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")

@@ -30,7 +30,7 @@ def wanted_resources(view: View) -> Iterator[Finding]:
 
 
 def unused_limits(view: View) -> Iterator[Finding]:
-    """Resources of the limits that nobody wants in the guest."""
+    """Resources of the limits that no entry wants in the guest."""
     if view.devices is None or view.devices.errors or any(asked.request.address for asked in view.asked):
         return
     named = {asked.request.resource for asked in view.asked}

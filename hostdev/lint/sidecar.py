@@ -81,7 +81,7 @@ def hooks(view: View) -> Iterator[Finding]:
 
 
 def gate(view: View) -> Iterator[Finding]:
-    """What the cluster must allow."""
+    """The feature gates that the cluster must have."""
     if HOOKS in view.vmi.annotations:
         yield SIDECAR_GATE.found(HOOKS, "KubeVirt adds the sidecar only with the feature gate Sidecar")
 
@@ -155,7 +155,7 @@ FLAG = "--cloud-init"
 
 
 def cloudinit_wiring(view: View) -> Iterator[Finding]:
-    """What the guest's network data would be made of."""
+    """Check what the guest's network data would be made of."""
     bonds = _bonds(view)
     if not bonds and not (_writes(view) and _is_open(view)):
         return
@@ -167,12 +167,12 @@ def cloudinit_wiring(view: View) -> Iterator[Finding]:
     try:
         yield from network(view.vmi, bonds, macs(view.vmi, {}), frozenset()).findings
     except Refused as error:
-        # A binding plugin, or whoever hands out addresses in the cluster, may still tell one.
+        # A binding plugin, or what hands out addresses in the cluster, may still tell one.
         yield BOND_NOT_POSSIBLE.found(error.subject, error.message, hint=error.hint, severity=Severity.WARNING)
 
 
 def cloudinit_subscription(view: View) -> Iterator[Finding]:
-    """Whether somebody writes cloud-init data, and has some to write into."""
+    """Bonds need a sidecar that writes cloud-init data, and a volume to write it into."""
     if HOOKS not in view.vmi.annotations:
         return
     writes = _writes(view)

@@ -1,4 +1,4 @@
-"""Findings that the author of a VM, or whoever runs lint, does not want to hear of."""
+"""Findings that the author of a VM, or a run of lint, leaves out."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 
     @property
     def takes_all(self) -> bool:
-        """Whether it takes what there is."""
+        """It takes every device of the resource."""
         return bool(self.request.resource) and self.request.quantity is None and not self.request.guests
 
 
@@ -74,7 +74,7 @@ class View(NamedTuple):
 
     @property
     def elsewhere(self) -> str:
-        """What else, that a manifest does not show, may bring devices or resources; empty: nothing."""
+        """Other things, not shown by a manifest, that may bring devices or resources; empty: none."""
         definitions = sorted({one.definition for one in self.vmi.interfaces if one.definition})
         words = [f"the NetworkAttachmentDefinition {name}" for name in definitions]
         if self.manifest.instancetype:

@@ -13,7 +13,7 @@ from hostdev.inventory.machine import MdevType, PciFunction
 from hostdev.inventory.pciids import Name, short_vendor
 
 OURS = "passgate.dev"
-"""The domain of resources whose vendor nobody knows."""
+"""The domain of resources of unknown vendors."""
 PLUGIN_RESOURCES: Mapping[tuple[int, int], str] = MappingProxyType(
     {
         **{

@@ -12,7 +12,7 @@ from hostdev.inventory.vfiodrivers import is_on_vfio
 
 Document = dict[str, Any]
 REGISTRY = "registry.example"
-"""Where no image is: to be replaced by whoever applies the documents."""
+"""No image is there: to be replaced before the documents are applied."""
 
 
 class Wanted(NamedTuple):
@@ -38,7 +38,7 @@ _KUBEVIRTS = "PCI_RESOURCE_"
 
 
 class By(StrEnum):
-    """Who hands devices out to pods."""
+    """The component that hands devices out to pods."""
 
     KUBEVIRT = "kubevirt"
     PLUGIN = "plugin"
@@ -53,7 +53,7 @@ class Pool(NamedTuple):
     resource: str
     """The operator's has no domain: the operator puts its own before it."""
     name: str
-    """What objects and devices are named after."""
+    """Objects and devices are named after it."""
     functions: tuple[PciFunction, ...]
     """The devices that were selected; of a mediated device's type its parents."""
     wanted: int = 1
@@ -89,7 +89,7 @@ class Pool(NamedTuple):
 
 
 def speaks_kubevirt(resource: str) -> bool:
-    """Whether the plugin of a resource is known to name devices in the variables that KubeVirt reads."""
+    """Tell whether the plugin of a resource names devices in the variables that KubeVirt reads."""
     variable = f"{_KUBEVIRTS}{resource_suffix(resource)}"
     return any(start != _KUBEVIRTS and variable.startswith(start) for row in DIALECTS for start in row.starts)
 
@@ -100,7 +100,7 @@ def selector(function: PciFunction) -> str:
 
 
 def of_network(function: PciFunction) -> bool:
-    """Whether it is a VF of a network card, or the card's PF while the host drives it."""
+    """A VF of a network card, or the card's PF while the host drives it."""
     if pciclasses.subclass(function.class_code) != _ETHERNET:
         return False
     return function.role is Role.VF or (function.role is Role.PF and not is_on_vfio(function))

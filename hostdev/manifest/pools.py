@@ -46,7 +46,7 @@ def _drafts(machine: Machine, selected: Selected, wanted: Wanted) -> Iterator[tu
 
 
 def _kind(function: PciFunction, by: By, wanted: Wanted) -> object:
-    """What is one resource: all that is named with --resource, what a plugin calls the same, or what is the same."""
+    """Tell resources apart: one is all that --resource names, what a plugin calls the same, or what is the same."""
     ids = (function.vendor, function.device)
     return wanted.resource or (naming.PLUGIN_RESOURCES.get(ids, ids) if by is By.PLUGIN else ids)
 

@@ -28,7 +28,7 @@ class Selected(NamedTuple):
 
 
 def select(machine: Machine, text: str, by: By | None) -> Selected:
-    """What a word means on a machine."""
+    """Find the functions that a word means on a machine."""
     if _IDS.fullmatch(text):
         kind = tuple(f for _, f in sorted(machine.functions.items()) if pciids.ids(f) == text.lower())
         return _of_kind(machine, text, kind, by)
@@ -41,12 +41,11 @@ def select(machine: Machine, text: str, by: By | None) -> Selected:
 
 
 def is_address(text: str) -> bool:
-    """Whether a word names one function."""
     return ":" in text and not _IDS.fullmatch(text)
 
 
 def candidates(machine: Machine) -> tuple[str, ...]:
-    """What could be selected: kinds of devices that pass, and types of which there can be devices."""
+    """List what could be selected: kinds of devices that pass, and types of which there can be devices."""
     passing = (f for _, f in sorted(machine.functions.items()) if verdict_of(machine, f.address).passes)
     types = (f"{one.name}" for f in machine.functions.values() for one in f.mdev_types if one.available)
     return tuple(dict.fromkeys([*map(pciids.ids, passing), *types]))

@@ -11,7 +11,7 @@ from domxml.text import visible
 
 
 class Tone(StrEnum):
-    """What a cell means to the eye; its value is how rich names the style."""
+    """The meaning of a cell to the eye; its value is how rich names the style."""
 
     PLAIN = ""
     GOOD = "green"
@@ -35,7 +35,7 @@ Row = tuple[Cell | str, ...]
 
 
 class Fit(Enum):
-    """What a column does when the terminal is too narrow."""
+    """The behaviour of a column when the terminal is too narrow."""
 
     KEEP = auto()
     CUT = auto()

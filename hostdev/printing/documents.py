@@ -15,7 +15,6 @@ Document = dict[str, Any]
 
 
 def document(kind: str, **content: Any) -> Document:
-    """A document of a kind."""
     return {"apiVersion": API_VERSION, "kind": kind, **content}
 
 

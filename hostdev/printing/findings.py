@@ -33,7 +33,7 @@ def finding_rows(found: Finding, *, evidence: bool = False) -> Iterator[Row]:
 
 
 def detail_rows(found: Finding, *, evidence: bool = False) -> Iterator[Row]:
-    """What to do about a finding, and what it rests on."""
+    """The hint of a finding, and what it rests on."""
     if found.hint:
         yield (INDENT, Cell("hint: ", Tone.STRONG), found.hint)
     if evidence:

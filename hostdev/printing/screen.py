@@ -14,7 +14,7 @@ from hostdev.printing.cells import Branch, Cell, Column, Row
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What standard output can show."""
+    """Standard output, by what it can show."""
 
     terminal: bool
     color: bool
@@ -27,7 +27,6 @@ class Screen:
         return cls(terminal=terminal, color=wanted and not environment.get("NO_COLOR"))
 
     def table(self, header: Sequence[Column], rows: Sequence[Row]) -> None:
-        """Print a table."""
         output.write(self._renderer().table(header, rows, color=self.color))
 
     def tree(self, branches: Sequence[Branch]) -> None:
@@ -35,7 +34,6 @@ class Screen:
         output.write(self._renderer().tree(branches, color=self.color))
 
     def markdown(self, text: str) -> None:
-        """Print a page of Markdown."""
         output.write(self._renderer().markdown(text, color=self.color))
 
     def line(self, *parts: Cell | str) -> None:

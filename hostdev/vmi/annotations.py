@@ -30,7 +30,7 @@ POLICY_KEYS: Mapping[str, str] = MappingProxyType(
 
 
 class Policy(NamedTuple):
-    """What to do about what the gate finds at severity error."""
+    """How to act on what the gate finds at severity error."""
 
     unsafe: str = "refuse"
     """`refuse` or `warn`."""
@@ -116,7 +116,7 @@ _SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({"on|off": ("on", "o
 
 
 class Devices(NamedTuple):
-    """What the annotation says: a request an entry, None for one that cannot be read, and every mistake."""
+    """The annotation's content: a request an entry, None for one that cannot be read, and every mistake."""
 
     entries: tuple[Request | None, ...] = ()
     errors: tuple[BadInput, ...] = ()
@@ -269,7 +269,7 @@ def check_own_annotations(kind: str, annotations: Mapping[str, str]) -> None:
 
 
 def requests(vmi: Vmi) -> tuple[Request, ...] | None:
-    """What the VM's author asks for; None: nothing is said, and everything that was allocated is meant."""
+    """Read what the VM's author asks for; None: nothing is said, and everything that was allocated is meant."""
     text = vmi.annotations.get(DEVICES)
     if text is None:
         return None
@@ -280,7 +280,7 @@ def requests(vmi: Vmi) -> tuple[Request, ...] | None:
 
 
 def policy(vmi: Vmi) -> Policy:
-    """What the VM's author takes upon himself; nothing, unless it is said."""
+    """The findings that the VM's author accepts; none, unless it is said."""
     text = vmi.annotations.get(POLICY)
     if text is None:
         return Policy()

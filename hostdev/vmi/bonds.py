@@ -26,7 +26,7 @@ _BY_THE_GUEST = re.compile(r"eth[0-9]+|en[bopsvx][0-9A-Fa-f][A-Za-z0-9]*|wl[bops
 
 
 def is_guest_name(name: str) -> bool:
-    """Whether an interface can be given this name, and no other will have it."""
+    """An interface can be given this name, and no other will have it."""
     return bool(_LEGAL.fullmatch(name)) and name not in RESERVED and not _BY_THE_GUEST.fullmatch(name)
 
 
@@ -261,7 +261,7 @@ def _check_address(text: str, place: str, *, prefix: bool) -> None:
 
 
 def _together(bonds: Sequence[Bond]) -> Iterator[BadInput]:
-    """What no bond can know alone."""
+    """Check what no bond can know alone."""
     names: dict[str, Bond] = {}
     owners: dict[str, Bond] = {}
     for bond in bonds:

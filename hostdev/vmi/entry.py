@@ -27,7 +27,7 @@ class Entry:
         self.errors = errors
 
     def take(self, key: str, read: Callable[[JsonObject, str], T], default: T) -> T:
-        """What a key says; the default when it is absent, or wrong."""
+        """Read a key; the default when it is absent, or wrong."""
         if not self.entry.has(key):
             return default
         try:
@@ -37,7 +37,7 @@ class Entry:
             return default
 
     def check_keys(self, known: Mapping[str, str]) -> None:
-        """Every key has a meaning, and a value."""
+        """Note every key that has no meaning, or no value."""
         unknown = [key for key in self.entry.fields if key not in known]
         for key in unknown[:_MOST_UNKNOWN]:
             hint = did_you_mean(key, known)

@@ -1,4 +1,4 @@
-"""A file that somebody is about to apply: YAML or JSON, with a VM or VMI in it."""
+"""A file that is about to be applied: YAML or JSON, with a VM or VMI in it."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ DEVICE_KEYS: Mapping[str, str] = {
     "numa": "host (the guest node that maps to the device's host node), or a guest node's number",
     **{key: row.meaning for key, row in ATTRIBUTES.items()},
 }
-"""What may follow the address in `--device ADDRESS,key=value`, and what it means."""
+"""Keys that may follow the address in `--device ADDRESS,key=value`, and what it means."""
 
 
 class Request(NamedTuple):
-    """What is wanted: the devices of a resource, a device of the VM's spec, or one host device said outright."""
+    """One wish: the devices of a resource, a device of the VM's spec, or one host device said outright."""
 
     address: HostDevice | None = None
     """A host address or mediated device, said outright."""
@@ -37,7 +37,7 @@ class Request(NamedTuple):
     device: str = ""
     """A name in the VM's spec: the hostdev that KubeVirt made is enriched."""
     name: str = ""
-    """Empty: named by whoever plans, in an order that does not depend on host addresses being written anywhere."""
+    """Empty: the plan makes one, in an order that does not depend on host addresses being written anywhere."""
     quantity: int | None = None
     """How many devices must be there; None: all, and at least as many as `least`."""
     least: int = 1

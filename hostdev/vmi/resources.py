@@ -1,4 +1,4 @@
-"""Resources of a container's limits that stand for devices: for each of them somebody must say which device it is."""
+"""Resources of a container's limits that stand for devices: for each of them a channel must say which device it is."""
 
 from __future__ import annotations
 

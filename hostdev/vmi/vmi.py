@@ -64,7 +64,7 @@ class Interface(NamedTuple):
 
     @property
     def is_sriov(self) -> bool:
-        """Whether KubeVirt gives the guest a VF for it."""
+        """KubeVirt gives the guest a VF for it."""
         return self.binding == "sriov"
 
 
@@ -137,12 +137,12 @@ class Vmi(NamedTuple):
 
     @property
     def has_vfio(self) -> bool:
-        """What KubeVirt asks to know whether a VM has VFIO devices; one that only a hook adds does not count."""
+        """KubeVirt's own test for VFIO devices; one that only a hook adds does not count."""
         return bool(self.devices) or any(interface.is_sriov for interface in self.interfaces)
 
     @property
     def is_migration_target(self) -> bool:
-        """Whether this pod waits for a running VM to come; a pod that boots one sees the phase Scheduled."""
+        """The pod waits for a running VM to come; a pod that boots one sees the phase Scheduled."""
         return self.migrating and self.phase in _TARGET_PHASES
 
     @property

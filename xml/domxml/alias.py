@@ -16,7 +16,7 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 def is_legal(alias: str) -> bool:
-    """Whether libvirt keeps such an alias in the inactive XML."""
+    """Such an alias stays in libvirt's inactive XML, and no other."""
     return bool(_LEGAL.fullmatch(alias))
 
 
@@ -36,7 +36,6 @@ def name_from(text: str) -> str:
 
 
 def alias_for(name: str) -> str:
-    """The alias of the device with that name."""
     return PREFIX + name
 
 

@@ -20,7 +20,7 @@ ADDED, UPDATED, UNCHANGED = "added", "updated", "unchanged"
 
 
 class Change(NamedTuple):
-    """What became of one placed device, and the alias it has in the end."""
+    """One placed device, what was done to it, and the alias it has in the end."""
 
     placed: PlacedDevice
     action: str

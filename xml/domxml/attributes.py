@@ -140,7 +140,6 @@ def add_child(hostdev: Element, tag: str) -> Element:
 
 
 def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:
-    """Which of the wanted attributes a <hostdev> does not have."""
     lost = []
     for key, value in wanted.items():
         row = ATTRIBUTES[key]

@@ -9,7 +9,7 @@ from lxml import etree
 from domxml.document import Domain, Element
 
 SECRETS = frozenset({"passwd", "password", "secret"})
-"""Attributes whose values no log shows, whoever changed them."""
+"""Attributes whose values no log shows, whatever changed them."""
 
 
 def difference_lines(before: bytes, after: bytes) -> list[str]:

@@ -12,7 +12,7 @@ SENTENCE_LIMIT = 300
 
 
 class ExitCode(IntEnum):
-    """What a command tells its caller; every `--help` prints this table."""
+    """How a command ended; every `--help` prints this table."""
 
     DONE = 0
     FINDINGS = 1
@@ -51,7 +51,7 @@ class PassgateError(Exception):
 
 
 class BadInput(PassgateError):
-    """What we were given cannot be read: XML, JSON, an address, a flag."""
+    """The input cannot be read: XML, JSON, an address, a flag."""
 
 
 class NotPermitted(PassgateError):
@@ -97,4 +97,4 @@ MEANINGS: Final = {
 
 
 class OutputLost(Exception):
-    """What was to be printed did not arrive."""
+    """The output did not arrive."""

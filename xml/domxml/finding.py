@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 
 class Evidence(NamedTuple):
-    """What a verdict rests on: where we looked and what stood there."""
+    """Where we looked and what stood there: a verdict rests on it."""
 
     file: str
     content: str

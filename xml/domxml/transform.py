@@ -30,13 +30,13 @@ _SHOWN = {"display", "ramfb"}
 
 
 class Transformed(NamedTuple):
-    """What came out, and what was done to get there."""
+    """The bytes that come out, and what was done to get there."""
 
     xml: bytes
     changes: tuple[Change, ...] = ()
     controllers: tuple[PlacedController, ...] = ()
     removed: tuple[str, ...] = ()
-    """Aliases of devices that an earlier run injected and nobody asks for any more."""
+    """Aliases of devices that an earlier run injected and that are not asked for any more."""
     findings: tuple[Finding, ...] = ()
 
     @property

@@ -38,4 +38,4 @@ class LibvirtVersion(NamedTuple):
 
 
 OLDEST = LibvirtVersion(9, 0)
-"""What is assumed where nobody says: only words that libvirt 9.0 knows are written then."""
+"""Assumed where no version is given: only words that libvirt 9.0 knows are written then."""

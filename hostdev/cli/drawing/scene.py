@@ -37,7 +37,7 @@ _FIXED = {ALONE: NEUTRAL, NO_GROUP: "#495057", NO_DRIVER: NEUTRAL, NO_NODE: NEUT
 
 
 def color_kinds(machine: Machine, by: str) -> Mapping[PciAddress, str]:
-    """What each function belongs to, in words."""
+    """Name what each function belongs to."""
     kind = _KINDS[by]
     return {address: kind(machine, function) for address, function in machine.functions.items()}
 

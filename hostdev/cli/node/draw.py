@@ -15,7 +15,6 @@ from hostdev.printing.screen import Screen
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw the machine."""
     machine = devices.machine_at(arguments.host)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     scene = Scene.of(machine, names, arguments.by)

@@ -1,4 +1,4 @@
-"""`passgate node explain`: what a finding or an error means, by its code or by somebody else's message."""
+"""`passgate node explain`: what a finding or an error means, by its code or by the message of another program."""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ LABEL = 14
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show one device."""
     machine = devices.machine_at(arguments.host)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     (device,) = list_devices(machine, names, select(machine, [arguments.address]), frozenset(arguments.despite))

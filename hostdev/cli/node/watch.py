@@ -32,7 +32,7 @@ class Turn:
 
     @property
     def matters(self) -> bool:
-        """Whether the verdict is another one."""
+        """The verdict is another one."""
         return _answer(self.before) != _answer(self.after)
 
 
@@ -45,7 +45,7 @@ class Event:
     others: tuple[Turn, ...]
 
     def concerns(self, wanted: Sequence[PciAddress]) -> bool:
-        """Whether one of these devices has to do with it."""
+        """One of these devices has to do with it."""
         return any(turn.address in wanted for turn in (self.turn, *self.others))
 
 

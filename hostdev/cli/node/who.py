@@ -144,7 +144,7 @@ def _document(source: str, function: PciFunction, told: Answer, hidden: int) -> 
 
 
 def _ending(told: Answer, *, hidden: bool) -> ExitCode:
-    """Nobody is an answer only when everybody could be looked at."""
+    """That a device is free is an answer only when all sources could be looked at."""
     if told.complete or any(claim.how is not How.DRIVER for claim in told.claims):
         return ExitCode.DONE
     return ExitCode.NOT_PERMITTED if hidden else ExitCode.HOST_UNREADABLE

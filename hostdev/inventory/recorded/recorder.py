@@ -13,7 +13,7 @@ PROCESSES = "proc"
 
 
 def snapshot(host: Host, *, machine: str = "", note: str = "", private: bool = False) -> str:
-    """What a scan of this host reads, as TOML; with `private` also what tells this host from others of its kind."""
+    """Record what a scan of this host reads, as TOML; with `private` also what tells it from others of its kind."""
     with Recorder(host) as recorder:
         picture = scan(recorder)
         # Asked for by name, each function is read in full.

@@ -68,7 +68,7 @@ class Recording:
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """What a scan of this recording has to be told."""
+        """The paths that could not be read, and why: a scan of this recording is told."""
         return {path: entry.reason for path, entry in self.entries.items() if isinstance(entry, Unreadable)}
 
 

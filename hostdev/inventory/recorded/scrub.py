@@ -25,7 +25,7 @@ _KEPT_OPTIONS = re.compile(
     r"|rd\.driver\.\w+|modprobe\.blacklist|module_blacklist|initcall_blacklist|(?:default_)?huge\w+"
     r"|isolcpus|nohz_full|rcu_nocbs|mitigations|efifb|video|console|panic|acpi\w*|tsc|i915\.\w+|xe\.\w+|nvme\w*\.\w+)"
 )
-"""Options of the kernel that matter here; what any other one is set to is nobody's business."""
+"""Options of the kernel that matter here; the value of any other one stays here."""
 _HIDDEN = "_"
 _MADE_UP = "02:00:00:00:"
 _NETWORK = "000200C0"
@@ -76,7 +76,7 @@ class _Numbered:
         return self.of(match[0])
 
     def of(self, value: str) -> str:
-        """What stands for a value."""
+        """The made-up value that stands for this one."""
         if value not in self._known:
             number = len(self._known) - self._kept + 1
             parts = divmod(number, 256) if self._form.count("{") == 2 else (number,)

@@ -24,7 +24,7 @@ _PCI = re.compile(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]", re.ASC
 
 
 def volume_of(subject: Subject, name: object) -> Mapping[str, Any] | None:
-    """The volume of a name."""
+    """The volume that the spec gives this name, if it does."""
     return next((volume for _, volume in subject.each(VOLUMES) if volume.get("name") == name), None)
 
 

@@ -105,7 +105,7 @@ _GRADUATED = {"PersistentReservation": NAMES.index("1.9")}
 
 
 class Cluster(NamedTuple):
-    """What is told of the cluster. Gates that nobody told are unknown, which is not closed."""
+    """What is told of the cluster. Gates that were not told are unknown, which is not closed."""
 
     releases: tuple[int, ...] = tuple(SUPPORTED)
     named: frozenset[str] | None = None
@@ -115,7 +115,7 @@ class Cluster(NamedTuple):
     """Other words of spec.configuration that rules ask for."""
 
     def is_open(self, gate: Gate, release: int) -> bool | None:
-        """Whether a gate is open there; None: nobody told, and it is not by default."""
+        """Whether a gate is open there; None: it was not told, and it is not by default."""
         if release not in gate.releases:
             return True
         if gate.name in self.disabled and (self.named is None or gate.name not in self.named):

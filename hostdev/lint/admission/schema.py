@@ -64,7 +64,7 @@ class Checked(NamedTuple):
     younger: tuple[tuple[int, str, Releases], ...]
     """Keys that not every release has: the id of what holds them, their name, and which releases do."""
     unknown: tuple[str, ...]
-    """Places whose value nobody can know before a template is filled in."""
+    """Places whose value is not known before a template is filled in."""
 
     def as_of(self, release: int) -> Any:
         """The value as a release sees it."""

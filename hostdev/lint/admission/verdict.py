@@ -39,7 +39,7 @@ _BROUGHT = frozenset(
         *("domain.cpu.numa.guestMappingPassthrough", "domain.memory"),
     }
 )
-"""Places where an instance type that nobody has here may bring what is missing."""
+"""Places where an instance type that is not here may bring what is missing."""
 
 
 class Refusal(NamedTuple):
@@ -52,7 +52,7 @@ class Refusal(NamedTuple):
     releases: tuple[int, ...]
     gate: str = ""
     is_open: bool | None = False
-    """Of a gate: None where nobody told."""
+    """Of a gate: None where it was not told."""
     vmi_only: bool = False
 
 

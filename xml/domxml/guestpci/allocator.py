@@ -155,12 +155,12 @@ class AddressSet:
 
 
 def spare_needs(*, pcie: bool) -> int:
-    """What the dummy device needs with which libvirt keeps one place free for later."""
+    """The needs of the dummy device with which libvirt keeps one place free for later."""
     return AUTOASSIGN | (PCIE_DEVICE if pcie else PCI_DEVICE)
 
 
 def default_bus(*, pcie: bool) -> Bus:
-    """What libvirt makes of a bus number that has no controller."""
+    """The bus that libvirt makes of a number that has no controller."""
     return Bus(MODELS["pcie-root-port" if pcie else "pci-bridge"])
 
 

@@ -229,12 +229,12 @@ NOT_PCI = frozenset(
 
 
 def on_bus(needs: int, *, pcie: bool) -> int:
-    """What a device needs in a guest with or without PCI Express: without, everything is conventional."""
+    """Fit what a device needs to a guest with or without PCI Express: without, everything is conventional."""
     return needs if pcie or needs == UNKNOWN or not needs & PCIE_DEVICE else needs & ~PCIE_DEVICE | PCI_DEVICE
 
 
 def connection(tag: str, element: Element, kids: Kids) -> tuple[int, Step] | None:
-    """What a device needs (connect flags, NONE or UNKNOWN) and when its turn is; None for what is never on PCI."""
+    """Find what a device needs (connect flags, NONE or UNKNOWN) and when its turn is; None for what is never on PCI."""
     rule = RULES.get(tag)
     if rule is None:
         return None if tag in NOT_PCI else (UNKNOWN, Step.PSTORE)

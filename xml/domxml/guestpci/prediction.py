@@ -62,7 +62,7 @@ class Prediction(NamedTuple):
         return tuple(port for port in self.ports if port.device is None or port.device.element is None)
 
     def without(self, devices: AbstractSet[Device]) -> Prediction:
-        """The same, while some devices leave their places and nobody takes them."""
+        """The same, while some devices leave their places and these stay free."""
         if not devices or self.addresses is None:
             return self
         return self._replace(addresses={d: a for d, a in self.addresses.items() if d not in devices})
@@ -182,7 +182,7 @@ class _Run:
         return Prediction(tuple(self.ports[index] for index in sorted(self.ports)), self.where)
 
     def nothing_can_shift(self, tried: Mapping[int, PciAddress]) -> bool:
-        """Whether the second run would only repeat the first: plain PCI Express devices, each on a port of its own."""
+        """The second run would only repeat the first: plain PCI Express devices, each on a port of its own."""
         return (
             self.pcie
             and all(port.address or index in tried or not index for index, port in self.ports.items())

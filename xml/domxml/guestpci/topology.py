@@ -38,7 +38,7 @@ class Device:
 
 
 class Topology:
-    """Everything PCI in a domain, in document order."""
+    """All PCI devices of a domain, in document order."""
 
     __slots__ = ("controllers", "devices", "domain", "machine", "pcie")
 

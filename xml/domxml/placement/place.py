@@ -207,7 +207,7 @@ class _Placer:
         self._tell_ports(room, base)
 
     def _predict(self) -> Prediction | None:
-        """What libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
+        """Predict what libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
         if is_settled(self.topology):
             return None
         if not self.kubevirt or not is_placed_again(self.topology):

@@ -155,7 +155,6 @@ RESERVE = 8
 
 
 def guest_nodes(domain: Domain) -> frozenset[int]:
-    """The NUMA nodes of the guest."""
     cells = domain.root.findall("cpu/numa/cell")
     numbers = (read_number(cell.get("id", str(position))) for position, cell in enumerate(cells))
     return frozenset(number for number in numbers if number is not None)

@@ -92,7 +92,7 @@ _ON_BUS_0 = "ask for a free slot of bus 0, for example 0000:00:10.0"
 
 
 class Labelled(Protocol):
-    """Whatever may own an address: messages only need its name."""
+    """An owner of an address: messages only need its name."""
 
     @property
     def label(self) -> str: ...
@@ -138,7 +138,7 @@ class Room:
         return max(self.models)
 
     def slot_is_free(self, bus: int, slot: int) -> bool:
-        """Nobody sits in that slot, and the chipset does not keep it."""
+        """No device sits in that slot, and the chipset does not keep it."""
         if bus == 0 and (slot in self.machine.avoided or (slot, -1) in self.machine.reserved):
             return False
         return not any((0, bus, slot, function) in self.owners for function in range(8))

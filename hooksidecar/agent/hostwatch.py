@@ -19,8 +19,7 @@ from hostdev.holders.pods import granted_twice
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.kubelet import podresources
-from hostdev.kubelet.agreement import CONFIRM, Agreement, Confirmation
-from hostdev.kubelet.podresources import served_by_claims
+from hostdev.kubelet.podresources import CONFIRM, Agreement, Confirmation, served_by_claims
 
 EVERY = 30.0
 

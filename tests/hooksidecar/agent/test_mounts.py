@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from hooksidecar.agent.mounts import Mounts
+from hooksidecar.agent.watch import Mounts
 from tests.hooksidecar.agent.envfile import ENVS
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
 from tests.hooksidecar.sidecar import environment
@@ -31,7 +31,7 @@ exec "$@" --kubelet-dir "$view"
 CHECK = """\
 import sys
 from domxml.errors import HostUnreadable
-from hooksidecar.agent.mounts import Mounts
+from hooksidecar.agent.watch import Mounts
 mounts = Mounts([f"{sys.argv[2]}/{place}" for place in ("device-plugins", "pods", "pod-resources")])
 for _ in iter(sys.stdin.readline, ""):
     try:

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.finding import Finding, Severity
-from hostdev.kubelet.agreement import CONFIRM, Agreement, Confirmation, unrecorded_devices
 from hostdev.kubelet.checkpoint import Grant
-from hostdev.kubelet.podresources import PodDevices
+from hostdev.kubelet.podresources import CONFIRM, Agreement, Confirmation, PodDevices, unrecorded_devices
 from tests.hostdev.kubelet.recorded import MOMENTS
 
 GRANT = Grant("uid-a", "compute", "a.b/c", ("one", "two"), (), ())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from domxml.document import Domain
 from domxml.pciaddress import PciAddress
 from hooksidecar.rehearsal.boot import Define, Pass, boot
 from hooksidecar.rehearsal.ports import Guest
 from hooksidecar.rehearsal.releases import release_of
 from hostdev.vmi.vmi import Interface, Vmi, parse_vmi
-from tests.boots import Boot
 from tests.domxml.domains import FOLDER, load
 from tests.oracle.addresses import guest_addresses
+
+if TYPE_CHECKING:
+    # It needs the checkout; where scenarios run there is none.
+    from tests.boots import Boot
 
 
 def guest_of(name: str) -> Guest:

@@ -16,7 +16,9 @@ PROJECT = (
     "hooksidecar",
     "tests/vmhost",
     "tests/hooksidecar",
-    "tests/hostdev/gate",
+    "tests/hostdev/gate/predicted.py",
+    "tests/domxml/domains.py",
+    "tests/oracle/addresses.py",
     "tests/fixtures/domains",
     "requirements",
 )
@@ -30,7 +32,12 @@ exec python3 -m tests.vmhost.inside.run
 def lay_out(share: Path, wanted: Iterable[str], guest_kernel: Path | None = None) -> None:
     """Put the project's code, the names of the wanted scenarios and a kernel for guests into a new share."""
     for name in PROJECT:
-        shutil.copytree(ROOT / name, share / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        place = share / "project" / name
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place)
     (share / "wanted").write_text("\n".join(wanted))
     if guest_kernel:
         shutil.copy(guest_kernel, share / recipe.GUEST_KERNEL)

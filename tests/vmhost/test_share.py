@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,12 @@ def test_the_share_holds_all_that_scenarios_import(tmp_path: Path) -> None:
     share.lay_out(tmp_path, ["one", "two"])
     project = tmp_path / "project"
 
+    # Without the site: the environment of development leads to the checkout, where everything is.
+    packages = sysconfig.get_path("purelib")
     found = subprocess.run(
-        [sys.executable, "-c", LISTED],
+        [sys.executable, "-S", "-c", LISTED],
         cwd="/",
-        env={"PYTHONPATH": f"{project / 'xml'}:{project}", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": f"{project / 'xml'}:{project}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"},
         check=True,
         capture_output=True,
         text=True,

@@ -186,7 +186,8 @@ def _miscounted(readings: Sequence[Reading], resources: Resources) -> Iterator[F
 def _requested(reading: Reading, resources: Resources, named: Collection[str]) -> int | None:
     """Count the devices that should be named; of a family, those of all resources without a variable of their own."""
     if reading.resource:
-        return resources[reading.resource]
+        # The agent notes whose a variable is, also of what the VM's spec does not ask for by that name.
+        return resources.get(reading.resource)
     if not reading.family:
         return None
     family = f"{reading.family}/"

@@ -37,6 +37,15 @@ def test_variables_are_read(data: bytes) -> None:
     assert file.findings == ()
 
 
+def test_a_variable_may_be_of_a_resource_that_the_vm_does_not_ask_for() -> None:
+    data = f"#passgate-resource:PCIDEVICE_INTEL_COM_SRIOV=intel.com/sriov\nPCIDEVICE_INTEL_COM_SRIOV={A}\n".encode()
+
+    gathered = from_env_file(data, {})
+
+    assert [allocation.resource for allocation in gathered.allocations] == ["intel.com/sriov"]
+    assert gathered.findings == ()
+
+
 def test_what_a_file_says_is_gathered_with_its_channel() -> None:
     gathered = from_env_file(LINES.encode(), {"intel.com/sriov": 2})
 

@@ -18,7 +18,7 @@ from hostdev.gate.driver import is_denylisted
 from hostdev.gate.group import blockers
 from hostdev.gate.hostuse import why_kept
 from hostdev.gate.rule import View
-from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.machine import NOT_LOOKED_AT, PciFunction
 from hostdev.inventory.pciclasses import board_part, may_be_board_part
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio
 
@@ -66,7 +66,7 @@ def _own(view: View, finding: Finding) -> str:
         return f"when no VM has it, {NOT_BOUND_TO_VFIO.hint}; or boot a kernel from 6.1 on"
     kept = _why_kept(view, view.function)
     if kept:
-        return f"{kept}: choose another device"
+        return _unseen(view.function) or f"{kept}: choose another device"
     return _fitting(finding, [view.function])
 
 
@@ -77,8 +77,14 @@ def _of_neighbours(view: View, finding: Finding) -> str:
             return f"the bridge {function.address} blocks it as long as {function.driver} has it: use another slot"
         kept = _why_kept(view, function)
         if kept:
-            return f"{function.address}: {kept}; move the card to a slot of its own IOMMU group"
+            return _unseen(function) or f"{function.address}: {kept}; move the card to a slot of its own IOMMU group"
     return _fitting(finding, functions)
+
+
+def _unseen(function: PciFunction) -> str | None:
+    """Where to ask, for a hook, which does not look at what the host does with a device."""
+    asked = function.use == NOT_LOOKED_AT and not board_part(function)
+    return f"on the node, `passgate node doctor {function.address}` tells what to do" if asked else None
 
 
 def _fitting(finding: Finding, functions: Sequence[PciFunction]) -> str:

@@ -289,6 +289,7 @@ def test_of_an_old_recording_a_new_one_is_asked_for() -> None:
 def test_what_was_not_looked_at_is_not_known() -> None:
     host = machine(function(D, driver="nvme", use=NOT_LOOKED_AT))
     assert _of(host, "host-use-unknown").message == "its use by the host was not looked at"
+    assert _of(host, "not-bound-to-vfio").hint == f"on the node, `passgate node doctor {D}` tells what to do"
     assert not is_proved_unused(host, host.functions[at(D)])
 
 

@@ -53,6 +53,7 @@ PARTITIONS: Mapping[str, str] = MappingProxyType(
 )
 """The same by the type in a GPT, for where the label was not found."""
 
+BTRFS = "btrfs"
 LISTED = ("ext4", "xfs", "f2fs", "nilfs2", "erofs")
 """File systems whose driver lists in /sys/fs each device that is mounted, in whatever mount namespace."""
 DECIDED = frozenset({"", "ext3", "ext4", "xfs", "f2fs", "nilfs2", "erofs", "btrfs", "swap", "crypto_LUKS"})
@@ -131,6 +132,9 @@ class Filesystems:
         for mount in self._mounts.all:
             if not self._lies_on(mount, numbers, names):
                 yield Sign(f"on which disk {mount.point} lies is not to be seen", f"/{mount.file}", mount.line)
+            elif mount.kind == BTRFS and not self._members:
+                # Its mount names one disk, and only /sys/fs the others.
+                yield Sign(f"which further disks {mount.point} lies on is not to be seen", f"/{SYSFS}/{BTRFS}")
         for name, sign in self._mounts.swaps.items():
             if not name.startswith("/") and name not in names and not self._resolved(name, numbers):
                 yield Sign(f"on which disk the swap {name} lies is not to be seen", sign.file, sign.content)

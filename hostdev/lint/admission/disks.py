@@ -101,9 +101,9 @@ def _lun_of_an_image(subject: Subject) -> Iterator[Hit]:
 
 
 def _reservation(subject: Subject) -> Iterator[Hit]:
-    switch = subject.switches.get("persistentReservation")
+    is_on = at(subject.switches, "persistentReservationConfiguration.enabled")
     for place, disk in subject.each(DISKS):
-        if at(disk, "lun.reservation") and not (isinstance(switch, Mapping) and switch.get("enabled")):
+        if at(disk, "lun.reservation") and not is_on:
             yield f"{place}.lun.reservation", {}
 
 

@@ -85,6 +85,8 @@ def _machine(subject: Subject) -> Iterator[Hit]:
 
 def _machines(subject: Subject) -> tuple[str, ...]:
     told = at(subject.switches, f"architectureConfiguration.{subject.architecture}.emulatedMachines")
+    # The older key is for any architecture.
+    told = told or subject.switches.get("emulatedMachines")
     if isinstance(told, list) and told:
         return tuple(map(str, told))
     return _MACHINES.get(subject.architecture, ())

@@ -147,7 +147,7 @@ def _discontinued(subject: Subject) -> Iterator[Hit]:
 
 
 def _bridged_pod(subject: Subject) -> Iterator[Hit]:
-    if subject.switches.get("permitBridgeInterfaceOnPodNetwork") is False:
+    if at(subject.switches, "network.permitBridgeInterfaceOnPodNetwork") is False:
         for place, interface in interfaces_of_pod(subject):
             if "bridge" in interface:
                 yield f"{place}.bridge", {}

@@ -43,7 +43,7 @@ _BROUGHT = frozenset(
 
 
 class Refusal(NamedTuple):
-    """One thing that is refused, dropped or gate_rule, and in which of the releases that are looked at."""
+    """One thing that is refused, dropped or behind a gate, and in which of the releases that are looked at."""
 
     kind: FindingKind
     path: str

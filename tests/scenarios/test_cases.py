@@ -128,4 +128,8 @@ def hostdevs(xml: bytes) -> list[bytes]:
     found = root.findall("devices/hostdev")
     for hostdev in found:
         hostdev[:] = sorted(hostdev, key=lambda child: str(child.tag))
+        for element in hostdev.iter():
+            # The structs write empty attributes of an address that has none; libvirt takes no notice of them.
+            for name in [name for name, value in element.items() if not value]:
+                del element.attrib[name]
     return sorted(etree.tostring(hostdev, method="c14n", exclusive=True, with_tail=False) for hostdev in found)

@@ -12,7 +12,7 @@ from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
 from domxml.transform import Transformed, transform
 from domxml.version import LibvirtVersion
-from tests.domxml.guestslots import guest_of, inject, tree_of, wish
+from tests.domxml.guestslots import guest_of, inject, multifunction, tree_of, wish
 from tests.domxml.realdomains import (
     EHCI,
     HELD,
@@ -164,3 +164,40 @@ def test_a_nearly_full_bus_gets_a_bridge(free: int) -> None:
     result = inject(domain("pc", *disks, NO_BALLOON), asked())
 
     assert predicted(domain("pc", *disks, NO_BALLOON)).items() <= predicted(result.xml).items()
+
+
+GPU = (
+    "<hostdev mode='subsystem' type='pci' managed='no'><source><address domain='0' bus='0xd1' slot='0' function='%d'/>"
+    "</source><alias name='ua-gpu-gpu0'/>%s</hostdev>"
+)
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("place", ["", pci(3, 0)])
+def test_functions_join_the_one_that_is_there_whichever_it_is(number: int, place: str) -> None:
+    given = domain("q35", "<rng model='virtio'/>", GPU % (number, place), NO_BALLOON)
+    there = predicted(given)["hostdev ua-gpu-gpu0"]
+    result = inject(given, multifunction("gpu", "d1:00.0", 4))
+    before, after = predicted(given), predicted(result.xml)
+
+    assert {address[:-1] for address in guest_of(result).values()} == {there[:-1]}
+    assert {label for label in before if before[label] != after.get(label)} <= {"hostdev ua-gpu-gpu0"}
+    assert codes(result) == []
+
+
+def test_functions_that_have_no_room_where_one_is_go_elsewhere_and_it_is_told() -> None:
+    ports = "<controller type='pci' model='pcie-root'/>" + PORT * 3
+    given = domain("q35", ports, GPU % (0, pci(3, 0)), f"<vsock model='virtio'>{pci(3, 0, 1)}</vsock>", NO_BALLOON)
+    result = inject(given, multifunction("gpu", "d1:00.0", 4))
+
+    assert codes(result) == ["base-device-moves"]
+    assert result.findings[0].message.startswith("its functions have no room together at 0000:03:00.0")
+
+
+def test_a_device_may_have_the_name_of_a_mark() -> None:
+    kubevirt = "<metadata><k:kubevirt xmlns:k='http://kubevirt.io'/></metadata>"
+    given = domain("q35", GPU % (0, ""), "<memballoon model='virtio'/>", rest=kubevirt)
+    first = inject(given, wish("gpu", "d1:00.0", "09:00.0"), *(wish(f"vacancy-{n}", f"65:02.{n}") for n in range(8)))
+
+    assert b"ua-passgate_vacancy-" in first.xml
+    assert len(guest_of(first)) == 9

@@ -8,7 +8,13 @@ from domxml.alias import natural_order
 from domxml.document import DomainDevice, Element
 from domxml.errors import Refused
 from domxml.finding import Finding, Severity
-from domxml.guestfindings import DOMAIN_REFUSED, HOTPLUG_PORTS_REDUCED, LEFT_TO_LIBVIRT, PLACEMENT_FALLBACK
+from domxml.guestfindings import (
+    BASE_DEVICE_MOVES,
+    DOMAIN_REFUSED,
+    HOTPLUG_PORTS_REDUCED,
+    LEFT_TO_LIBVIRT,
+    PLACEMENT_FALLBACK,
+)
 from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, is_settled, predict
 from domxml.guestpci.topology import Device, Topology
@@ -257,10 +263,16 @@ class _Placer:
         """Functions join the one that the domain has already, where it is: it need not leave its place for them."""
         others = []
         for wish in pending:
-            device = self.devices.get(wish.functions[0].device)
-            place = None if device is None else places.get(device)
-            if place is None or wish.node is not None or not self._have_room(room, wish, place.slot_address):
+            there = (self.devices.get(function.device) for function in wish.functions)
+            device = next((device for device in there if device is not None and device in places), None)
+            if device is None or wish.node is not None:
                 others.append(wish)
+                continue
+            place = places[device]
+            if not self._have_room(room, wish, place.slot_address):
+                others.append(wish)
+                text = f"its functions have no room together at {place}, where the domain has it: it goes elsewhere"
+                self.findings.append(BASE_DEVICE_MOVES.found(wish.name, text))
                 continue
             room.settle(wish, place.slot_address)
             self._settle(wish, place.slot_address, "where the domain has one of its functions")

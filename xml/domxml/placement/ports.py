@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from domxml.alias import PREFIX, is_legal
+from domxml.alias import is_legal
 from domxml.document import Domain, Element
 from domxml.finding import Finding
 from domxml.guestfindings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
@@ -18,9 +18,9 @@ from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress, read_number
 from domxml.placement.room import PORT, Pin, PlacedController, Room, no_room
 
-VACANCY = f"{PREFIX}vacancy-"
-"""A device has left it, and the next one without an address would fall into it."""
-SEAT = f"{PREFIX}seat-"
+VACANCY = "ua-passgate_vacancy-"
+"""A device has left it, and the next one without an address would fall into it. No device's name makes this alias."""
+SEAT = "ua-passgate_seat-"
 """A device of the VM sits there, because one of ours was asked onto its place."""
 
 

@@ -10,7 +10,8 @@ RESOURCE_ASKED_TWICE = FindingKind(
     title="A device is asked for twice",
     cause=(
         "KubeVirt adds 1 to the pod's limits and requests for each GPU, host device and SR-IOV network. What the VM "
-        "writes into its resources comes on top: kubelet allocates it, and nothing in the guest uses it."
+        "writes into its resources comes on top: kubelet allocates it, and nothing in the guest uses it. From 1.9 on "
+        "network-resources-injector adds what an SR-IOV network wants; in a cluster without it the VM must write it."
     ),
     hint="take the resource out of spec.domain.resources",
     remedy=(

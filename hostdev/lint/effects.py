@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domxml.finding import Finding, Severity
@@ -35,6 +35,10 @@ from hostdev.vmi.vmi import Disk, Interface, SpecDevice
 
 _RESOURCE = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII
+)
+_BY_NETWORK = (
+    "take the resource out of spec.domain.resources; with KubeVirt 1.9 or later it may stay where no "
+    "network-resources-injector runs"
 )
 _PLUGINS = (
     (re.compile(r"nvidia\.com/(?:gpu(?:\.shared)?|mig-.*)"), "NVIDIA's plugin for containers"),
@@ -99,14 +103,14 @@ class Effects:
             behind = {self.beside.resource_of(one.definition, self.vmi.namespace) for one in interfaces}
             if resource in behind:
                 what = f"{resource} is what an SR-IOV network of the VM asks for already: one more is allocated, unused"
-                yield RESOURCE_ASKED_TWICE.found(self._limit(resource), what)
+                yield RESOURCE_ASKED_TWICE.found(self._limit(resource), what, hint=_BY_NETWORK)
             elif "" in behind:
                 names = listed(one.definition for one in interfaces)
                 what = (
                     f"nothing in the VM uses {resource}; if it is the resource of the network {names}, KubeVirt asks "
                     "for it already, and one more is allocated"
                 )
-                yield RESOURCE_ASKED_TWICE.found(self._limit(resource), what)
+                yield RESOURCE_ASKED_TWICE.found(self._limit(resource), what, hint=_BY_NETWORK)
 
     def _foreign(self) -> Iterator[Finding]:
         permitted = _permitted(self.beside)
@@ -136,10 +140,11 @@ class Effects:
         if configuration is None:
             return
         permitted = _permitted(self.beside)
+        severity = None if "permittedHostDevices" in configuration else Severity.INFO
         for device in self._known():
             if device.resource and device.resource not in permitted:
                 what = f"the KubeVirt CR among the files does not list {device.resource} under permittedHostDevices"
-                yield RESOURCE_NOT_PERMITTED.found(f"{device.place}.deviceName", what)
+                yield RESOURCE_NOT_PERMITTED.found(f"{device.place}.deviceName", what, severity=severity)
 
     def _on_pod_network(self) -> Iterator[Finding]:
         for one in self.vmi.interfaces:
@@ -157,11 +162,13 @@ class Effects:
         configuration = self.beside.kubevirt
         if configuration is None:
             return
-        known = at(configuration, "network.binding") or EMPTY
+        registered = at(configuration, "network.binding")
+        known = registered if isinstance(registered, Mapping) else EMPTY
+        severity = None if known else Severity.INFO
         for one in self.vmi.interfaces:
             if one.plugin and one.plugin not in known:
                 what = f"the KubeVirt CR among the files has no binding plugin named {one.plugin}"
-                yield PLUGIN_NOT_REGISTERED.found(f"{one.place}.binding.name", what)
+                yield PLUGIN_NOT_REGISTERED.found(f"{one.place}.binding.name", what, severity=severity)
 
     def _evicted(self) -> Iterator[Finding]:
         if self.vmi.eviction_strategy == "LiveMigrate" and self.vmi.devices:
@@ -243,7 +250,7 @@ class Effects:
 
 def _permitted(beside: Neighbours) -> frozenset[str]:
     """The resources that the KubeVirt CR among the files permits."""
-    permitted = at(beside.kubevirt or EMPTY, "permittedHostDevices") or EMPTY
-    lists = (permitted.get(key) for key in ("pciHostDevices", "mediatedDevices", "usb"))
+    permitted = at(beside.kubevirt or EMPTY, "permittedHostDevices")
+    lists = (at(permitted, key) for key in ("pciHostDevices", "mediatedDevices", "usb"))
     rows = [row for rows in lists if isinstance(rows, list) for row in rows if isinstance(row, dict)]
     return frozenset(row["resourceName"] for row in rows if isinstance(row.get("resourceName"), str))

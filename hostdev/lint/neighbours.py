@@ -42,7 +42,9 @@ class Neighbours(NamedTuple):
             return told
         developer = at(configuration, "developerConfiguration")
         gates, disabled = (_names(developer, key) for key in ("featureGates", "disabledFeatureGates"))
-        named = gates if told.named is None else told.named
+        # Where it says nothing of gates, what completes it elsewhere may.
+        speaks = isinstance(developer, Mapping) and "featureGates" in developer
+        named = gates if told.named is None and speaks else told.named
         return told._replace(named=named, disabled=told.disabled | disabled, switches=configuration)
 
     def beside(self, vm: Object) -> Beside:

@@ -113,6 +113,20 @@ def test_what_the_kubevirt_object_does_not_permit() -> None:
     assert codes(text) == []
 
 
+@pytest.mark.parametrize("configuration", ["{}", "{machineType: q35}", "{network: 1, developerConfiguration: x}"])
+def test_a_kubevirt_object_that_does_not_speak_of_it(configuration: str) -> None:
+    devices = f"{{gpus: {gpus('g')}, hostDevices: [{{name: h, deviceName: {GPU}}}]}}"
+    silent = f"kind: KubeVirt\nmetadata: {{name: k}}\nspec: {{configuration: {configuration}}}\n"
+
+    assert sorted(set(codes(vm(devices=devices), silent))) == ["info gate-closed", "info resource-not-permitted"]
+
+
+def test_a_kubevirt_object_of_wrong_types() -> None:
+    odd = KUBEVIRT.replace("{pciHostDevices: [{", "[{").replace("nvidia.com/gpu}]}", "nvidia.com/gpu}]")
+
+    assert codes(vm(devices=f"{{gpus: {gpus('g')}}}"), odd) == ["warning resource-not-permitted"]
+
+
 def test_of_several_kubevirt_objects_none_counts() -> None:
     assert codes(vm(devices=f"{{gpus: {gpus('g')}}}"), KUBEVIRT, KUBEVIRT) == []
 

@@ -18,6 +18,8 @@ from tests.scenarios.cases import CASES, FOLDER, GOLDEN, Case
 from tests.scenarios.hosts import RECORDED, text
 
 Compare = Callable[[Path, str], None]
+CLUSTERS = sorted((FOLDER / "cluster").glob("*.yaml"))
+"""What stands in the cluster beside the VMs of a scenario."""
 
 
 def plan(case: Case) -> dict[str, Any]:
@@ -56,7 +58,9 @@ def test_there_is_nothing_against_it(case: Case) -> None:
 
 
 def test_the_manifest_has_no_mistake(case: Case) -> None:
-    linted = passgate("lint", "--vmi", str(case.file("vm.yaml")))
+    vm, cluster = case.file("vm.yaml"), next(file for file in CLUSTERS if case.name.startswith(file.stem))
+
+    linted = passgate("lint", str(vm), str(cluster), "--kubevirt", "1.8")
 
     assert linted.code == 0, linted.out.decode()
 

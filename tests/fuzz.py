@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from tests.domxml import fuzzing as domains
+from tests.hostdev import fuzzing as host
 
 ODD = (
     *("", "0", "-1", "1", "00", "09", "0x", "0xffffffff", "4294967296", "99999999999999999999", "9" * 5000, " 1", "+1"),
@@ -55,6 +56,12 @@ class Target(NamedTuple):
 
 TARGETS: Mapping[str, Target] = {
     "domain": Target(domains.seeds, domains.read),
+    "vmi": Target(host.vmis, host.read_vmi),
+    "env": Target(host.env_files, host.read_env_file),
+    "checkpoint": Target(host.checkpoints, host.read_checkpoint),
+    "network-info": Target(host.network_infos, host.read_network_info),
+    "manifest": Target(host.manifests, host.read_manifest),
+    "recording": Target(host.recordings, host.read_recording),
 }
 """Each by its name; a row more is all that a reader needs to be fuzzed."""
 

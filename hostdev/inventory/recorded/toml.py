@@ -42,7 +42,8 @@ def parse(text: str) -> Recording:
     """Read a recording and check that it stays in its directory."""
     try:
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: a number of thousands of digits is Python's own ValueError.
         raise BadInput("bad-recording", f"not TOML: {error}", hint=_HINT) from None
     if data.pop("format", None) != FORMAT:
         raise BadInput("bad-recording", f"has no `format = {FORMAT}`: not a recorded machine", hint=_HINT)

@@ -362,3 +362,8 @@ def test_a_recording_of_endless_directories_is_refused() -> None:
 def test_an_empty_name_is_no_host() -> None:
     with pytest.raises(BadInput, match="names no host"), open_host(""):
         pass
+
+
+def test_a_number_of_thousands_of_digits_is_no_defect() -> None:
+    with pytest.raises(BadInput, match="not TOML"):
+        toml.parse(f"format = {'9' * 5000}\n")

@@ -21,8 +21,8 @@ setup: $(VENV)/.dev ## install all that development needs: Debian packages by na
 demo: $(VENV)/.cli ## boot a VM with a QAT virtual function, all of it played; no hardware, no network beyond the setup
 	@demo/run
 
-test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast ones first, the real ones last
-	@$(PYTEST)
+test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast ones beside the real ones
+	@tools/test
 
 test-fast: $(VENV)/.dev ## run the tests that need neither root nor minutes
 	@$(PYTEST) -m 'not oracle and not vmhost'

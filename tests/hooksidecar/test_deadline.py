@@ -71,7 +71,7 @@ def test_h15_a_worker_that_does_not_come_back_is_replaced(start: Start, core: st
         with pytest.raises(Failed, match="deadline: no answer within 2"):
             client.define(STUCK)
         with pytest.raises(Failed, match="waiting for an earlier call, which was working") as failed:
-            client.define(DOMAIN, timeout=0.5)
+            client.define(DOMAIN, timeout=1.3)
         assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert client.define(DOMAIN) == DOMAIN, "while it waits, the one in its way is overdue"
         assert client.define(DOMAIN) == DOMAIN, "and nothing hangs any more"

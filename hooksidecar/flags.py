@@ -66,3 +66,12 @@ def _checked(command: Command, option: Argument, value: str) -> str:
     if not value:
         raise command.wrong(f"{name} needs a value: {option.value}")
     return value
+
+
+def read_seconds(text: str, most: float) -> float | None:
+    """A time to wait, from nothing to the most; None for what is no such number, as `nan` is none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= most else None

@@ -176,10 +176,7 @@ def is_in_pod() -> bool:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= MOST_WAIT:
+    seconds = flags.read_seconds(text, MOST_WAIT)
+    if seconds is None:
         raise PROGRAM.wrong(f"--wait needs a number of seconds from 0 to {MOST_WAIT:.0f}, not {text!r}")
     return seconds

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from domxml.errors import OUTPUT_LOST, ExitCode, OutputLost, PassgateError
 from domxml.finding import Finding
 from hooksidecar.container import channels
+from hooksidecar.flags import read_seconds
 from hostdev.argumentparser import make_parser
 from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.hook import HookCore
@@ -54,11 +55,8 @@ def answer_call(call: Callable[[float], Reply]) -> int:
 
 def seconds(text: str) -> float:
     """How long to wait: a call has no more than virt-handler gives it."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= LIMIT:
+    value = read_seconds(text, LIMIT)
+    if value is None:
         raise ArgumentTypeError(f"{text[:20]!r} is no number of seconds from 0 to {LIMIT:g}")
     return value
 

@@ -15,8 +15,7 @@ from domxml.source import Mdev
 from domxml.text import visible
 from domxml.transform import Transformed
 from hostdev.inject.plan import Plan
-
-API_VERSION = "passgate.dev/v1"
+from hostdev.printing.documents import document
 
 
 def diff(before: bytes, after: bytes) -> str:
@@ -31,15 +30,14 @@ def diff(before: bytes, after: bytes) -> str:
 
 def as_json(plan: Plan, result: Transformed, findings: Sequence[Finding]) -> str:
     """The plan for programs; the keys are a contract."""
-    document = {
-        "apiVersion": API_VERSION,
-        "kind": "Plan",
-        "devices": [_device(change, *_origin(plan, change.placed)) for change in result.changes],
-        "controllers": [_controller(controller) for controller in result.controllers],
-        "removed": list(result.removed),
-        "findings": [finding.as_dict() for finding in findings],
-    }
-    return json.dumps(document, indent=2) + "\n"
+    made = document(
+        "Plan",
+        devices=[_device(change, *_origin(plan, change.placed)) for change in result.changes],
+        controllers=[_controller(controller) for controller in result.controllers],
+        removed=list(result.removed),
+        findings=[finding.as_dict() for finding in findings],
+    )
+    return json.dumps(made, indent=2) + "\n"
 
 
 def _origin(plan: Plan, placed: PlacedDevice) -> tuple[str, tuple[str, ...]]:

@@ -14,7 +14,6 @@ from hostdev.lint.objects import Object
 RESOURCE = "k8s.v1.cni.cncf.io/resourceName"
 OPERATOR_PREFIX = "openshift.io"
 """What the SR-IOV operator puts in front of its resources, unless it is told otherwise."""
-_CLUSTER = ("VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference")
 
 
 class Neighbours(NamedTuple):

@@ -232,7 +232,8 @@ def _of_template(value: dict[str, Any], path: str, document: Document, file: str
 
 
 def _object(value: dict[str, Any], path: str, document: Document, file: str) -> Object:
-    placeholders = _mark_unknown(value, set()) if value.get("kind") in VM_KINDS | BESIDE_KINDS else 0
+    kind = value.get("kind")
+    placeholders = _mark_unknown(value, set()) if isinstance(kind, str) and kind in VM_KINDS | BESIDE_KINDS else 0
     mine = tuple(one for one in document.repeated if one.path.startswith(path))
     return Object(value, file, path, document.marks, document.value, document.mark, placeholders, mine)
 

@@ -92,11 +92,12 @@ def _wide_policies(beside: Neighbours) -> Told:
 
 
 def _unmet_resources(beside: Neighbours) -> Told:
-    made = {_spec(policy).get("resourceName") for policy in _policies(beside)}
+    names = (_spec(policy).get("resourceName") for policy in _policies(beside))
+    made = {name for name in names if isinstance(name, str)}
     for network in beside.of_kind("SriovNetwork"):
         name = _spec(network).get("resourceName")
         if made and isinstance(name, str) and name not in made and not isinstance(name, Unknown):
-            near = nearest(name, [one for one in made if isinstance(one, str)])
+            near = nearest(name, sorted(made))
             hint = f"did you mean {near}?" if near else ""
             what = f"no policy among the files makes the resource {name}"
             yield network, RESOURCE_UNMET.found("spec.resourceName", what, hint=hint or None)
@@ -128,15 +129,16 @@ def _vlans(beside: Neighbours) -> Told:
 
 
 def _claims(beside: Neighbours) -> Told:
-    met: dict[tuple[Any, Any], Object] = {}
+    met: dict[tuple[str, str], Object] = {}
     for claim in beside.of_kind("PCIDeviceClaim"):
         spec = _spec(claim)
-        key = (spec.get("nodeName"), spec.get("address"))
-        if isinstance(key[1], str) and key in met:
-            what = f"{met[key].name} claims {key[1]} of {key[0] or 'the node'} too"
+        node, address = spec.get("nodeName") or "", spec.get("address")
+        if not isinstance(node, str) or not isinstance(address, str):
+            continue
+        if (node, address) in met:
+            what = f"{met[node, address].name} claims {address} of {node or 'the node'} too"
             yield claim, CLAIMED_TWICE.found("spec.address", what)
-        elif isinstance(key[1], str):
-            met[key] = claim
+        met.setdefault((node, address), claim)
 
 
 def _root_devices(beside: Neighbours) -> Told:

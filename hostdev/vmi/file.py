@@ -31,7 +31,7 @@ class Manifest(NamedTuple):
 
 def parse_manifest(data: bytes) -> Manifest:
     """The one VM in a file; documents and list items of other kinds are passed over."""
-    found = [document for document in _documents(data) if document.fields.get("kind") in TEMPLATES]
+    found = [document for document in _documents(data) if document.get_str("kind") in TEMPLATES]
     if not found:
         what = f"holds none of {', '.join(TEMPLATES)}"
         raise BadInput(CODE, what, subject=FILE.name, hint="name the file that holds the VM")

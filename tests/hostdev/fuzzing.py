@@ -12,7 +12,11 @@ from hostdev.inject.plan import plan
 from hostdev.inject.vmplan import account_inputs, resources, vm_inputs
 from hostdev.inventory.recorded import toml
 from hostdev.kubelet.checkpoint import parse
+from hostdev.lint.admission.releases import Cluster
+from hostdev.lint.files import File
 from hostdev.lint.lint import lint
+from hostdev.lint.repository import gather as gather_objects
+from hostdev.lint.repository import lint_objects, report
 from hostdev.vmi.annotations import bonds
 from hostdev.vmi.file import parse_manifest
 from hostdev.vmi.vmi import parse_vmi
@@ -20,6 +24,7 @@ from tests.domxml.domains import FOLDER, load
 from tests.hostdev.machines.fixtures import NAMES, fixture
 from tests.house import ROOT
 
+DEPLOY = ROOT / "deploy"
 SCENARIOS = ROOT / "tests" / "fixtures" / "scenarios"
 KUBELET = ROOT / "tests" / "fixtures" / "kubelet" / "1.36.2.json"
 WISHES = (
@@ -89,6 +94,17 @@ def manifests() -> Sequence[bytes]:
 def read_manifest(data: bytes) -> None:
     """Read and lint it."""
     lint(parse_manifest(data))
+
+
+def repositories() -> Sequence[bytes]:
+    """Files with VMs and with what stands beside them."""
+    return [*manifests(), *(path.read_bytes() for path in sorted(DEPLOY.rglob("*.yaml")))]
+
+
+def lint_repository(data: bytes) -> None:
+    """Lint everything in it, for every release."""
+    gathered = gather_objects([File("a.yaml", data)])
+    report(gathered, lint_objects(gathered.objects, Cluster()), ())
 
 
 def recordings() -> Sequence[bytes]:

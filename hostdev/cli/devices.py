@@ -10,11 +10,11 @@ from domxml.errors import BadInput
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev.findings.device import DEVICE_MISSING
 from hostdev.findings.driver import NOT_BOUND_TO_VFIO
 from hostdev.gate.check import verdict_of
 from hostdev.gate.verdict import Verdict
 from hostdev.inventory import pciids
+from hostdev.inventory.devicenames import find_addresses
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.pciids import Name, Namer
 from hostdev.inventory.recorded.layout import open_host
@@ -115,30 +115,11 @@ def accept(codes: Sequence[str], named: Collection[PciAddress] | None) -> frozen
     return frozenset(codes)
 
 
-def select(machine: Machine, texts: Iterable[str]) -> tuple[PciAddress, ...] | None:
-    """The addresses named on a command line; None when none was. One that is not there names its neighbours."""
-    addresses = tuple(dict.fromkeys(map(PciAddress.parse, texts)))
-    for address in addresses:
-        if address not in machine.functions:
-            near = ", ".join(map(str, _neighbours(machine, address)))
-            what = f"there is no such device on {machine.source}"
-            hint = f"the nearest are {near}" if near else "no PCI device was found there at all"
-            raise DEVICE_MISSING.refused(str(address), what, hint)
-    return addresses or None
+def select(machine: Machine, words: Iterable[str]) -> tuple[PciAddress, ...] | None:
+    """The functions named on a command line; None when none was."""
+    return find_addresses(machine, words) or None
 
 
 def _device(machine: Machine, namer: Namer, address: PciAddress, despite: frozenset[str]) -> Device:
     function = machine.functions[address]
     return Device(function, namer(function), verdict_of(machine, address, despite))
-
-
-def _neighbours(machine: Machine, wanted: PciAddress) -> list[PciAddress]:
-    def distance(address: PciAddress) -> tuple[int, ...]:
-        return (
-            abs(address.domain - wanted.domain),
-            abs(address.bus - wanted.bus),
-            abs(address.slot - wanted.slot),
-            abs(address.function - wanted.function),
-        )
-
-    return sorted(sorted(machine.functions, key=distance)[:3])

@@ -9,11 +9,10 @@ from typing import Any
 
 from domxml.errors import BadInput, ExitCode
 from hostdev.cli import devices
-from hostdev.cli.devices import select
 from hostdev.inventory import pciids
 from hostdev.manifest.make import Made, make
 from hostdev.manifest.pool import REGISTRY, By, Document, Wanted
-from hostdev.manifest.selection import candidates, is_address
+from hostdev.manifest.selection import candidates
 from hostdev.printing import findings, optional, output
 from hostdev.printing.documents import emit
 
@@ -32,7 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
         known = ", ".join(candidates(machine)[:12])
         hint = f"on {machine.source} these could be: {known}" if known else "`passgate node list` shows its devices"
         raise BadInput("bad-usage", "no device is named", hint=hint)
-    select(machine, filter(is_address, arguments.device))
     made = make(machine, pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE), arguments.device, wanted)
     wanted_parts = [part for part in made.parts if arguments.only in {None, part}]
     shown = [document for part in wanted_parts for document in made.parts[part]]

@@ -1,21 +1,19 @@
-"""From what a user names to functions of a machine: an address, vendor:device, a class, a type of mediated devices."""
+"""From what a user names to functions that can be handed out: devices, a class, a type of mediated devices."""
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from domxml.errors import BadInput, Refused
-from domxml.pciaddress import PciAddress
-from domxml.text import listed
-from hostdev.findings.device import DEVICE_MISSING, NOT_AN_ENDPOINT
+from domxml.text import listed, printable
+from hostdev.findings.device import NOT_AN_ENDPOINT
 from hostdev.findings.sriov import PF_WITH_VFS
 from hostdev.gate.check import verdict_of
 from hostdev.inventory import pciids
+from hostdev.inventory.devicenames import Calling, find_called, is_plain_word
 from hostdev.inventory.machine import Machine, MdevType, PciFunction, Role
 from hostdev.manifest.pool import By, of_network
 
-_IDS = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})", re.ASCII | re.IGNORECASE)
 _MOST_NAMED = 12
 
 
@@ -29,19 +27,27 @@ class Selected(NamedTuple):
 
 def select(machine: Machine, text: str, by: By | None) -> Selected:
     """Find the functions that a word means on a machine."""
-    if _IDS.fullmatch(text):
-        kind = tuple(f for _, f in sorted(machine.functions.items()) if pciids.ids(f) == text.lower())
-        return _of_kind(machine, text, kind, by)
-    if ":" in text or text.startswith("pci_"):
-        return Selected((_one(machine, PciAddress.parse(text), by),), outright=True)
     kind = tuple(f for _, f in sorted(machine.functions.items()) if text.lower() in _classes(f))
     if kind:
         return _of_kind(machine, text, kind, by)
-    return _of_type(machine, text)
-
-
-def is_address(text: str) -> bool:
-    return ":" in text and not _IDS.fullmatch(text)
+    of_type = _of_type(machine, text)
+    if of_type is not None:
+        return of_type
+    if is_plain_word(machine, text):
+        raise _unknown(machine, text)
+    called = find_called(machine, text)
+    if called.mdev is not None:
+        what = "is one mediated device; a resource hands out all of a type"
+        raise BadInput("nothing-selected", what, subject=text, hint=f"select {called.mdev.type}")
+    if called.calling is Calling.IDS:
+        return _of_kind(machine, text, called.functions, by)
+    endpoints = [function for function in called.functions if not function.bridge]
+    if not endpoints:
+        raise NOT_AN_ENDPOINT.refused(text, "is a bridge, which no VM can have")
+    wrong = next((function for function in endpoints if _is_wrong_pf(function, by)), None)
+    if wrong is not None:
+        raise _wrong_pf(machine, wrong)
+    return Selected(tuple(endpoints), outright=True)
 
 
 def candidates(machine: Machine) -> tuple[str, ...]:
@@ -51,22 +57,8 @@ def candidates(machine: Machine) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*map(pciids.ids, passing), *types]))
 
 
-def _one(machine: Machine, address: PciAddress, by: By | None) -> PciFunction:
-    function = machine.functions.get(address)
-    if function is None:
-        what, hint = f"there is no such device on {machine.source}", "`passgate node list` shows those there are"
-        raise DEVICE_MISSING.refused(str(address), what, hint)
-    if function.bridge:
-        raise NOT_AN_ENDPOINT.refused(str(address), "is a bridge, which no VM can have")
-    if _is_wrong_pf(function, by):
-        raise _wrong_pf(machine, function)
-    return function
-
-
 def _of_kind(machine: Machine, text: str, kind: tuple[PciFunction, ...], by: By | None) -> Selected:
     """The devices of a kind that can be given away; all of them where none can as it is now."""
-    if not kind:
-        raise _unknown(machine, text)
     if all(function.bridge for function in kind):
         raise NOT_AN_ENDPOINT.refused(text, "are bridges, which no VM can have")
     endpoints = [function for function in kind if not function.bridge]
@@ -99,19 +91,14 @@ def _wrong_pf(machine: Machine, pf: PciFunction) -> Refused:
     return PF_WITH_VFS.refused(str(pf.address), what, hint)
 
 
-def _of_type(machine: Machine, text: str) -> Selected:
+def _of_type(machine: Machine, text: str) -> Selected | None:
     found = [
         (function, one)
         for _, function in sorted(machine.functions.items())
         for one in function.mdev_types
         if _plain(text) in {_plain(one.name), _plain(one.title)} - {""}
     ]
-    if text.lower() in machine.mdevs:
-        what = "is one mediated device; a resource hands out all of a type"
-        raise BadInput("nothing-selected", what, subject=text, hint=f"select {machine.mdevs[text.lower()].type}")
-    if not found:
-        raise _unknown(machine, text)
-    return Selected(tuple(function for function, _ in found), mdev=found[0][1])
+    return Selected(tuple(function for function, _ in found), mdev=found[0][1]) if found else None
 
 
 def _plain(text: str) -> str:
@@ -133,5 +120,5 @@ def _unknown(machine: Machine, text: str) -> BadInput:
         if known
         else "`passgate node list` shows its devices; none of them passes"
     )
-    what = f"{text[:60]!r} is no address, vendor:device, class or mdev type of a device on {machine.source}"
+    what = f"{printable(text)!r} is no address, ids, interface, disk, class or mdev type on {machine.source}"
     return BadInput("nothing-selected", what, hint=hint)

@@ -27,14 +27,15 @@ COLOR = Argument(
     choices=("auto", "always", "never"),
     default="auto",
 )
-DEVICE = Argument(("ADDRESS",), "a PCI address, such as 0000:3d:02.2 or 3d:02.2", complete=Complete.ADDRESS)
+_CALLED = "by address (3d:02.2), interface, disk, ids (8086:37c9) or IOMMU group (group:43)"
+DEVICE = Argument(("ADDRESS",), f"a device, {_CALLED}", metavar="DEVICE", complete=Complete.ADDRESS)
+DEVICES = Argument(("ADDRESS",), f"devices, {_CALLED}", nargs="*", metavar="DEVICE", complete=Complete.ADDRESS)
 DESPITE = Argument(
     ("--despite",),
     "judge the devices named as if this did not forbid them, for who knows better",
     choices=("platform-device",),
     repeat=True,
 )
-DEVICES = Argument(("ADDRESS",), "PCI addresses, such as 0000:3d:02.2 or 3d:02.2", nargs="*", complete=Complete.ADDRESS)
 
 
 def output_in(*formats: str, help: str = "how to print it") -> Argument:  # noqa: A002  as argparse calls it

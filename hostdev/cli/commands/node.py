@@ -34,7 +34,7 @@ GROUPS = Command(
     "Devices of one group go to one owner together. A group is viable when nothing in it is held by a driver of the "
     "host; the members that block it are marked.",
     (
-        Argument(("GROUP",), "numbers of groups", nargs="*", metavar="GROUP"),
+        Argument(("GROUP",), "groups, by their numbers or by devices in them", nargs="*", complete=Complete.ADDRESS),
         HOST,
         output_in("table", "wide", "json", "yaml", "name"),
         fail_on(),

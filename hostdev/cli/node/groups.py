@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from domxml.errors import BadInput, Refused
 from domxml.finding import Severity
 from hostdev.cli import devices, documents
 from hostdev.gate.group import group_verdict
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict
 from hostdev.inventory import pciids
+from hostdev.inventory.devicenames import find_groups
 from hostdev.inventory.machine import IommuGroup, Machine
 from hostdev.inventory.pciids import Namer
 from hostdev.printing import findings, output
@@ -49,24 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     return findings.worst_exit_code(map(_severity, verdicts), arguments.fail_on)
 
 
-def _selected(machine: Machine, texts: Sequence[str]) -> list[IommuGroup]:
-    if not texts:
+def _selected(machine: Machine, words: Sequence[str]) -> list[IommuGroup]:
+    if not words:
         return [group for _, group in sorted(machine.groups.items())]
-    return [_group(machine, text) for text in dict.fromkeys(texts)]
-
-
-def _group(machine: Machine, text: str) -> IommuGroup:
-    if not (text.isascii() and text.isdigit()):
-        raise BadInput("bad-group", f"{text!r} is not the number of an IOMMU group", hint="such as 43")
-    group = machine.groups.get(int(text))
-    if group is None:
-        near = ", ".join(str(number) for number in sorted(machine.groups, key=lambda n: abs(n - int(text)))[:3])
-        raise Refused(
-            "group-missing",
-            f"there is no IOMMU group {text} on {machine.source}",
-            hint=f"the nearest are {near}" if near else "there are no IOMMU groups at all",
-        )
-    return group
+    return [machine.groups[number] for number in find_groups(machine, words)]
 
 
 def _rows(machine: Machine, names: Namer, verdict: GroupVerdict) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from domxml.errors import BadInput, ExitCode, HostUnreadable
 from domxml.pciaddress import PciAddress
 from hostdev.cli import devices
 from hostdev.cli.devices import Device, list_devices
+from hostdev.inventory.devicenames import find_addresses
 from hostdev.inventory.pciids import Name
 from hostdev.printing import optional, output
 from hostdev.printing.cells import Cell, Row, Tone, dash
@@ -52,7 +53,7 @@ class Event:
 def run(arguments: argparse.Namespace) -> int:
     """Print events until interrupted, or until there were enough of them."""
     screen = Screen.of(arguments.color)
-    wanted = tuple(map(PciAddress.parse, arguments.address))
+    wanted = tuple(address for word in arguments.address for address in _called(word))
     left = arguments.count
     for event in _events(arguments.timeout):
         if wanted and not event.concerns(wanted):
@@ -66,6 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
         if left is not None and left <= 0:
             break
     return ExitCode.DONE
+
+
+def _called(word: str) -> tuple[PciAddress, ...]:
+    """What a word names; an address may be that of a device that is yet to come."""
+    address = _address(word)
+    return (address,) if address else find_addresses(devices.machine_at(devices.LIVE), [word])
 
 
 def _events(timeout: float | None) -> Iterator[Event]:

@@ -29,7 +29,7 @@ from tests.hostdev.cli.running import Ran
         ("node list -ojsn", "--output cannot be 'jsn'", "did you mean json?"),
         ("node list --fail-on info", "--fail-on cannot be 'info'", "it is one of warning, error"),
         ("node watch --count many", "--count needs a number, not 'many'", "`passgate node watch --help`"),
-        ("node show", "the following arguments are required: ADDRESS", "`passgate node show --help`"),
+        ("node show", "the following arguments are required: DEVICE", "`passgate node show --help`"),
         ("node show 3d:00.0 3d:00.1", "'3d:00.1' is one argument too many", "`passgate node show --help`"),
         ("completion tcsh", "SHELL cannot be 'tcsh'", "it is one of bash, zsh, fish"),
     ],

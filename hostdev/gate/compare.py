@@ -11,7 +11,8 @@ from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
 from hostdev.gate.rule import HOST
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
-from hostdev.inventory.recorded.scrub import scrub_interface, scrub_options
+from hostdev.inventory.recorded import commandline
+from hostdev.inventory.recorded.scrub import known_interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +149,11 @@ def _numa(pair: _Pair) -> Iterator[Change]:
 
 
 def _interfaces(pair: _Pair) -> Iterator[Change]:
-    before, after = (" ".join(sorted(net.name for net in function.netdevs)) for function in (pair.old, pair.new))
-    macs = [net.mac for net in (*pair.old.netdevs, *pair.new.netdevs)]
-    if before and after and scrub_interface(before, macs) != scrub_interface(after, macs):
+    names = [[net.name for net in function.netdevs] for function in (pair.old, pair.new)]
+    macs, known = [net.mac for net in (*pair.old.netdevs, *pair.new.netdevs)], [*names[0], *names[1]]
+    left, right = (sorted(known_interface(name, macs, known) for name in each) for each in names)
+    if left and right and left != right:
+        before, after = (" ".join(sorted(each)) for each in names)
         yield pair.change("interface-renamed", Severity.WARNING, f"{before} is now {after}", before, after)
 
 
@@ -205,12 +208,21 @@ def _kernel(old: Machine, new: Machine) -> Iterator[Change]:
     if before.release != after.release:
         message = f"kernel {before.release or '?'} is now {after.release or '?'}"
         yield Change("kernel-changed", Severity.INFO, HOST, message, before.release, after.release)
-    left, right = (line.split() for line in scrub_options(before.cmdline, after.cmdline))
-    lost = [f"without {word}" for word in left if word not in right]
-    gained = [f"with {word}" for word in right if word not in left]
+    lost, gained = commandline.changes(before.cmdline, after.cmdline)
     if lost or gained:
-        message = f"the kernel is booted {', '.join(lost + gained)}"
-        yield Change("command-line-changed", Severity.INFO, HOST, message, before.cmdline, after.cmdline)
+        words = [*_words("without", lost), *_words("with", gained)]
+        message = f"the kernel is booted {', '.join(words)}"
+        hidden = any(map(commandline.is_hidden, (*before.cmdline.split(), *after.cmdline.split())))
+        lines = [commandline.mask(one.cmdline) if hidden else one.cmdline for one in (before, after)]
+        yield Change("command-line-changed", Severity.INFO, HOST, message, *lines)
+
+
+def _words(how: str, words: list[str]) -> Iterator[str]:
+    """Words that came or went; of those that a recording hides, their number is known."""
+    yield from (f"{how} {word}" for word in words if word != commandline.HIDDEN)
+    unknown = words.count(commandline.HIDDEN)
+    if unknown:
+        yield f"{how} {unknown} {'word' if unknown == 1 else 'words'} that a recording does not tell"
 
 
 def _groups(old: Machine, new: Machine, pairs: Pairs) -> Iterator[Change]:

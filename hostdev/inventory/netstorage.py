@@ -16,7 +16,7 @@ _BITS = 128
 _MAPPED = 0xFFFF << 32
 """Addresses of IPv4 among those of IPv6."""
 _FABRICS = frozenset({"tcp", "rdma"})
-_OVER_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "ceph")
+OVER_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "ceph")
 _SERVER = re.compile(r"\b(?:addr|traddr)=([0-9a-fA-F.:]+)")
 
 
@@ -76,6 +76,6 @@ def read_servers(host: Host, mounts: Mounts) -> Iterator[tuple[str, Sign]]:
         if found and host.read(f"{NVME}/{name}/transport") in _FABRICS:
             yield found[1], Sign("disks over NVMe-oF", f"/{NVME}/{name}/address", said)
     for mount in mounts.all:
-        found = _SERVER.search(mount.line) if mount.kind in _OVER_NETWORK else None
+        found = _SERVER.search(mount.line) if mount.kind in OVER_NETWORK else None
         if found:
             yield found[1], Sign(f"{mount.point} over {mount.kind}", f"/{mount.file}", mount.line)

@@ -113,7 +113,8 @@ SNAPSHOT = Command(
     "node snapshot",
     "Record this machine as one TOML file.",
     "The file holds what passgate reads of a host, so that every other command gives the same answers with "
-    "--host FILE. Serial numbers, MAC addresses and machine names are replaced.",
+    "--host FILE. Serial numbers, MAC addresses, names that the owner gave, and words of the kernel command line that "
+    "are not known to be harmless are replaced; docs/snapshot.md lists what stays.",
     (
         HOST,
         Argument(("--keep-identity",), "keep serial numbers, MAC addresses and names as they are", flag=True),

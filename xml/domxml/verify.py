@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import cast
+
+from lxml import etree
 
 from domxml import alias as aliases
 from domxml import attributes
@@ -21,7 +24,10 @@ CODE = "output-would-not-work"
 HINT = "nothing was changed; please report this domain"
 
 _HEX = re.compile(r"0[xX][0-9a-fA-F]{1,4}", re.ASCII)
-_UNIQUE = (("alias", "name", "alias"), ("acpi", "index", "acpiIndex"), ("boot", "order", "bootOrder"))
+_UNIQUE = tuple(
+    (tag, name, word, etree.XPath(f"devices/*/{tag}/@{name}", smart_strings=False))
+    for tag, name, word in (("alias", "name", "alias"), ("acpi", "index", "acpiIndex"), ("boot", "order", "bootOrder"))
+)
 """Child element, attribute and word of what libvirt or QEMU refuses to see twice."""
 
 
@@ -78,16 +84,13 @@ class _Tree:
         for device in topology:
             if device.address is not None:
                 self.owners[device.address].append(device)
-        self.numbers = {
-            word: Counter(child.get(name, "") for child in domain.devices.iterfind(f"*/{tag}"))
-            for tag, name, word in _UNIQUE
-        }
+        self.numbers = {word: Counter(cast("list[str]", values(domain.root))) for _, _, word, values in _UNIQUE}
         ports = (c for c in topology.controllers if c.model == "pcie-root-port" and c.address is not None)
         # Where a port has no chassis or port written, libvirt derives them from its index and address.
         self.chassis = Counter(map(_chassis_and_port, ports))
 
     def of_device(self, holder: DomainDevice, change: Change) -> Iterator[str]:
-        for tag, name, word in _UNIQUE:
+        for tag, name, word, _ in _UNIQUE:
             child = holder.element.find(tag)
             if child is not None and self.numbers[word][child.get(name, "")] > 1:
                 yield f"two devices have this {word}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -158,34 +157,34 @@ class _Run:
         self.ports.setdefault(0, Port(0, MODELS[str(topology.machine.root)], None))
         self.max_index = topology.max_index
         self.tried: dict[Device, PciAddress] = {}
-        """What the dry run gave."""
+        self.tried_ports: dict[int, PciAddress] = {}
+        """What the dry run gave, devices and ports."""
 
     def predict(self) -> Prediction:
         dry = self._pass(dry_run=True)
         buses = dry.buses
         if self.max_index <= 0 and len(buses) > 1 and self.pcie:
             dry.reserve_next(spare_needs(pcie=True))
-        tried = {}
         for index in range(1, len(buses := dry.buses)):
             if index not in self.ports:
                 self.ports[index] = Port(index, buses[index].model, None)
-                tried[index] = dry.reserve_next(buses[index].model.plugs_as)
+                self.tried_ports[index] = dry.reserve_next(buses[index].model.plugs_as)
         # Growing while controllers are connected would need buses that libvirt does not look at again.
         if len(dry.buses) != len(self.ports):
             raise Impossible("No more available PCI slots")
-        if self.nothing_can_shift(tried):
+        if self.nothing_can_shift():
             self.where.update(self.tried)
-            for index, address in tried.items():
+            for index, address in self.tried_ports.items():
                 self.ports[index].address = address
         else:
             self._pass(dry_run=False)
         return Prediction(tuple(self.ports[index] for index in sorted(self.ports)), self.where)
 
-    def nothing_can_shift(self, tried: Mapping[int, PciAddress]) -> bool:
+    def nothing_can_shift(self) -> bool:
         """The second run would only repeat the first: plain PCI Express devices, each on a port of its own."""
         return (
             self.pcie
-            and all(port.address or index in tried or not index for index, port in self.ports.items())
+            and list(self.tried_ports) == sorted(self.tried_ports)
             and all(device.needs == PCIE_DEVICE | AUTOASSIGN and device.step is not Step.VIDEO for device in self.tried)
         )
 
@@ -225,7 +224,9 @@ class _Run:
             port = self.ports[index]
             if port.address is None and port.model.plugs_as:
                 address = addresses.reserve_next(port.model.plugs_as)
-                if not dry_run:
+                if dry_run:
+                    self.tried_ports[index] = address
+                else:
                     port.address = address
 
     def _assign(self, addresses: AddressSet, device: Device, *, dry_run: bool) -> None:

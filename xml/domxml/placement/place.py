@@ -21,7 +21,7 @@ from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestFunction, GuestSlot
 from domxml.kubevirt import LAST_PORT, is_made_by_kubevirt, spare_ports
 from domxml.pciaddress import PciAddress
-from domxml.placement.basedevices import BaseDevices, add_ports, differences, is_placed_again
+from domxml.placement.basedevices import BaseDevices, differences, is_placed_again, with_ports
 from domxml.placement.ports import (
     find_seats,
     keep_vacancies,
@@ -102,6 +102,7 @@ class _Placer:
         self.topology = topology
         self.again = again
         self.kubevirt = is_made_by_kubevirt(topology.domain)
+        self.spare = spare_ports(topology.domain) if self.kubevirt else 0
         self.wishes = wishes
         self.held = held
         by_element: dict[Element, Device] = {d.element: d for d in topology.devices if d.element is not None}
@@ -216,13 +217,14 @@ class _Placer:
         """Predict what libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
         if is_settled(self.topology):
             return None
-        if not self.kubevirt or not is_placed_again(self.topology):
+        if self.again is False or not is_placed_again(self.topology, self.spare):
             return predict(self.topology)
-        if self.again is None:
-            self.findings += differences(self.topology)
-        elif self.again:
-            add_ports(self.topology)
-        return predict(self.topology)
+        second = predict(with_ports(self.topology, self.spare))
+        if self.again:
+            return second
+        first = predict(self.topology)
+        self.findings += differences(first, second)
+        return first
 
     def _hold_others(self, *, kept: bool) -> None:
         """On a later pass: ours are there, and libvirt does not know what was decided for the others."""
@@ -361,9 +363,7 @@ class _Placer:
         """KubeVirt adds so many ports above the highest index, up to 31; one may also sit on the spare one."""
         if not self.kubevirt or self.topology.machine.root is not RootKind.PCIE:
             return
-        wanted = spare_ports(self.topology.domain)
-        highest = max(base, default=0)
-        lost = _lost(wanted, room.max_index) - _lost(wanted, highest)
+        lost = _lost(self.spare, room.max_index) - _lost(self.spare, max(base, default=0))
         taken = {slot.bus for slot in self.slots.values() if slot is not None and slot.bus and slot.bus in base}
         spare = sum(1 for bus in taken if bus not in self.occupied)
         if lost + spare > 0:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from domxml.document import MAX_BYTES, Domain
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
+from domxml.guestfindings import LAYOUT_NOT_KEPT
 from domxml.kubevirt import places_again
+from domxml.splice import NotSpliced, SourceText
 from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
@@ -64,8 +66,15 @@ def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     inputs = _inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None
+    source = SourceText(domain)
     result = transform(domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again)
-    return Run(domain, planned, result, (*planned.findings, *result.findings, *_guards(inputs, result)))
+    findings = (*planned.findings, *result.findings, *_guards(inputs, result))
+    if result.xml is not domain.data:
+        try:
+            result = result._replace(xml=source.rewrite())
+        except NotSpliced as reason:
+            findings = (*findings, LAYOUT_NOT_KEPT.found(domain.name, str(reason)))
+    return Run(domain, planned, result, findings)
 
 
 def _machine(host: str) -> Machine | None:
@@ -176,7 +185,7 @@ def _render(form: str, done: Run) -> bytes:
     from hostdev.cli import planview  # noqa: PLC0415  the plain filter goes without
 
     if form == "diff":
-        return planview.diff(done.domain.data, done.result.xml).encode()
+        return planview.diff(done.domain.data, done.result.xml)
     if form == "json":
         return planview.as_json(done.plan, done.result, done.findings).encode()
     return planview.story(done.domain, done.plan, done.result).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,15 +18,15 @@ from domxml.transform import Transformed
 from hostdev.inject.plan import Plan
 from hostdev.printing.documents import document
 
+_NO_NEWLINE = b"\n\\ No newline at end of file\n"
 
-def diff(before: bytes, after: bytes) -> str:
-    """A unified diff in which only what changed shows, not the way the XML happens to be written."""
-    if before == after:
-        return ""
-    old = Domain.parse(before).serialise().decode().splitlines()
-    new = after.decode().splitlines()
-    lines = difflib.unified_diff(old, new, "domain", "domain with devices", lineterm="")
-    return "".join(f"{line}\n" for line in lines)
+
+def diff(before: bytes, after: bytes) -> bytes:
+    """A unified diff that `patch` takes."""
+    # A line ends where a diff says so, whatever else Python takes for an end.
+    old, new = (re.findall(rb".*\n|.+", text) for text in (before, after))
+    lines = difflib.diff_bytes(difflib.unified_diff, old, new, b"domain", b"domain with devices")
+    return b"".join(line if line.endswith(b"\n") else line + _NO_NEWLINE for line in lines)
 
 
 def as_json(plan: Plan, result: Transformed, findings: Sequence[Finding]) -> str:

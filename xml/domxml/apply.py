@@ -50,14 +50,21 @@ def apply(
 
 def remove(domain: Domain, holder: DomainDevice) -> None:
     """Take a host device of ours out again, its white space included."""
-    element = holder.element
+    take_out(domain.devices, holder.element)
+
+
+def take_out(parent: Element, element: Element) -> None:
+    """Remove a child with the white space before it."""
     previous = element.getprevious()
-    tail = element.tail
-    domain.devices.remove(element)
-    if previous is not None:
-        previous.tail = tail
+    before = parent.text if previous is None else previous.tail
+    after = element.tail
+    # lxml takes the tail away with the element.
+    parent.remove(element)
+    kept = f"{before}{after or ''}" if before and before.strip() else after
+    if previous is None:
+        parent.text = kept
     else:
-        domain.devices.text = tail
+        previous.tail = kept
 
 
 def _new(machine: MachineType, placed: PlacedDevice) -> Element:
@@ -165,6 +172,7 @@ def _restore(domain: Domain, placed: PlacedController) -> None:
     for element in domain.devices.iterchildren("controller"):
         if element.get("type") == "pci" and element.get("index") == str(placed.number):
             _set_target(element, placed)
+            _lay_out(domain.devices, element)
 
 
 def _set_target(element: Element, placed: PlacedController) -> None:
@@ -183,27 +191,88 @@ def _append(parent: Element, elements: list[Element], *, after: str) -> None:
     if not elements:
         return
     last = next(parent.iterchildren(after, reversed=True), None)
-    position = len(parent) - 1 if last is None else parent.index(last)
-    # Stray text between devices is not ours to repeat.
-    separator = parent.text if not (parent.text or "").strip() else ""
-    unit = _unit(parent)
+    position = _end(parent) if last is None else parent.index(last)
+    separator, unit = _separator(parent, position), _unit(parent)
+    margin = separator.rpartition("\n")[2]
     for element in elements:
-        if unit:
-            etree.indent(element, unit, level=2)
+        if unit and "\n" in separator:
+            _indent(element, unit, margin)
         element.tail = separator
     if position >= 0:
         previous = parent[position]
         elements[-1].tail, previous.tail = previous.tail, separator
+    elif "\n" in separator:
+        elements[-1].tail, parent.text = parent.text, separator
     parent[position + 1 : position + 1] = elements
 
 
+def _end(parent: Element) -> int:
+    """The last child, or the one before where the last one's line ends behind its parent."""
+    last = len(parent) - 1
+    is_shared = last > 0 and "\n" not in (parent[last].tail or "") and "\n" in (parent[last - 1].tail or "")
+    return last - 1 if is_shared else last
+
+
+def _separator(parent: Element, position: int) -> str:
+    """What goes between a child and one that comes behind it: the line break that is there, or that is before it."""
+    if position < 0:
+        line = _last_line(parent.text)
+        return line + (_unit(parent) or "  ") if line else ""
+    if position + 1 < len(parent):
+        return _last_line(parent[position].tail)
+    return _line_before(parent, position)
+
+
+def _line_before(parent: Element, position: int) -> str:
+    return _last_line(parent[position - 1].tail if position else parent.text)
+
+
+def _last_line(text: str | None) -> str:
+    """The white space from the last line break on. Stray text between devices is not ours to repeat."""
+    if not text or text.strip():
+        return ""
+    return "\n" + text.rpartition("\n")[2] if "\n" in text else text
+
+
+def _indent(element: Element, unit: str, margin: str) -> None:
+    """Lay out what is new all through."""
+    etree.indent(element, unit, level=2)
+    if margin != unit * 2:
+        for inner in element.iter():
+            inner.text = inner.text and inner.text.replace(f"\n{unit * 2}", f"\n{margin}")
+            inner.tail = inner.tail and inner.tail.replace(f"\n{unit * 2}", f"\n{margin}")
+
+
 def _lay_out(parent: Element, element: Element) -> None:
-    """Indent an element that has changed as its siblings below <devices> are."""
+    """Put what was added to an element on lines of its own, where the document has lines; what was there stays."""
     unit = _unit(parent)
     if unit:
-        tail = element.tail
-        etree.indent(element, unit, level=2)
-        element.tail = tail
+        margin = _line_before(parent, parent.index(element)).rpartition("\n")[2]
+        _lay_out_added(element, margin, unit)
+
+
+def _lay_out_added(element: Element, margin: str, unit: str) -> None:
+    children = list(element)
+    # Only what was read from a document has a line there.
+    added = [child for child in children if child.sourceline is None and not child.tail]
+    kept = [child for child in children if child not in added]
+    text = element.text or ""
+    if not children:
+        return
+    if not kept:
+        text = f"\n{margin}{unit}"
+    elif "\n" not in text:
+        return
+    inner = text.rpartition("\n")[2]
+    if added:
+        end = f"\n{margin}"
+        if kept and children[-1] in added:
+            end, kept[-1].tail = kept[-1].tail or end, text
+        element.text = text
+        for child in added:
+            child.tail = end if child is children[-1] else text
+    for child in children:
+        _lay_out_added(child, inner, unit)
 
 
 def _unit(devices: Element) -> str:

@@ -117,6 +117,16 @@ DOMAIN_TAKEN_OUT = FindingKind(
     "nothing to do; what was around the domain is not printed",
     "Do not put the output back in the place of such a file: give it to `virsh define`.",
 )
+LAYOUT_NOT_KEPT = FindingKind(
+    "layout-not-kept",
+    Severity.INFO,
+    "The domain was written anew instead of being changed in place",
+    "`passgate inject` changes a document where something changes, and leaves every other byte. Where it cannot find "
+    "the elements in the text, in an encoding that is no superset of ASCII say, it writes the whole document again: as "
+    "UTF-8, with the same elements, attributes, comments and texts.",
+    "nothing to do: the content is the same; convert the document to UTF-8 to keep its layout",
+    "`iconv -t UTF-8`, and take the encoding out of the XML declaration.",
+)
 DEVICE_UNASSIGNED = FindingKind(
     "device-unassigned",
     Severity.ERROR,
@@ -257,6 +267,7 @@ KINDS: tuple[FindingKind, ...] = (
     KUBEVIRT_PLACES_AGAIN,
     DOMAIN_REFUSED,
     DOMAIN_TAKEN_OUT,
+    LAYOUT_NOT_KEPT,
     DEVICE_UNASSIGNED,
     DISPLAY_NEEDS_GRAPHICS,
     ROM_DISABLED,

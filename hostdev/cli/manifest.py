@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from domxml.errors import BadInput, ExitCode
+from domxml.pciaddress import PciAddress
 from hostdev.cli import devices
 from hostdev.inventory import pciids
+from hostdev.manifest.images import REGISTRY
 from hostdev.manifest.make import Made, make
-from hostdev.manifest.pool import REGISTRY, By, Document, Wanted
+from hostdev.manifest.pool import By, Document, Wanted
 from hostdev.manifest.selection import candidates
 from hostdev.printing import findings, optional, output
 from hostdev.printing.documents import emit
@@ -74,6 +76,9 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         vfs=arguments.vfs,
         kubevirt=(namespace, name),
         operator=arguments.operator_namespace,
+        guests=tuple(map(PciAddress.parse, arguments.guest or ())),
+        functions=arguments.functions or "",
+        bond=arguments.bond,
     )
 
 
@@ -116,7 +121,7 @@ def _tell(made: Made, only: str | None, shown: Sequence[Document]) -> None:
     for finding in made.findings:
         for row in findings.finding_rows(finding._replace(message=finding.what)):
             output.note("".join(part if isinstance(part, str) else part.text for part in row).rstrip())
-    for note in _notes(made, only, shown):
+    for note in (*made.notes, *_notes(made, only, shown)):
         output.note(f"note: {note}")
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciids import Namer
+from hostdev.jsonutil import as_object
+from hostdev.lint.lint import lint
 from hostdev.lint.repository import document_findings
 from hostdev.manifest import checks, cluster, vm
-from hostdev.manifest.pool import Document, Wanted
+from hostdev.manifest.entries import entries
+from hostdev.manifest.guestnetwork import BOND, ports_shared
+from hostdev.manifest.pool import By, Document, Pool, Wanted
 from hostdev.manifest.pools import pools
-from hostdev.manifest.selection import select
+from hostdev.manifest.words import find_functions, read_words
+from hostdev.vmi.file import manifest_of
 
 __all__ = ["Made", "Wanted", "make"]
 
@@ -24,16 +29,40 @@ class Made(NamedTuple):
     findings: tuple[Finding, ...]
     gates: tuple[str, ...]
     """The feature gates of KubeVirt that the VM needs."""
+    notes: tuple[str, ...] = ()
+    """What was chosen, and what is still to be done."""
 
 
 def make(machine: Machine, namer: Namer, selections: Iterable[str], wanted: Wanted) -> Made:
     """Everything that is needed so that a VM gets the devices that were selected."""
-    selected = tuple(select(machine, text, wanted.by) for text in selections)
-    made = pools(machine, namer, selected, wanted)
+    words = read_words(selections, wanted.functions)
+    made = pools(machine, namer, find_functions(machine, words, wanted.by), wanted)
+    asked = entries(machine, made, wanted.guests)
     parts = {
         "cluster": (*cluster.kubevirt_documents(made, wanted), *cluster.network_documents(made, wanted)),
-        "vm": (vm.document(made, wanted, machine.kernel.architecture),),
+        "vm": (vm.document(made, asked, wanted, machine.kernel.architecture),),
     }
-    between = document_findings(document for documents in parts.values() for document in documents)
-    told = (*checks.findings(machine, made), *(one for one in between if one.severity is not Severity.INFO))
-    return Made(parts, tuple(sorted(told, key=lambda finding: -finding.severity.rank)), vm.gates(made))
+    (guest,) = parts["vm"]
+    linted = (
+        *lint(manifest_of(as_object(guest, "the VM", "bad-manifest"))),
+        *document_findings(document for documents in parts.values() for document in documents),
+    )
+    told = dict.fromkeys(
+        (*checks.findings(machine, made), *(one for one in linted if one.severity is not Severity.INFO))
+    )
+    return Made(
+        parts,
+        tuple(sorted(told, key=lambda finding: -finding.severity.rank)),
+        vm.gates(made),
+        tuple(_notes(made, wanted)),
+    )
+
+
+def _notes(made: Sequence[Pool], wanted: Wanted) -> Iterator[str]:
+    if wanted.by is None:
+        for pool in made:
+            if pool.by is By.PLUGIN:
+                yield f"{pool.resource} is handed out by its vendor's plugin; --by kubevirt leaves it to KubeVirt"
+    if wanted.bond:
+        yield f"{BOND} has no address yet: add addresses, or dhcp4, to its entry in passgate.dev/bonds"
+        yield from (f"a bond over one port survives nothing: both its VFs are on {port}" for port in ports_shared(made))

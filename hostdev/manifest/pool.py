@@ -5,14 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from domxml.pciaddress import PciAddress
 from hostdev.allocation.dialects import DIALECTS, resource_suffix
 from hostdev.inventory import pciclasses
 from hostdev.inventory.machine import MdevType, PciFunction, Role
 from hostdev.inventory.vfiodrivers import is_on_vfio
+from hostdev.manifest import images
+from hostdev.vmi.request import Request
 
 Document = dict[str, Any]
-REGISTRY = "registry.example"
-"""No image is there: to be replaced before the documents are applied."""
 
 
 class Wanted(NamedTuple):
@@ -22,8 +23,8 @@ class Wanted(NamedTuple):
     resource: str = ""
     name: str = "passgate"
     namespace: str = "default"
-    image: str = f"{REGISTRY}/passgate:latest"
-    disk: str = f"{REGISTRY}/disk:latest"
+    image: str = images.HOOK
+    disk: str = images.DISK
     node: str = ""
     vlan: int | None = None
     vfs: int | None = None
@@ -31,6 +32,12 @@ class Wanted(NamedTuple):
     """Namespace and name of the KubeVirt object."""
     operator: str = "sriov-network-operator"
     """The namespace of the SR-IOV network operator."""
+    guests: tuple[PciAddress, ...] = ()
+    """Guest addresses, one a device in the order in which they were named."""
+    functions: str = ""
+    """The functions of a card, for words that do not say it."""
+    bond: bool = False
+    """The VM's interfaces with a device are one in the guest."""
 
 
 _ETHERNET = 0x0200
@@ -44,6 +51,14 @@ class By(StrEnum):
     PLUGIN = "plugin"
     OPERATOR = "operator"
     CNI = "cni"
+
+
+class Word(NamedTuple):
+    """What was typed: its place among the others, the word alone, and what its settings ask for."""
+
+    number: int
+    text: str
+    request: Request
 
 
 class Pool(NamedTuple):
@@ -65,6 +80,8 @@ class Pool(NamedTuple):
     vfs: int = 0
     """How many VFs the port shall have."""
     mdev: MdevType | None = None
+    words: tuple[Word, ...] = ()
+    """What each of the VM's devices was named by."""
 
     @property
     def selectors(self) -> tuple[str, ...]:
@@ -75,7 +92,7 @@ class Pool(NamedTuple):
     def devices(self) -> tuple[str, ...]:
         """The names of the VM's devices."""
         numbers = [f"-{number}" for number in range(1, self.wanted + 1)] if self.wanted > 1 else [""]
-        return tuple(self.name + number for number in numbers)
+        return tuple(word.request.name or self.name + number for word, number in zip(self.words, numbers, strict=True))
 
     @property
     def display(self) -> bool:

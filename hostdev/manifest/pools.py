@@ -13,18 +13,21 @@ from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.pciids import Namer
 from hostdev.manifest import naming
-from hostdev.manifest.pool import By, Pool, Wanted, of_network
+from hostdev.manifest.pool import By, Pool, Wanted, Word, of_network
 from hostdev.manifest.selection import Selected
+from hostdev.manifest.words import Named
+from hostdev.vmi.request import Request
 
 _NETWORK = (By.OPERATOR, By.CNI)
 
 
-def pools(machine: Machine, namer: Namer, selected: Iterable[Selected], wanted: Wanted) -> tuple[Pool, ...]:
+def pools(machine: Machine, namer: Namer, found: Iterable[Named], wanted: Wanted) -> tuple[Pool, ...]:
     """One pool for each kind of device, network port, and type of mediated devices."""
     drafts: dict[object, Pool] = {}
-    for one in selected:
-        for key, draft in _drafts(machine, one, wanted):
-            drafts[key] = _joined(drafts[key], draft) if key in drafts else draft
+    for selected, word in found:
+        for key, draft in _drafts(machine, selected, wanted):
+            meant = draft._replace(words=(word,))
+            drafts[key] = _joined(drafts[key], meant) if key in drafts else meant
     named = tuple(_named(list(drafts.values()), namer, wanted))
     _check_apart(named)
     return named
@@ -38,11 +41,19 @@ def _drafts(machine: Machine, selected: Selected, wanted: Wanted) -> Iterator[tu
         yield (by, selected.mdev.name), Pool(by, "", "", selected.functions, mdev=selected.mdev)
         return
     for function in selected.functions:
-        by = wanted.by or (By.OPERATOR if of_network(function) else By.KUBEVIRT)
+        by = wanted.by or _usual(function, wanted)
         if by in _NETWORK:
             yield _of_network(machine, function, by, selected, wanted)
         else:
             yield (by, _kind(function, by, wanted)), Pool(by, "", "", (function,), outright=selected.outright)
+
+
+def _usual(function: PciFunction, wanted: Wanted) -> By:
+    """Who hands such a device out on most clusters."""
+    if of_network(function):
+        return By.OPERATOR
+    plugins = naming.PLUGIN_RESOURCES.get((function.vendor, function.device))
+    return By.PLUGIN if plugins is not None and wanted.resource in {"", plugins} else By.KUBEVIRT
 
 
 def _kind(function: PciFunction, by: By, wanted: Wanted) -> object:
@@ -80,10 +91,27 @@ def _vfs(port: PciFunction, asked: int | None) -> int:
 
 
 def _joined(first: Pool, second: Pool) -> Pool:
-    functions = tuple(dict.fromkeys((*first.functions, *second.functions)))
-    # Of a kind the VM gets one; of those that were named, all.
+    """Of a kind the VM gets one; of those that were named, all."""
     outright = first.outright and second.outright
-    return first._replace(functions=functions, outright=outright, wanted=len(functions) if outright else 1)
+    if not outright:
+        functions = tuple(dict.fromkeys((*first.functions, *second.functions)))
+        words = (_agreed(first.words[0], second.words[0]),)
+        return first._replace(functions=functions, outright=False, wanted=1, words=words)
+    named = dict(zip(first.functions, first.words, strict=True))
+    for function, word in zip(second.functions, second.words, strict=True):
+        named[function] = _agreed(named[function], word) if function in named else word
+    return first._replace(functions=tuple(named), wanted=len(named), words=tuple(named.values()))
+
+
+def _agreed(first: Word, second: Word) -> Word:
+    """Two words for one device: the settings of one of them, or of both where they are the same."""
+    bare = Request()
+    if second.request in (bare, first.request):
+        return first
+    if first.request == bare:
+        return second._replace(number=first.number)
+    what = f"{first.text} and {second.text} mean one device, and ask for different things"
+    raise BadInput("bad-device", what, subject=second.text, hint="write the settings at one of them")
 
 
 def _named(drafts: Sequence[Pool], namer: Namer, wanted: Wanted) -> Iterator[Pool]:
@@ -92,7 +120,7 @@ def _named(drafts: Sequence[Pool], namer: Namer, wanted: Wanted) -> Iterator[Poo
         what = f"--resource names one resource, and these are {len(drafts)}: {kinds}"
         raise BadInput("bad-usage", what, hint="run it once for each of them")
     taken: set[str] = set()
-    devices: set[str] = set()
+    devices = _names(draft.words for draft in drafts)
     for index, draft in enumerate(drafts):
         resource = wanted.resource or _derived(draft, namer, index)
         if not wanted.resource and fold_name(resource_suffix(resource)) in taken and draft.mdev is None:
@@ -103,15 +131,26 @@ def _named(drafts: Sequence[Pool], namer: Namer, wanted: Wanted) -> Iterator[Poo
         else:
             naming.check(resource, kubevirt=draft.by is By.KUBEVIRT)
         pool = _apart(draft._replace(resource=resource, name=naming.slug(resource)), devices)
-        devices.update(pool.devices)
+        devices.update((pool.name, *pool.devices))
         yield pool
+
+
+def _names(words: Iterable[Sequence[Word]]) -> set[str]:
+    """The names that the words give to devices of the VM."""
+    given: set[str] = set()
+    for name in (word.request.name for some in words for word in some if word.request.name):
+        if name in given:
+            raise BadInput("bad-device", f"two devices are named {name}", hint="give each a name of its own")
+        given.add(name)
+    return given
 
 
 def _apart(pool: Pool, taken: Collection[str]) -> Pool:
     """The same with a name that makes no device's name a second time."""
     names = chain([pool.name], (f"{pool.name}-v{number}" for number in count(2)))
     candidates = (pool._replace(name=name) for name in names)
-    return next(one for one in candidates if not {one.name, *one.devices} & {*taken})
+    given = {word.request.name for word in pool.words}
+    return next(one for one in candidates if not {one.name, *({*one.devices} - given)} & {*taken})
 
 
 def _derived(pool: Pool, namer: Namer, index: int) -> str:

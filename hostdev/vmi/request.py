@@ -51,8 +51,13 @@ class Request(NamedTuple):
 
 def parse_device(spec: str) -> Request:
     """Read `0000:3d:02.2[,name=…][,guest=…][,functions=all][,numa=host][,rom.bar=off]…`, or the same with a UUID."""
+    head, request = split_settings(spec)
+    return request._replace(address=parse_host_device(head))
+
+
+def split_settings(spec: str) -> tuple[str, Request]:
+    """Read `WORD[,key=value]…`: the word as it stands, and what the settings ask for."""
     head, *settings = spec.split(",")
-    address = parse_host_device(head)
     values: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -63,10 +68,10 @@ def parse_device(spec: str) -> Request:
         if key in values:
             raise _bad(spec, f"{key} is given twice", "give it once")
         values[key] = value
-    return _request(spec, address, values)
+    return head, _request(spec, values)
 
 
-def _request(spec: str, address: HostDevice, values: dict[str, str]) -> Request:
+def _request(spec: str, values: dict[str, str]) -> Request:
     guest = values.pop("guest", None)
     name = values.pop("name", "")
     functions = values.pop("functions", "one")
@@ -78,7 +83,7 @@ def _request(spec: str, address: HostDevice, values: dict[str, str]) -> Request:
     if numa and not NUMA.fullmatch(numa):
         raise _bad(spec, f"numa={numa[:40]!r} is not possible", DEVICE_KEYS["numa"])
     guests = () if guest is None else (PciAddress.parse(guest),)
-    return Request(address, name=name, guests=guests, functions=functions, numa=numa, attributes=values)
+    return Request(name=name, guests=guests, functions=functions, numa=numa, attributes=values)
 
 
 def _bad(spec: str, what: str, hint: str) -> BadInput:

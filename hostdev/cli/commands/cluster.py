@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hostdev.cli.commands.common import COLOR, HOST, PCI_IDS, fail_on, output_in
 from hostdev.commandline import Argument, Command, Complete
+from hostdev.manifest.images import DISK
+from hostdev.manifest.images import HOOK as HOOK_IMAGE
 
 LINT = Command(
     "lint",
@@ -45,12 +47,13 @@ MANIFEST = Command(
     "manifest",
     "Write the cluster's objects for devices of a machine, and a VM that gets them.",
     "Devices are named by address, by vendor:device, by class as `passgate node list` shows it, or by a type of "
-    "mediated devices. Devices of network cards become SR-IOV policies and networks, all others lines of the KubeVirt "
-    "object. The documents go to standard output, findings to standard error; nothing is applied.",
+    "mediated devices; after a comma come settings, as for `passgate inject --device`. Devices of network "
+    "cards become SR-IOV policies and networks, all others lines of the KubeVirt object. The "
+    "documents go to standard output, findings to standard error; nothing is applied.",
     (
         Argument(
             ("DEVICE",),
-            "devices to hand out: 3d:02.2, 8086:37c9, crypto or nvidia-222",
+            "devices to hand out: 3d:02.2, 8086:37c9, crypto or nvidia-222, with settings as in 3d:02.2,guest=10:00.0",
             nargs="*",
             complete=Complete.ADDRESS,
         ),
@@ -58,7 +61,8 @@ MANIFEST = Command(
         Argument(
             ("--by",),
             "who hands them out: KubeVirt itself, another device plugin, the SR-IOV network operator, or the SR-IOV "
-            "plugin and CNI without it (default: operator for VFs of network cards, kubevirt for others)",
+            "plugin and CNI without it (default: operator for VFs of network cards, plugin for those that Intel's "
+            "device plugins hand out, kubevirt for others)",
             choices=("kubevirt", "plugin", "operator", "cni"),
         ),
         Argument(("--resource",), "the name under which they are handed out, instead of one made of their names"),
@@ -66,8 +70,17 @@ MANIFEST = Command(
         Argument(("--name",), "the VM's name", default="passgate"),
         Argument(("--namespace",), "the namespace of the VM and its networks", default="default"),
         Argument(("--node",), "the name of the node, if only it shall be configured and run the VM"),
-        Argument(("--image",), "the image of Passgate's sidecar", default="registry.example/passgate:latest"),
-        Argument(("--disk",), "the VM's container disk", metavar="IMAGE", default="registry.example/disk:latest"),
+        Argument(
+            ("--guest",), "the guest address of a device, in the order of the devices", metavar="ADDRESS", repeat=True
+        ),
+        Argument(
+            ("--functions",),
+            "the functions of a card that are one device in the guest: one, all, or 0+1",
+            metavar="N+N",
+        ),
+        Argument(("--bond",), "make one interface of the VM's SR-IOV interfaces, by cloud-init", flag=True),
+        Argument(("--image",), "the image of Passgate's sidecar", default=HOOK_IMAGE),
+        Argument(("--disk",), "the VM's container disk", metavar="IMAGE", default=DISK),
         Argument(
             ("--vfs",), "how many VFs a port shall have (default: as many as now, else all)", metavar="N", type=int
         ),
@@ -87,7 +100,9 @@ MANIFEST = Command(
     examples=(
         ("passgate manifest 10de:1eb8 > t4.yaml", "KubeVirt hands out the Tesla T4s, and a VM gets one"),
         ("passgate manifest 3b:00.0 --vfs 8 --vlan 100", "eight VFs of a network port, by the operator"),
-        ("passgate manifest 8086:37c9 --by plugin --only vm", "a VM with what Intel's QAT plugin hands out"),
+        ("passgate manifest 8086:37c9 --guest 0000:10:00.0", "a QAT VF, at an address that never moves"),
+        ("passgate manifest 01:00.0 01:00.1", "a graphics card with its audio function as one device"),
+        ("passgate manifest 3b:00.0 af:00.0 --bond", "VFs of two ports, bonded in the guest"),
     ),
 )
 

@@ -18,11 +18,12 @@ from tests.hostdev.cli.running import ROOT, Ran, host
 
 NAMES = ("--pci-ids", "tests/hostdev/manifest/pci.ids")
 GOLDEN = {
-    "qat": ("8086:37c9", "--by", "plugin"),
+    "qat": ("8086:37c9", "--guest", "0000:10:00.0"),
+    "consumer-gpu": ("01:00.0,rom.bar=off", "01:00.1", "--name", "render"),
     "tesla-t4": ("nvidia-222", "10de:1eb8", "--name", "inference"),
-    "two-socket-x710": ("3b:00.0", "af:00.0", "--vlan", "100", "--node", "node1"),
+    "two-socket-x710": ("3b:00.0", "af:00.0", "--vlan", "100", "--node", "node1", "--bond"),
     "kunpeng": ("83:02.0", "84:02.0", "--by", "cni", "--namespace", "edge"),
-    "hgx-h100": ("19:00.0", "1a:00.0", "--image", "registry.example/team/passgate:0.1.0"),
+    "hgx-h100": ("19:00.0", "1a:00.0", "--image", "registry.example/team/passgate-hook:0.1.0"),
     "intel-igpu": ("vga", "--resource", "intel.com/sriov-gpudevice", "--kubevirt", "harvester-system/kubevirt"),
 }
 QAT = ("manifest", "8086:37c9", *host("qat"), *NAMES)
@@ -125,6 +126,9 @@ def test_images_of_nobody_are_told(cli: Callable[..., Ran]) -> None:
         (("8086:37c9", "--image", "two words"), ExitCode.USAGE, "--image cannot be"),
         (("8086:37c9", "--vlan", "4095"), ExitCode.USAGE, "--vlan cannot be 4095"),
         (("8086:37c9", "--vlan", "x"), ExitCode.USAGE, "needs a number"),
+        (("8086:37c9", "--guest", "10"), ExitCode.USAGE, "PCI address"),
+        (("8086:37c9", "--functions", "0,1"), ExitCode.USAGE, "--functions cannot be '0,1'"),
+        (("8086:37c9", "--bond"), ExitCode.USAGE, "the VM has 0"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(words: tuple[str, ...], code: int, text: str, cli: Callable[..., Ran]) -> None:

@@ -179,7 +179,7 @@ def test_one_resource_for_several_kinds() -> None:
 
 
 def test_what_kubevirt_passes_over_is_told() -> None:
-    assert said(made("qat", "6b:00.1")) == ["not-offered-by-kubevirt", "selector-takes-more"]
+    assert said(made("qat", "6b:00.1", by="kubevirt")) == ["not-offered-by-kubevirt", "selector-takes-more"]
 
 
 def test_a_device_that_cannot_go_is_told_and_written() -> None:
@@ -217,7 +217,7 @@ def test_one_group_with_several_devices_of_one_selector() -> None:
 
 
 def test_every_finding_about_selectors_is_made() -> None:
-    ways = (made("consumer-gpu", *CARD), made("qat", "6b:00.1"), made("tesla-t4", "GRID T4-16Q"))
+    ways = (made("consumer-gpu", *CARD), made("qat", "6b:00.1", by="kubevirt"), made("tesla-t4", "GRID T4-16Q"))
 
     assert {kind.code for kind in KINDS} <= {code for documents in ways for code in said(documents)}
 

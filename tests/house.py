@@ -22,7 +22,7 @@ ROOMS = (
     *("domxml",),
     *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath", "hostdev.commandline", "hostdev.argumentparser"),
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
-    *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject"),
+    *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),
     *("hooksidecar", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
 )

@@ -19,13 +19,13 @@ from hooksidecar.log import LEVELS
 from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.plugin import SOCKET, plugin_release
-from hooksidecar.rehearsal.ports import count_ports
 from hooksidecar.rehearsal.process import OWN, OWN_PLUGIN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
-from hooksidecar.rehearsal.releases import RELEASES, Release, release_of
 from hostdev.argumentparser import make_parser
 from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.gather import read_file
+from hostdev.kubevirt.ports import count_ports
+from hostdev.kubevirt.releases import RELEASES, Release, release_of
 from hostdev.printing import output
 from hostdev.printing.documents import emit
 from hostdev.printing.screen import Screen

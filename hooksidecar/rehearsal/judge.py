@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hooksidecar.rehearsal import devices
-from hooksidecar.rehearsal.boot import Pass
 from hooksidecar.rehearsal.devices import Seen
 from hooksidecar.rehearsal.report import Call, Loss, Problem, Report, Shutdown
+from hostdev.kubevirt.boot import Pass
 
 
 def judge_call(one: Pass, before: Pass | None, ours: frozenset[str], ms: float) -> Call:

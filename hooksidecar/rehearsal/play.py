@@ -10,14 +10,14 @@ from typing import NamedTuple
 from domxml.document import Domain
 from domxml.errors import BadInput, PassgateError, Refused
 from hooksidecar.rehearsal import cloudinit, devices, judge, launcher
-from hooksidecar.rehearsal.boot import Hook, Pass, boot, passes
 from hooksidecar.rehearsal.cloudinit import Written
 from hooksidecar.rehearsal.plugin import await_socket, plugin_release, require_modes
-from hooksidecar.rehearsal.ports import Guest
 from hooksidecar.rehearsal.process import Server
 from hooksidecar.rehearsal.readback import ReadBack
-from hooksidecar.rehearsal.releases import Release, release_of
 from hooksidecar.rehearsal.report import Call, Collected, Problem, Report, Shutdown, with_log
+from hostdev.kubevirt.boot import Hook, Pass, boot, passes
+from hostdev.kubevirt.ports import Guest
+from hostdev.kubevirt.releases import Release, release_of
 from hostdev.vmi.vmi import parse_vmi
 
 START = 30.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from domxml.document import Domain
 from domxml.errors import BadInput, Refused
 from hooksidecar.rehearsal.launcher import Sidecar, call
-from hooksidecar.rehearsal.releases import POINT_RELEASES, Release, release_of
 from hooksidecar.stubs import plugin_v1alpha1_pb2 as plugins
+from hostdev.kubevirt.releases import POINT_RELEASES, Release, release_of
 
 SOCKET = "domain.sock"
 """In the directory that a Plugin's sidecar shares with virt-launcher."""

@@ -19,9 +19,9 @@ from lxml import etree
 from domxml.document import Domain, Element
 from domxml.errors import BadInput, Refused
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal import standin
-from hooksidecar.rehearsal.boot import Define
 from hostdev.cli import libvirtclient
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.boot import Define
 
 CHILD = Path(__file__).with_name("readback_child.py")
 CLIENT = Path(libvirtclient.__file__).read_text()

@@ -9,10 +9,10 @@ from domxml.finding import Finding
 from domxml.guestslot import GuestSlot
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal.boot import boot as rehearse
-from hooksidecar.rehearsal.ports import Guest
-from hooksidecar.rehearsal.releases import release_of
-from hooksidecar.rehearsal.standin import define
+from hostdev.kubevirt.boot import boot as rehearse
+from hostdev.kubevirt.ports import Guest
+from hostdev.kubevirt.releases import release_of
+from hostdev.kubevirt.standin import define
 from hostdev.vmi.vmi import parse_vmi
 from tests.boots import Boot
 from tests.domxml.guestslots import multifunction, wish

@@ -6,7 +6,7 @@ import pytest
 
 from domxml.guestslot import GuestSlot
 from domxml.kubevirt import places_again
-from hooksidecar.rehearsal.releases import POINT_RELEASES, Release
+from hostdev.kubevirt.releases import POINT_RELEASES, Release
 from tests.boots import Boot, boots
 from tests.domxml.boothooks import Hook, of_base, play, slots_of
 from tests.domxml.guestslots import wish

@@ -9,8 +9,8 @@ from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal import standin
-from hooksidecar.rehearsal.boot import Pass, boot
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.boot import Pass, boot
 from tests.domxml.domains import load, names
 from tests.domxml.guestslots import multifunction, tree_of, wish
 from tests.hooksidecar.guests import guest_of

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from domxml.document import Domain
 from domxml.pciaddress import PciAddress
-from hooksidecar.rehearsal.boot import Define, Pass, boot
-from hooksidecar.rehearsal.ports import Guest
-from hooksidecar.rehearsal.releases import release_of
+from hostdev.kubevirt.boot import Define, Pass, boot
+from hostdev.kubevirt.ports import Guest
+from hostdev.kubevirt.releases import release_of
 from hostdev.vmi.vmi import Interface, Vmi, parse_vmi
 from tests.domxml.domains import FOLDER, load
 from tests.oracle.addresses import guest_addresses

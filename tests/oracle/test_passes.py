@@ -10,7 +10,7 @@ from domxml.document import Domain
 from domxml.guestslot import GuestSlot
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal.boot import Pass, boot
+from hostdev.kubevirt.boot import Pass, boot
 from tests.domxml.domains import load, names
 from tests.domxml.guestslots import multifunction, tree_of, wish
 from tests.hooksidecar.guests import guest_of

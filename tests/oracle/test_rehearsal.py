@@ -16,7 +16,7 @@ from hooksidecar.rehearsal.command import EXAMPLE
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.process import Server
 from hooksidecar.rehearsal.readback import ReadBack, read_back
-from hooksidecar.rehearsal.releases import RELEASES
+from hostdev.kubevirt.releases import RELEASES
 from tests import boots
 from tests.domxml.domains import FOLDER, load, names
 from tests.domxml.guestslots import tree_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from hooksidecar.rehearsal.structs import round_trip
+from hostdev.kubevirt.structs import round_trip
 from hostdev.vmi.file import parse_manifest
 from hostdev.vmi.vmi import Vmi
 from tests.hostdev.cli.injecting import passgate

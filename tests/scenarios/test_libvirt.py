@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal.boot import Pass, boot
+from hostdev.kubevirt.boot import Pass, boot
 from tests.domxml.domains import load
 from tests.hooksidecar.guests import guest_of_domain
 from tests.hostdev.cli.injecting import passgate

@@ -13,7 +13,7 @@ import pytest
 
 from domxml.errors import BadInput, Refused
 from hooksidecar.rehearsal.launcher import DIAL, TICK, Sidecar, collect
-from hooksidecar.rehearsal.releases import POINT_RELEASES
+from hostdev.kubevirt.releases import POINT_RELEASES
 from tests.hooksidecar.sidecar import Sidecar as Process
 
 

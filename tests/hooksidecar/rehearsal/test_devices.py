@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from domxml.document import Domain
 from domxml.transform import transform
-from hooksidecar.rehearsal import devices, standin
+from hooksidecar.rehearsal import devices
+from hostdev.kubevirt import standin
 from tests.domxml.domains import load
 from tests.domxml.guestslots import multifunction, wish
 from tests.hooksidecar.domainhooks import with_device

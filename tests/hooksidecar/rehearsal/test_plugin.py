@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from domxml.errors import Refused
-from hooksidecar.rehearsal import standin
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.plugin import SOCKET, require_modes
 from hooksidecar.rehearsal.process import PLACE, Server
 from hooksidecar.rehearsal.readback import ReadBack
-from hooksidecar.rehearsal.releases import POINT_RELEASES
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.releases import POINT_RELEASES
 from tests.boots import boots
 from tests.domxml.domains import FOLDER, load
 from tests.hooksidecar.rehearsal.rehearsing import document, files, rehearse

@@ -9,9 +9,9 @@ import pytest
 from domxml.document import Domain
 from domxml.kubevirt import is_placeholder
 from domxml.pciaddress import PciAddress
-from hooksidecar.rehearsal import standin
-from hooksidecar.rehearsal.releases import release_of
-from hooksidecar.rehearsal.structs import round_trip
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.releases import release_of
+from hostdev.kubevirt.structs import round_trip
 from tests.boots import RELEASES, boot_of, boots_of
 from tests.domxml.guestslots import tree_of
 from tests.hooksidecar.guests import placed, rehearsed

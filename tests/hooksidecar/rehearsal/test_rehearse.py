@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from hooksidecar.rehearsal.command import EXAMPLE
-from hooksidecar.rehearsal.releases import RELEASES
+from hostdev.kubevirt.releases import RELEASES
 from tests.domxml.domains import FOLDER, names
 from tests.hooksidecar.rehearsal.rehearsing import document, files, rehearse
 from tests.hooksidecar.sidecar import environment

@@ -11,11 +11,11 @@ import pytest
 
 from domxml.errors import PassgateError
 from domxml.version import LibvirtVersion
-from hooksidecar.rehearsal import standin
-from hooksidecar.rehearsal.boot import boot
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import Answer, HookCore, Launcher
 from hostdev.inventory.scan import looker
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.boot import boot
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
 from tests.hooksidecar.guests import guest_of

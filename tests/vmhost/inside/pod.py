@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hooksidecar.container import ALLOCATION_FILE
 from hooksidecar.rehearsal import readback
-from hooksidecar.rehearsal.boot import Pass, boot
 from hooksidecar.rehearsal.launcher import Sidecar, collect
+from hostdev.kubevirt.boot import Pass, boot
 from tests.hooksidecar.guests import guest_of_domain
 from tests.hooksidecar.sidecar import Sidecar as Process
 from tests.hooksidecar.sidecar import environment

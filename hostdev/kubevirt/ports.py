@@ -10,7 +10,7 @@ from typing import NamedTuple
 from domxml.document import Domain
 from domxml.errors import Refused
 from domxml.kubevirt import wanted_ports
-from hooksidecar.rehearsal.releases import MACHINE, Release
+from hostdev.kubevirt.releases import MACHINE, Release
 from hostdev.vmi.vmi import Vmi
 
 ROOT_COMPLEX = "kubevirt.io/placePCIDevicesOnRootComplex"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from lxml import etree
 
 from domxml.document import Domain, Element
-from hooksidecar.rehearsal.releases import ANY, Structs
+from hostdev.kubevirt.releases import ANY, Structs
 
 DOMAIN_CHILDREN = frozenset(
     {

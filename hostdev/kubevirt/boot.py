@@ -10,9 +10,9 @@ from lxml import etree
 
 from domxml.document import Domain, Element
 from domxml.kubevirt import LAST_PORT, is_placeholder
-from hooksidecar.rehearsal.ports import Guest, count_ports
-from hooksidecar.rehearsal.releases import ANY, Release
-from hooksidecar.rehearsal.structs import round_trip, sort_devices
+from hostdev.kubevirt.ports import Guest, count_ports
+from hostdev.kubevirt.releases import ANY, Release
+from hostdev.kubevirt.structs import round_trip, sort_devices
 
 Hook = Callable[[bytes], bytes]
 Define = Callable[[bytes], bytes]

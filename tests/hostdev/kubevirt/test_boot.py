@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from domxml.document import Domain
 from domxml.errors import Refused
-from hooksidecar.rehearsal import standin
-from hooksidecar.rehearsal.boot import Pass, boot
-from hooksidecar.rehearsal.ports import Guest
 from hooksidecar.rehearsal.readback import fit_to_version
-from hooksidecar.rehearsal.releases import POINT_RELEASES, RELEASES, release_of
-from hooksidecar.rehearsal.structs import round_trip
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.boot import Pass, boot
+from hostdev.kubevirt.ports import Guest
+from hostdev.kubevirt.releases import POINT_RELEASES, RELEASES, release_of
+from hostdev.kubevirt.structs import round_trip
 from hostdev.vmi.vmi import Interface, parse_vmi
 from tests.domxml.domains import load
 from tests.domxml.guestslots import tree_of

@@ -41,6 +41,30 @@ NOT_BOUND_TO_VFIO = FindingKind(
     ),
 )
 
+REMOVAL_PENDING = FindingKind(
+    code="removal-pending",
+    severity=Severity.ERROR,
+    title="The device is being taken from its driver, and that waits",
+    cause=(
+        "The kernel removes the link `driver` when an unbind, or the removal of a VF, begins, and the name in `uevent` "
+        "when it ends. A vfio driver waits in between, without end, until the process that has the device open lets "
+        "go; QEMU asks the guest, and a guest that is paused or has no driver for hotplug never answers. A sound "
+        "driver waits for the processes that have a node of it open. Until then the device belongs to that process. "
+        "Whatever else writes to the device waits too, and cannot be killed; where the VFs of a PF are being taken "
+        "away, so does every read or write of `sriov_numvfs`, also of other PFs, and `rescan`."
+    ),
+    hint="write nothing to it; stop the VM or the process that has it open, and the removal ends by itself",
+    remedy=(
+        "`passgate node who DEVICE` tells who has it. When that VM is shut off, or lets go of the device, the write "
+        "that waits comes back, and the device has no driver. Do not kill the writer: the signal makes it unkillable."
+    ),
+    says=(
+        "No device request channel registered, blocked until released by user",
+        "Relaying device request to user (#{any})",
+        "Device is currently in use, task {any} blocked until device is released",
+    ),
+)
+
 VARIANT_DRIVER = FindingKind(
     code="variant-driver",
     severity=Severity.INFO,
@@ -128,6 +152,7 @@ SHARED_RESET = FindingKind(
 
 KINDS = (
     NOT_BOUND_TO_VFIO,
+    REMOVAL_PENDING,
     VARIANT_DRIVER,
     DENYLISTED_DEVICE,
     VGPU_TYPE_MISSING,

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from domxml.finding import Evidence, Finding, Severity
-from hostdev.findings.driver import DENYLISTED_DEVICE, NOT_BOUND_TO_VFIO, VARIANT_DRIVER, VGPU_TYPE_MISSING
+from hostdev.findings.driver import (
+    DENYLISTED_DEVICE,
+    NOT_BOUND_TO_VFIO,
+    REMOVAL_PENDING,
+    VARIANT_DRIVER,
+    VGPU_TYPE_MISSING,
+)
 from hostdev.findings.platform import VFIO_CDEV_MISSING, VFIO_MODULE_MISSING, VFIO_NODE_MISSING
 from hostdev.gate import rule
 from hostdev.gate.iommu import is_noiommu
@@ -21,7 +27,9 @@ def _find(view: View) -> Iterator[Finding]:
     # A driver that could not be read may be any.
     if hides(view.machine, view.address, "driver", "vfio-dev"):
         return
-    if libvirt_takes(function):
+    if function.removing:
+        yield removal_finding(function)
+    elif libvirt_takes(function):
         yield from _variant(view)
     elif function.vendor_vgpu_type == 0:
         yield VGPU_TYPE_MISSING.found(
@@ -32,6 +40,16 @@ def _find(view: View) -> Iterator[Finding]:
     else:
         yield from _denylisted(view)
         yield NOT_BOUND_TO_VFIO.found(view.subject, _instead(function), evidence=tuple(_evidence(function)))
+
+
+def removal_finding(function: PciFunction) -> Finding:
+    """That a removal of the function from its driver has begun, and waits."""
+    evidence = (
+        rule.attribute_evidence(function.address, "driver", None),
+        rule.attribute_evidence(function.address, "uevent", f"DRIVER={function.driver}"),
+    )
+    what = f"is being taken from {function.driver}, which waits for who has it open"
+    return REMOVAL_PENDING.found(str(function.address), what, evidence=evidence)
 
 
 def _variant(view: View) -> Iterator[Finding]:

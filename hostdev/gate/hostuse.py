@@ -53,6 +53,8 @@ def is_proved_unused(machine: Machine, function: PciFunction) -> bool:
 
 def why_kept(machine: Machine, function: PciFunction) -> str | None:
     """What forbids a command that takes the driver away, as the end of a sentence; None where nothing does."""
+    if function.removing:
+        return f"it is being taken from {function.driver} already, and that waits"
     if is_on_vfio(function):
         return None
     if function.use.used:

@@ -17,6 +17,7 @@ from hostdev.inventory.sysfs import Addresses, flag, number
 DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"
 VIRTFN = "virtfn"
+NUMVFS = "sriov_numvfs"
 BARS = 6
 ROUTING_IDS = 0x10000
 """Bus, slot and function in one number: there are so many."""
@@ -44,8 +45,8 @@ class _Sriov:
     vfs: tuple[PciAddress, ...] = ()
 
 
-_Hold = tuple[str | None, str | None, str | None]
-"""Driver, driver_override, and the name below vfio-dev/."""
+_Hold = tuple[str | None, str | None, str | None, bool]
+"""Driver, driver_override, the name below vfio-dev/, and whether the driver is being removed."""
 
 _NO_SRIOV = _Sriov()
 _NO_VF = (None, None, "")
@@ -102,7 +103,7 @@ class Functions:
             return None
         model = self._hardware(address, path, ids)
         vfio = self._host.names(f"{path}/vfio-dev") if ids.driver and not model.bridge else None
-        hold = (ids.driver, self._override(path), vfio[0] if vfio else None)
+        hold = (ids.driver, self._override(path), vfio[0] if vfio else None, self._is_removing(ids.driver, path, vfio))
         return self._function(model, address, path, hold, use=use)
 
     def _like(self, first: PciFunction, address: PciAddress, name: str, path: str) -> PciFunction:
@@ -110,10 +111,18 @@ class Functions:
         driver = first.driver
         if driver is None or name not in self._bound_to(driver):
             driver = self._host.link_name(f"{path}/driver")
+        removing = False
+        if driver is None and self._host.live:
+            told = identity(self._host.read(f"{path}/uevent") or "")
+            driver, removing = (told.driver, True) if told and told.driver else (None, False)
         vfio = self._attached.vfio.owned.get(name) if driver else None
         # Siblings on one vfio driver came there in the same way.
         override = first.driver_override if vfio and driver == first.driver else self._override(path)
-        return self._function(first, address, path, (driver, override, vfio[0] if vfio else None))
+        return self._function(first, address, path, (driver, override, vfio[0] if vfio else None, removing))
+
+    def _is_removing(self, driver: str | None, path: str, vfio: list[str] | None) -> bool:
+        """The link to the driver goes first, its name in `uevent` last: in between, a removal waits for a user."""
+        return bool(driver and not vfio and self._host.live) and self._host.link(f"{path}/driver") is None
 
     def _hardware(self, address: PciAddress, path: str, ids: Identity) -> PciFunction:
         """Read what the hardware and the place decide, which the VFs of one PF share."""
@@ -148,7 +157,7 @@ class Functions:
         self, model: PciFunction, address: PciAddress, path: str, hold: _Hold, *, use: bool = True
     ) -> PciFunction:
         """A function made of its hardware and of what holds it now."""
-        driver, override, vfio_dev = hold
+        driver, override, vfio_dev, removing = hold
         on_host = driver is not None and vfio_dev is None and not model.bridge
         vgpu = on_host and model.physfn is not None and model.vendor == _NVIDIA
         attached = self._attached
@@ -181,6 +190,7 @@ class Functions:
             number(self._host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
             _use_by_driver(model, driver, vfio_dev),
             model.has_bars,
+            removing,
         )
         looked = self._uses if use and vfio_dev is None else None
         return replace(function, use=looked.of(function, path)) if looked else function
@@ -198,9 +208,20 @@ class Functions:
         total = number(self._host.read(f"{path}/sriov_totalvfs"))
         if total is None:
             return _NO_SRIOV
-        enabled = number(self._host.read(f"{path}/sriov_numvfs"))
+        enabled = self._enabled(path)
         autoprobe = flag(self._host.read(f"{path}/sriov_drivers_autoprobe"))
         return _Sriov(total, enabled, autoprobe, self._vfs_of(address, path, min(enabled or 0, total)))
+
+    def _enabled(self, path: str) -> int | None:
+        """The number of VFs.
+
+        A read of `sriov_numvfs` waits for the lock of the PF, unkillably: for ever where the removal of a VF, or of
+        the PF, waits for a VM. The links to the VFs are there without it.
+        """
+        if not self._host.live:
+            return number(self._host.read(f"{path}/{NUMVFS}"))
+        links = self._host.names(path, prefix=VIRTFN)
+        return None if links is None else len(links)
 
     def _vfs_of(self, pf: PciAddress, path: str, enabled: int) -> tuple[PciAddress, ...]:
         """The addresses of a PF's VFs, as the kernel works them out: by routing id, over bus numbers."""

@@ -73,6 +73,11 @@ class Host:
             self._fd = -1
 
     @property
+    def live(self) -> bool:
+        """Whether these files are the running kernel's, and not copies of them."""
+        return not self._fenced
+
+    @property
     def unread(self) -> tuple[tuple[str, str], ...]:
         """Paths that could not be looked at so far, and why."""
         return tuple(self._unread.items())

@@ -138,6 +138,8 @@ class PciFunction:
     use: HostUse = NOT_LOOKED_AT
     has_bars: bool | None = None
     """Whether it has a BAR of its own; only looked at where the class says nothing without it."""
+    removing: bool = False
+    """Its removal from the driver has begun and waits for a process that has it open."""
 
     @property
     def role(self) -> Role:

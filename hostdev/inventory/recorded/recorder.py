@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hostdev.inventory.functions import NUMVFS, VIRTFN
 from hostdev.inventory.host import Host
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable, ancestors
@@ -40,6 +41,10 @@ class Recorder(Host):
         """A directory, of which the names asked for are remembered."""
         names = super().names(path, prefix=prefix)
         if path == PROCESSES:
+            return names
+        if names is not None and prefix == VIRTFN:
+            # Of a live host the VFs are counted; of a recording the file is read, which waits for nothing there.
+            self._entries[f"{path}/{NUMVFS}"] = File(f"{len(names)}\n".encode())
             return names
         if names is None:
             self._remember(path, None)

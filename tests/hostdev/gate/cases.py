@@ -126,6 +126,9 @@ CASES: Mapping[str, Case] = {
     "platform-device": Case(machine(function(D, class_code=0x0C0500)), "the board's SMBus controller", "leave it"),
     "companion-function": Case(_gpu_with_audio("vfio-pci"), "0000:65:00.1 (audio)", '"functions": "all"'),
     "numa-unknown": Case(machine(function(D, numa_node=None)), "no NUMA node"),
+    "removal-pending": Case(
+        machine(function(D, removing=True)), "is being taken from vfio-pci, which waits", "write nothing to it"
+    ),
     "not-bound-to-vfio": Case(
         machine(function(D, driver="ice")),
         "is on ice",

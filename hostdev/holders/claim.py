@@ -13,6 +13,7 @@ class How(StrEnum):
     OPEN = "open"
     TOLD = "told"
     DOMAIN = "domain"
+    ENABLED = "enabled"
     CHECKPOINT = "checkpoint"
     PODRESOURCES = "podresources"
     DRIVER = "driver"
@@ -40,7 +41,12 @@ TRUST: dict[How, Trust] = {
     How.OPEN: Trust(State.OPEN, "open files of processes", "the VM is stopped; processes of others need root"),
     How.TOLD: Trust(State.OPEN, "command lines of processes", "the VFIO file was handed over as a number"),
     How.DOMAIN: Trust(
-        State.OPEN, "the running domains of a libvirt", "each virt-launcher pod has a libvirt of its own"
+        State.OPEN,
+        "the running domains of a libvirt, by their files in /run/libvirt or by `--connect`",
+        "each virt-launcher pod has a libvirt of its own",
+    ),
+    How.ENABLED: Trust(
+        State.OPEN, "the file `enable` of a device on a vfio driver", "1 was written there by hand; it names nobody"
     ),
     How.CHECKPOINT: Trust(
         State.ALLOCATED,

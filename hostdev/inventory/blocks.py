@@ -13,7 +13,7 @@ from hostdev.inventory.host import Host
 from hostdev.inventory.machine import BlockDevice, HostUse, Sign
 from hostdev.inventory.mounts import Mounts, shortest
 from hostdev.inventory.opennodes import OpenNodes
-from hostdev.inventory.sysfs import DeviceClass
+from hostdev.inventory.sysfs import DeviceClass, number
 
 BLOCK = LAYER = "block"
 _NUMBER = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
@@ -165,23 +165,54 @@ class Blocks:
         yield from self._backing.uses_of(name, number)
 
     def _open(self, disk: str) -> Iterator[Sign]:
-        """Processes that have a disk or a part of it open, as a VM has a raw disk."""
+        """Processes that have a disk or a part of it open, as a VM has a raw disk; else the kernel itself."""
         numbers = [f"block/{self._number(name)}" for name in (disk, *self._parts.get(disk, ()))]
-        yield from (user for _, user in self._opened.users_of(numbers))
+        users = tuple(user for _, user in self._opened.users_of(numbers))
+        yield from users
+        claimed, _ = self._claim(disk) if not users else (None, "")
+        if claimed:
+            mounts = (mount for number in numbers for mount in self._mounts.elsewhere(number.removeprefix("block/")))
+            yield next((mount.sign for mount in mounts), claimed)
+
+    def _claim(self, disk: str) -> tuple[Sign | None, str]:
+        """What an exclusive open says, where it is made; a path of multipath has no node to open."""
+        probe, number = self._host.probe, self._number(disk)
+        if probe is None or _NVME_PATH.fullmatch(disk):
+            return None, ""
+        return probe.claim(_node(disk), number)
 
     def _doubts(self, disk: str) -> Iterator[Sign]:
         """Why a disk on which nothing is seen may be in use all the same."""
+        looked = dict(self._looked(disk))
         for name in (disk, *self._parts.get(disk, ())):
-            yield from self._doubt(name)
+            yield from self._doubt(name, looked.get(name))
+        _, refused = self._claim(disk)
+        if refused:
+            yield Sign(f"{disk} cannot be opened to see whether it is in use: {refused}", f"/dev/{_node(disk)}")
         if _NVME_PATH.fullmatch(disk):
             yield Sign(f"{disk} is a path of a disk that is not to be seen", f"/{self._class.path(disk)}")
         yield from filter(None, (self._mounts.doubt, self._mounts.swaps_doubt, self._opened.doubt))
         yield from self._loose_ends
 
-    def _doubt(self, name: str) -> Iterator[Sign]:
+    def _looked(self, disk: str) -> Iterator[tuple[str, Label]]:
+        """What lies on a disk and its partitions, where they may be opened."""
+        probe = self._host.probe
+        if probe is None or _NVME_PATH.fullmatch(disk):
+            return
+        types: dict[int, str] = {}
+        for name in (disk, *self._parts.get(disk, ())):
+            told = probe.label(_node(name), self._number(name))
+            if told:
+                types = types or told[1]
+                part = number(self._host.read(f"{self._class.path(name)}/partition"))
+                yield name, Label(told[0], "", types.get(part or 0, ""))
+
+    def _doubt(self, name: str, looked: Label | None) -> Iterator[Sign]:
         number = self._number(name)
         label = self._labels.of(number)
         file = f"/{self._labels.path(number)}"
+        if looked and not (label and label.member):
+            label, file = looked, f"/dev/{_node(name)}"
         if label is None:
             what = f"what {name} holds is not to be seen: udev has no record of it"
             yield Sign(what, file, look=f"`blkid -p` of {name}, as root on the node itself")
@@ -220,3 +251,8 @@ class Blocks:
     def _name(self, name: str) -> str:
         """The name by which people know a device-mapper device."""
         return self._host.read(f"{self._class.path(name)}/dm/name") or name
+
+
+def _node(name: str) -> str:
+    """The node of a block device below /dev; sysfs writes `cciss!c0d0` for `cciss/c0d0`."""
+    return name.replace("!", "/")

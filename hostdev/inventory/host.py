@@ -8,9 +8,12 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from domxml.errors import HostUnreadable
+
+if TYPE_CHECKING:
+    from hostdev.inventory.probe import Probe
 
 ATTRIBUTE = 4096
 """An attribute of sysfs is read in one go into a buffer of this size."""
@@ -35,9 +38,18 @@ class Host:
     """
 
     def __init__(
-        self, root: str | os.PathLike[str], *, source: str = "", unreadable: Mapping[str, str] = _NOTHING
+        self,
+        root: str | os.PathLike[str],
+        *,
+        source: str = "",
+        unreadable: Mapping[str, str] = _NOTHING,
+        probe: Probe | None = None,
     ) -> None:
-        """Open a root directory; `unreadable` holds paths that could not be read when the machine was recorded."""
+        """Open a root directory; `unreadable` holds paths that could not be read when the machine was recorded.
+
+        With a probe the running kernel is asked as well, where files do not tell whether something is in use.
+        """
+        self.probe = probe
         self.root = os.path.abspath(root)  # noqa: PTH100  # pathlib is not worth its import to the sidecar
         self.source = source or self.root
         self.unreadable = unreadable

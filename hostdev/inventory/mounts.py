@@ -82,6 +82,21 @@ class Mounts:
                 found.setdefault(source, []).append(mount)
         return found
 
+    def elsewhere(self, number: str) -> Iterator[Mount]:
+        """Where a device is mounted in the mount namespaces of other processes."""
+        for mount in self._elsewhere:
+            if mount.number == number:
+                yield mount._replace(point=f"{mount.point}, in another mount namespace")
+
+    @cached_property
+    def _elsewhere(self) -> tuple[Mount, ...]:
+        """The mounts of one process of each other namespace."""
+        found: dict[str, str] = {}
+        for pid in filter(str.isdecimal, self._host.names("proc") or ()):
+            found.setdefault(self._host.link(f"proc/{pid}/ns/mnt") or "", f"proc/{pid}/mountinfo")
+        texts = ((file, self._host.text(file, quiet=True) or "") for file in found.values())
+        return tuple(_read((file, line) for file, text in texts for line in text.splitlines()))
+
     @cached_property
     def root(self) -> Mount | None:
         """What is mounted at /, the uppermost."""

@@ -32,6 +32,7 @@ _PLAIN = re.compile(r"[\w.@-]+", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F]{16}|[0-9a-fA-F]{34}", re.ASCII)
 _IFF_UP = 1
 _UPPER = "upper_"
+_LOOK = "`ip address` and `ip route show table all`"
 _KIND = "DEVTYPE="
 
 
@@ -175,6 +176,7 @@ class Netdevs:
             yield Sign(words, f"/{self._path(name)}/{_UPPER}{upper}", upper)
         if name in self._addresses:
             yield self._addresses[name]
+        yield from self._asked(name)[0]
         index = self._host.read(f"{self._path(name)}/ifindex") if self._sniffed else None
         if index in self._sniffed:
             yield Sign("a process listens on it", f"/{PACKET}", f"interface {index}")
@@ -183,6 +185,9 @@ class Netdevs:
         """Why an interface with which nothing is seen to be done may be in use all the same."""
         path = self._path(name)
         flags = self._flags(path)
+        _, refused = self._asked(name)
+        if refused:
+            yield Sign(f"its addresses and routes are not to be seen: {refused}", "netlink", look=_LOOK, layer=LAYER)
         if flags == 0:
             return
         # What is pasted into a shell names nothing that a shell would read.
@@ -190,6 +195,10 @@ class Netdevs:
         look = f"`ip -d address show{dev}` and `ip route show table all{dev}`"
         what = f"{name} {'is' if flags else 'may be'} up, and not all that may use it is to be seen"
         yield Sign(what, f"/{path}/flags", self._host.read(f"{path}/flags") or "", look, LAYER)
+
+    def _asked(self, name: str) -> tuple[tuple[Sign, ...], str]:
+        """What netlink says of an interface, where it is asked: only there routes of all tables are named."""
+        return self._host.probe.network(name) if self._host.probe else ((), "")
 
     def _uppers(self, name: str) -> list[str]:
         """Bonds, bridges, VLANs, … on top of an interface, the nearest first."""

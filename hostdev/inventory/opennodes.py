@@ -10,6 +10,7 @@ from hostdev.inventory.machine import Sign
 
 OPEN = "/proc/*/fd"
 _DEV = "dev/"
+_PATH = "/"
 _COMMON = (
     "null",
     "zero",
@@ -63,16 +64,21 @@ class OpenNodes:
         # With hidepid= the processes of others are not even listed; process 1 is one of them.
         for pid in sorted({1, *map(int, filter(str.isdecimal, self._host.names("proc") or ()))}):
             directory = f"proc/{pid}/fd"
-            links = self._host.links(directory, _DEV, quiet=True)
+            links = self._host.links(directory, _PATH if self._host.probe else _DEV, quiet=True)
             if links is None and (pid == 1 or self._host.exists(directory)):
                 hidden += 1
             for name, target in (links or {}).items():
-                number = None if _is_common(target) else self._host.node(f"{directory}/{name}")
+                number = None if self._is_none(target) else self._host.node(f"{directory}/{name}")
                 if number:
                     who = self._host.read(f"proc/{pid}/comm") or "?"
                     sign = Sign(f"open in {who} ({pid})", f"/{directory}/{name}", number)
                     found.setdefault(number, []).append(sign)
         return found, _doubt(f"{hidden} of the processes could not be looked into") if hidden else None
+
+
+    def _is_none(self, target: str) -> bool:
+        """Whether it is no node of a device, by its name; with a probe every file is looked at, whatever its name."""
+        return not target.startswith("/") if self._host.probe else _is_common(target)
 
 
 def is_hosts_proc(host: Host) -> bool:

@@ -39,6 +39,8 @@ EDGE = (
     "hostdev.holders.kubelet",
     "hostdev.inject.gather",
     "hostdev.inventory.host",
+    "hostdev.inventory.netlink",
+    "hostdev.inventory.probe",
     "hostdev.kubelet.directory",
     "hostdev.lint.files",
     "hostdev.kubelet.podresources",

@@ -41,6 +41,17 @@ class Answer:
     findings: tuple[Finding, ...]
     claimed: tuple[str, ...] = ()
     """Devices of resource claims, of which it is not told whether this is one."""
+    ended: frozenset[str | None] = frozenset()
+    """Pods that were granted it and are there no more."""
+
+    @property
+    def holding(self) -> tuple[Claim, ...]:
+        """The claims by which it belongs to a VM, a pod or a process now; the host's driver is none of these."""
+        return tuple(
+            claim
+            for claim in self.claims
+            if claim.how is not How.DRIVER and not (claim.how is How.CHECKPOINT and claim.pod in self.ended)
+        )
 
     @property
     def complete(self) -> bool:
@@ -85,7 +96,8 @@ def find_holders(
         *_kubelet_disagrees(subject, claims, kubelet),
         *_gone(subject, claims, kubelet),
     )
-    return Answer(claims, tuple(asked), findings, kubelet.claimed)
+    gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not _alive(claim, kubelet))
+    return Answer(claims, tuple(asked), findings, kubelet.claimed, gone | _ended(claims, kubelet))
 
 
 def confirm(first: Answer, second: Answer) -> Answer:

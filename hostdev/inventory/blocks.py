@@ -75,8 +75,8 @@ class Backing:
     def _exports(self) -> Iterator[tuple[str, str, str]]:
         for subsystem in self._host.names(NVMET) or ():
             directory = f"{NVMET}/{subsystem}/namespaces"
-            for number in self._host.names(directory) or ():
-                yield f"{directory}/{number}/device_path", "", "exported over NVMe-oF"
+            for export in self._host.names(directory) or ():
+                yield f"{directory}/{export}/device_path", "", "exported over NVMe-oF"
         for store in self._host.names(LIO, prefix="iblock_") or ():
             for name in self._host.names(f"{LIO}/{store}") or ():
                 yield f"{LIO}/{store}/{name}/udev_path", "", "exported over SCSI"

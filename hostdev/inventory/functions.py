@@ -158,9 +158,8 @@ class Functions:
     ) -> PciFunction:
         """A function made of its hardware and of what holds it now."""
         driver, override, vfio_dev, removing = hold
-        on_host = driver is not None and vfio_dev is None and not model.bridge
+        on_host, attached = driver is not None and vfio_dev is None and not model.bridge, self._attached
         vgpu = on_host and model.physfn is not None and model.vendor == _NVIDIA
-        attached = self._attached
         function = PciFunction(
             address,
             model.vendor,

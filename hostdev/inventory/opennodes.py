@@ -75,7 +75,6 @@ class OpenNodes:
                     found.setdefault(number, []).append(sign)
         return found, _doubt(f"{hidden} of the processes could not be looked into") if hidden else None
 
-
     def _is_none(self, target: str) -> bool:
         """Whether it is no node of a device, by its name; with a probe every file is looked at, whatever its name."""
         return not target.startswith("/") if self._host.probe else _is_common(target)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from hostdev.inventory import netlink
 from hostdev.inventory.machine import Sign
-from hostdev.inventory.signatures import check_number, read_block_device
+from hostdev.inventory.signatures import identify, partition_types
 
-_OURS, _HOSTS = "/proc/self/ns/net", "/proc/1/ns/net"
+_OURS, _HOSTS = Path("/proc/self/ns/net"), Path("/proc/1/ns/net")
 _EXCLUSIVE = os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -23,12 +25,12 @@ class Probe:
     """
 
     def claim(self, name: str, number: str) -> tuple[Sign | None, str]:
-        """Whether a block device is opened exclusively: a mount in any namespace, swap, MD, LVM, …"""
+        """Whether the kernel has a block device open exclusively: a mount in any namespace, swap, MD, LVM."""
         path = f"/dev/{name}"
         try:
             fd = os.open(path, _EXCLUSIVE)
             try:
-                check_number(fd, number)
+                _check_number(fd, number)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -40,14 +42,14 @@ class Probe:
     def label(self, name: str, number: str) -> tuple[str, dict[int, str]] | None:
         """What lies on a block device, and the types of its partitions; None where it cannot be read."""
         try:
-            return read_block_device(f"/dev/{name}", number)
+            return _read_block_device(f"/dev/{name}", number)
         except OSError:
             return None
 
     def network(self, interface: str) -> tuple[tuple[Sign, ...], str]:
         """Addresses and routes of an interface."""
         try:
-            if os.readlink(_OURS) != os.readlink(_HOSTS):
+            if _OURS.readlink() != _HOSTS.readlink():
                 return (), "this process is in another network namespace than the host"
             return tuple(_network(interface)), ""
         except OSError as error:
@@ -60,3 +62,26 @@ def _network(interface: str) -> Iterator[Sign]:
     for route in netlink.routes_of(interface):
         what = "default route" if route.startswith("default ") else f"the route {route}"
         yield Sign(what, "netlink RTM_GETROUTE", route)
+
+
+def _read_block_device(path: str, number: str) -> tuple[str, dict[int, str]]:
+    """What lies on the block device with this number, and the types of its partitions; raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        _check_number(fd, number)
+        size = os.lseek(fd, 0, os.SEEK_END)
+
+        def read(offset: int, count: int) -> bytes:
+            return os.pread(fd, count, offset)
+
+        return identify(read, size), partition_types(read)
+    finally:
+        os.close(fd)
+
+
+def _check_number(fd: int, number: str) -> None:
+    """A node is that of the device that is meant; raises OSError."""
+    status = os.fstat(fd)
+    there = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+    if not stat.S_ISBLK(status.st_mode) or there != number:
+        raise OSError(f"it is the node of {there}, not of {number}")

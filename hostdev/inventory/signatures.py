@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -89,26 +87,3 @@ def _from_end(size: int, offset: int) -> int:
     # MD lies 8 KiB before the end, aligned to 4 KiB; the old one at the last whole 64 KiB.
     align = {-8192: 4096, -65536: 65536}.get(offset, 1)
     return (size + offset) // align * align
-
-
-def read_block_device(path: str, number: str) -> tuple[str, dict[int, str]]:
-    """What lies on the block device with this number, and the types of its partitions; raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        check_number(fd, number)
-        size = os.lseek(fd, 0, os.SEEK_END)
-
-        def read(offset: int, count: int) -> bytes:
-            return os.pread(fd, count, offset)
-
-        return identify(read, size), partition_types(read)
-    finally:
-        os.close(fd)
-
-
-def check_number(fd: int, number: str) -> None:
-    """A node is that of the device that is meant; raises OSError."""
-    status = os.fstat(fd)
-    there = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    if not stat.S_ISBLK(status.st_mode) or there != number:
-        raise OSError(f"it is the node of {there}, not of {number}")

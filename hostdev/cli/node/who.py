@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from domxml.errors import BadInput, ExitCode
 from hostdev.cli.devices import select
 from hostdev.holders import processes
 from hostdev.holders.claim import Claim, How, State
-from hostdev.holders.holders import Answer, Asked, confirm, find_holders
-from hostdev.holders.kubelet import ask_kubelet
+from hostdev.holders.holders import Answer, Asked, confirm
+from hostdev.holders.inquiry import Inquiry
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.recorded.layout import open_host
@@ -62,28 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ask(arguments: argparse.Namespace, host: Host, machine: Machine, function: PciFunction) -> tuple[Answer, int]:
     """The answer, and how many processes could not be looked into."""
+    if arguments.kubelet_dir is None and not processes.processes(host):
+        hint = "ask on the running node itself, or name a copy of its --kubelet-dir"
+        raise BadInput("no-processes", f"{host.source} has no processes to look at", hint=hint)
     root = Path(arguments.host) if Path(arguments.host).is_dir() else None
-    kubelet, asked = ask_kubelet(arguments.kubelet_dir, root)
-    seen, looked = _processes(host, function, alone=arguments.kubelet_dir is None)
-    found = [*seen.claims, *processes.driver_claims(function)]
-    if arguments.connect:
-        from hostdev.cli import livelibvirt  # noqa: PLC0415  loads lxml, and libvirt
+    inquiry = Inquiry(host, kubelet_dir=arguments.kubelet_dir, root=root)
+    if not arguments.connect:
+        return inquiry.ask(machine, function), inquiry.hidden
+    from hostdev.cli import livelibvirt  # noqa: PLC0415  loads libvirt
 
-        found += livelibvirt.ask_domains(arguments.connect, function.address)
-        asked = (Asked(How.DOMAIN), *asked)
-    return find_holders(function, machine, found, kubelet, (looked, *asked)), len(seen.hidden)
-
-
-def _processes(host: Host, function: PciFunction, *, alone: bool) -> tuple[processes.Seen, Asked]:
-    if not processes.processes(host):
-        reason = f"{host.source} has no processes to look at"
-        if alone:
-            hint = "ask on the running node itself, or name a copy of its --kubelet-dir"
-            raise BadInput("no-processes", reason, hint=hint)
-        return processes.Seen(()), Asked(How.OPEN, reason)
-    seen = processes.ask_processes(host, function)
-    hidden = f"not permitted to look into {len(seen.hidden)} processes; ask again as root" if seen.hidden else ""
-    return seen, Asked(How.OPEN, hidden)
+    told = inquiry.ask(machine, function, livelibvirt.ask_domains(arguments.connect, function.address))
+    return replace(told, asked=(Asked(How.DOMAIN), *told.asked)), inquiry.hidden
 
 
 def _print(screen: Screen, function: PciFunction, told: Answer, *, wide: bool) -> None:

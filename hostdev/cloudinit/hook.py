@@ -18,7 +18,9 @@ from hostdev.cloudinit.netplan import CONFIG_DRIVE, OWN_DATA, Network, config_dr
 from hostdev.findings.cloudinit import NETWORK_DATA_NOT_WRITTEN
 from hostdev.inject.gather import is_filled, wait_until
 from hostdev.inject.hook import Settlement
-from hostdev.vmi.annotations import bonds
+from hostdev.vmi.addressing import INTERFACES
+from hostdev.vmi.annotations import bonds, interfaces
+from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
 
@@ -96,7 +98,7 @@ class CloudInitHook:
             info = self._network_info() or b""
         plugged = {one.name for one in from_network_info(info).allocations if isinstance(one.device, PciAddress)}
         ours = frozenset(one.name for one in vmi.interfaces if one.plugin and one.name in plugged)
-        return network(vmi, bonds(vmi), macs(vmi, network_macs(info)), ours)
+        return network(vmi, bonds(vmi), macs(vmi, network_macs(info)), ours, interfaces(vmi))
 
     def _network_info_is_filled(self) -> bool:
         data = self._network_info()
@@ -108,9 +110,10 @@ def _obstacle(vmi: Vmi, envelopes: list[Envelope]) -> Finding | None:
     taken = any(envelope.network_data for envelope in envelopes)
     if not taken and not any(envelope.config_drive for envelope in envelopes):
         return None
-    if bonds(vmi):
-        finding = own_data() if taken else config_drive()
-        raise finding.refusal()
+    for annotation, asked in ((BONDS, bonds(vmi)), (INTERFACES, interfaces(vmi))):
+        if asked:
+            finding = own_data(annotation) if taken else config_drive(annotation)
+            raise finding.refusal()
     if taken:
         hint = "nothing to do if it knows the interfaces"
         return NETWORK_DATA_NOT_WRITTEN.found(str(vmi), OWN_DATA, hint=hint, severity=Severity.INFO)

@@ -8,10 +8,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from domxml.finding import Finding
+from domxml.finding import Finding, FindingKind
 from domxml.text import did_you_mean
 from hostdev import jsontext
-from hostdev.findings.cloudinit import BOND_NOT_POSSIBLE, INTERFACE_NOT_MATCHED, NETWORK_DATA_NOT_WRITTEN
+from hostdev.findings.cloudinit import (
+    BOND_NOT_POSSIBLE,
+    INTERFACE_NOT_MATCHED,
+    INTERFACE_NOT_POSSIBLE,
+    NETWORK_DATA_NOT_WRITTEN,
+)
+from hostdev.vmi.addressing import INTERFACES, GuestInterface
 from hostdev.vmi.bonds import BONDS, Bond, guest_name, is_guest_name
 from hostdev.vmi.vmi import Interface, Vmi
 
@@ -64,26 +70,60 @@ def unmatched_bonds(bonds: Sequence[Bond], why_not: Mapping[str, str]) -> Iterat
                 yield BOND_NOT_POSSIBLE.found(bond.place, f"the interface {name}: {why_not[name]}", hint=hint)
 
 
-def homeless_bonds(vmi: Vmi) -> Iterator[Finding]:
-    """Obstacles in the spec's cloud-init data: no bond can be written into it."""
+def misplaced_interfaces(
+    vmi: Vmi, wanted: Sequence[GuestInterface], bonds: Sequence[Bond], why_not: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Interfaces that are not the VM's, are a part of a bond, or cannot be matched in the guest."""
+    known = {interface.name: True for interface in vmi.interfaces}
+    owners = {name: bond for bond in bonds for name in bond.interfaces}
+    for one in wanted:
+        what, hint = "", ""
+        if one.name not in known:
+            what = f"the VM has no interface {one.name[:60]!r}"
+            hint = did_you_mean(one.name, known) if known else "the VM has no interfaces"
+        elif one.name in owners:
+            what = f"the interface {one.name} is a part of {owners[one.name].name}"
+            hint = f"write the addresses at the bond, in {owners[one.name].place}"
+        elif one.name in why_not:
+            what = f"the interface {one.name}: {why_not[one.name]}"
+            hint = f"give {one.name} a macAddress of its own in the VM's spec"
+        if what:
+            yield INTERFACE_NOT_POSSIBLE.found(one.place, what, hint=hint)
+
+
+def homeless(vmi: Vmi, annotation: str) -> Iterator[Finding]:
+    """Obstacles in the spec's cloud-init data: nothing can be written into it."""
     volume = vmi.cloud_init
     if volume is None:
-        what = "the VM has no cloud-init volume into which a bond could be written"
-        yield BOND_NOT_POSSIBLE.found(BONDS, what, hint="add a cloudInitNoCloud volume")
+        what = f"the VM has no cloud-init volume into which {_OF[annotation].thing} could be written"
+        yield _OF[annotation].kind.found(annotation, what, hint="add a cloudInitNoCloud volume")
     elif volume.config_drive:
-        yield config_drive()
+        yield config_drive(annotation)
     elif volume.network_data:
-        yield own_data()
+        yield own_data(annotation)
 
 
-def config_drive() -> Finding:
+def config_drive(annotation: str) -> Finding:
     """The format of the volume is not ours."""
-    return BOND_NOT_POSSIBLE.found(BONDS, CONFIG_DRIVE, hint="use cloudInitNoCloud")
+    return _OF[annotation].kind.found(annotation, CONFIG_DRIVE, hint="use cloudInitNoCloud")
 
 
-def own_data() -> Finding:
+def own_data(annotation: str) -> Finding:
     """The place is taken."""
-    return BOND_NOT_POSSIBLE.found(BONDS, OWN_DATA, hint="write the bond there, and remove the annotation")
+    hint = f"write {_OF[annotation].thing} there, and remove the annotation"
+    return _OF[annotation].kind.found(annotation, OWN_DATA, hint=hint)
+
+
+class _Wish(NamedTuple):
+    kind: FindingKind
+    thing: str
+
+
+_OF: Mapping[str, _Wish] = {
+    BONDS: _Wish(BOND_NOT_POSSIBLE, "a bond"),
+    INTERFACES: _Wish(INTERFACE_NOT_POSSIBLE, "the addresses of an interface"),
+}
+"""What an annotation asks for, and the finding that it cannot be."""
 
 
 WATCHED = {"mii-monitor-interval": 100}
@@ -102,34 +142,53 @@ class Network(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def network(vmi: Vmi, bonds: Sequence[Bond], macs: Mapping[str, str], plugged: frozenset[str]) -> Network:
-    """Match each interface with a device of the host, and make the bonds; `plugged` have one by a binding plugin."""
+def network(
+    vmi: Vmi,
+    bonds: Sequence[Bond],
+    macs: Mapping[str, str],
+    plugged: frozenset[str],
+    wanted: Sequence[GuestInterface] = (),
+) -> Network:
+    """Match each interface with a device of the host, with what is `wanted` of it, and make the bonds.
+
+    `plugged` have a device by a binding plugin.
+    """
     passed = [one for one in vmi.interfaces if one.is_sriov or one.name in plugged]
-    if not passed and not bonds:
+    if not passed and not bonds and not wanted:
         return Network()
     why_not = _why_not(vmi.interfaces, macs)
-    for finding in (*misnamed_bonds(vmi, bonds), *unmatched_bonds(bonds, why_not)):
-        raise finding.refusal()
+    _refuse_mistakes(vmi, bonds, wanted, why_not)
     bonded = {name for bond in bonds for name in bond.interfaces}
+    settings = {one.name: one.settings for one in wanted}
     findings = [INTERFACE_NOT_MATCHED.found(one.name, why_not[one.name]) for one in passed if one.name in why_not]
-    known = [one for one in vmi.interfaces if (one in passed or one.name in bonded) and one.name not in why_not]
+    meant = {*(one.name for one in passed), *bonded, *settings} - why_not.keys()
+    known = [one for one in vmi.interfaces if one.name in meant]
     if not known:
         return Network(findings=tuple(findings))
     first = _first(vmi, passed, bonded)
     names = _guest_names(vmi.interfaces, taken=[bond.name for bond in bonds])
     ethernets = {
-        names[one.name]: _ethernet(macs[one.name], names[one.name], dhcp=one.name == (first and first.name))
+        names[one.name]: _ethernet(
+            macs[one.name], names[one.name], settings.get(one.name, {}), dhcp=one.name == (first and first.name)
+        )
         for one in known
     }
     if first is not None and first not in known:
         if first.name in why_not:
-            return _not_written(first, why_not[first.name], bonds, findings)
+            return _not_written(first, why_not[first.name], (*bonds, *wanted), findings)
         ethernets = {names[first.name]: {"match": {"macaddress": macs[first.name]}, "dhcp4": True}, **ethernets}
     document: dict[str, Any] = {"version": 2, "ethernets": ethernets}
     if bonds:
         document["bonds"] = {bond.name: _bond(bond, names) for bond in bonds}
-    text = json.dumps(document, indent=2) + "\n"
-    return Network(text, tuple(one.name for one in known), tuple(findings))
+    return Network(json.dumps(document, indent=2) + "\n", tuple(one.name for one in known), tuple(findings))
+
+
+def _refuse_mistakes(
+    vmi: Vmi, bonds: Sequence[Bond], wanted: Sequence[GuestInterface], why_not: Mapping[str, str]
+) -> None:
+    mistakes = (*misnamed_bonds(vmi, bonds), *unmatched_bonds(bonds, why_not))
+    for finding in (*mistakes, *misplaced_interfaces(vmi, wanted, bonds, why_not)):
+        raise finding.refusal()
 
 
 def _why_not(interfaces: Sequence[Interface], macs: Mapping[str, str]) -> dict[str, str]:
@@ -150,11 +209,14 @@ def _first(vmi: Vmi, passed: Sequence[Interface], bonded: set[str]) -> Interface
     return next((one for one in (*ordinary, *passed) if one.name not in bonded), None)
 
 
-def _not_written(first: Interface, why: str, bonds: Sequence[Bond], findings: Sequence[Finding]) -> Network:
+def _not_written(
+    first: Interface, why: str, asked: Sequence[Bond | GuestInterface], findings: Sequence[Finding]
+) -> Network:
     what = f"with network data, cloud-init would no longer configure the interface {first.name}: {why}"
     hint = f"give {first.name} a macAddress of its own in the VM's spec"
-    if bonds:
-        raise BOND_NOT_POSSIBLE.refused(bonds[0].place, what, hint)
+    for one in asked:
+        kind = BOND_NOT_POSSIBLE if isinstance(one, Bond) else INTERFACE_NOT_POSSIBLE
+        raise kind.refused(one.place, what, hint)
     return Network(findings=(*findings, NETWORK_DATA_NOT_WRITTEN.found(first.name, what, hint=hint)))
 
 
@@ -171,10 +233,14 @@ def _guest_names(interfaces: Sequence[Interface], taken: Sequence[str]) -> dict[
     return given
 
 
-def _ethernet(mac: str, name: str, *, dhcp: bool) -> dict[str, Any]:
+def _ethernet(mac: str, name: str, settings: Mapping[str, Any], *, dhcp: bool) -> dict[str, Any]:
     # Renderers other than netplan look for what a bond names among the names in the guest: they must be the same.
     entry: dict[str, Any] = {"match": {"macaddress": mac}, "set-name": name}
-    return {**entry, "dhcp4": True} if dhcp else {**entry, "optional": True}
+    if not dhcp:
+        return {**entry, **settings, "optional": True}
+    # cloud-init would ask by DHCP on the first interface: it does until the author says how it gets its address.
+    told = {"addresses", "dhcp4", "dhcp6"} & settings.keys()
+    return {**entry, **({} if told else {"dhcp4": True}), **settings}
 
 
 def _bond(bond: Bond, names: Mapping[str, str]) -> dict[str, Any]:

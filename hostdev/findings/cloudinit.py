@@ -23,18 +23,39 @@ BOND_NOT_POSSIBLE = FindingKind(
     ),
 )
 
+INTERFACE_NOT_POSSIBLE = FindingKind(
+    code="interface-not-possible",
+    severity=Severity.ERROR,
+    title="An interface of passgate.dev/interfaces cannot get its addresses",
+    cause=(
+        "The addresses are written into the guest's cloud-init data as network data, which matches the interface by "
+        "its MAC address. That needs a cloud-init volume without network data of its own, in the format NoCloud, and "
+        "an interface of the VM whose address is known before it starts and belongs to it alone. A VM that comes up "
+        "without the address is not what was asked for, so it is refused."
+    ),
+    hint="name an interface of the VM and give it a macAddress",
+    remedy=(
+        "1. `name` is that of an entry of spec.domain.devices.interfaces, which has a `macAddress` of its own; so has "
+        "the VM's first interface.\n"
+        "2. An interface that is a part of a bond has no addresses: write them at the bond.\n"
+        "3. The first cloud-init volume is `cloudInitNoCloud`, and has no `networkData`. Where it has, write the "
+        "addresses there, and remove the annotation.\n"
+        "4. `passgate-hook` runs with `--cloud-init`: `args` of the hookSidecars annotation."
+    ),
+)
+
 BONDS_NOT_READ = FindingKind(
     code="bonds-not-read",
     severity=Severity.WARNING,
-    title="There are bonds, and no hook sidecar that writes cloud-init data",
+    title="There are bonds or addresses, and no hook sidecar that writes cloud-init data",
     cause=(
-        "`passgate.dev/bonds` is read only by a `passgate-hook` that runs with `--cloud-init`. Without it the guest "
-        "starts without its bond, and nobody says so."
+        "`passgate.dev/bonds` and `passgate.dev/interfaces` are read only by a `passgate-hook` that runs with "
+        "`--cloud-init`. Without it the guest starts without its bond or its addresses, and nobody says so."
     ),
     hint='add "args": ["--cloud-init"] to the hook sidecar',
     remedy=(
-        '`hooks.kubevirt.io/hookSidecars: \'[{"image": "REGISTRY/passgate:TAG", "args": ["--cloud-init"]}]\'`. The VM '
-        "must have a cloud-init volume then: without one virt-launcher crashes."
+        '`hooks.kubevirt.io/hookSidecars: \'[{"image": "REGISTRY/passgate-hook:TAG", "args": ["--cloud-init"]}]\'`. '
+        "The VM must have a cloud-init volume then: without one virt-launcher crashes."
     ),
 )
 
@@ -94,6 +115,7 @@ NETWORK_DATA_NOT_WRITTEN = FindingKind(
 
 KINDS: tuple[FindingKind, ...] = (
     BOND_NOT_POSSIBLE,
+    INTERFACE_NOT_POSSIBLE,
     BONDS_NOT_READ,
     CLOUD_INIT_MISSING,
     INTERFACE_NOT_MATCHED,

@@ -9,9 +9,9 @@ BAD_ANNOTATION = FindingKind(
     severity=Severity.ERROR,
     title="An annotation of ours cannot be read",
     cause=(
-        "`passgate.dev/devices`, `passgate.dev/policy` and `passgate.dev/bonds` hold JSON, and are read strictly: a "
-        "key that is not known, a key that is there twice or a value of the wrong type is refused. A misspelt wish "
-        "that nobody notices would start the VM without it."
+        "`passgate.dev/devices`, `passgate.dev/policy`, `passgate.dev/bonds` and `passgate.dev/interfaces` hold JSON, "
+        "and are read strictly: a key that is not known, a key that is there twice or a value of the wrong type is "
+        "refused. A misspelt wish that nobody notices would start the VM without it."
     ),
     hint="repair what the message names",
     remedy=(
@@ -30,7 +30,7 @@ UNKNOWN_ANNOTATION = FindingKind(
         "Kubernetes takes annotations of any name. Nothing reads this one, and a VM that starts as if it were not "
         "there may lack a device. So the sidecar refuses it."
     ),
-    hint="known are passgate.dev/devices, passgate.dev/policy and passgate.dev/bonds",
+    hint="known are passgate.dev/devices, policy, bonds and interfaces",
     remedy="Correct the name, or remove the annotation.",
 )
 

@@ -22,6 +22,7 @@ from hostdev.findings.cloudinit import BONDS_NOT_READ
 from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_until
 from hostdev.inject.plan import Inputs, plan
 from hostdev.inject.vmplan import account_inputs, guards, resources, vm_inputs, waits_for_file
+from hostdev.vmi.addressing import INTERFACES
 from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
@@ -149,9 +150,10 @@ class HookCore:
 
         wait_until(told_all, patience, clock=monotonic, sleep=sleep)
         (inputs,) = told
-        if BONDS in vmi.annotations and not self._makes_bonds:
-            what = "nobody reads it here: this sidecar runs without --cloud-init"
-            inputs = inputs._replace(findings=(*inputs.findings, BONDS_NOT_READ.found(BONDS, what)))
+        for annotation in (BONDS, INTERFACES):
+            if annotation in vmi.annotations and not self._makes_bonds:
+                what = "nobody reads it here: this sidecar runs without --cloud-init"
+                inputs = inputs._replace(findings=(*inputs.findings, BONDS_NOT_READ.found(annotation, what)))
         return Settled(inputs, self._look() if inputs.asks else None)
 
     def _inputs(self, channels: Channels, domain: Domain, vmi: Vmi) -> Inputs:

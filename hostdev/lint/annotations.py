@@ -16,6 +16,7 @@ from hostdev.findings.spec import (
 )
 from hostdev.lint.suppressions import IGNORE
 from hostdev.lint.view import HOOKS, Asked, View
+from hostdev.vmi.addressing import INTERFACES, read_interfaces
 from hostdev.vmi.annotations import KNOWN, MOST_DEVICES, POLICY, PREFIX, read_policy
 from hostdev.vmi.bonds import BONDS, read_bonds
 from hostdev.vmi.vmi import Disk, Interface
@@ -30,6 +31,9 @@ def unreadable_annotations(view: View) -> Iterator[Finding]:
     text = view.vmi.annotations.get(BONDS)
     if text is not None:
         errors += read_bonds(text)[1]
+    text = view.vmi.annotations.get(INTERFACES)
+    if text is not None:
+        errors += read_interfaces(text)[1]
     for error in errors:
         yield BAD_ANNOTATION.found(error.subject, error.message, hint=error.hint or None)
 

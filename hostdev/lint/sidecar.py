@@ -8,8 +8,8 @@ from types import MappingProxyType
 from domxml.errors import BadInput, Refused
 from domxml.finding import Finding, Severity
 from domxml.text import did_you_mean
-from hostdev.cloudinit.netplan import homeless_bonds, macs, misnamed_bonds, network
-from hostdev.findings.cloudinit import BOND_NOT_POSSIBLE, BONDS_NOT_READ, CLOUD_INIT_MISSING
+from hostdev.cloudinit.netplan import homeless, macs, misnamed_bonds, misplaced_interfaces, network
+from hostdev.findings.cloudinit import BOND_NOT_POSSIBLE, BONDS_NOT_READ, CLOUD_INIT_MISSING, INTERFACE_NOT_POSSIBLE
 from hostdev.findings.effects import SIDECAR_ARGUMENT
 from hostdev.findings.spec import (
     BAD_HOOK_SIDECARS,
@@ -22,6 +22,7 @@ from hostdev.findings.spec import (
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, list_of_objects, show_value
 from hostdev.lint.view import HOOKS, View, is_passgate
+from hostdev.vmi.addressing import INTERFACES, GuestInterface, read_interfaces
 from hostdev.vmi.annotations import KNOWN
 from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.entry import MAX_BYTES
@@ -156,19 +157,21 @@ FLAG = "--cloud-init"
 
 def cloudinit_wiring(view: View) -> Iterator[Finding]:
     """Check what the guest's network data would be made of."""
-    bonds = _bonds(view)
-    if not bonds and not (_writes(view) and _is_open(view)):
+    bonds, wanted = _bonds(view), _interfaces(view)
+    if not bonds and not wanted and not (_writes(view) and _is_open(view)):
         return
-    if bonds:
-        mistakes = [*misnamed_bonds(view.vmi, bonds), *homeless_bonds(view.vmi)]
-        yield from mistakes
-        if mistakes:
-            return
+    asked = [annotation for annotation, entries in ((BONDS, bonds), (INTERFACES, wanted)) if entries]
+    mistakes = [*misnamed_bonds(view.vmi, bonds), *misplaced_interfaces(view.vmi, wanted, bonds, {})]
+    mistakes += [finding for annotation in asked for finding in homeless(view.vmi, annotation)]
+    yield from mistakes
+    if mistakes:
+        return
     try:
-        yield from network(view.vmi, bonds, macs(view.vmi, {}), frozenset()).findings
+        yield from network(view.vmi, bonds, macs(view.vmi, {}), frozenset(), wanted).findings
     except Refused as error:
         # A binding plugin, or what hands out addresses in the cluster, may still tell one.
-        yield BOND_NOT_POSSIBLE.found(error.subject, error.message, hint=error.hint, severity=Severity.WARNING)
+        kind = next(one for one in (BOND_NOT_POSSIBLE, INTERFACE_NOT_POSSIBLE) if one.code == error.code)
+        yield kind.found(error.subject, error.message, hint=error.hint, severity=Severity.WARNING)
 
 
 def cloudinit_subscription(view: View) -> Iterator[Finding]:
@@ -176,8 +179,10 @@ def cloudinit_subscription(view: View) -> Iterator[Finding]:
     if HOOKS not in view.vmi.annotations:
         return
     writes = _writes(view)
-    if _bonds(view) and not writes:
-        yield BONDS_NOT_READ.found(HOOKS, f"no hook sidecar has {FLAG} among its args, so that nobody reads {BONDS}")
+    for annotation, asked in ((BONDS, _bonds(view)), (INTERFACES, _interfaces(view))):
+        if asked and not writes:
+            what = f"no hook sidecar has {FLAG} among its args, so that nobody reads {annotation}"
+            yield BONDS_NOT_READ.found(HOOKS, what)
     if writes and view.vmi.cloud_init is None:
         yield CLOUD_INIT_MISSING.found(HOOKS, f"a hook sidecar has {FLAG}, and the VM has no cloud-init volume")
 
@@ -185,6 +190,11 @@ def cloudinit_subscription(view: View) -> Iterator[Finding]:
 def _bonds(view: View) -> tuple[Bond, ...]:
     text = view.vmi.annotations.get(BONDS)
     return read_bonds(text)[0] if text is not None else ()
+
+
+def _interfaces(view: View) -> tuple[GuestInterface, ...]:
+    text = view.vmi.annotations.get(INTERFACES)
+    return read_interfaces(text)[0] if text is not None else ()
 
 
 def _is_open(view: View) -> bool:

@@ -14,6 +14,7 @@ from domxml.source import HostDevice, parse_host_device
 from domxml.text import did_you_mean, printable
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, as_object, list_of_objects, parse_text, show_value
+from hostdev.vmi.addressing import INTERFACES, GuestInterface, read_interfaces
 from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, match_pattern
 from hostdev.vmi.request import FUNCTIONS, NAME, NUMA, Request
@@ -243,7 +244,12 @@ def _guests(entry: JsonObject, key: str) -> tuple[PciAddress, ...]:
 
 PREFIX = "passgate.dev/"
 KNOWN: Mapping[str, str] = MappingProxyType(
-    {DEVICES: "which devices", POLICY: "what to do about findings", BONDS: "interfaces that belong together"}
+    {
+        DEVICES: "which devices",
+        POLICY: "what to do about findings",
+        BONDS: "interfaces that belong together",
+        INTERFACES: "addresses of interfaces in the guest",
+    }
 )
 """Every annotation of ours, and what it is about."""
 
@@ -296,6 +302,17 @@ def bonds(vmi: Vmi) -> tuple[Bond, ...]:
     if text is None:
         return ()
     read, errors = read_bonds(text)
+    if errors:
+        raise errors[0]
+    return read
+
+
+def interfaces(vmi: Vmi) -> tuple[GuestInterface, ...]:
+    """The addresses that the VM's author gives to interfaces."""
+    text = vmi.annotations.get(INTERFACES)
+    if text is None:
+        return ()
+    read, errors = read_interfaces(text)
     if errors:
         raise errors[0]
     return read

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from domxml.errors import BadInput
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, list_of_objects, show_value
+from hostdev.vmi.addressing import SETTINGS, read_settings
 from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, match_pattern
 
 MOST_BYTES = 15
@@ -52,12 +53,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "interfaces": "names of the VM's interfaces, at least two",
         "mode": "how the bond works, such as active-backup",
         "parameters": "netplan's parameters of a bond",
-        "addresses": "addresses with their prefix, such as 192.0.2.10/24",
-        "dhcp4": "whether the bond gets an IPv4 address by DHCP",
-        "dhcp6": "whether the bond gets an IPv6 address by DHCP",
-        "mtu": "the size of its frames",
-        "nameservers": "an object with addresses and search",
-        "routes": "a list of objects with to, via and metric",
+        **SETTINGS,
     }
 )
 """What an entry may hold, and what it means."""
@@ -77,12 +73,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Parameters that both netplan and cloud-init know, with what they may be; `primary` is one of the interfaces."""
-NAMESERVERS: Mapping[str, str] = MappingProxyType({"addresses": "a list of addresses", "search": "a list of domains"})
-ROUTE: Mapping[str, str] = MappingProxyType(
-    {"to": "a network such as 198.51.100.0/24, or default", "via": "a gateway's address", "metric": "a number"}
-)
 MOST_BONDS = 64
-_DOMAIN = re.compile(r"[A-Za-z0-9_.-]{1,253}", re.ASCII)
 
 
 class Bond(NamedTuple):
@@ -125,7 +116,7 @@ def _bond(entry: Entry) -> Bond | None:
         interfaces,
         entry.take("mode", modes, DEFAULT_MODE),
         MappingProxyType(_parameters(entry, interfaces)),
-        MappingProxyType(_settings(entry)),
+        MappingProxyType(read_settings(entry)),
     )
     return bond if len(entry.errors) == before else None
 
@@ -171,93 +162,6 @@ def _parameter(legal: str, interfaces: Sequence[str]) -> Callable[[JsonObject, s
         return int(written) if written.isdigit() else written
 
     return read
-
-
-def _settings(entry: Entry) -> dict[str, Any]:
-    addresses: list[str] = entry.take("addresses", _addresses, [])
-    routes: list[dict[str, str | int]] = entry.take("routes", _routes(entry.errors), [])
-    read: dict[str, Any] = {
-        "dhcp4": entry.take("dhcp4", JsonObject.get_bool, None),
-        "dhcp6": entry.take("dhcp6", JsonObject.get_bool, None),
-        "addresses": addresses,
-        "mtu": entry.take("mtu", lambda one, key: one.get_int(key, 68, 65535), None),
-        "nameservers": _nameservers(entry),
-        "routes": routes,
-    }
-    return {key: value for key, value in read.items() if value not in (None, [], {})}
-
-
-def _addresses(entry: JsonObject, key: str) -> list[str]:
-    for index, text in enumerate(entry.get_strings(key)):
-        _check_address(text, f"{entry.place(key)}[{index}]", prefix=True)
-    return list(entry.get_strings(key))
-
-
-def _nameservers(entry: Entry) -> dict[str, list[str]]:
-    given = Entry(entry.take("nameservers", JsonObject.get_object, JsonObject({}, "", CODE)), entry.errors)
-    given.check_keys(NAMESERVERS)
-    servers: list[str] = given.take("addresses", _servers, [])
-    search: list[str] = given.take("search", _search, [])
-    return {key: found for key, found in (("addresses", servers), ("search", search)) if found}
-
-
-def _servers(entry: JsonObject, key: str) -> list[str]:
-    for index, text in enumerate(entry.get_strings(key)):
-        _check_address(text, f"{entry.place(key)}[{index}]", prefix=False)
-    return list(entry.get_strings(key))
-
-
-def _search(entry: JsonObject, key: str) -> list[str]:
-    for index, text in enumerate(entry.get_strings(key)):
-        if not _DOMAIN.fullmatch(text):
-            place = f"{entry.place(key)}[{index}]"
-            raise BadInput(
-                CODE, f"must be a domain, is {show_value(text)}", subject=place, hint="write it as example.org"
-            )
-    return list(entry.get_strings(key))
-
-
-def _routes(errors: list[BadInput]) -> Callable[[JsonObject, str], list[dict[str, str | int]]]:
-    return lambda entry, key: [_route(Entry(route, errors)) for route in entry.get_objects(key)]
-
-
-def _route(entry: Entry) -> dict[str, str | int]:
-    entry.check_keys(ROUTE)
-    for key in ("to", "via"):
-        if key not in entry.entry.fields:
-            entry.errors.append(entry.entry.refused(key, "is missing", hint=f"{key}: {ROUTE[key]}"))
-    read = {
-        "to": entry.take("to", _destination, ""),
-        "via": entry.take("via", _gateway, ""),
-        "metric": entry.take("metric", lambda one, key: one.get_int(key, 0, 0xFFFFFFFF), None),
-    }
-    return {key: value for key, value in read.items() if value is not None}
-
-
-def _destination(entry: JsonObject, key: str) -> str:
-    text = entry.get_str(key) or ""
-    if text != "default":
-        _check_address(text, entry.place(key), prefix=True)
-    return text
-
-
-def _gateway(entry: JsonObject, key: str) -> str:
-    text = entry.get_str(key) or ""
-    _check_address(text, entry.place(key), prefix=False)
-    return text
-
-
-def _check_address(text: str, place: str, *, prefix: bool) -> None:
-    import ipaddress  # noqa: PLC0415  few bonds have addresses, and it costs a start 4 ms
-
-    hint = "write it as 192.0.2.10/24 or 2001:db8::10/64" if prefix else "write it as 192.0.2.1 or 2001:db8::1"
-    try:
-        found = ipaddress.ip_interface(text)
-    except ValueError:
-        found = None
-    if found is None or ("/" in text) != prefix or "%" in text:
-        what = "an address with its prefix" if prefix else "an address"
-        raise BadInput(CODE, f"must be {what}, is {show_value(text)}", subject=place, hint=hint)
 
 
 def _together(bonds: Sequence[Bond]) -> Iterator[BadInput]:

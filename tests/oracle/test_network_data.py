@@ -36,6 +36,20 @@ FULL = {
         "min-links": 1,
     },
 }
+ADDRESSED = [
+    {
+        "name": "left",
+        "addresses": ["192.0.2.10/24", "2001:db8::10/64"],
+        "mtu": 9000,
+        "nameservers": {"addresses": ["192.0.2.53"], "search": ["example.org"]},
+        "routes": [
+            {"to": "198.51.100.0/24", "via": "192.0.2.1"},
+            {"to": "203.0.113.0/24", "via": "192.0.2.1", "metric": 7},
+        ],
+        "metric": 500,
+    },
+    {"name": "right", "dhcp4": True, "metric": 600},
+]
 AGGREGATED = {
     **BOND,
     "mode": "802.3ad",
@@ -53,8 +67,10 @@ DOCUMENTS = {
     "no bond": network_of(DEFAULT, LEFT, RIGHT).text,
     "full": network_of(DEFAULT, LEFT, RIGHT, wanted=[FULL]).text,
     "aggregated": network_of(DEFAULT, LEFT, RIGHT, wanted=[AGGREGATED]).text,
+    "addresses without a bond": network_of(DEFAULT, LEFT, RIGHT, addressed=ADDRESSED).text,
     "every mode": network_of(DEFAULT, *PORTS, wanted=EVERY_MODE).text,
 }
+CONVERTED = ("full", "every mode", "addresses without a bond")
 RENDERERS = ("networkd", "network-manager", "eni")
 """What else cloud-init writes of it; to netplan it passes it on."""
 
@@ -82,6 +98,19 @@ def test_netplan_takes_it(guest: Guest, tmp_path: Path, text: str) -> None:
     assert units["10-netplan-default-37a8.network"]["Network"]["DHCP"] == "ipv4"
 
 
+def test_netplan_gives_an_interface_its_addresses_and_routes(guest: Guest, tmp_path: Path) -> None:
+    units = netplan(guest, tmp_path, DOCUMENTS["addresses without a bond"])
+    left = (tmp_path / "run/systemd/network/10-netplan-left.network").read_text()
+
+    assert all(f"Address={address}" in left for address in ADDRESSED[0]["addresses"])
+    routes = [dict(line.split("=") for line in part.split()) for part in left.split("[Route]")[1:]]
+    assert [(route["Destination"], route["Metric"]) for route in routes] == [
+        ("198.51.100.0/24", "500"),
+        ("203.0.113.0/24", "7"),
+    ]
+    assert units["10-netplan-right.network"]["DHCP"]["RouteMetric"] == "600"
+
+
 def test_netplan_makes_the_bond_as_it_is_said(guest: Guest, tmp_path: Path) -> None:
     units = netplan(guest, tmp_path, network_of(DEFAULT, LEFT, RIGHT, wanted=[FULL]).text)
 
@@ -97,7 +126,7 @@ def test_netplan_makes_the_bond_as_it_is_said(guest: Guest, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-@pytest.mark.parametrize("text", [DOCUMENTS["full"], DOCUMENTS["every mode"]], ids=["full", "every mode"])
+@pytest.mark.parametrize("text", [DOCUMENTS[name] for name in CONVERTED], ids=CONVERTED)
 def test_cloud_init_takes_it(guest: Guest, tmp_path: Path, text: str, renderer: str) -> None:
     (tmp_path / "network-config").write_text(text)
     words = ("-p", "/slots/network-config", "-k", "yaml", "-d", "/slots/out", "-D", "debian", "-O", renderer)
@@ -108,7 +137,7 @@ def test_cloud_init_takes_it(guest: Guest, tmp_path: Path, text: str, renderer: 
     document = json.loads(text)
     assert all(ethernet["match"]["macaddress"] in written for ethernet in document["ethernets"].values())
     if renderer != "networkd":  # There it knows no bonds.
-        assert all(bond["parameters"]["mode"] in written for bond in document["bonds"].values())
+        assert all(bond["parameters"]["mode"] in written for bond in document.get("bonds", {}).values())
 
 
 def test_a_mistake_would_be_seen(guest: Guest, tmp_path: Path) -> None:

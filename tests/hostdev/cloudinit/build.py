@@ -12,12 +12,14 @@ USER_DATA = f"#cloud-config\npassword: {SECRET}\n"
 DEFAULT: dict[str, Any] = {"name": "default", "masquerade": {}, "macAddress": "02:00:00:00:00:01"}
 LEFT: dict[str, Any] = {"name": "left", "sriov": {}, "macAddress": "02:0A:C8:83:00:01"}
 RIGHT: dict[str, Any] = {"name": "right", "sriov": {}, "macAddress": "02:0a:c8:84:00:04"}
+ADDRESSED: dict[str, Any] = {"name": "left", "addresses": ["192.0.2.10/24"]}
 BOND: dict[str, Any] = {"name": "bond0", "interfaces": ["left", "right"], "mode": "active-backup"}
 
 
-def vmi(*interfaces: Any, bonds: Any = None, **more: Any) -> bytes:
+def vmi(*interfaces: Any, bonds: Any = None, addressed: Any = None, **more: Any) -> bytes:
     """The VMI as a hook gets it."""
-    written = {} if bonds is None else {"passgate.dev/bonds": json.dumps(bonds)}
+    asked = {"passgate.dev/bonds": bonds, "passgate.dev/interfaces": addressed}
+    written = {name: json.dumps(entries) for name, entries in asked.items() if entries is not None}
     metadata = {"name": "vm", "namespace": "ns", "annotations": written}
     spec = {"domain": {"devices": {"interfaces": list(interfaces)}}}
     return json.dumps({"metadata": metadata, "spec": spec, **more}).encode()

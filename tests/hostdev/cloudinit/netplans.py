@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hostdev.cloudinit.netplan import Network, macs, network
-from hostdev.vmi.annotations import bonds
+from hostdev.vmi.annotations import bonds, interfaces
 from hostdev.vmi.vmi import parse_vmi
 from tests.hostdev.cloudinit.build import vmi
 
@@ -52,7 +52,11 @@ GOLDEN = """\
 
 
 def network_of(
-    *interfaces: Any, wanted: Any = None, plugged: tuple[str, ...] = (), told: dict[str, str] | None = None
+    *given: Any,
+    wanted: Any = None,
+    addressed: Any = None,
+    plugged: tuple[str, ...] = (),
+    told: dict[str, str] | None = None,
 ) -> Network:
-    read = parse_vmi(vmi(*interfaces, bonds=wanted))
-    return network(read, bonds(read), macs(read, told or {}), frozenset(plugged))
+    read = parse_vmi(vmi(*given, bonds=wanted, addressed=addressed))
+    return network(read, bonds(read), macs(read, told or {}), frozenset(plugged), interfaces(read))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domxml.errors import Refused
 from hostdev.cloudinit.netplan import Network
-from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT
+from tests.hostdev.cloudinit.build import ADDRESSED, BOND, DEFAULT, LEFT, RIGHT
 from tests.hostdev.cloudinit.netplans import GOLDEN, network_of
 
 
@@ -195,3 +195,61 @@ def test_names_in_the_guest_are_possible_and_different(names: list[str]) -> None
     assert not {"default", "all", "lo", "eth0", "enp1s0"} & set(given_)
     if "bonds" in found:
         assert found["bonds"]["bond0"]["interfaces"] == given_
+
+
+def test_an_interface_has_its_addresses_without_a_bond() -> None:
+    routes = [{"to": "198.51.100.0/24", "via": "192.0.2.1"}]
+    entry = {**ADDRESSED, "routes": routes, "metric": 500}
+    found = document(DEFAULT, LEFT, RIGHT, addressed=[entry])
+
+    assert found["ethernets"]["left"] == {
+        "match": {"macaddress": "02:0a:c8:83:00:01"},
+        "set-name": "left",
+        "addresses": ["192.0.2.10/24"],
+        "routes": [{"to": "198.51.100.0/24", "via": "192.0.2.1", "metric": 500}],
+        "optional": True,
+    }
+    assert found["ethernets"]["default-37a8"]["dhcp4"]
+    assert "addresses" not in found["ethernets"]["right"]
+    assert "bonds" not in found
+
+
+@pytest.mark.parametrize(
+    ("entry", "dhcp"),
+    [
+        ({"addresses": ["192.0.2.10/24"]}, None),
+        ({"mtu": 9000}, True),
+        ({"dhcp4": False}, False),
+        ({"dhcp6": True}, None),
+    ],
+)
+def test_the_first_interface_gets_its_address_as_the_author_says(entry: dict[str, Any], dhcp: bool | None) -> None:  # noqa: FBT001
+    found = document(DEFAULT, LEFT, addressed=[{"name": "default", **entry}])["ethernets"]["default-37a8"]
+
+    assert found.get("dhcp4") is dhcp
+    assert entry.items() <= found.items()
+
+
+def test_an_ordinary_interface_may_have_addresses_alone() -> None:
+    assert document(DEFAULT, addressed=[{**ADDRESSED, "name": "default"}])["ethernets"].keys() == {"default-37a8"}
+
+
+@pytest.mark.parametrize(
+    ("given", "bond", "says"),
+    [
+        ((DEFAULT, RIGHT), None, "passgate.dev/interfaces[0]: the VM has no interface 'left'"),
+        ((DEFAULT, LEFT, RIGHT), [BOND], "passgate.dev/interfaces[0]: the interface left is a part of bond0"),
+        (
+            (DEFAULT, without(LEFT)),
+            None,
+            "passgate.dev/interfaces[0]: the interface left: its MAC address",
+        ),
+        ((without(DEFAULT), LEFT), None, "passgate.dev/interfaces[0]: with network data, cloud-init would no longer"),
+    ],
+)
+def test_addresses_that_cannot_be_given_are_refused(given: tuple[Any, ...], bond: Any, says: str) -> None:
+    with pytest.raises(Refused) as refused:
+        network_of(*given, wanted=bond, addressed=[ADDRESSED])
+
+    assert refused.value.code == "interface-not-possible"
+    assert f"{refused.value.subject}: {refused.value.message}".startswith(says)

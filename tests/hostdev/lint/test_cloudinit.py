@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT
+from tests.hostdev.cloudinit.build import ADDRESSED, BOND, DEFAULT, LEFT, RIGHT
 from tests.hostdev.lint.build import HOOK, told
 
 WRITES = [{**HOOK[0], "args": ["--cloud-init"]}]
@@ -15,9 +15,16 @@ NO_CLOUD = {"name": "init", "cloudInitNoCloud": {"userData": "#cloud-config"}}
 
 
 def of(
-    *interfaces: Any, bonds: Any = (BOND,), hooks: Any = WRITES, volume: Any = NO_CLOUD, text: str = ""
+    *interfaces: Any,
+    bonds: Any = (BOND,),
+    hooks: Any = WRITES,
+    volume: Any = NO_CLOUD,
+    text: str = "",
+    addressed: Any = None,
 ) -> list[str]:
     annotations = {"passgate.dev/bonds": text or json.dumps(bonds)} if bonds is not None else {}
+    if addressed is not None:
+        annotations["passgate.dev/interfaces"] = json.dumps(addressed)
     spec = {"volumes": [{"name": "root", "containerDisk": {"image": "x"}}, *([volume] if volume else [])]}
     domain = {"devices": {"interfaces": list(interfaces)}}
     return told(None, hooks=hooks, annotations=annotations, spec=spec, domain=domain, limits={})
@@ -56,6 +63,32 @@ def test_a_bond_that_will_be_made() -> None:
 )
 def test_what_is_told(changes: dict[str, Any], says: str) -> None:
     assert any(line.startswith(says) for line in of(DEFAULT, LEFT, RIGHT, **changes))
+
+
+def test_addresses_that_will_be_written() -> None:
+    assert of(DEFAULT, LEFT, bonds=None, addressed=[ADDRESSED]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"volume": None}, "error interface-not-possible passgate.dev/interfaces: the VM has no cloud-init volume"),
+        (
+            {"volume": {"name": "init", "cloudInitNoCloud": {"networkData": "x"}}},
+            "error interface-not-possible passgate.dev/interfaces: the VM's cloud-init has network data of its own",
+        ),
+        ({"hooks": HOOK}, "warning bonds-not-read hooks.kubevirt.io/hookSidecars: no hook sidecar has --cloud-init"),
+        ({"addressed": [{}]}, "error bad-annotation passgate.dev/interfaces[0].name: is missing"),
+        (
+            {"addressed": [{**ADDRESSED, "name": "lefft"}]},
+            "error interface-not-possible passgate.dev/interfaces[0]: the VM has no interface 'lefft'",
+        ),
+    ],
+)
+def test_what_is_told_of_addresses(changes: dict[str, Any], says: str) -> None:
+    told_of = of(DEFAULT, LEFT, **{"bonds": None, "addressed": [ADDRESSED], **changes})
+
+    assert any(line.startswith(says) for line in told_of), told_of
 
 
 def test_an_address_that_the_spec_does_not_tell_may_come_from_elsewhere() -> None:

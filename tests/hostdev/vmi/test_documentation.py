@@ -10,9 +10,11 @@ import yaml
 
 from domxml.errors import BadInput
 from hostdev.lint.lint import lint
+from hostdev.vmi.addressing import KEYS as INTERFACE_KEYS
+from hostdev.vmi.addressing import NAMESERVERS, ROUTE
 from hostdev.vmi.annotations import DEVICE_KEYS, POLICY_KEYS, ROM_KEYS, read_devices, read_policy, requests
 from hostdev.vmi.bonds import KEYS as BOND_KEYS
-from hostdev.vmi.bonds import MODES, NAMESERVERS, PARAMETERS, ROUTE, read_bonds
+from hostdev.vmi.bonds import MODES, PARAMETERS, read_bonds
 from hostdev.vmi.file import parse_manifest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "annotations.md").read_text(encoding="utf-8")
@@ -29,8 +31,8 @@ def test_every_example_is_read(text: str) -> None:
 def test_every_key_has_its_row_and_is_used() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 
-    assert rows == {*DEVICE_KEYS, *POLICY_KEYS, *BOND_KEYS}
-    for key in (*BOND_KEYS, *NAMESERVERS, *ROUTE):
+    assert rows == {*DEVICE_KEYS, *POLICY_KEYS, *BOND_KEYS, *INTERFACE_KEYS}
+    for key in (*BOND_KEYS, *INTERFACE_KEYS, *NAMESERVERS, *ROUTE):
         assert f"`{key}`" in PAGE, key
     assert all(f"`{key}`" in PAGE for key in (*PARAMETERS, *MODES))
     for key in DEVICE_KEYS:
@@ -57,4 +59,6 @@ def test_the_sentences_are_what_is_said() -> None:
 def _errors(text: str) -> tuple[BadInput, ...]:
     if not text.startswith("["):
         return read_policy(text)[1]
-    return read_bonds(text)[1] if '"interfaces"' in text else read_devices(text).errors
+    if '"interfaces"' in text:
+        return read_bonds(text)[1]
+    return read_interfaces(text)[1] if '"addresses"' in text else read_devices(text).errors

@@ -36,7 +36,7 @@ FULL = {
         "min-links": 1,
     },
 }
-ADDRESSED = [
+ADDRESSED: list[dict[str, Any]] = [
     {
         "name": "left",
         "addresses": ["192.0.2.10/24", "2001:db8::10/64"],

@@ -11,7 +11,7 @@ import yaml
 from domxml.errors import BadInput
 from hostdev.lint.lint import lint
 from hostdev.vmi.addressing import KEYS as INTERFACE_KEYS
-from hostdev.vmi.addressing import NAMESERVERS, ROUTE
+from hostdev.vmi.addressing import NAMESERVERS, ROUTE, read_interfaces
 from hostdev.vmi.annotations import DEVICE_KEYS, POLICY_KEYS, ROM_KEYS, read_devices, read_policy, requests
 from hostdev.vmi.bonds import KEYS as BOND_KEYS
 from hostdev.vmi.bonds import MODES, PARAMETERS, read_bonds

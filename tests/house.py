@@ -23,7 +23,7 @@ ROOMS = (
     *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath", "hostdev.commandline", "hostdev.argumentparser"),
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
-    *("hostdev.holders", "hostdev.cloudinit", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),
+    *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),
     *("hooksidecar", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
 )
 """The packages in the order of the flow: a room may use those before it. What stands in none of these is in the room

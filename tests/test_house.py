@@ -35,6 +35,10 @@ TOP_LEVEL = {
 }
 EFFECTS = {"grpc", "libvirt", "os", "pyudev", "socket", "subprocess"}
 EDGE = (
+    "hostdev.binding.child",
+    "hostdev.binding.effects",
+    "hostdev.binding.journal",
+    "hostdev.binding.lock",
     "hostdev.cli",
     "hostdev.holders.kubelet",
     "hostdev.inject.gather",

@@ -13,6 +13,7 @@ from domxml.text import did_you_mean
 from hostdev.findings import (
     admission,
     allocation,
+    binding,
     cloudinit,
     device,
     driver,
@@ -59,6 +60,7 @@ SUBJECTS = (
     Subject(driver.KINDS, DEVICE),
     Subject(sriov.KINDS, DEVICE),
     Subject(hostuse.KINDS, DEVICE),
+    Subject(binding.KINDS, "passgate node bind DEVICE --dry-run"),
     Subject(allocation.KINDS, PLAN),
     Subject(matching.KINDS, PLAN),
     Subject(holders.KINDS, WHO),

@@ -42,7 +42,7 @@ def test_every_kind_has_a_schema() -> None:
 
     made = {kind for floor in FLOORS for module in modules(floor) for kind in KIND.findall(module.path.read_text())}
 
-    assert made <= kinds == {*DOCUMENTS, *OF_VMS, "Holders", "Event", "Rehearsal"}
+    assert made <= kinds == {*DOCUMENTS, *OF_VMS, "Holders", "Event", "Rehearsal", "Effects", "Transaction"}
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

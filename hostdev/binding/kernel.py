@@ -1,0 +1,55 @@
+"""The kernel of the running machine, as a change of its drivers meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from domxml.pciaddress import PciAddress
+from hostdev.binding import steps
+from hostdev.binding.child import Answer, Writer, in_child
+from hostdev.binding.effects import MODPROBE, Step, perform
+from hostdev.gate.rule import attribute_path
+from hostdev.inventory.host import Host
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.scan import scan
+
+_UNSET = frozenset({"", "(null)"})
+
+
+class Kernel:
+    """Looks at / and writes to it: there is no other machine that is ever written to."""
+
+    def host(self) -> Host:
+        """The door to its files."""
+        return Host("/")
+
+    def look(self, addresses: Collection[PciAddress]) -> Machine:
+        """These functions and all that decides about them, as they are now."""
+        with self.host() as host:
+            return scan(host, only=addresses)
+
+    def perform(self, step: Step) -> None:
+        """Do a step; it may never return."""
+        perform(step)
+
+    def observe(self, step: Step) -> str:
+        """What sysfs says after a step: the driver, or what the attribute reads."""
+        if step.write == MODPROBE:
+            return ""
+        if step.write == steps.PROBE or step.write.startswith(f"{steps.DRIVERS}/"):
+            return self._driver(step.device)
+        with self.host() as host:
+            text = host.read(step.write.removeprefix("/"))
+        return "" if text is None or text in _UNSET else text
+
+    def _driver(self, device: str) -> str:
+        # Not by `uevent`: there the driver stands as long as its removal waits.
+        try:
+            return Path(attribute_path(PciAddress.parse(device), "driver")).readlink().name
+        except FileNotFoundError:
+            return ""
+
+    def attempt(self, work: Callable[[], Answer], deadline: float, begun: Callable[[Writer], None]) -> Answer | None:
+        """Let a child do it; None where it has not come back."""
+        return in_child(work, deadline, begun)

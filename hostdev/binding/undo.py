@@ -1,0 +1,86 @@
+"""From wherever a change was cut off back to how the devices were: steps again, from what is there now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from domxml.finding import Finding
+from hostdev.binding import steps
+from hostdev.binding.effects import Step
+from hostdev.binding.journal import Before, Transaction
+from hostdev.findings.binding import CHANGED_MEANWHILE
+from hostdev.gate.rule import attribute_evidence, driver_evidence
+from hostdev.inventory.machine import Machine, PciFunction
+
+
+def restore(machine: Machine, transaction: Transaction) -> tuple[tuple[Step, ...], tuple[Finding, ...]]:
+    """The steps that put back each device, and those that something else has changed since: they are left alone."""
+    found: list[Finding] = []
+    back: list[tuple[Before, PciFunction]] = []
+    for before in transaction.before:
+        now = machine.functions.get(before.address)
+        against = _against(before, now, None if _takes_any(transaction, before) else _goals(transaction, before))
+        if against is not None:
+            found.append(against)
+        elif now is not None:
+            back.append((before, now))
+    return tuple(_steps(back)), tuple(found)
+
+
+def _goals(transaction: Transaction, before: Before) -> frozenset[str | None]:
+    """What the change itself may have made of a device."""
+    device = str(before.address)
+    own = [step for step in (*transaction.effects.steps, *transaction.undo) if step.device == device]
+    meant = (step.expect for step in own if step.write == steps.PROBE or step.write.endswith(steps.OVERRIDE))
+    return frozenset({*meant, before.driver, before.override})
+
+
+def _against(before: Before, now: PciFunction | None, goals: frozenset[str | None] | None) -> Finding | None:
+    """What forbids to put it back; without goals it may be on any driver."""
+    subject = str(before.address)
+    if now is None:
+        evidence = attribute_evidence(before.address, "", None)
+        return CHANGED_MEANWHILE.found(subject, "it is not there any more", evidence=(evidence,))
+    if Before.of(now).identity != before.identity:
+        return CHANGED_MEANWHILE.found(subject, "another device is there now", evidence=(driver_evidence(now),))
+    if goals is not None and now.driver is not None and now.driver not in goals:
+        what = f"something else gave it to {now.driver}"
+        return CHANGED_MEANWHILE.found(subject, what, evidence=(driver_evidence(now),))
+    known = goals or {before.driver, before.override}
+    if now.driver_override is not None and now.driver_override not in known:
+        what = f"something else wrote {now.driver_override} into driver_override"
+        evidence = attribute_evidence(before.address, steps.OVERRIDE, now.driver_override)
+        return CHANGED_MEANWHILE.found(subject, what, evidence=(evidence,))
+    return None
+
+
+def _takes_any(transaction: Transaction, before: Before) -> bool:
+    """A probe without an override gives it to any driver."""
+    device = str(before.address)
+    return any(
+        step.device == device and step.write == steps.PROBE and step.expect is None
+        for step in transaction.effects.steps
+    )
+
+
+def _steps(back: Sequence[tuple[Before, PciFunction]]) -> Iterator[Step]:
+    """All let go first, as on the way there."""
+    moved = [(before, now) for before, now in back if now.driver != before.driver]
+    for before, now in moved:
+        if before.driver is None:
+            yield steps.unbind(before.address, str(now.driver))
+        else:
+            yield from steps.move(before.address, now.driver, now.driver_override, before.driver)
+    for before, _ in moved:
+        if before.driver is not None:
+            yield steps.probe(before.address, before.driver)
+    yield from _overrides(back)
+
+
+def _overrides(back: Iterable[tuple[Before, PciFunction]]) -> Iterator[Step]:
+    """Last, so that nothing else takes it on the way."""
+    for before, now in back:
+        set_on_the_way = now.driver != before.driver and before.driver is not None
+        there = before.driver if set_on_the_way else now.driver_override
+        if there != before.override:
+            yield steps.override(before.address, before.override, "as it was before")

@@ -17,13 +17,13 @@ from hostdev.binding.child import Answer, Writer
 from hostdev.binding.effects import MODPROBE, Effects, Outcome, State, Step, WriteFailed
 from hostdev.binding.journal import Journal, Transaction
 from hostdev.binding.kernel import Kernel
-from hostdev.binding.lock import locked
+from hostdev.binding.lock import hold_lock
 from hostdev.binding.undo import restore
 from hostdev.findings.binding import (
     FOREIGN_NEW_ID,
     NOT_AS_PLANNED,
-    NOT_UNDONE,
     TRANSACTION_OPEN,
+    UNDO_FAILED,
     WRITE_FAILED,
     WRITE_PENDING,
 )
@@ -53,7 +53,7 @@ def carry(effects: Effects, machine: Machine, means: Means, what: str = "") -> E
     """
     if effects.outcome != Outcome.PLANNED:
         return effects
-    with locked(means.journal.state_dir):
+    with hold_lock(means.journal.state_dir):
         against = tuple(open_transactions(means.journal, machine, effects))
         if against:
             return effects.with_findings(against)
@@ -185,7 +185,7 @@ def _undone(done: Transaction, findings: Sequence[Finding], stuck: set[str]) -> 
         step._replace(state=State.UNDONE) if step.state == State.DONE and step.device not in stuck else step
         for step in done.effects.steps
     ]
-    told = [NOT_UNDONE.found(device, "it is not back where it was") for device in sorted(stuck)]
+    told = [UNDO_FAILED.found(device, "it is not back where it was") for device in sorted(stuck)]
     return done.effects._replace(
         outcome=Outcome.STUCK if stuck else Outcome.UNDONE,
         steps=tuple(undone),

@@ -104,7 +104,7 @@ class Effects(NamedTuple):
         )
 
 
-def planned(steps: Iterable[Step], findings: Iterable[Finding]) -> Effects:
+def effects_of(steps: Iterable[Step], findings: Iterable[Finding]) -> Effects:
     """What is to be done; refused where a finding of severity error stands against it."""
     found, todo = tuple(dict.fromkeys(findings)), tuple(steps)
     return Effects("", _outcome(todo, found), todo, found)

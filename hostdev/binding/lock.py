@@ -19,7 +19,7 @@ _PAUSE = 0.05
 
 
 @contextmanager
-def locked(state_dir: Path, patience: float = PATIENCE) -> Iterator[None]:
+def hold_lock(state_dir: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Be the only one that writes; the kernel lets the lock go with the process, however that ends."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,7 +12,7 @@ from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding import steps
 from hostdev.binding.drivers import UNKNOWN, Drivers
-from hostdev.binding.effects import Effects, Step, planned
+from hostdev.binding.effects import Effects, Step, effects_of
 from hostdev.binding.obstacles import for_guest, of_host_use, weigh
 from hostdev.findings.binding import (
     ALSO_BOUND,
@@ -65,7 +65,7 @@ def bind(  # noqa: PLR0913  a wish is made of these
         chain.from_iterable(_foreign_ids(move.function) for move in moves if move not in todo),
         _also_bound(machine, todo, drivers),
     )
-    return planned(_bound(machine, todo, drivers), found)
+    return effects_of(_bound(machine, todo, drivers), found)
 
 
 def unbind(  # noqa: PLR0913  a wish is made of these
@@ -87,7 +87,7 @@ def unbind(  # noqa: PLR0913  a wish is made of these
     ]
     todo = [move for move in moves if _is_not_back(move, to)]
     found = chain.from_iterable(_against_return(machine, move, to, despite, drivers) for move in todo)
-    return planned(chain(_returned(todo, drivers), _defused(move for move in moves if move not in todo)), found)
+    return effects_of(chain(_returned(todo, drivers), _defused(move for move in moves if move not in todo)), found)
 
 
 def _vfio_goal(function: PciFunction, driver: str | None, drivers: Drivers) -> str:

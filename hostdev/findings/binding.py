@@ -185,8 +185,8 @@ TRANSACTION_OPEN = FindingKind(
     remedy="`passgate node journal recover` finds out how it stands, and undoes what was left half done.",
 )
 
-NOT_UNDONE = FindingKind(
-    code="not-undone",
+UNDO_FAILED = FindingKind(
+    code="undo-failed",
     severity=Severity.ERROR,
     title="The change failed, and could not be undone",
     cause="What forbids a change forbids its undoing as well: no device is taken from a VM to tidy up.",
@@ -209,5 +209,5 @@ KINDS: tuple[FindingKind, ...] = (
     NOT_AS_PLANNED,
     WRITE_PENDING,
     TRANSACTION_OPEN,
-    NOT_UNDONE,
+    UNDO_FAILED,
 )

@@ -28,6 +28,11 @@ _GIVEN = {
     "resource-unknown": ("What a device plugin calls its devices is not known", "name it with --resource"),
     "no-input": ("Standard input is closed", "name a file instead"),
     "module-missing": ("A Python package is not installed", "pip install the extra that the hint names"),
+    # What changes a host.
+    "host-busy": ("Another passgate is changing this host", "wait for it to end, and try again"),
+    "journal-unwritable": ("The journal of changes cannot be kept", "run it as root, or name another --state-dir"),
+    "journal-unreadable": ("The journal of changes cannot be read", "run it as root"),
+    "no-transaction": ("The journal has no such change", "`passgate node journal list` shows them"),
     # Files.
     "unreadable-file": ("A file cannot be read", "name one that is there, that you may read, and that is not huge"),
     "bad-pci-ids": ("The list of PCI names cannot be read", "leave --pci-ids out to use the system's"),

@@ -60,7 +60,7 @@ SUBJECTS = (
     Subject(driver.KINDS, DEVICE),
     Subject(sriov.KINDS, DEVICE),
     Subject(hostuse.KINDS, DEVICE),
-    Subject(binding.KINDS, "passgate node bind DEVICE --dry-run"),
+    Subject(binding.KINDS, DEVICE),
     Subject(allocation.KINDS, PLAN),
     Subject(matching.KINDS, PLAN),
     Subject(holders.KINDS, WHO),

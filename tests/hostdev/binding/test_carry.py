@@ -173,6 +173,6 @@ def test_what_cannot_be_undone_is_told_with_its_device(tmp_path: Path) -> None:
     back = put_back(written, means(kernel, tmp_path), Journal(tmp_path).save)
 
     assert back.outcome == Outcome.STUCK
-    assert {finding.subject for finding in back.findings if finding.code == "not-undone"} >= {AUDIO}
+    assert {finding.subject for finding in back.findings if finding.code == "undo-failed"} >= {AUDIO}
     assert DEVICE_IN_USE.code in _codes(back)
     assert state(kernel)[AUDIO] == BOUND

@@ -15,13 +15,13 @@ from hostdev.binding.drivers import UNKNOWN, Drivers
 from hostdev.binding.effects import Effects, Step, effects_of
 from hostdev.binding.obstacles import for_guest, of_host_use, weigh
 from hostdev.findings.binding import (
-    ALSO_BOUND,
     DRIVER_UNFIT,
     DRIVERS_UNKNOWN,
     FOREIGN_NEW_ID,
     GROUP_NEEDS_CONSENT,
     NO_HOST_DRIVER,
     OVERRIDE_OF_ANOTHER,
+    TAKEN_WHEN_LOADED,
 )
 from hostdev.findings.group import GROUP_NOT_VIABLE
 from hostdev.gate.group import group_verdict
@@ -198,7 +198,7 @@ def _also_bound(machine: Machine, moves: Sequence[_Move], drivers: Drivers) -> I
         if function.driver is None and function.driver_override in loaded and function.address not in own:
             what = f"has no driver, and {function.driver_override} takes it as soon as it is loaded"
             override = attribute_evidence(function.address, steps.OVERRIDE, function.driver_override)
-            yield ALSO_BOUND.found(str(function.address), what, evidence=(override,))
+            yield TAKEN_WHEN_LOADED.found(str(function.address), what, evidence=(override,))
 
 
 def _is_loaded(machine: Machine, driver: str, drivers: Drivers) -> bool:

@@ -88,8 +88,8 @@ FOREIGN_NEW_ID = FindingKind(
     ),
 )
 
-ALSO_BOUND = FindingKind(
-    code="also-bound",
+TAKEN_WHEN_LOADED = FindingKind(
+    code="taken-when-loaded",
     severity=Severity.INFO,
     title="Loading the module binds other devices as well",
     cause="A driver that is loaded takes at once every device without a driver whose driver_override names it.",
@@ -201,7 +201,7 @@ KINDS: tuple[FindingKind, ...] = (
     NO_HOST_DRIVER,
     DRIVERS_UNKNOWN,
     FOREIGN_NEW_ID,
-    ALSO_BOUND,
+    TAKEN_WHEN_LOADED,
     CHANGED_MEANWHILE,
     HOLDERS_UNKNOWN,
     NOT_ASKED,

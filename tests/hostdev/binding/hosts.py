@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
 from hostdev.binding.carry import Means
 from hostdev.binding.checks import Moment, host_use
@@ -39,7 +40,7 @@ def means(kernel: DriverCore, state_dir: Path, *, stop_after: int | None = None)
     )
 
 
-def held(kernel: DriverCore, moment: Moment) -> tuple[object, ...]:
+def held(kernel: DriverCore, moment: Moment) -> tuple[Finding, ...]:
     address = moment.function.address
     return (DEVICE_IN_USE.found(str(address), "is held by a VM"),) if address in kernel.held else ()
 

@@ -40,11 +40,11 @@ def find_drivers(host: Host, release: str, functions: Iterable[PciFunction]) -> 
     registered = host.names(DRIVERS)
     names = None if registered is None else frozenset(registered)
     directory = f"{MODULES}/{release}"
-    text = host.text(f"{directory}/modules.alias", quiet=True, limit=MAX_SIZE) if release else None
-    if text is None:
+    lines = host.lines(f"{directory}/modules.alias", MAX_SIZE) if release else None
+    if lines is None:
         return Drivers(names)
-    built_in = host.text(f"{directory}/modules.builtin.modinfo", quiet=True, limit=MAX_SIZE) or ""
-    rows = [*_of_modules(text), *_of_kernel(built_in)]
+    built_in = host.lines(f"{directory}/modules.builtin.modinfo", MAX_SIZE) or []
+    rows = [*_of_modules(lines), *_of_kernel("".join(built_in))]
     found = {function.address: _matching(rows, function) for function in functions}
     return Drivers(
         names,
@@ -58,8 +58,8 @@ _Row = tuple[str, str]
 """A pattern and a module."""
 
 
-def _of_modules(text: str) -> Iterator[_Row]:
-    for line in text.splitlines():
+def _of_modules(lines: Iterable[str]) -> Iterator[_Row]:
+    for line in lines:
         if line.startswith(("alias pci:", "alias vfio_pci:")):
             _, pattern, module = line.split(" ", 2)
             yield pattern, module.strip()

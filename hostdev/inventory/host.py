@@ -107,19 +107,19 @@ class Host:
         raw = self.read_bytes(path)
         return None if raw is None else raw.decode("utf-8", "replace").strip()
 
-    def text(self, path: str, *, quiet: bool = False, limit: int = LIMIT) -> str | None:
+    def text(self, path: str, *, quiet: bool = False) -> str | None:
         """The text of a longer file, such as those of /proc, which come in pieces; `quiet` tells no failure."""
-        raw = self.read_bytes(path, whole=True, quiet=quiet, limit=limit)
+        raw = self.read_bytes(path, whole=True, quiet=quiet)
         return None if raw is None else raw.decode("utf-8", "replace")
 
-    def read_bytes(self, path: str, *, whole: bool = False, quiet: bool = False, limit: int = LIMIT) -> bytes | None:
+    def read_bytes(self, path: str, *, whole: bool = False, quiet: bool = False) -> bytes | None:
         """The content of a file; with `whole` to its end, even where the first piece is short."""
         try:
             fd = self._open(path, _FILE) if self._fenced else os.open(path, _FILE, dir_fd=self._fd)
             try:
                 data = os.read(fd, ATTRIBUTE)
                 if whole or not 0 < len(data) < ATTRIBUTE:
-                    return self._rest(fd, path, data, limit)
+                    return self._rest(fd, path, data)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -127,6 +127,14 @@ class Host:
                 self._failed(path, error)
             return None
         return data
+
+    def lines(self, path: str, limit: int) -> list[str] | None:
+        """The lines of a list that may be longer than anything else, such as modules.alias; None where there is none."""
+        try:
+            with open(self._open(path, _FILE), encoding="utf-8", errors="replace") as file:  # noqa: PTH123  no path
+                return file.read(limit).splitlines()
+        except OSError:
+            return None
 
     def names(self, path: str, *, prefix: str = "") -> list[str] | None:
         """The sorted names in a directory that begin with `prefix`."""
@@ -239,19 +247,19 @@ class Host:
                 raise
             return os.open(self._walked(path, path), flags | self._nofollow, dir_fd=self._fd)
 
-    def _rest(self, fd: int, path: str, data: bytes, limit: int) -> bytes | None:
+    def _rest(self, fd: int, path: str, data: bytes) -> bytes | None:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             self.tell(path, "not a regular file")
             return None
         pieces = [data]
         size = len(data)
-        while data and size <= limit:
+        while data and size <= LIMIT:
             data = os.read(fd, LIMIT)
             pieces.append(data)
             size += len(data)
-        if size > limit:
-            self.tell(path, f"longer than {limit >> 20} MiB, cut there")
-        return b"".join(pieces)[:limit]
+        if size > LIMIT:
+            self.tell(path, f"longer than {LIMIT >> 20} MiB, cut there")
+        return b"".join(pieces)[:LIMIT]
 
     def _failed(self, path: str, error: OSError) -> None:
         if error.errno not in _ABSENT:

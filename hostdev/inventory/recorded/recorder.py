@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hostdev.inventory.functions import NUMVFS, VIRTFN
-from hostdev.inventory.host import LIMIT, Host
+from hostdev.inventory.host import Host
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable, ancestors
 from hostdev.inventory.recorded.scrub import scrub
@@ -31,9 +31,9 @@ class Recorder(Host):
         self._listed: dict[str, set[str]] = {}
         super().__init__(host.root, source=host.source, unreadable=host.unreadable)
 
-    def read_bytes(self, path: str, *, whole: bool = False, quiet: bool = False, limit: int = LIMIT) -> bytes | None:
+    def read_bytes(self, path: str, *, whole: bool = False, quiet: bool = False) -> bytes | None:
         """A file, remembered."""
-        content = super().read_bytes(path, whole=whole, quiet=quiet, limit=limit)
+        content = super().read_bytes(path, whole=whole, quiet=quiet)
         self._remember(path, None if content is None else File(content))
         return content
 

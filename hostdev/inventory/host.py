@@ -129,7 +129,7 @@ class Host:
         return data
 
     def lines(self, path: str, limit: int) -> list[str] | None:
-        """The lines of a list that may be longer than anything else, such as modules.alias; None where there is none."""
+        """The lines of a list that may be longer than all else, such as modules.alias; None where there is none."""
         try:
             with open(self._open(path, _FILE), encoding="utf-8", errors="replace") as file:  # noqa: PTH123  no path
                 return file.read(limit).splitlines()

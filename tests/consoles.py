@@ -14,7 +14,7 @@ from tests.house import ROOT
 
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/install.md"),
-    *("deploy/README.md", "deploy/examples/README.md"),
+    *("deploy/README.md", "deploy/examples/README.md", "docs/node-state.md"),
 )
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 

@@ -57,12 +57,13 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
 
 def _the_vm(name: str) -> File:
     """The one VM of `--vmi`: a file without one, or with two, is refused."""
-    data = _read(name)
+    data = read_input(name)
     parse_manifest(data)
     return File("the manifest" if name == "-" else name, data)
 
 
-def _read(name: str) -> bytes:
+def read_input(name: str) -> bytes:
+    """Read a file that must be there; - is standard input."""
     if name != "-":
         return read_file(name)
     if sys.stdin is None:

@@ -83,6 +83,7 @@ _ASKED = {
     "no-events": ("The kernel's events cannot be received", "run it on the node itself, not in a container"),
     "no-processes": ("There are no processes to look at", "run it on the node, or give a root that has proc/"),
     "no-device-named": ("No device is named that this is about", "add its address"),
+    "node-unknown": ("It is not known which node this is", "say it with --node"),
     "no-kubelet": ("That is no directory of kubelet", "name kubelet's --root-dir, or a copy of it"),
     "kubelet-dir-unreadable": ("Kubelet's directory cannot be read", "run it as root, with the directory mounted"),
     "kubelet-dir-replaced": (

@@ -113,9 +113,19 @@ def read_iommu(host: Host) -> Iommu:
 
 def read_vfio(host: Host, nodes: Iterable[str] | None = None) -> Vfio:
     """VFIO's modules with their parameters, and its device nodes: all, or those of these that are there."""
-    modules = {name: _parameters(host, name) for name in MODULES if host.exists(f"sys/module/{name}")}
+    found = {name: module_parameters(host, name) for name in MODULES}
+    modules = {name: parameters for name, parameters in found.items() if parameters is not None}
     there = _all_nodes(host) if nodes is None else _some_nodes(host, nodes)
     return Vfio(modules, there, host.exists("dev/iommu"))
+
+
+def module_parameters(host: Host, module: str) -> dict[str, str] | None:
+    """The parameters of a module as they are now; None where it is not loaded."""
+    if not host.exists(f"sys/module/{module}"):
+        return None
+    directory = f"sys/module/{module}/parameters"
+    values = {name: host.read(f"{directory}/{name}") for name in host.names(directory) or ()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def nodes_of(functions: Iterable[PciFunction], groups: Iterable[int]) -> Iterator[str]:
@@ -160,12 +170,6 @@ def _cpus(text: str) -> Iterator[int]:
         low, high = number(first), number(last or first)
         if low is not None and high is not None:
             yield from range(low, min(high, MAX_CPU) + 1)
-
-
-def _parameters(host: Host, module: str) -> dict[str, str]:
-    directory = f"sys/module/{module}/parameters"
-    values = {name: host.read(f"{directory}/{name}") for name in host.names(directory) or ()}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _all_nodes(host: Host) -> tuple[str, ...] | None:

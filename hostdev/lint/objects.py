@@ -11,7 +11,7 @@ from domxml.errors import BadInput
 from hostdev.jsontext import Format, check_plain, check_size, parse_json
 from hostdev.lint.rendering import Unknown, has_placeholder
 from hostdev.vmi.vmi import CODE, TEMPLATES
-from hostdev.vmi.yamltext import Document, Marks, Repeated, position, read_yaml
+from hostdev.vmi.yamltext import Document, Marks, Repeated, mark_at, path_steps, position, read_yaml, step_in
 
 LARGEST = 64 << 20
 """A chart that was rendered may hold a whole cluster."""
@@ -28,7 +28,6 @@ _FREE_TEXT = frozenset({"userData", "networkData", "userDataBase64", "networkDat
 """Where `{{ }}` and `$` mean something to the guest, or to what reads the annotation."""
 _PARAMETER = re.compile(r"\$\{\{(\w+)\}\}|\$\{(\w+)\}")
 _ANNOTATION = re.compile(r"[\w.-]+/[\w-]+(?=$|[\[.])")
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
 
 
 class Object(NamedTuple):
@@ -76,20 +75,13 @@ class Object(NamedTuple):
 
     def locate(self, subject: str) -> tuple[int, int]:
         """Line and column of what a finding is about, or of the nearest thing around it."""
-        mark, value = self._start(), self.value
-        for key in self._steps(subject):
-            found = _step(value, key)
-            if found is None:
-                break
-            mark = self.marks.get(id(value), {}).get(found, mark)
-            value = value[found]
-        return position(mark)
+        return position(mark_at(self.value, self._steps(subject), self.marks, self._start()))
 
     def is_unknown_at(self, subject: str) -> bool:
         """Whether what a finding is about is only known once a template is filled in."""
         value: Any = self.value
         for key in self._steps(subject) if self.placeholders else ():
-            found = _step(value, key)
+            found = step_in(value, key)
             if found is None:
                 break
             value = value[found]
@@ -99,7 +91,7 @@ class Object(NamedTuple):
         """The keys that lead to a place; one inside an annotation ends at the annotation."""
         annotation = _ANNOTATION.match(subject)
         if annotation is None:
-            yield from _steps(subject)
+            yield from path_steps(subject)
             return
         inner = [*TEMPLATES.get(self.kind, ()), "metadata", "annotations"]
         there = at_path(self.value, inner)
@@ -107,14 +99,7 @@ class Object(NamedTuple):
         yield from (*(inner if holds else ("metadata", "annotations")), annotation[0])
 
     def _start(self) -> int:
-        mark, value = self.start, self.root
-        for key in _steps(self.path):
-            found = _step(value, key)
-            if found is None:
-                break
-            mark = self.marks.get(id(value), {}).get(found, mark)
-            value = value[found]
-        return mark
+        return mark_at(self.root, path_steps(self.path), self.marks, self.start)
 
 
 def at_path(value: Any, keys: list[str]) -> Any:
@@ -126,11 +111,11 @@ def at_path(value: Any, keys: list[str]) -> Any:
 
 def without_path(value: Any, path: str) -> Any:
     """A copy without what stands at a place."""
-    return _without(value, list(_steps(path)))
+    return _without(value, list(path_steps(path)))
 
 
 def _without(value: Any, keys: list[str]) -> Any:
-    found = _step(value, keys[0]) if keys else None
+    found = step_in(value, keys[0]) if keys else None
     if found is None:
         return value
     if isinstance(value, list):
@@ -139,19 +124,6 @@ def _without(value: Any, keys: list[str]) -> Any:
     if not keys[1:]:
         return {key: inner for key, inner in value.items() if key != found}
     return {**value, found: _without(value[found], keys[1:])}
-
-
-def _steps(path: str) -> Iterator[str]:
-    for match in _STEP.finditer(path):
-        yield (match[1] or match[2] or "").strip('"')
-
-
-def _step(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return key if key in value else None
-    if isinstance(value, list) and key.isdigit() and int(key) < len(value):
-        return int(key)
-    return None
 
 
 class Contents(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
@@ -27,6 +27,7 @@ _WORDS: dict[str, Any] = {
 _NUMERIC = frozenset("+-.0123456789")
 _INT = re.compile(r"[-+]?(?:0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
 # A date is text there, and so is 0000:00:05.0, which YAML 1.1 counts to base 60.
 
 
@@ -51,6 +52,32 @@ class Document(NamedTuple):
 def position(mark: int) -> tuple[int, int]:
     """Line and column, both counted from 1."""
     return mark >> 20, mark & 0xFFFFF
+
+
+def path_steps(path: str) -> Iterator[str]:
+    """The keys of a place as messages write it: `spec.devices[0]` is spec, devices, 0."""
+    for match in _STEP.finditer(path):
+        yield (match[1] or match[2] or "").strip('"')
+
+
+def step_in(value: Any, key: str) -> Any:
+    """The key or index of a mapping or list that a step means; None where it has none."""
+    if isinstance(value, dict):
+        return key if key in value else None
+    if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+        return int(key)
+    return None
+
+
+def mark_at(value: Any, steps: Iterable[str], marks: Marks, start: int) -> int:
+    """Where a place begins, or the nearest thing around it."""
+    for key in steps:
+        found = step_in(value, key)
+        if found is None:
+            break
+        start = marks.get(id(value), {}).get(found, start)
+        value = value[found]
+    return start
 
 
 def read_yaml(data: bytes, format_: Format) -> Iterator[Document]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands import cluster, inject, node, shell
+from hostdev.cli.commands import cluster, inject, node, shell, state
 
 GROUPS = {
     "": "Gives PCI devices of the host to VMs, and gates what must not be given.",
     "node": "Look at this node's PCI devices, or at a recorded machine's.",
+    "node state": "Declare which drivers and VFs this node shall have, and make it so.",
 }
 """The words that only lead to other commands."""
 
-COMMANDS = {command.name: command for family in (inject, cluster, node, shell) for command in family.COMMANDS}
+COMMANDS = {command.name: command for family in (inject, cluster, node, state, shell) for command in family.COMMANDS}
 """Every command by its words, in the order of reading."""
 
 

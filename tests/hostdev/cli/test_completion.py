@@ -38,7 +38,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ([""], ["inject", "lint", "manifest", "node", "completion", "man"]),
         (["n"], ["node"]),
         (["--v"], ["--version"]),
-        (["node", "s"], ["show", "snapshot"]),
+        (["node", "s"], ["show", "snapshot", "state"]),
         (["node", "--v"], []),
         (["node", "list", "--c"], ["--color"]),
         (["node", "list", "-o", "w"], ["wide"]),

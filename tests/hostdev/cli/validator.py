@@ -54,6 +54,16 @@ def _type(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
         yield f"{place}: {value!r} is no {' or '.join(names)}"
 
 
+def _minimum(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
+    if isinstance(value, int) and value < wanted:
+        yield f"{place}: {value!r} is less than {wanted}"
+
+
+def _maximum(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
+    if isinstance(value, int) and value > wanted:
+        yield f"{place}: {value!r} is more than {wanted}"
+
+
 def _enum(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
     if value not in wanted:
         yield f"{place}: {value!r} is none of {wanted}"
@@ -101,6 +111,8 @@ def _any_of(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
 _KEYWORDS: dict[str, Callable[[Any, Any, Any, str], Iterator[str]]] = {
     "$ref": _ref,
     "type": _type,
+    "minimum": _minimum,
+    "maximum": _maximum,
     "enum": _enum,
     "const": _const,
     "pattern": _pattern,

@@ -1,0 +1,194 @@
+"""A node beside its declared state: each device of each entry, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from domxml.finding import Evidence, Finding
+from domxml.pciaddress import PciAddress
+from domxml.text import listed
+from hostdev.binding.identity import Places, same_driver
+from hostdev.binding.state import DeviceEntry, NodeState, VfEntry
+from hostdev.findings.nodestate import ENTRIES_CONFLICT, ENTRY_UNMATCHED, IDENTITY_CHANGED
+from hostdev.gate.rule import attribute_evidence, hides, host_findings
+from hostdev.inventory.machine import Machine, PciFunction, Role
+from hostdev.inventory.vfiodrivers import is_on_vfio, vfio_driver
+
+AUTO = "auto"
+Entry = DeviceEntry | VfEntry
+
+
+class Drift(NamedTuple):
+    """One thing that is not as it is declared."""
+
+    what: str
+    want: str | int | None
+    have: str | int | None
+    by: str | None = None
+    """What wrote it last, where that is known."""
+
+
+class Item(NamedTuple):
+    """One device of one entry."""
+
+    entry: Entry
+    device: PciAddress | None
+    """None where no device fits."""
+    drift: tuple[Drift, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What forbids to make it so, as far as the file and the picture of the machine tell."""
+    unknown: str = ""
+    """Why it cannot be told whether it is so."""
+
+    @property
+    def subject(self) -> str:
+        """The device, or what the entry says of it."""
+        return str(self.device) if self.device else str(self.entry.match)
+
+
+class Claims:
+    """Which entry says what becomes of a device: one with a place goes before one without, a PF's last."""
+
+    def __init__(self, state: NodeState, places: Places) -> None:
+        self._drivers: dict[PciAddress, list[tuple[int, str, str]]] = {}
+        self._counts: dict[PciAddress, list[tuple[int, str, str]]] = {}
+        for entry in state.devices:
+            for function in matches(places, entry):
+                _claim(self._drivers, function.address, entry, entry.driver)
+        for pfs in state.vfs:
+            for function in matches(places, pfs):
+                _claim(self._counts, function.address, pfs, str(pfs.number))
+
+    def driver_conflict(self, address: PciAddress) -> str:
+        """The entries that want different drivers of a device, as a sentence; empty where they agree."""
+        return _conflict(self._drivers.get(address, []), "driver")
+
+    def count_conflict(self, address: PciAddress) -> str:
+        """The same of the numbers of VFs."""
+        return _conflict(self._counts.get(address, []), "count")
+
+    def is_first(self, address: PciAddress, entry: Entry) -> bool:
+        """Whether an entry is the one that counts for a device."""
+        table = self._drivers if isinstance(entry, DeviceEntry) else self._counts
+        return _strongest(table.get(address, []))[0][1] == entry.place
+
+    def has_driver(self, address: PciAddress) -> bool:
+        """Whether an entry names the device itself, so that what its PF says does not count."""
+        return address in self._drivers
+
+
+def compare(state: NodeState, machine: Machine) -> tuple[Item, ...]:
+    """Every device of every entry, in the order of the file; VFs come first, for what is declared of them."""
+    places = Places(machine)
+    claims = Claims(state, places)
+    entries: tuple[Entry, ...] = (*state.vfs, *state.devices)
+    return tuple(item for entry in entries for item in _items(places, entry, claims))
+
+
+def matches(places: Places, entry: Entry) -> tuple[PciFunction, ...]:
+    """The devices that an entry means; with a place none where another device is there."""
+    match, driver = entry.match, entry.driver
+    functions = [one] if match.has_place and (one := places.at(match)) else _candidates(places.machine, entry)
+    return tuple(function for function in functions if places.fits(function, match, driver))
+
+
+def _candidates(machine: Machine, entry: Entry) -> list[PciFunction]:
+    if entry.match.has_place:
+        return []
+    functions = (function for _, function in sorted(machine.functions.items()) if not function.bridge)
+    return [one for one in functions if isinstance(entry, DeviceEntry) or one.role is Role.PF]
+
+
+def _items(places: Places, entry: Entry, claims: Claims) -> Iterator[Item]:
+    found = matches(places, entry)
+    if not found:
+        yield _absent(places, entry)
+    for function in found:
+        if isinstance(entry, VfEntry):
+            yield _of_pf(places.machine, entry, function, claims)
+        elif claims.is_first(function.address, entry) or claims.driver_conflict(function.address):
+            yield _of_device(places.machine, entry, function, claims)
+
+
+def _absent(places: Places, entry: Entry) -> Item:
+    there = places.at(entry.match) if entry.match.has_place else None
+    if there is not None:
+        what = listed(places.differences(there, entry.match, entry.driver), 4)
+        finding = IDENTITY_CHANGED.found(str(there.address), f"{entry.place}: {what}", evidence=_identity(there))
+        return Item(entry, there.address, (Drift("identity", str(entry.match), what),), (finding,))
+    what = f"{entry.place}: no device is {entry.match}"
+    finding = ENTRY_UNMATCHED.found(str(entry.match.address or ""), what)
+    blind = next((one for one in host_findings(places.machine) if one.subject.startswith("/sys/bus/pci")), None)
+    unknown = blind.what if blind else ""
+    return Item(entry, entry.match.address, (Drift("device", str(entry.match), None),), (finding,), unknown)
+
+
+def _identity(function: PciFunction) -> tuple[Evidence, ...]:
+    return (
+        attribute_evidence(function.address, "vendor", f"0x{function.vendor:04x}"),
+        attribute_evidence(function.address, "device", f"0x{function.device:04x}"),
+        attribute_evidence(function.address, "class", f"0x{function.class_code:06x}"),
+    )
+
+
+def _of_device(machine: Machine, entry: DeviceEntry, function: PciFunction, claims: Claims) -> Item:
+    conflict = claims.driver_conflict(function.address)
+    findings = (ENTRIES_CONFLICT.found(str(function.address), conflict),) if conflict else ()
+    unknown = _unread(machine, function, "driver", "vfio-dev")
+    return Item(entry, function.address, tuple(driver_drift(function, entry.driver)), findings, unknown)
+
+
+def driver_drift(function: PciFunction, driver: str) -> Iterator[Drift]:
+    """How the driver of a function differs from the one it shall have."""
+    held = is_on_vfio(function) if driver == AUTO else same_driver(function.driver, driver)
+    if not held:
+        yield Drift("driver", "a vfio driver" if driver == AUTO else driver, function.driver)
+    override = function.driver_override
+    if held and override and not vfio_driver(function.driver) and not same_driver(override, function.driver):
+        # The next probe, at a reset of the module or by libvirt, would go to that one.
+        yield Drift("driver_override", None, override)
+
+
+def _of_pf(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Item:
+    conflict = claims.count_conflict(pf.address)
+    findings = (ENTRIES_CONFLICT.found(str(pf.address), conflict),) if conflict else ()
+    unknown = _unread(machine, pf, "sriov_numvfs", "sriov_totalvfs")
+    if pf.total_vfs is None:
+        return Item(entry, pf.address, (Drift("count", entry.number, None),) if entry.number else (), findings, unknown)
+    return Item(entry, pf.address, tuple(_pf_drift(machine, entry, pf, claims)), findings, unknown)
+
+
+def _pf_drift(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Iterator[Drift]:
+    if pf.num_vfs != entry.number:
+        yield Drift("count", entry.number, pf.num_vfs)
+        return
+    for address in pf.virtfns if entry.driver else ():
+        vf = machine.functions.get(address)
+        if vf is None:
+            yield Drift(f"{address}", "there", None)
+        elif not claims.has_driver(address):
+            for one in driver_drift(vf, entry.driver):
+                yield one._replace(what=f"{one.what} of {address}")
+
+
+def _unread(machine: Machine, function: PciFunction, *names: str) -> str:
+    if hides(machine, function.address, *names):
+        return f"{' and '.join(names)} of {function.address} could not be read"
+    return ""
+
+
+def _claim(table: dict[PciAddress, list[tuple[int, str, str]]], address: PciAddress, entry: Entry, wish: str) -> None:
+    table.setdefault(address, []).append((0 if entry.match.has_place else 1, entry.place, wish))
+
+
+def _strongest(claims: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    rank = min(claims)[0]
+    return [one for one in claims if one[0] == rank]
+
+
+def _conflict(claims: list[tuple[int, str, str]], what: str) -> str:
+    strongest = _strongest(claims) if claims else []
+    if len({wish.replace("-", "_") for _, _, wish in strongest}) < 2:
+        return ""
+    return listed(f"{place} wants {what} {wish}" for _, place, wish in strongest)

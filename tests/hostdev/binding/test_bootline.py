@@ -1,0 +1,84 @@
+"""Kernel parameters and module options beside those of the running kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from hostdev.binding.bootline import Boot, Shortfall, exported_parameters, shortfalls
+from hostdev.binding.state import ModuleOption, NodeState, Parameter
+
+
+def missing(parameter: str, cmdline: str, **files: str) -> list[Shortfall]:
+    state = NodeState(parameters=(Parameter("kernel.parameters[0]", parameter),))
+    return list(shortfalls(state, Boot(cmdline, files={name.replace("__", "/"): text for name, text in files.items()})))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "cmdline", "holds"),
+    [
+        ("intel_iommu=on", "ro intel_iommu=on quiet", True),
+        ("intel_iommu=on", "ro intel_iommu=on,sm_on", True),
+        ("intel_iommu=on,sm_on", "intel_iommu=on", False),
+        ("intel_iommu=on", "intel_iommu=on intel_iommu=off", False),
+        ("intel_iommu=on", "intel_iommu=off intel_iommu=on", True),
+        ("intel_iommu=on", "notintel_iommu=on", False),
+        ("intel_iommu=on", "", False),
+        ("intel_iommu=on", "init=/x -- intel_iommu=on", False),
+        ("iommu=pt", "iommu=pt iommu=nopt", False),
+        ("i915.max_vfs=7", "i915.max_vfs=7", True),
+        ("i915.max_vfs=7", "i915.max_vfs=7 i915.max_vfs=0", False),
+        ("vfio-pci.ids=10de:1eb8,10de:10f0", "vfio_pci.ids=10de:10f0,10DE:1EB8", True),
+        ("vfio-pci.ids=10de:1eb8", "vfio-pci.ids=10de:1eb8,8086:1572", False),
+        ("nomodeset", "quiet nomodeset", True),
+        ("nomodeset", "quiet", False),
+        ("iommu=pt", 'dyndbg="iommu=pt +p"', False),
+    ],
+)
+def test_a_parameter_holds_as_the_kernel_reads_it(parameter: str, cmdline: str, *, holds: bool) -> None:
+    assert (not missing(parameter, cmdline)) is holds
+
+
+def test_what_is_configured_for_the_next_boot_is_said() -> None:
+    text = '# intel_iommu=on\nGRUB_CMDLINE_LINUX="quiet intel_iommu=on"\n'
+    (found,) = missing("intel_iommu=on", "quiet intel_iommu=off", etc__default__grub=text)
+
+    assert (found.have, found.configured) == ("intel_iommu=off", "/etc/default/grub")
+    (commented,) = missing("iommu=pt", "", etc__default__grub="# iommu=pt")
+    assert commented.configured == ""
+
+
+def option(value: str, boot: Boot, name: str = "disable_idle_d3", module: str = "vfio_pci") -> list[Shortfall]:
+    return list(shortfalls(NodeState(options=(ModuleOption("x", module, name, value),)), boot))
+
+
+@pytest.mark.parametrize(
+    ("value", "now", "holds"),
+    [("Y", "Y", True), ("Y", "1", True), ("true", "Y", True), ("Y", "N", False), ("7", "7", True), ("0x7", "7", True)],
+)
+def test_an_option_holds_as_the_module_shows_it(value: str, now: str, *, holds: bool) -> None:
+    assert (not option(value, Boot(options={"vfio_pci": {"disable_idle_d3": now}}))) is holds
+
+
+def test_an_option_that_no_file_shows_is_unknown_or_on_the_command_line() -> None:
+    loaded = Boot(options={"vfio_pci": {}})
+
+    assert option("10de:1eb8", loaded, "ids")[0].unknown == "the module does not show this option in /sys/module"
+    assert option("Y", Boot())[0].unknown == "the module is not loaded"
+    assert option("Y", Boot(recorded=True))[0].unknown == "a recording does not hold the module"
+    assert not option("10de:1eb8", loaded._replace(cmdline="vfio-pci.ids=10de:1eb8"), "ids")
+
+
+def test_an_option_in_modprobe_d_waits_for_the_module() -> None:
+    boot = Boot(
+        options={"vfio_pci": {"disable_idle_d3": "N"}},
+        files={"etc/modprobe.d/a.conf": "options vfio-pci disable_vga=1 disable_idle_d3=1 # x\n"},
+    )
+    (found,) = option("Y", boot)
+
+    assert (found.have, found.configured) == ("vfio_pci.disable_idle_d3=N", "/etc/modprobe.d/a.conf")
+
+
+def test_what_decides_about_passthrough_is_exported() -> None:
+    line = "root=/dev/sda2 ro intel_iommu=on quiet i915.max_vfs=7 vfio-pci.ids=10de:1eb8 intel_iommu=on"
+
+    assert exported_parameters(line) == ("intel_iommu=on", "i915.max_vfs=7", "vfio-pci.ids=10de:1eb8")

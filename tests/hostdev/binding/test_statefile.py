@@ -1,0 +1,255 @@
+"""A NodeState file: what it says, and every mistake in it with its line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domxml.errors import BadInput
+from hostdev.binding.state import DeviceEntry, Match, ModuleOption, NodeState, Parameter, VfEntry
+from hostdev.binding.statefile import BadState, Flaw, read_states, state_for
+from hostdev.inventory.machine import PciFunction
+from tests.hostdev.gate.build import at, function, machine
+
+WHOLE = """\
+apiVersion: passgate.dev/v1
+kind: NodeState
+metadata:
+  name: gpu-nodes
+  nodes:
+    names: [worker-1, worker-2]
+    has:
+      - {id: "10DE:1eb8"}
+spec:
+  devices:
+    - match: {address: 3b:00.0, id: 10de:1eb8, subsystem: 10de:12a2, class: 3d, numa: 0, driver: nvidia}
+      driver: vfio-pci
+      withGroup: true
+    - match: {path: pci0000:3a/00.0/00.1}
+      driver: auto
+  virtualFunctions:
+    - match: {id: 8086:1572}
+      count: 8
+      driver: vfio-pci
+      settings: {vlan: 7}
+  kernel:
+    parameters: [intel_iommu=on, iommu=pt]
+    moduleOptions:
+      vfio-pci: {disable_idle_d3: true, ids: "10de:1eb8,10de:10f0"}
+      i915: {max_vfs: 7}
+"""
+HEAD = "apiVersion: passgate.dev/v1\nkind: NodeState\n"
+
+
+def read(text: str) -> NodeState:
+    (state,) = read_states(text.encode(), "node.yaml")
+    return state
+
+
+def flaws(text: str) -> tuple[Flaw, ...]:
+    with pytest.raises(BadState) as caught:
+        read_states(text.encode(), "node.yaml")
+    return caught.value.flaws
+
+
+def said(text: str) -> list[tuple[int, str, str, str]]:
+    """Line, place, message and hint of every mistake."""
+    return [(flaw.line, flaw.finding.subject, flaw.finding.message, flaw.finding.hint) for flaw in flaws(text)]
+
+
+def test_every_key_is_read() -> None:
+    state = read(WHOLE)
+
+    assert (state.name, state.nodes.names) == ("gpu-nodes", ("worker-1", "worker-2"))
+    assert state.nodes.has == (Match(id=(0x10DE, 0x1EB8)),)
+    card = Match(at("3b:00.0"), "", (0x10DE, 0x1EB8), (0x10DE, 0x12A2), "3d", 0, "nvidia")
+    assert state.devices == (
+        DeviceEntry("devices[0]", card, "vfio-pci", with_group=True),
+        DeviceEntry("devices[1]", Match(path="pci0000:3a/00.0/00.1"), "auto"),
+    )
+    assert state.vfs == (VfEntry("virtualFunctions[0]", Match(id=(0x8086, 0x1572)), 8, "vfio-pci", {"vlan": 7}),)
+    assert state.parameters[1] == Parameter("kernel.parameters[1]", "iommu=pt")
+    assert state.options == (
+        ModuleOption("kernel.moduleOptions.vfio-pci.disable_idle_d3", "vfio_pci", "disable_idle_d3", "Y"),
+        ModuleOption("kernel.moduleOptions.vfio-pci.ids", "vfio_pci", "ids", "10de:1eb8,10de:10f0"),
+        ModuleOption("kernel.moduleOptions.i915.max_vfs", "i915", "max_vfs", "7"),
+    )
+
+
+def test_an_empty_document_declares_nothing() -> None:
+    assert read(HEAD) == NodeState()
+
+
+def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
+    text = HEAD + (
+        "spec:\n"
+        "  device: []\n"
+        "  devices:\n"
+        "    - match: {adress: 3b:00.0}\n"
+        "      driver: vfio-pci\n"
+        "    - match: {id: 8086}\n"
+        "    - driver: vfio-pci\n"
+        "  virtualFunctions:\n"
+        "    - match: {id: 8086:1572}\n"
+        "      count: many\n"
+        "    - match: {class: 0200}\n"
+        "      driver: a b\n"
+    )
+
+    assert said(text) == [
+        (4, "spec.device", "is no key that is known", "did you mean devices?"),
+        (6, "spec.devices[0].match.adress", "is no key that is known", "did you mean address?"),
+        (
+            8,
+            "spec.devices[1].driver",
+            "is missing",
+            "vfio-pci; auto, for the vfio driver that fits best; or the name of a driver of the host",
+        ),
+        (8, "spec.devices[1].match.id", "must be text, is 8086", ""),
+        (
+            9,
+            "spec.devices[2].match",
+            "is missing",
+            "name the device by address, id, subsystem, path, numa, class or driver",
+        ),
+        (12, "spec.virtualFunctions[0].count", 'must be a whole number, is "many"', ""),
+        (13, "spec.virtualFunctions[1].count", "is missing", "say how many VFs each PF shall have"),
+        (
+            13,
+            "spec.virtualFunctions[1].match.class",
+            "must be text, is 128",
+            "put the class into quotes: YAML reads it as a number",
+        ),
+        (
+            14,
+            "spec.virtualFunctions[1].driver",
+            'must be the name of a driver, is "a b"',
+            "such as vfio-pci, or auto",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("spec: {devices: [{match: {}, driver: vfio-pci}]}", 3, "fits every device"),
+        ("spec: {devices: [{match: {class: etherent}, driver: vfio-pci}]}", 3, "is no class that is known"),
+        ("spec: {devices: [{match: {numa: -1}, driver: vfio-pci}]}", 3, "must be 0 or more"),
+        ("spec: {devices: [{match: {address: 3b:00}, driver: vfio-pci}]}", 3, "not a PCI address"),
+        ("spec: {devices: [{match: {path: 3b:00.0}, driver: vfio-pci}]}", 3, "must be a host bridge"),
+        ("spec: {devices: {}}", 3, "must be a list of objects"),
+        ("spec:\n  kernel:\n    parameters: ['a b']", 5, "is not one parameter"),
+        ("spec:\n  kernel:\n    moduleOptions: {vfio_pci: {ids: [1]}}", 5, "must be a text, a number or a truth value"),
+        ("spec:\n  offer: [{}]", 4, "is not known to this version"),
+        ("spec:\n  devices: []\n  devices: []", 5, "twice, for the first time in line 4"),
+        ("metadata: {name: 'no name!'}", 3, "must be a name"),
+        ("status: {}", 3, "is no key that is known"),
+    ],
+)
+def test_a_mistake_has_its_line(text: str, line: int, message: str) -> None:
+    (flaw,) = flaws(HEAD + text)
+
+    assert (flaw.line, flaw.finding.code) == (line, "bad-node-state")
+    assert message in flaw.finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("{", "is not YAML"),
+        ("- 1", "must be an object"),
+        ("kind: NodeState", "is missing"),
+        ("apiVersion: passgate.dev/v1\nkind: ConfigMap", 'must be NodeState, is "ConfigMap"'),
+        ("apiVersion: passgate.dev/v1", "is missing: NodeState is read here"),
+    ],
+)
+def test_what_is_no_node_state_is_refused(text: str, message: str) -> None:
+    (flaw,) = flaws(text)
+
+    assert message in flaw.finding.message
+
+
+def test_a_newer_file_is_refused_as_a_whole() -> None:
+    newer = WHOLE + "---\napiVersion: passgate.dev/v2\nkind: NodeState\nspec: {somethingNew: 1}\n"
+    (flaw,) = flaws(newer)
+
+    assert (flaw.finding.code, flaw.line) == ("node-state-version", WHOLE.count("\n") + 2)
+    assert "nothing of the file is done" in flaw.finding.message
+    assert flaw.finding.hint.startswith("update Passgate")
+
+
+def test_items_of_a_list_are_documents() -> None:
+    item = {"apiVersion": "passgate.dev/v1", "kind": "NodeState"}
+    one, two = read_states(f"{{apiVersion: v1, kind: List, items: [{item}, {item}]}}".encode(), "-")
+    (flaw,) = flaws(f"apiVersion: v1\nkind: List\nitems:\n- {item}\n- apiVersion: passgate.dev/v1\n  kind: Other\n")
+
+    assert one == two == NodeState()
+    assert flaw.line == 6
+
+
+T4 = function("0000:3b:00.0", vendor=0x10DE, device=0x1EB8)
+TWO = """\
+apiVersion: passgate.dev/v1
+kind: NodeState
+metadata: {name: one, nodes: {names: [worker-1]}}
+spec: {devices: [{match: {id: 10de:1eb8}, driver: vfio-pci}]}
+---
+apiVersion: passgate.dev/v1
+kind: NodeState
+metadata: {name: two, nodes: {has: [{id: 8086:1572}]}}
+spec: {devices: [{match: {id: 8086:1572}, driver: vfio-pci}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("node", "functions", "entries"),
+    [
+        ("worker-1", (T4,), ["one/devices[0]"]),
+        ("worker-1", (T4, function("0000:5b:00.0")), ["one/devices[0]", "two/devices[0]"]),
+        ("worker-2", (function("0000:5b:00.0"),), ["two/devices[0]"]),
+        ("worker-2", (T4,), None),
+    ],
+)
+def test_a_node_takes_the_documents_that_are_for_it(
+    node: str, functions: tuple[PciFunction, ...], entries: list[str] | None
+) -> None:
+    state = state_for(read_states(TWO.encode(), "two.yaml"), machine(*functions), node)
+
+    assert (state and [entry.place for entry in state.devices]) == entries
+
+
+def test_a_node_without_a_name_is_no_guess() -> None:
+    with pytest.raises(BadInput, match="this one's is not known") as caught:
+        state_for(read_states(TWO.encode(), "two.yaml"), machine(T4), None)
+
+    assert caught.value.hint == "say which node it is: --node NAME; named are worker-1"
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
+    with contextlib.suppress(BadState):
+        read_states(text.encode("utf-8", "surrogatepass"), "node.yaml")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["match", "driver", "count", "id", "address", "names", "x"]), inner, max_size=3
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["devices", "virtualFunctions", "kernel", "offer"]), VALUES))
+def test_any_spec_is_read_or_refused_with_a_sentence(spec: dict[str, object]) -> None:
+    document = {"apiVersion": "passgate.dev/v1", "kind": "NodeState", "spec": spec}
+    with contextlib.suppress(BadState):
+        read_states(json.dumps(document).encode(), "node.yaml")

@@ -38,6 +38,8 @@ class Argument(NamedTuple):
     flag: bool = False
     """Present or not; takes no value."""
     required: bool = False
+    dashed: bool = False
+    """Its value may begin with a dash."""
     type: Callable[[str], object] | None = None
     complete: Complete = Complete.NOTHING
 

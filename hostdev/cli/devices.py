@@ -81,14 +81,20 @@ class Device:
         return tuple(sorted(dict.fromkeys(against or unseen), key=lambda code: code == NOT_BOUND_TO_VFIO.code))
 
     @property
+    def word(self) -> str:
+        """Yes, no, or unknown."""
+        if self.passes:
+            return "yes"
+        return "no" if self.verdict.refused else "unknown"
+
+    @property
     def answer(self) -> Cell:
         """Yes, or why not: the first reason and how many more there are."""
         if self.passes:
-            return Cell("yes", Tone.GOOD)
+            return Cell(self.word, Tone.GOOD)
         first, *others = self.reasons
-        word = "no" if self.verdict.refused else "unknown"
         more = f" (+{len(others)})" if others else ""
-        return Cell(f"{word}: {first}{more}", self._tone)
+        return Cell(f"{self.word}: {first}{more}", self._tone)
 
     @property
     def _tone(self) -> Tone:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from hostdev.cli.devices import Device
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict
+from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.printing.documents import Document, document, emit, plain
 
@@ -28,6 +29,8 @@ def device(shown: Device) -> Document:
     """A function with its names and its verdict."""
     return {
         **function(shown.function),
+        "id": pciids.ids(shown.function),
+        "title": shown.title,
         "name": {"class": shown.class_name, **plain(shown.name)},
         "passthrough": {
             "passes": shown.passes,

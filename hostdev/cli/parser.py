@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NoReturn
 
 from domxml.text import nearest
@@ -15,6 +15,7 @@ from hostdev.commandline import Argument, Command
 def parse(command: Command, rest: Sequence[str]) -> argparse.Namespace:
     """Read the arguments of a command into a namespace."""
     known = (*command.options, *command.general)
+    rest = _joined(rest, {name for argument in known if argument.dashed for name in argument.names})
     for word in rest:
         if word == "--":
             break
@@ -27,6 +28,17 @@ def parse(command: Command, rest: Sequence[str]) -> argparse.Namespace:
     if left:
         raise command.wrong(f"{left[0]!r} is one argument too many")
     return parsed
+
+
+def _joined(rest: Sequence[str], dashed: Collection[str]) -> list[str]:
+    """`--sort -numa` as `--sort=-numa`: argparse takes what begins with a dash for an option."""
+    words: list[str] = []
+    for word in rest:
+        if words and words[-1] in dashed and word.startswith("-"):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 class _Parser(argparse.ArgumentParser):

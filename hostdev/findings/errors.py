@@ -25,6 +25,7 @@ _GIVEN = {
         "No device of the machine is meant by this",
         "name an address, an interface, a disk, ids such as 8086:37c9, or a group such as group:43",
     ),
+    "bad-selector": ("A selector asks for what there is not", "docs/selectors.md lists keys and values"),
     "resource-unknown": ("What a device plugin calls its devices is not known", "name it with --resource"),
     "no-input": ("Standard input is closed", "name a file instead"),
     "module-missing": ("A Python package is not installed", "pip install the extra that the hint names"),

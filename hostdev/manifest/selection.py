@@ -11,6 +11,7 @@ from hostdev.findings.sriov import PF_WITH_VFS
 from hostdev.gate.check import verdict_of
 from hostdev.inventory import pciids
 from hostdev.inventory.devicenames import Calling, find_called, is_plain_word
+from hostdev.inventory.devicewords import class_words
 from hostdev.inventory.machine import Machine, MdevType, PciFunction, Role
 from hostdev.manifest.pool import By, of_network
 
@@ -27,7 +28,7 @@ class Selected(NamedTuple):
 
 def select(machine: Machine, text: str, by: By | None) -> Selected:
     """Find the functions that a word means on a machine."""
-    kind = tuple(f for _, f in sorted(machine.functions.items()) if text.lower() in _classes(f))
+    kind = tuple(f for _, f in sorted(machine.functions.items()) if text.lower() in class_words(f))
     if kind:
         return _of_kind(machine, text, kind, by)
     of_type = _of_type(machine, text)
@@ -104,13 +105,6 @@ def _of_type(machine: Machine, text: str) -> Selected | None:
 def _plain(text: str) -> str:
     # KubeVirt and users write GRID_T4-1Q for what the kernel calls GRID T4-1Q.
     return text.lower().replace(" ", "_")
-
-
-def _classes(function: PciFunction) -> set[str]:
-    return {
-        pciids.class_name(function.class_code),
-        pciids.CLASSES.get(function.class_code >> 16, ""),
-    } - {""}
 
 
 def _unknown(machine: Machine, text: str) -> BadInput:

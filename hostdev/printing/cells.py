@@ -50,8 +50,8 @@ class Column:
     fit: Fit = Fit.KEEP
     least: int = 14
     """How narrow it may become, if it does not keep its width."""
-    spare: bool = False
-    """Left out where there is no room for all."""
+    spare: int = 0
+    """Left out where there is no room for all: the lowest number stays longest, and 0 always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,19 @@ GAP = "   "
 _CODES = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31", Tone.FAINT: "2", Tone.STRONG: "1"}
 
 
-def table(header: Sequence[Column], rows: Sequence[Row], *, color: bool) -> str:
+def table(
+    header: Sequence[Column],
+    rows: Sequence[Row],
+    *,
+    color: bool,
+    whole: bool = False,  # noqa: ARG001  a pipe has room for all
+    headless: bool = False,
+) -> str:
     """Lay out rows below their headers."""
-    lines = [[Cell(column.title, Tone.STRONG) for column in header], *(list(map(cell, row)) for row in rows)]
+    titles = [] if headless else [[Cell(column.title, Tone.STRONG) for column in header]]
+    lines = [*titles, *(list(map(cell, row)) for row in rows)]
+    if not lines:
+        return ""
     widths = [max(width(line[column].text) for line in lines) for column in range(len(header))]
     return "".join(_line(line, widths, color=color) + "\n" for line in lines)
 

@@ -26,8 +26,11 @@ class Screen:
         wanted = color == "always" or (color == "auto" and terminal)
         return cls(terminal=terminal, color=wanted and not environment.get("NO_COLOR"))
 
-    def table(self, header: Sequence[Column], rows: Sequence[Row]) -> None:
-        output.write(self._renderer().table(header, rows, color=self.color))
+    def table(
+        self, header: Sequence[Column], rows: Sequence[Row], *, whole: bool = False, headless: bool = False
+    ) -> None:
+        """Print a table; a whole one has every column, however narrow the terminal is."""
+        output.write(self._renderer().table(header, rows, color=self.color, whole=whole, headless=headless))
 
     def tree(self, branches: Sequence[Branch]) -> None:
         """Print trees, one below the other."""

@@ -38,6 +38,34 @@ DESPITE = Argument(
 )
 
 
+SELECTORS = Argument(
+    ("ADDRESS",),
+    f"devices, {_CALLED}; or selectors such as gpu, class=nic,nvme, driver!=nvidia, numa=0, 8086:, ready, not-ready: "
+    "a device must fit one of each kind (docs/selectors.md)",
+    nargs="*",
+    metavar="DEVICE|SELECTOR",
+    complete=Complete.ADDRESS,
+)
+SELECTOR_OPTIONS = (
+    Argument(("--class",), "the same as the selector class=", metavar="CLASS", repeat=True),
+    Argument(("--vendor",), "the same as vendor=", metavar="VENDOR", repeat=True),
+    Argument(("--driver",), "the same as driver=", metavar="DRIVER", repeat=True),
+    Argument(("--numa",), "the same as numa=", metavar="NODE", repeat=True),
+    Argument(("-d", "--ids"), "the same as ids=", metavar="VENDOR:[DEVICE]", repeat=True),
+)
+TABLE_OPTIONS = (
+    Argument(
+        ("--columns",),
+        "the columns of a table or of CSV, in this order; +NAME adds one to the usual ones, -NAME leaves one out, "
+        "help lists them",
+        metavar="NAME[,NAME]",
+        dashed=True,
+    ),
+    Argument(("--sort",), "sort by these columns; -NAME from the end", metavar="NAME[,NAME]", dashed=True),
+    Argument(("--no-headers",), "leave out the line with the names of columns", flag=True),
+)
+
+
 def output_in(*formats: str, help: str = "how to print it") -> Argument:  # noqa: A002  as argparse calls it
     """`-o`; the first format is the default."""
     return Argument(("-o", "--output"), help, choices=formats, default=formats[0])

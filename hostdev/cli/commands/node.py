@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import COLOR, DESPITE, DEVICE, DEVICES, HOST, PCI_IDS, fail_on, output_in
+from hostdev.cli.commands.common import (
+    COLOR,
+    DESPITE,
+    DEVICE,
+    DEVICES,
+    HOST,
+    PCI_IDS,
+    SELECTOR_OPTIONS,
+    SELECTORS,
+    TABLE_OPTIONS,
+    fail_on,
+    output_in,
+)
 from hostdev.commandline import Argument, Command, Complete
 
 LIST = Command(
@@ -12,11 +24,13 @@ LIST = Command(
     "`passgate node explain CODE` tells more about it. VFs of one PF that are alike are one line; bridges and parts of "
     "the board are counted below.",
     (
-        DEVICES,
+        SELECTORS,
+        *SELECTOR_OPTIONS,
         HOST,
         Argument(("--all",), "one line for each PCI function", flag=True),
+        *TABLE_OPTIONS,
         DESPITE,
-        output_in("table", "wide", "json", "yaml", "name"),
+        output_in("table", "wide", "csv", "json", "jsonl", "yaml", "name"),
         fail_on(),
         COLOR,
         PCI_IDS,
@@ -24,6 +38,8 @@ LIST = Command(
     run="hostdev.cli.node.listing:run",
     examples=(
         ("passgate node list", "the devices of this node"),
+        ("passgate node list gpu not-ready numa=0", "graphics cards of one NUMA node that no VM can have yet"),
+        ("passgate node list -d 8086: ready -o csv --columns address,driver,group", "a list for a script"),
         ("passgate node list --host machine.toml -o wide", "the same of a recorded machine, with more columns"),
     ),
 )
@@ -34,15 +50,25 @@ GROUPS = Command(
     "Devices of one group go to one owner together. A group is viable when nothing in it is held by a driver of the "
     "host; the members that block it are marked.",
     (
-        Argument(("GROUP",), "groups, by their numbers or by devices in them", nargs="*", complete=Complete.ADDRESS),
+        SELECTORS._replace(
+            names=("GROUP",),
+            help="groups by their numbers or by devices in them (43, 01:00.0, ens1f0), or selectors that a member "
+            "must fit, as `passgate node list` takes them",
+            metavar="GROUP|SELECTOR",
+        ),
+        *SELECTOR_OPTIONS,
         HOST,
-        output_in("table", "wide", "json", "yaml", "name"),
+        *TABLE_OPTIONS,
+        output_in("table", "wide", "csv", "json", "jsonl", "yaml", "name"),
         fail_on(),
         COLOR,
         PCI_IDS,
     ),
     run="hostdev.cli.node.groups:run",
-    examples=(("passgate node groups 7 12", "two groups and who blocks them"),),
+    examples=(
+        ("passgate node groups 7 12", "two groups and who blocks them"),
+        ("passgate node groups 01:00.0", "the group of a device, with all that is in it"),
+    ),
 )
 
 SHOW = Command(

@@ -29,7 +29,7 @@ NARROW = (
     Column("WHO"),
     Column("PID"),
     Column("GUEST"),
-    Column("POD", spare=True),
+    Column("POD", spare=1),
     Column("SEEN", Fit.WRAP),
 )
 WIDE = (*NARROW, Column("CONTAINER"), Column("POD UID"), Column("EXACT"))

@@ -37,7 +37,8 @@ def test_names_give_way_before_addresses() -> None:
     text = SGR.sub("", at_terminal(*LIST, width=90))
 
     assert "…" in text
-    assert all(re.match(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] ", line) for line in text.splitlines()[2:])
+    rows = [line for line in text.splitlines()[2:] if not line.startswith((" ", "no room for "))]
+    assert all(re.match(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] ", line) for line in rows)
 
 
 @pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

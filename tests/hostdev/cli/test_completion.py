@@ -51,7 +51,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
         (["node", "compare", "a", ""], [":file"]),
         (["node", "compare", "a", "b", ""], []),
         (["node", "show", "3d:01.0", "-o", "json", ""], []),
-        (["node", "explain", "group-n"], ["group-not-viable"]),
+        (["node", "explain", "group-not-v"], ["group-not-viable"]),
         (["man", ""], [":directory"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["inject", ""], [":file"]),

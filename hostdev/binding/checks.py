@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from domxml.finding import Evidence, Finding
 from domxml.text import listed
 from hostdev.binding import steps
 from hostdev.binding.effects import MODPROBE, Step
+from hostdev.binding.managers import managers_of
 from hostdev.binding.obstacles import of_host_use, weigh
 from hostdev.findings.binding import CHANGED_MEANWHILE, HOLDERS_UNKNOWN
 from hostdev.findings.hostuse import DEVICE_IN_USE
+from hostdev.gate.driver import removal_finding
 from hostdev.gate.rule import driver_evidence
-from hostdev.holders.claim import How
-from hostdev.holders.processes import ask_processes, processes
+from hostdev.holders.claim import Claim
+from hostdev.holders.holders import Answer
+from hostdev.holders.inquiry import Inquiry, describe_holders
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import is_on_vfio
@@ -46,25 +50,52 @@ def host_use(moment: Moment) -> Iterator[Finding]:
 
 
 def holders(moment: Moment) -> Iterator[Finding]:
-    """Does a process have the device, or another member of its group, from a vfio driver."""
+    """Does a VM, a pod or a process have the device, or another member of its group, from a vfio driver."""
     if moment.step.write == MODPROBE:
         return
+    members = [member for member in _members(moment) if is_on_vfio(member) and _matters(moment, member)]
+    if members:
+        inquiry = Inquiry(moment.host, root=Path(moment.host.root))
+        for member in members:
+            yield from weigh(_held(inquiry.ask(moment.machine, member), member), moment.despite)
+
+
+def _members(moment: Moment) -> Iterator[PciFunction]:
     group = moment.machine.group_of(moment.function.address)
     members = {moment.function.address, *(group.members if group else ())}
-    for address in sorted(members & moment.machine.functions.keys()):
-        function = moment.machine.functions[address]
-        if not is_on_vfio(function) or not _matters(moment, function):
-            continue
-        seen = ask_processes(moment.host, function)
-        claims = [claim for claim in seen.claims if claim.how in {How.OPEN, How.TOLD}]
-        if claims:
-            who = listed((f"{claim.guest or claim.who} (PID {claim.pid})" for claim in claims), 2)
-            evidence = tuple(Evidence(f"/proc/{claim.pid}", claim.where) for claim in claims)
-            yield DEVICE_IN_USE.found(str(address), f"is held by {who}", evidence=evidence)
-        elif seen.hidden or not processes(moment.host):
-            what = f"{len(seen.hidden)} processes could not be looked into" if seen.hidden else "there is no /proc"
-            unknown = HOLDERS_UNKNOWN.found(str(address), what, evidence=(Evidence("/proc/*/fd", what),))
-            yield from weigh([unknown], moment.despite)
+    yield from (moment.machine.functions[one] for one in sorted(members & moment.machine.functions.keys()))
+
+
+def _held(answer: Answer, function: PciFunction) -> Iterator[Finding]:
+    subject = str(function.address)
+    if answer.holding:
+        evidence = tuple(Evidence(_place(claim), claim.where) for claim in answer.holding)
+        yield DEVICE_IN_USE.found(subject, f"is held by {describe_holders(answer.holding)}", evidence=evidence)
+    elif not answer.complete:
+        whys = {f"{asked.how}": asked.why for asked in answer.asked if asked.why and not asked.missing}
+        if answer.claimed:
+            whys["claims"] = f"{len(answer.claimed)} devices of resource claims, of which only their driver knows which"
+        what = listed(whys.values(), 2) or "not every source could be asked"
+        evidence = tuple(Evidence(how, why) for how, why in whys.items())
+        yield HOLDERS_UNKNOWN.found(subject, what, evidence=evidence)
+
+
+def _place(claim: Claim) -> str:
+    return f"/proc/{claim.pid}" if claim.pid else f"{claim.how} {claim.who}"
+
+
+def removals(moment: Moment) -> Iterator[Finding]:
+    """Does a removal wait that this write would wait for as well, and could then not be ended."""
+    parent = moment.machine.functions.get(moment.function.physfn) if moment.function.physfn else None
+    for function in filter(None, (moment.function, parent)):
+        if function.removing:
+            yield removal_finding(function)
+
+
+def managers(moment: Moment) -> Iterator[Finding]:
+    """Does another program manage the device."""
+    if moment.step.write != MODPROBE:
+        yield from weigh(managers_of(moment.host, moment.function), moment.despite)
 
 
 def _matters(moment: Moment, member: PciFunction) -> bool:
@@ -73,7 +104,7 @@ def _matters(moment: Moment, member: PciFunction) -> bool:
     return member.address == moment.function.address or probes
 
 
-CHECKS: tuple[Check, ...] = (host_use, holders)
+CHECKS: tuple[Check, ...] = (removals, host_use, holders, managers)
 """Asked on the running machine before each write."""
 
 

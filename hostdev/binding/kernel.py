@@ -12,6 +12,7 @@ from hostdev.binding.effects import MODPROBE, Step, perform
 from hostdev.gate.rule import attribute_path
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.probe import Probe
 from hostdev.inventory.scan import scan
 
 _UNSET = frozenset({"", "(null)"})
@@ -22,7 +23,7 @@ class Kernel:
 
     def host(self) -> Host:
         """The door to its files."""
-        return Host("/")
+        return Host("/", probe=Probe())
 
     def look(self, addresses: Collection[PciAddress]) -> Machine:
         """These functions and all that decides about them, as they are now."""

@@ -22,12 +22,14 @@ from hostdev.findings.hostuse import (
     HOST_USE_UNKNOWN,
     HOST_USES_DEVICE,
 )
+from hostdev.findings.managers import MANAGED_ELSEWHERE
 from hostdev.findings.platform import HOST_UNREADABLE, VFIO_MODULE_MISSING, VFIO_NODE_MISSING
 from hostdev.findings.sriov import VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
 from hostdev.gate.check import answers
 from hostdev.gate.device import presence_findings
 from hostdev.gate.hostuse import RULES as HOST_USE
 from hostdev.gate.rule import View
+from hostdev.inventory.hostuse import NODE
 from hostdev.inventory.machine import Machine, PciFunction
 
 MENDED = frozenset(
@@ -57,6 +59,7 @@ ACCEPTABLE = tuple(
         HOST_UNREADABLE,
         HOST_USE_UNKNOWN,
         HOST_USES_DEVICE,
+        MANAGED_ELSEWHERE,
         OVERRIDE_OF_ANOTHER,
         PLATFORM_DEVICE,
         RESERVED_REGION,
@@ -64,6 +67,16 @@ ACCEPTABLE = tuple(
     )
 )
 """What `--despite` may set aside; a VM's device, a PF's VFs and what the kernel refuses anyway are not among it."""
+
+
+WAITING = frozenset({"snd_hda_intel", "nvidia"})
+"""Drivers whose removal waits, unkillably, for every process that has a node of the device open."""
+
+
+def accepted_of(function: PciFunction, despite: frozenset[str]) -> frozenset[str]:
+    """What may be set aside of a function: not that a node is open, where the write would then never come back."""
+    waits = function.driver in WAITING and any(sign.layer == NODE for sign in function.use.used)
+    return despite - {HOST_USES_DEVICE.code} if waits else despite
 
 
 def weigh(findings: Iterable[Finding], despite: frozenset[str] = frozenset()) -> Iterator[Finding]:
@@ -88,10 +101,12 @@ def for_guest(
         *(finding for _, findings in answers(view) for finding in findings),
     ]
     kept = (one for one in found if one.code not in MENDED and one.severity is not Severity.INFO)
-    yield from weigh((one for one in kept if one.code != COMPANION_FUNCTION.code or len(wanted) == 1), despite)
+    left = (one for one in kept if one.code != COMPANION_FUNCTION.code or len(wanted) == 1)
+    yield from weigh(left, accepted_of(function, despite))
 
 
 def of_host_use(machine: Machine, function: PciFunction, despite: frozenset[str]) -> Iterator[Finding]:
     """What the host would lose with the driver that a function is on."""
     view = View(machine, function, frozenset({function.address}), despite)
-    yield from weigh((finding for rule in HOST_USE for finding in rule.find(view)), despite)
+    found = (finding for rule in HOST_USE for finding in rule.find(view))
+    yield from weigh(found, accepted_of(function, despite))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,9 @@ DEFAULT = "var/lib/kubelet"
 """Below the root of the host."""
 LOGS = "var/log/pods"
 """Below the root of the host: a directory for each pod, named after it."""
+CGROUP = "sys/fs/cgroup"
+_DEPTHS = ("kubepods*/*pod*", "kubepods*/*/*pod*", "kubelet*/kubepods*/*pod*", "kubelet*/kubepods*/*/*pod*")
+_POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
@@ -40,6 +44,10 @@ def ask_kubelet(named: str | None, root: Path | None) -> tuple[Kubelet, tuple[As
     record, written = _answered(How.CHECKPOINT, lambda: _checkpoint(directory))
     listing, spoken = _answered(How.PODRESOURCES, lambda: _listing(directory))
     pods = _pods(directory)
+    running = _running(root) if root and listing is None else None
+    if running is not None:
+        # After a boot, until kubelet runs: its record and the directories of pods are there, and none of the pods is.
+        pods = running if pods is None else pods & running
     kubelet = Kubelet(
         grants=record.grants if record else None,
         listed=listing.devices if listing else None,
@@ -82,6 +90,15 @@ def _pods(directory: Path) -> frozenset[str] | None:
         return list_pods(str(directory))
     except OSError:
         return None
+
+
+def _running(root: Path) -> frozenset[str] | None:
+    """The pods that have a cgroup, and so are running; None where cgroups are not to be seen."""
+    top = next((one for one in (root / CGROUP, root / CGROUP / "systemd") if (one / "cgroup.procs").exists()), None)
+    if top is None:
+        return None
+    found = (_POD.search(path.name) for depth in _DEPTHS for path in top.glob(depth))
+    return frozenset(one[1].replace("_", "-") for one in found if one)
 
 
 def _logs(root: Path) -> tuple[str, ...]:

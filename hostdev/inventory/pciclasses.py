@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hostdev.inventory.machine import PciFunction
 
+NETWORK = 0x02
 DISPLAY = 0x03
 """Base class of VGA, XGA, 3D and other display controllers."""
 

@@ -12,7 +12,7 @@ from domxml.errors import NotPermitted
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
-from hostdev.binding.checks import CHECKS, Check, Moment, is_the_same
+from hostdev.binding.checks import CHECKS, Check, Moment, is_the_same, is_there
 from hostdev.binding.child import Answer, Writer
 from hostdev.binding.effects import MODPROBE, Effects, Outcome, State, Step, WriteFailed
 from hostdev.binding.journal import Journal, Transaction
@@ -99,6 +99,9 @@ class _Carrier:
         first = step.device not in self._begun
         self._begun.add(step.device)
         before = self.planned_on.functions.get(PciAddress.parse(step.device)) if first else None
+        if before and before.physfn and str(before.physfn) in self._begun:
+            # A VF that was made again is another device at the same address.
+            before = None
         until = time.monotonic() + self.means.deadline
         work = lambda: make(step, self.means, before, until)  # noqa: E731  it runs in a child
         try:
@@ -198,7 +201,7 @@ def make(step: Step, means: Means, before: PciFunction | None, until: float) -> 
     address = PciAddress.parse(step.device)
     machine = means.kernel.look([address])
     function = machine.functions.get(address)
-    found = list(is_the_same(before, function)) if before else []
+    found = list(is_the_same(before, function)) if before else [*is_there(address, function)]
     if function is not None and not found:
         with means.kernel.host() as host:
             moment = Moment(step, function, machine, host, means.despite)

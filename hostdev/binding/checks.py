@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from domxml.finding import Evidence, Finding
+from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding import steps
 from hostdev.binding.effects import MODPROBE, Step
 from hostdev.binding.managers import managers_of
 from hostdev.binding.obstacles import of_host_use, weigh
+from hostdev.binding.vfs import against_loss, is_number
 from hostdev.findings.binding import CHANGED_MEANWHILE, HOLDERS_UNKNOWN
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.gate.driver import removal_finding
-from hostdev.gate.rule import driver_evidence
+from hostdev.gate.rule import attribute_evidence, driver_evidence
 from hostdev.holders.claim import Claim
 from hostdev.holders.holders import Answer
 from hostdev.holders.inquiry import Inquiry, describe_holders
+from hostdev.inventory.functions import DEVICES, VIRTFN
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.scan import scan
 from hostdev.inventory.vfiodrivers import is_on_vfio
 
 
@@ -92,6 +96,36 @@ def removals(moment: Moment) -> Iterator[Finding]:
             yield removal_finding(function)
 
 
+def vfs_are_free(moment: Moment) -> Iterator[Finding]:
+    """Is no VF held or used that would vanish, and would the write wait for one of another PF."""
+    if not is_number(moment.step):
+        return
+    every = scan(moment.host, use=False)
+    yield from _teardowns(moment, every)
+    own = [one.address for one in every.functions.values() if one.physfn == moment.function.address]
+    if not own or moment.step.value == str(len(own)):
+        return
+    near = scan(moment.host, only=own)
+    inquiry = Inquiry(moment.host, root=Path(moment.host.root))
+    for vf in (near.functions[address] for address in own if address in near.functions):
+        yield from against_loss(near, vf)
+        if is_on_vfio(vf):
+            yield from weigh(_held(inquiry.ask(near, vf), vf), moment.despite)
+
+
+def _teardowns(moment: Moment, machine: Machine) -> Iterator[Finding]:
+    """VFs whose removal waits: as long as it does, no PF of the host can be given VFs, and none can lose them."""
+    for vf in machine.functions.values():
+        if vf.removing and vf.physfn and not _has_link_to(moment.host, vf.physfn, vf.address):
+            yield removal_finding(vf)
+
+
+def _has_link_to(host: Host, pf: PciAddress, vf: PciAddress) -> bool:
+    """The kernel takes the link to a VF away first, and then waits for its holder."""
+    links = host.links(f"{DEVICES}/{pf}", str(vf)) or {}
+    return any(name.startswith(VIRTFN) for name in links)
+
+
 def managers(moment: Moment) -> Iterator[Finding]:
     """Does another program manage the device."""
     if moment.step.write != MODPROBE:
@@ -104,15 +138,22 @@ def _matters(moment: Moment, member: PciFunction) -> bool:
     return member.address == moment.function.address or probes
 
 
-CHECKS: tuple[Check, ...] = (removals, host_use, holders, managers)
+CHECKS: tuple[Check, ...] = (removals, host_use, holders, vfs_are_free, managers)
 """Asked on the running machine before each write."""
+
+
+def is_there(address: PciAddress, now: PciFunction | None) -> Iterator[Finding]:
+    """Is there a device at all."""
+    if now is None:
+        evidence = (attribute_evidence(address, "uevent", None),)
+        yield CHANGED_MEANWHILE.found(str(address), "it is not there", evidence=evidence)
 
 
 def is_the_same(before: PciFunction, now: PciFunction | None) -> Iterator[Finding]:
     """Is it the device that the change was planned for, as it was then."""
     subject = str(before.address)
     if now is None:
-        yield CHANGED_MEANWHILE.found(subject, "it is not there any more", evidence=(driver_evidence(before),))
+        yield from is_there(before.address, now)
     elif _identity(before) != _identity(now):
         what = f"{now.vendor:04x}:{now.device:04x} is there, and it was {before.vendor:04x}:{before.device:04x}"
         yield CHANGED_MEANWHILE.found(subject, what, evidence=(driver_evidence(now),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable
@@ -11,9 +12,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from domxml.finding import Finding, Severity
+from hostdev.inventory import netlink
 from hostdev.printing.documents import Document, document
 
 MODPROBE = "modprobe"
+LINK = "ip"
+"""What a PF keeps for a VF is asked of its interface by netlink, and written down as `ip` takes it."""
 SYS = "/sys/"
 CLEAR = "\n"
 """The only text that clears driver_override: nothing at all writes nothing, and (null) is taken for a name."""
@@ -46,7 +50,7 @@ class Step(NamedTuple):
     """One write, or the loading of one module."""
 
     write: str
-    """An absolute path below /sys, or `modprobe`."""
+    """An absolute path below /sys, `modprobe`, or `ip`."""
     value: str
     why: str
     device: str
@@ -120,6 +124,8 @@ def describe(step: Step) -> str:
     """The shell line that does the same."""
     if step.write == MODPROBE:
         return f"modprobe {shlex.quote(step.value)}"
+    if step.write == LINK:
+        return f"ip {step.value}"
     value = "" if step.value == CLEAR else f" {shlex.quote(step.value)}"
     return f"echo{value} > {shlex.quote(step.write)}"
 
@@ -132,6 +138,8 @@ def perform(step: Step) -> None:
     """Do a step on the running machine, and on nothing else. It may never return."""
     if step.write == MODPROBE:
         _load(step.value)
+    elif step.write == LINK:
+        _set_link(step.value)
     else:
         _write(step.write, step.value)
 
@@ -161,3 +169,25 @@ def _load(module: str) -> None:
         raise WriteFailed(hint) from None
     if ended.returncode:
         raise WriteFailed(" ".join(ended.stderr.split()) or f"modprobe ended with {ended.returncode}")
+
+
+_VF = re.compile(r"link set dev (\S+) vf ([0-9]+) (mac|vlan) (\S+)", re.ASCII)
+
+
+def vf_of_link(value: str) -> tuple[str, int, str, str]:
+    """The interface, the VF, what is set, and to what."""
+    found = _VF.fullmatch(value)
+    if not found:
+        raise WriteFailed(f"{value} is nothing that is set of a VF")
+    return found[1], int(found[2]), found[3], found[4]
+
+
+def _set_link(value: str) -> None:
+    interface, vf, name, setting = vf_of_link(value)
+    try:
+        if name == "mac":
+            netlink.set_vf_mac(interface, vf, setting)
+        else:
+            netlink.set_vf_vlan(interface, vf, int(setting))
+    except OSError as error:
+        raise WriteFailed(f"{interface}, VF {vf}, {name}: {error.strerror or error}") from None

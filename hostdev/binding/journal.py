@@ -101,8 +101,10 @@ class Journal:
 
     def begin(self, what: str, effects: Effects, machine: Machine) -> Transaction:
         """Write a change down before it is made."""
-        named = (PciAddress.parse(device) for device in effects.devices)
-        before = tuple(Before.of(machine.functions[address]) for address in named if address in machine.functions)
+        named = [PciAddress.parse(device) for device in effects.devices]
+        vfs = [vf for address in named if (pf := machine.functions.get(address)) for vf in pf.virtfns]
+        known = [address for address in dict.fromkeys((*named, *vfs)) if address in machine.functions]
+        before = tuple(Before.of(machine.functions[address]) for address in known)
         kernel = machine.kernel
         started = Transaction(what, effects._replace(id=_new_id()), before, kernel.boot_id, kernel.release, _now())
         self.save(started)

@@ -8,8 +8,10 @@ from pathlib import Path
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
 from hostdev.binding.child import Answer, Writer, in_child
-from hostdev.binding.effects import MODPROBE, Step, perform
+from hostdev.binding.effects import LINK, MODPROBE, Step, perform, vf_of_link
 from hostdev.gate.rule import attribute_path
+from hostdev.inventory import netlink
+from hostdev.inventory.functions import NUMVFS, VIRTFN
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.probe import Probe
@@ -40,6 +42,10 @@ class Kernel:
             return ""
         if step.write == steps.PROBE or step.write.startswith(f"{steps.DRIVERS}/"):
             return self._driver(step.device)
+        if step.write == LINK:
+            return _observe_link(step.value)
+        if step.write.endswith(f"/{NUMVFS}"):
+            return self._count_vfs(step.write)
         with self.host() as host:
             text = host.read(step.write.removeprefix("/"))
         return "" if text is None or text in _UNSET else text
@@ -51,6 +57,20 @@ class Kernel:
         except FileNotFoundError:
             return ""
 
+    def _count_vfs(self, file: str) -> str:
+        """How many there are: the kernel only warns where it made fewer than it was told to."""
+        with self.host() as host:
+            return str(len(host.names(file.removeprefix("/").rpartition("/")[0], prefix=VIRTFN) or ()))
+
     def attempt(self, work: Callable[[], Answer], deadline: float, begun: Callable[[Writer], None]) -> Answer | None:
         """Let a child do it; None where it has not come back."""
         return in_child(work, deadline, begun)
+
+
+def _observe_link(value: str) -> str:
+    interface, vf, name, _ = vf_of_link(value)
+    try:
+        settings = netlink.vf_settings(interface).get(vf)
+    except OSError:
+        settings = None
+    return "" if settings is None else settings.mac if name == "mac" else str(settings.vlan)

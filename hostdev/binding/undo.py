@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from domxml.finding import Finding
 from hostdev.binding import steps
 from hostdev.binding.effects import Step
 from hostdev.binding.journal import Before, Transaction
+from hostdev.binding.vfs import is_number, restore_vfs
 from hostdev.findings.binding import CHANGED_MEANWHILE
 from hostdev.gate.rule import attribute_evidence, driver_evidence
 from hostdev.inventory.machine import Machine, PciFunction
@@ -17,14 +19,24 @@ def restore(machine: Machine, transaction: Transaction) -> tuple[tuple[Step, ...
     """The steps that put back each device, and those that something else has changed since: they are left alone."""
     found: list[Finding] = []
     back: list[tuple[Before, PciFunction]] = []
+    ports = {one.address for one in transaction.before if _is_remade(transaction, one)}
+    lost = [one for one in transaction.before if one.physfn in ports]
     for before in transaction.before:
+        if before in lost:
+            continue
         now = machine.functions.get(before.address)
         against = _against(before, now, None if _takes_any(transaction, before) else _goals(transaction, before))
         if against is not None:
             found.append(against)
         elif now is not None:
             back.append((before, now))
-    return tuple(_steps(back)), tuple(found)
+    ours = [(before, now) for before, now in back if before.address in ports]
+    vfs = (restore_vfs(pf, now, [vf for vf in lost if vf.physfn == pf.address]) for pf, now in ours)
+    return (*chain.from_iterable(vfs), *_steps(back)), tuple(found)
+
+
+def _is_remade(transaction: Transaction, before: Before) -> bool:
+    return any(step.device == str(before.address) and is_number(step) for step in transaction.effects.steps)
 
 
 def _goals(transaction: Transaction, before: Before) -> frozenset[str | None]:

@@ -73,4 +73,122 @@ VF_AUTOPROBE_ON = FindingKind(
     says=("nvme {any}: Device not ready; aborting initialisation, CSTS={any}",),
 )
 
-KINDS = (PF_WITH_VFS, VF_TOKEN_NEEDED, VF_WITHOUT_GROUP, VF_AUTOPROBE_ON)
+NO_VFS_POSSIBLE = FindingKind(
+    code="no-vfs-possible",
+    severity=Severity.ERROR,
+    title="The device cannot have VFs as it is",
+    cause=(
+        "Only a PF has `sriov_numvfs`, and only while its own driver holds it: without a driver, or on a vfio driver, "
+        "the kernel refuses to make VFs. SR-IOV that firmware turned off is not to be seen at all."
+    ),
+    hint="name the PF, with its own driver on it",
+    remedy=(
+        "`passgate node list` shows PFs with the number of VFs that they could have. Where a card should be one and is "
+        "not: turn on SR-IOV in the firmware's setup, and in the card's own firmware (`mlxconfig -d PF set "
+        "SRIOV_EN=1 NUM_OF_VFS=N` and a reboot for ConnectX). An Intel GPU needs a driver that makes VFs: xe, or i915 "
+        "with `i915.max_vfs`. A PF on vfio-pci goes back to its driver by `passgate node unbind PF`."
+    ),
+    says=(
+        "no driver bound to device; cannot configure SR-IOV",
+        "driver does not support SR-IOV configuration via sysfs",
+    ),
+)
+
+TOO_MANY_VFS = FindingKind(
+    code="too-many-vfs",
+    severity=Severity.ERROR,
+    title="The PF cannot have that many VFs",
+    cause=(
+        "`sriov_totalvfs` is the most that the kernel makes: what the hardware has, less what the driver and the "
+        "card's firmware keep. It may be smaller with a driver than without: igb keeps one for itself."
+    ),
+    hint="ask for fewer, or raise the number in the card's firmware",
+    remedy=(
+        "ConnectX: `mlxconfig -d PF set NUM_OF_VFS=N`, then a reboot. Intel GPUs: `i915.max_vfs=N`. Where the kernel "
+        'says that bus numbers or memory do not suffice: `pci=realloc`, `pci=assign-busses`, or ARI and "above 4G" '
+        "in the firmware's setup."
+    ),
+    says=("{any} VFs already enabled. Disable before enabling {any} VFs", "not enough MMIO resources for SR-IOV"),
+)
+
+VFS_MADE_ANEW = FindingKind(
+    code="vfs-made-anew",
+    severity=Severity.WARNING,
+    title="All VFs of the PF are removed before the new ones are made",
+    cause=(
+        "The kernel changes a number of VFs to 0 only. What the VFs had is lost with them: MAC addresses, VLANs, "
+        "vGPU types, quotas, driver_override; and their IOMMU groups may get other numbers."
+    ),
+    hint="say what the new VFs shall have with --set",
+    remedy=(
+        "A VF that a VM has, or that the host uses, forbids it. What device plugins told kubelet of the old VFs is no "
+        "longer true: they see the new ones at their next look."
+    ),
+)
+
+VFS_IN_USE = FindingKind(
+    code="vfs-in-use",
+    severity=Severity.ERROR,
+    title="A VF that would vanish is in use",
+    cause=(
+        "The kernel removes VFs without asking the host: mounted disks and interfaces with addresses are gone. For one "
+        "that a VM holds the write waits without end, and with it every look at `sriov_numvfs` and every rescan of "
+        "the host."
+    ),
+    hint="free the VF first; `passgate node who VF` tells who has it",
+    remedy="Stop the VM, or take the interface or disk out of use, then try again. Nothing sets this aside.",
+)
+
+VF_ADDRESSES_UNKNOWN = FindingKind(
+    code="vf-addresses-unknown",
+    severity=Severity.INFO,
+    title="Where the VFs will be is not known before they are made",
+    cause=(
+        "`sriov_offset` and `sriov_stride` of the PF tell the addresses of its VFs. Recordings of PFs without VFs that "
+        "are older do not have them, nor do kernels before 4.14."
+    ),
+    hint="when they are there: passgate node bind VF",
+    remedy="Make the VFs with `--driver none`, and bind them by their addresses, which `passgate node list` shows.",
+)
+
+VFS_OFFLINE = FindingKind(
+    code="vfs-offline",
+    severity=Severity.INFO,
+    title="VFs of an NVMe controller are offline when they are made",
+    cause=(
+        "A secondary controller has no queues and is offline until the primary one gives it some. vfio-pci binds it "
+        "all the same, and the guest's driver then fails with `Device not ready`."
+    ),
+    hint="nvme virt-mgmt /dev/nvmeN -c ID -r 0 -a 8 -n COUNT, the same with -r 1, then -c ID -a 9",
+    remedy=(
+        "`nvme list-secondary /dev/nvmeN` shows each VF and whether it is online. `virt-mgmt -a 8` gives it queue "
+        "(`-r 0`) and interrupt (`-r 1`) resources, `-a 9` brings it online; both are lost when the VFs are removed."
+    ),
+)
+
+VF_SETTING_UNFIT = FindingKind(
+    code="vf-setting-unfit",
+    severity=Severity.ERROR,
+    title="The VFs cannot be set up like this",
+    cause=(
+        "Each setting belongs to one kind of hardware, and some must be made before the VFs exist, others while no VM "
+        "has them: the MAC address and VLAN of a VF by the interface of its PF, a vGPU type by NVIDIA's driver, quotas "
+        "by Intel's xe, services by Intel's QAT driver."
+    ),
+    hint="`passgate node vfs --help` lists the settings",
+    remedy="docs/node-state.md has the table of settings, what each is for, and which were tried on hardware.",
+)
+
+KINDS = (
+    PF_WITH_VFS,
+    VF_TOKEN_NEEDED,
+    VF_WITHOUT_GROUP,
+    VF_AUTOPROBE_ON,
+    NO_VFS_POSSIBLE,
+    TOO_MANY_VFS,
+    VFS_MADE_ANEW,
+    VFS_IN_USE,
+    VF_ADDRESSES_UNKNOWN,
+    VFS_OFFLINE,
+    VF_SETTING_UNFIT,
+)

@@ -43,6 +43,8 @@ class _Sriov:
     enabled: int | None = None
     autoprobe: bool | None = None
     vfs: tuple[PciAddress, ...] = ()
+    offset: int | None = None
+    stride: int | None = None
 
 
 _Hold = tuple[str | None, str | None, str | None, bool]
@@ -104,7 +106,11 @@ class Functions:
         model = self._hardware(address, path, ids)
         vfio = self._host.names(f"{path}/vfio-dev") if ids.driver and not model.bridge else None
         hold = (ids.driver, self._override(path), vfio[0] if vfio else None, self._is_removing(ids.driver, path, vfio))
-        return self._function(model, address, path, hold, use=use)
+        function = self._function(model, address, path, hold, use=use)
+        # Said of PFs only, which are few.
+        if model.total_vfs:
+            return replace(function, vf_offset=model.vf_offset, vf_stride=model.vf_stride)
+        return function
 
     def _like(self, first: PciFunction, address: PciAddress, name: str, path: str) -> PciFunction:
         """A VF that is what the first one is: the kernel, too, asks the first for what all of them are."""
@@ -148,6 +154,8 @@ class Functions:
             total_vfs=sriov.total,
             num_vfs=sriov.enabled,
             vf_autoprobe=sriov.autoprobe,
+            vf_offset=sriov.offset,
+            vf_stride=sriov.stride,
             reset_methods=None if bridge else self._resets(path),
             boot_vga=bool(ids.is_display and flag(self._host.read(f"{path}/boot_vga"))),
             has_bars=self._has_bars(path) if ids.class_code >> 8 in BARS_TELL else None,
@@ -209,7 +217,9 @@ class Functions:
             return _NO_SRIOV
         enabled = self._enabled(path)
         autoprobe = flag(self._host.read(f"{path}/sriov_drivers_autoprobe"))
-        return _Sriov(total, enabled, autoprobe, self._vfs_of(address, path, min(enabled or 0, total)))
+        offset, stride = (number(self._host.read(f"{path}/sriov_{one}")) for one in ("offset", "stride"))
+        vfs = self._vfs_of(address, path, min(enabled or 0, total), offset, stride)
+        return _Sriov(total, enabled, autoprobe, vfs, offset, stride)
 
     def _enabled(self, path: str) -> int | None:
         """The number of VFs.
@@ -222,16 +232,14 @@ class Functions:
         links = self._host.names(path, prefix=VIRTFN)
         return None if links is None else len(links)
 
-    def _vfs_of(self, pf: PciAddress, path: str, enabled: int) -> tuple[PciAddress, ...]:
-        """The addresses of a PF's VFs, as the kernel works them out: by routing id, over bus numbers."""
-        offset = number(self._host.read(f"{path}/sriov_offset")) if enabled else None
-        stride = number(self._host.read(f"{path}/sriov_stride")) if enabled else None
-        if not offset or stride is None:
-            return self._linked_vfs(path) if enabled else ()
-        first = (pf.bus << 8 | pf.slot << 3 | pf.function) + offset
-        # A single VF may have no stride.
-        ids = range(first, min(first + enabled * (stride or 1), ROUTING_IDS), stride or enabled)
-        vfs = tuple(PciAddress(pf.domain, i >> 8, i >> 3 & 31, i & 7) for i in ids)
+    def _vfs_of(
+        self, pf: PciAddress, path: str, enabled: int, offset: int | None, stride: int | None
+    ) -> tuple[PciAddress, ...]:
+        if not enabled:
+            return ()
+        vfs = vf_addresses(pf, enabled, offset, stride)
+        if not vfs:
+            return self._linked_vfs(path)
         beside = path.rpartition("/")[0]
         for vf in vfs:
             name = str(vf)
@@ -273,6 +281,16 @@ class Functions:
             # From 5.15 on the file is missing where there is no way to reset.
             return () if self._resets_known and not self._host.was_told(file) else None
         return tuple(methods.split())
+
+
+def vf_addresses(pf: PciAddress, count: int, offset: int | None, stride: int | None) -> tuple[PciAddress, ...]:
+    """The addresses of a PF's VFs, as the kernel works them out: by routing id, over bus numbers."""
+    if not offset or stride is None:
+        return ()
+    first = (pf.bus << 8 | pf.slot << 3 | pf.function) + offset
+    # A single VF may have no stride.
+    ids = range(first, min(first + count * (stride or 1), ROUTING_IDS), stride or count)
+    return tuple(PciAddress(pf.domain, i >> 8, i >> 3 & 31, i & 7) for i in ids)
 
 
 _BRIDGES = frozenset({0x0604, 0x0607})

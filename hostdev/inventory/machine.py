@@ -140,6 +140,9 @@ class PciFunction:
     """Whether it has a BAR of its own; only looked at where the class says nothing without it."""
     removing: bool = False
     """Its removal from the driver has begun and waits for a process that has it open."""
+    vf_offset: int | None = None
+    vf_stride: int | None = None
+    """From the routing id of a PF to that of its first VF, and from one VF to the next."""
 
     @property
     def role(self) -> Role:

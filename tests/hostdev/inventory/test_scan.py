@@ -125,6 +125,8 @@ def test_a_pf_and_its_vfs() -> None:
         reset_methods=("flr", "pm", "bus"),
         netdevs=(NetDevice("ens1f0", up=True, mac="02:00:00:00:00:01"),),
         use=HostUse((Sign("its 8 VFs", "/sys/bus/pci/devices/0000:3b:00.0/sriov_numvfs", "8", layer="vfs"),)),
+        vf_offset=16,
+        vf_stride=1,
     )
     assert function("two-socket-x710", "3b:02.3") == PciFunction(
         at("3b:02.3")[0],

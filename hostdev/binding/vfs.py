@@ -1,0 +1,212 @@
+"""From a PF and a number to the writes that make so many VFs, set them up and put them on a driver. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
+from hostdev.binding import steps
+from hostdev.binding.drivers import UNKNOWN, Drivers
+from hostdev.binding.effects import Effects, Step, planned
+from hostdev.binding.journal import Before
+from hostdev.binding.obstacles import weigh
+from hostdev.binding.plan import bind
+from hostdev.binding.vfsettings import before_vfs, of_vfs, read_settings
+from hostdev.findings.binding import DRIVER_UNFIT
+from hostdev.findings.sriov import (
+    NO_VFS_POSSIBLE,
+    TOO_MANY_VFS,
+    VF_ADDRESSES_UNKNOWN,
+    VFS_IN_USE,
+    VFS_MADE_ANEW,
+    VFS_OFFLINE,
+)
+from hostdev.gate.driver import removal_finding
+from hostdev.gate.hostuse import is_proved_unused, why_kept
+from hostdev.gate.rule import attribute_evidence, attribute_path, driver_evidence
+from hostdev.inventory.functions import NUMVFS, vf_addresses
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio, vfio_driver
+
+AUTOPROBE = "sriov_drivers_autoprobe"
+NONE, HOST = "none", "host"
+"""VFs that stay without a driver, and such that the host's own driver takes."""
+_NVME = 0x0108
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def vfs(  # noqa: PLR0913  a wish is made of these
+    machine: Machine,
+    pf: PciFunction,
+    count: int,
+    settings: Mapping[str, str] = _NOTHING,
+    despite: frozenset[str] = frozenset(),
+    *,
+    driver: str = GENERIC,
+    drivers: Drivers = UNKNOWN,
+) -> Effects:
+    """Give a PF so many VFs; those that it has stay where the number is right."""
+    against = [*_against(pf, count)]
+    if against:
+        return planned((), against)
+    wanted, unfit = read_settings(pf, count, settings)
+    if count == pf.num_vfs and all(one.setting.of_vf for one in wanted):
+        effects = _as_they_are(machine, pf, driver, despite, drivers)
+        own = tuple(vf.address for vf in _vfs_of(machine, pf))
+        return planned((*of_vfs(pf, own, wanted), *effects.steps), (*unfit, *effects.findings))
+    addresses = vf_addresses(pf.address, count, pf.vf_offset, pf.vf_stride)
+    findings = [*unfit, *_of_driver(pf, driver), *_of_old(machine, pf, count), *_of_new(pf, count, addresses, driver)]
+    todo = [
+        *_remade(pf, count, before_vfs(pf, wanted)),
+        *of_vfs(pf, addresses, wanted),
+        *_driven(pf, addresses, driver, machine, drivers),
+    ]
+    return planned(todo, weigh(findings, despite))
+
+
+def _against(pf: PciFunction, count: int) -> Iterator[Finding]:
+    subject = str(pf.address)
+    if pf.removing:
+        yield removal_finding(pf)
+    elif pf.total_vfs is None:
+        what = f"is a VF of {pf.physfn}" if pf.physfn else "has no SR-IOV that the kernel knows of"
+        hint = f"name its PF {pf.physfn}" if pf.physfn else None
+        evidence = (attribute_evidence(pf.address, "sriov_totalvfs", None),)
+        yield NO_VFS_POSSIBLE.found(subject, what, hint=hint, evidence=evidence)
+    elif (pf.driver is None or is_on_vfio(pf)) and count:
+        what = (
+            f"is on {pf.driver}, which makes no VFs for VMs" if pf.driver else "has no driver, and only one makes VFs"
+        )
+        hint = f"passgate node unbind {pf.address}" if pf.driver else "load its driver, and write to drivers_probe"
+        yield NO_VFS_POSSIBLE.found(subject, what, hint=hint, evidence=(driver_evidence(pf),))
+    elif count > pf.total_vfs:
+        hint = None if pf.total_vfs else "its firmware keeps VFs off: turn SR-IOV on in the firmware's setup"
+        evidence = (attribute_evidence(pf.address, "sriov_totalvfs", pf.total_vfs),)
+        yield TOO_MANY_VFS.found(
+            subject, f"{count} VFs are asked for, and it can have {pf.total_vfs}", hint=hint, evidence=evidence
+        )
+
+
+def _of_driver(pf: PciFunction, driver: str) -> Iterator[Finding]:
+    if driver not in {NONE, HOST} and vfio_driver(driver) is None:
+        what = f"{driver} is no driver that gives VFs to VMs"
+        hint = f"say --driver {GENERIC}, {NONE} or {HOST}"
+        yield DRIVER_UNFIT.found(str(pf.address), what, hint=hint)
+
+
+def _of_old(machine: Machine, pf: PciFunction, count: int) -> Iterator[Finding]:
+    """What stands against removing the VFs that there are."""
+    if not pf.num_vfs:
+        return
+    for vf in _vfs_of(machine, pf):
+        yield from against_loss(machine, vf)
+    if count:
+        yield VFS_MADE_ANEW.found(
+            str(pf.address),
+            f"its {pf.num_vfs} VFs are removed, and {count} are made",
+            evidence=(attribute_evidence(pf.address, NUMVFS, pf.num_vfs),),
+        )
+
+
+def against_loss(machine: Machine, vf: PciFunction) -> Iterator[Finding]:
+    """What the host would lose with a VF; whether a VM has it is asked of its holders."""
+    if vf.removing:
+        yield removal_finding(vf)
+    elif vf.mdevs or vf.vendor_vgpu_type or not is_proved_unused(machine, vf):
+        why = why_kept(machine, vf) or "a vGPU was made of it"
+        yield VFS_IN_USE.found(str(vf.address), why, evidence=(driver_evidence(vf),))
+
+
+def _of_new(pf: PciFunction, count: int, addresses: Sequence[PciAddress], driver: str) -> Iterator[Finding]:
+    if count and not addresses:
+        evidence = (attribute_evidence(pf.address, "sriov_offset", pf.vf_offset),)
+        # Where they shall go to a driver, a change that only makes them is not what was asked for.
+        severity = None if driver == NONE else Severity.ERROR
+        what = "the addresses of its VFs are not known"
+        yield VF_ADDRESSES_UNKNOWN.found(str(pf.address), what, severity=severity, evidence=evidence)
+    if count and pf.class_code >> 8 == _NVME:
+        yield VFS_OFFLINE.found(str(pf.address), f"its {count} VFs have no queues, and are offline")
+
+
+def _vfs_of(machine: Machine, pf: PciFunction) -> list[PciFunction]:
+    return [one for one in machine.functions.values() if one.physfn == pf.address]
+
+
+def _remade(pf: PciFunction, count: int, settings: Iterable[Step]) -> Iterator[Step]:
+    """To the number of VFs over 0, with drivers kept off the new ones."""
+    if pf.num_vfs:
+        yield number(pf.address, 0, f"its {pf.num_vfs} VFs are removed")
+    yield from settings
+    if count:
+        if pf.vf_autoprobe:
+            yield autoprobe(pf.address, on=False)
+        yield number(pf.address, count, f"{count} VFs are made")
+
+
+def _driven(
+    pf: PciFunction, addresses: Sequence[PciAddress], driver: str, machine: Machine, drivers: Drivers
+) -> Iterator[Step]:
+    """The new VFs on their driver, and the PF's autoprobe as it was."""
+    of_host = driver == HOST
+    if addresses and driver not in {NONE, HOST}:
+        known = vfio_driver(driver)
+        goal = known.name if known else driver
+        if goal not in (drivers.registered or ()) and goal.replace("-", "_") not in machine.vfio.modules:
+            yield steps.load(goal, pf.address)
+        for vf in addresses:
+            yield steps.override(vf, goal)
+            yield steps.probe(vf, goal)
+    if addresses and pf.vf_autoprobe:
+        yield autoprobe(pf.address, on=True)
+    for vf in addresses if of_host else ():
+        yield steps.probe(vf, None)
+
+
+def _as_they_are(machine: Machine, pf: PciFunction, driver: str, despite: frozenset[str], drivers: Drivers) -> Effects:
+    """The number is right: the VFs that are on no vfio driver yet are bound."""
+    if driver in {NONE, HOST}:
+        return planned((), _of_driver(pf, driver))
+    elsewhere = [vf for vf in _vfs_of(machine, pf) if not is_on_vfio(vf)]
+    return bind(machine, elsewhere, driver, despite=despite, drivers=drivers) if elsewhere else planned((), ())
+
+
+def number(pf: PciAddress, count: int, why: str) -> Step:
+    return Step(attribute_path(pf, NUMVFS), str(count), why, str(pf), expect=str(count))
+
+
+def autoprobe(pf: PciAddress, *, on: bool) -> Step:
+    why = "drivers may take new VFs again" if on else "no driver of the host takes the new VFs"
+    return Step(attribute_path(pf, AUTOPROBE), str(int(on)), why, str(pf), expect=str(int(on)))
+
+
+def is_number(step: Step) -> bool:
+    """Whether a step makes or removes VFs."""
+    return step.write.endswith(f"/{NUMVFS}")
+
+
+def restore_vfs(pf: Before, now: PciFunction, lost: Sequence[Before]) -> Iterator[Step]:
+    """A PF's VFs as they were before: as many, and each on its driver with its override."""
+    had = pf.num_vfs or 0
+    remade = had != now.num_vfs
+    off = False
+    if remade:
+        if now.num_vfs:
+            yield number(pf.address, 0, f"the {now.num_vfs} VFs are removed again")
+        if had:
+            off = True
+            yield autoprobe(pf.address, on=False)
+            yield number(pf.address, had, f"the {had} VFs are made again")
+            for vf in lost:
+                yield from _as_before(vf)
+    if pf.autoprobe is not None and (off or now.vf_autoprobe != pf.autoprobe):
+        yield autoprobe(pf.address, on=pf.autoprobe)
+
+
+def _as_before(vf: Before) -> Iterator[Step]:
+    if vf.driver is not None:
+        yield steps.override(vf.address, vf.driver, "as it was before")
+        yield steps.probe(vf.address, vf.driver)
+    if vf.override != vf.driver:
+        yield steps.override(vf.address, vf.override, "as it was before")

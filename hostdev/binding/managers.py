@@ -179,6 +179,7 @@ def _is_model(text: str, function: PciFunction) -> bool:
 
 
 def _domains(host: Host, root: str, function: PciFunction) -> Iterator[Trace]:
+    del root  # libvirt's directories are those of the host that is looked at
     for one in running_domains(host, function.address):
         if one.managed:
             what = f"took it for the domain {one.name}, and gives it back to the host at its end"

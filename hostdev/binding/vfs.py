@@ -9,7 +9,7 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
 from hostdev.binding.drivers import UNKNOWN, Drivers
-from hostdev.binding.effects import Effects, Step, planned
+from hostdev.binding.effects import Effects, Step, effects_of
 from hostdev.binding.journal import Before
 from hostdev.binding.obstacles import weigh
 from hostdev.binding.plan import bind
@@ -50,12 +50,12 @@ def vfs(  # noqa: PLR0913  a wish is made of these
     """Give a PF so many VFs; those that it has stay where the number is right."""
     against = [*_against(pf, count)]
     if against:
-        return planned((), against)
+        return effects_of((), against)
     wanted, unfit = read_settings(pf, count, settings)
     if count == pf.num_vfs and all(one.setting.of_vf for one in wanted):
         effects = _as_they_are(machine, pf, driver, despite, drivers)
         own = tuple(vf.address for vf in _vfs_of(machine, pf))
-        return planned((*of_vfs(pf, own, wanted), *effects.steps), (*unfit, *effects.findings))
+        return effects_of((*of_vfs(pf, own, wanted), *effects.steps), (*unfit, *effects.findings))
     addresses = vf_addresses(pf.address, count, pf.vf_offset, pf.vf_stride)
     findings = [*unfit, *_of_driver(pf, driver), *_of_old(machine, pf, count), *_of_new(pf, count, addresses, driver)]
     todo = [
@@ -63,7 +63,7 @@ def vfs(  # noqa: PLR0913  a wish is made of these
         *of_vfs(pf, addresses, wanted),
         *_driven(pf, addresses, driver, machine, drivers),
     ]
-    return planned(todo, weigh(findings, despite))
+    return effects_of(todo, weigh(findings, despite))
 
 
 def _against(pf: PciFunction, count: int) -> Iterator[Finding]:
@@ -167,9 +167,9 @@ def _driven(
 def _as_they_are(machine: Machine, pf: PciFunction, driver: str, despite: frozenset[str], drivers: Drivers) -> Effects:
     """The number is right: the VFs that are on no vfio driver yet are bound."""
     if driver in {NONE, HOST}:
-        return planned((), _of_driver(pf, driver))
+        return effects_of((), _of_driver(pf, driver))
     elsewhere = [vf for vf in _vfs_of(machine, pf) if not is_on_vfio(vf)]
-    return bind(machine, elsewhere, driver, despite=despite, drivers=drivers) if elsewhere else planned((), ())
+    return bind(machine, elsewhere, driver, despite=despite, drivers=drivers) if elsewhere else effects_of((), ())
 
 
 def number(pf: PciAddress, count: int, why: str) -> Step:

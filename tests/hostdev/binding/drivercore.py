@@ -16,10 +16,12 @@ from tempfile import mkdtemp
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
 from hostdev.binding.child import Answer, Writer
-from hostdev.binding.effects import CLEAR, MODPROBE, Step, WriteFailed
+from hostdev.binding.effects import CLEAR, LINK, MODPROBE, Step, WriteFailed
 from hostdev.binding.kernel import Kernel
+from hostdev.binding.vfs import AUTOPROBE, is_number
+from hostdev.inventory.functions import vf_addresses
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.machine import HostUse, Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 
 WRITER = Writer(4194303, "1")
@@ -50,6 +52,10 @@ class DriverCore(Kernel):
     """Functions whose device a VM has open."""
     waiting: list[tuple[PciAddress, str]] = field(default_factory=list)
     """Removals that wait for a holder, and the driver that `uevent` still shows."""
+    miserly: bool = False
+    """The kernel makes fewer VFs than it is told to, and only warns."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """What PFs keep for their VFs."""
     kill_at: int | None = None
     """The moment at which the program is killed, counted from 0."""
     moments: int = 0
@@ -71,6 +77,12 @@ class DriverCore(Kernel):
 
     def observe(self, step: Step) -> str:
         function = self.of(step.device)
+        if step.write == LINK:
+            return self.settings.get(step.value.rpartition(" ")[0], "")
+        if is_number(step):
+            return str(function.num_vfs)
+        if step.write.endswith(f"/{AUTOPROBE}"):
+            return str(int(bool(function.vf_autoprobe)))
         if step.write.endswith(steps.OVERRIDE):
             text = function.driver_override
             return "" if text in {None, "(null)"} else str(text)
@@ -98,8 +110,39 @@ class DriverCore(Kernel):
             self._set(self.of(step.device), driver_override=None if step.value == CLEAR else step.value)
         elif step.write == steps.PROBE:
             self._probe(self.of(step.value))
+        elif step.write == LINK:
+            key, _, value = step.value.rpartition(" ")
+            self.settings[key] = value
+        elif is_number(step):
+            self._number(self.of(step.device), int(step.value))
+        elif step.write.endswith(f"/{AUTOPROBE}"):
+            self._set(self.of(step.device), vf_autoprobe=step.value == "1")
         else:
             self._unbind(step.write.split("/")[-2], self.of(step.value))
+
+    def _number(self, pf: PciFunction, count: int) -> None:
+        if pf.driver is None or vfio_driver(pf.driver):
+            raise WriteFailed(os.strerror(errno.ENOENT))
+        if count > (pf.total_vfs or 0):
+            raise WriteFailed(os.strerror(errno.ERANGE))
+        if count and pf.num_vfs and count != pf.num_vfs:
+            raise WriteFailed(os.strerror(errno.EBUSY))
+        old = [one for one in self.machine.functions.values() if one.physfn == pf.address]
+        if count == 0:
+            self.waiting += [(one.address, str(one.driver)) for one in old if one.address in self.held]
+            if self.waiting:
+                raise Hangs
+        functions = {a: one for a, one in self.machine.functions.items() if one.physfn != pf.address}
+        made = vf_addresses(pf.address, count - (1 if self.miserly else 0), pf.vf_offset, pf.vf_stride)
+        for vf in made:
+            function = PciFunction(vf, pf.vendor, pf.device + 1, pf.class_code, physfn=pf.address, use=HostUse())
+            functions[vf] = function
+            self.fits[vf] = f"{pf.driver}vf"
+        functions[pf.address] = replace(pf, num_vfs=len(made), virtfns=made)
+        self.machine = replace(self.machine, functions=functions)
+        self.settings.clear()
+        for vf in made:
+            self._probe(self.machine.functions[vf])
 
     def of(self, device: str) -> PciFunction:
         found = self.machine.functions.get(PciAddress.parse(device))

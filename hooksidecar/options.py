@@ -11,7 +11,8 @@ from domxml.kubevirt import places_again
 from domxml.version import OLDEST, LibvirtVersion
 from hooksidecar import flags
 from hooksidecar.log import LEVELS
-from hostdev.commandline import Argument, Command, Complete
+from hostdev.argumentparser import read_given
+from hostdev.commandline import HELP, Argument, Command, Complete
 
 MOUNT = "/var/run/kubevirt-hooks"
 """virt-launcher looks there for sockets, and shares it with its sidecars alone."""
@@ -113,7 +114,7 @@ OPTIONS = (
         default=_DEFAULTS.log_level,
     ),
 )
-_QUESTIONS = frozenset({"-h", "--help"})
+_QUESTIONS = frozenset({*HELP.names, "-V"})
 MOST_WAIT = 15.0
 """virt-handler gives up on virt-launcher after 20 s."""
 
@@ -124,8 +125,8 @@ PROGRAM = Command(
     OPTIONS,
     run="hooksidecar.main:run",
     program="passgate-hook",
-    general=flags.GENERAL,
-    usage=("passgate-hook [OPTION]…", "passgate-hook rehearse [OPTION]…", "passgate-hook --help|--version"),
+    general=(Argument(("-V",), "show the versions, as --version without a value does", flag=True), HELP),
+    usage=("passgate-hook [OPTION]…", "passgate-hook rehearse [OPTION]…", "passgate-hook help|version"),
     # Those a server ends with; SIGTERM, SIGINT and KubeVirt's Shutdown are ends as they should be.
     codes={code: errors.MEANINGS[code] for code in (0, 2, 3, 4, 5, errors.INTERNAL)},
     notes="`passgate-hook rehearse --help` tells how a boot is rehearsed.",
@@ -134,7 +135,7 @@ PROGRAM = Command(
 
 def parse(words: Sequence[str]) -> Options:
     """Read the words after the program's name."""
-    values = flags.read(PROGRAM, words)
+    values = read_given(PROGRAM, words)
     if "wait" in values:
         values["wait"] = _seconds(values["wait"])
     if "libvirt" in values:
@@ -158,12 +159,15 @@ def question(words: Sequence[str], *, in_pod: bool) -> str:
 
     A container whose process answers a question and ends has no sidecar, and virt-launcher would wait for it in vain.
     """
-    pairs = zip(words, (*words[1:], "-"), strict=False)
-    asked = [word for word, after in pairs if word in _QUESTIONS or (word == "--version" and after.startswith("-"))]
+    if flags.is_question(words):
+        asked = [words[0]]
+    else:
+        pairs = zip(words, (*words[1:], "-"), strict=False)
+        asked = [word for word, after in pairs if word in _QUESTIONS or (word == "--version" and after[:1] == "-")]
     if not asked:
         return ""
     hint = f"take {asked[0]} out of the sidecar's args; --version with a value, such as {VERSIONS[0]}, is served"
-    if len(words) > 1:
+    if len(words) > 1 and not flags.is_question(words):
         raise PROGRAM.wrong(f"{asked[0]} goes alone: beside other words it would keep the sidecar from serving", hint)
     if in_pod:
         raise PROGRAM.wrong(f"{asked[0]} answers and ends, and this pod waits for a sidecar that serves", hint)

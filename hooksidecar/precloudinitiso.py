@@ -6,14 +6,14 @@ Nothing installs it under that name: the shim subscribes to what it finds in $PA
 from __future__ import annotations
 
 import sys
-from argparse import HelpFormatter
 from collections.abc import Sequence
+from typing import Any
 
 from hooksidecar.container import network_info
-from hooksidecar.shim import VMI, Reply, answer_call, argument_bytes, exit_codes, seconds
-from hostdev.argumentparser import make_parser
+from hooksidecar.flags import GENERAL
+from hooksidecar.shim import VMI, Reply, answer_call, argument_bytes, run_shim, seconds
 from hostdev.cloudinit.hook import CloudInitHook, Documents
-from hostdev.commandline import HELP, Argument, Command
+from hostdev.commandline import Argument, Command
 
 PROGRAM = Command(
     "",
@@ -28,19 +28,22 @@ PROGRAM = Command(
     ),
     run="hooksidecar.precloudinitiso:main",
     program="preCloudInitIso",
-    general=(HELP,),
+    general=GENERAL,
     codes={0: "done", 2: "unreadable input", 5: "refused", 74: "output lost"},
 )
 
 
 def main(argv: Sequence[str]) -> int:
     """Answer one call."""
-    arguments = make_parser(PROGRAM, exit_codes(PROGRAM), HelpFormatter).parse_args(argv)
-    hook = CloudInitHook(network_info, wait=arguments.wait)
+    return run_shim(PROGRAM, argv, _answer)
+
+
+def _answer(arguments: dict[str, Any]) -> int:
+    hook = CloudInitHook(network_info, wait=arguments["wait"])
 
     def call(deadline: float) -> Reply:
-        given = Documents(data=argument_bytes(arguments.cloud_init))
-        written = hook.write(given, argument_bytes(arguments.vmi), deadline=deadline)
+        given = Documents(data=argument_bytes(arguments["cloud_init"]))
+        written = hook.write(given, argument_bytes(arguments["vmi"]), deadline=deadline)
         return Reply(written.documents.data, written.findings)
 
     return answer_call(call)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from domxml.errors import OUTPUT_LOST, ExitCode, OutputLost, PassgateError
 from domxml.finding import Finding
 from hooksidecar.container import channels
-from hooksidecar.flags import read_seconds
-from hostdev.argumentparser import make_parser
-from hostdev.commandline import HELP, Argument, Command, Complete
+from hooksidecar.flags import GENERAL, answer_help, read_seconds
+from hostdev.argumentparser import read_arguments
+from hostdev.commandline import Argument, Command, Complete
 from hostdev.inject.hook import HookCore
 from hostdev.inventory.scan import looker
 from hostdev.printing import output
@@ -57,7 +56,7 @@ def seconds(text: str) -> float:
     """How long to wait: a call has no more than virt-handler gives it."""
     value = read_seconds(text, LIMIT)
     if value is None:
-        raise ArgumentTypeError(f"{text[:20]!r} is no number of seconds from 0 to {LIMIT:g}")
+        raise ValueError(f"{text[:20]!r} is no number of seconds from 0 to {LIMIT:g}")
     return value
 
 
@@ -66,10 +65,16 @@ def argument_bytes(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def exit_codes(command: Command) -> str:
-    """The line of help that tells them."""
-    told = "; ".join(f"{code} {meaning}" for code, meaning in command.codes.items())
-    return f"exit codes: {told}. KubeVirt fails the start for any but 0."
+def run_shim(command: Command, words: Sequence[str], act: Callable[[dict[str, Any]], int]) -> int:
+    """Answer a question about the program, or act on its arguments; a mistake is a sentence."""
+    if answer_help(words, command):
+        return ExitCode.DONE
+    try:
+        arguments = read_arguments(command, words)
+    except PassgateError as error:
+        output.note(error.sentence())
+        return error.exit_code
+    return act(arguments)
 
 
 VMI = Argument(("--vmi",), "the VirtualMachineInstance", metavar="JSON", required=True)
@@ -104,10 +109,11 @@ PROGRAM = Command(
     ),
     run="hooksidecar.shim:run",
     program="onDefineDomain",
-    general=(HELP,),
+    general=GENERAL,
     codes={0: "done", 2: "unreadable input", 4: "host not readable", 5: "refused", 74: "output lost"},
     notes="""The new domain goes to standard output, everything else to standard error.
-The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.""",
+The allocation is read from DIR/userdata/passgate/allocation.env, the environment and /etc/podinfo/network-info.
+KubeVirt fails the start for any exit code but 0.""",
 )
 
 
@@ -118,11 +124,16 @@ def run() -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Answer one call."""
-    arguments = make_parser(PROGRAM, f"{PROGRAM.notes}\n\n{exit_codes(PROGRAM)}").parse_args(argv)
-    core = HookCore(lambda: channels(arguments.socket_dir, os.environ), looker(arguments.host), wait=arguments.wait)
+    return run_shim(PROGRAM, argv, _answer)
+
+
+def _answer(arguments: dict[str, Any]) -> int:
+    core = HookCore(
+        lambda: channels(arguments["socket_dir"], os.environ), looker(arguments["host"]), wait=arguments["wait"]
+    )
 
     def call(deadline: float) -> Reply:
-        given = core.define(argument_bytes(arguments.domain), argument_bytes(arguments.vmi), deadline=deadline)
+        given = core.define(argument_bytes(arguments["domain"]), argument_bytes(arguments["vmi"]), deadline=deadline)
         trouble = f"{given.trouble}; a domain is defined already, so it goes back as it came" if given.trouble else ""
         return Reply(given.xml, given.findings, trouble)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml import errors
@@ -21,6 +22,8 @@ class Complete(Enum):
     DIRECTORY = auto()
     ADDRESS = auto()
     CODE = auto()
+    SPEC = auto()
+    """A device with settings after commas."""
 
 
 class Argument(NamedTuple):
@@ -42,6 +45,8 @@ class Argument(NamedTuple):
     """Its value may begin with a dash."""
     type: Callable[[str], object] | None = None
     complete: Complete = Complete.NOTHING
+    takes_away: bool = False
+    """It takes something away: never offered as what was probably meant."""
 
     @property
     def option(self) -> bool:
@@ -87,8 +92,15 @@ class Argument(NamedTuple):
 
 
 HELP = Argument(("-h", "--help"), "show this text", flag=True)
+VERSION = Argument(("-V", "--version"), "show the versions of passgate, Python, lxml and libxml2", flag=True)
 DEBUG = Argument(("--debug",), "show a traceback when something goes wrong", flag=True)
-COMMON = (DEBUG, HELP)
+COLOR = Argument(
+    ("--color",),
+    "colour the output: auto means on a terminal, or with FORCE_COLOR; a NO_COLOR in the environment always wins",
+    choices=("auto", "always", "never"),
+    default="auto",
+)
+COMMON = (DEBUG, COLOR, HELP)
 """What every command of `passgate` takes."""
 
 
@@ -112,6 +124,10 @@ class Command(NamedTuple):
     codes: Mapping[int, str] = errors.MEANINGS
     """The exit codes that it ends with."""
     notes: str = ""
+    takes_away: bool = False
+    """It takes something away: never offered as what was probably meant."""
+    instead: Mapping[str, str] = MappingProxyType({})
+    """What to do instead of options that other programs have, where that is different for this command."""
 
     @property
     def full_name(self) -> str:
@@ -124,6 +140,12 @@ class Command(NamedTuple):
         return tuple(argument for argument in self.arguments if argument.option)
 
     @property
+    def every_option(self) -> tuple[Argument, ...]:
+        """Those, and what all commands of its program take."""
+        own = {argument.dest for argument in self.options}
+        return (*self.options, *(argument for argument in self.general if argument.dest not in own))
+
+    @property
     def positionals(self) -> tuple[Argument, ...]:
         """The arguments told by their place."""
         return tuple(argument for argument in self.arguments if not argument.option)
@@ -131,3 +153,9 @@ class Command(NamedTuple):
     def wrong(self, message: str, hint: str = "") -> BadInput:
         """The error that the command line is no good."""
         return BadInput("bad-usage", message, hint=hint or f"`{self.full_name} --help` shows how it is used")
+
+    def unknown(self, option: str, hint: str = "") -> BadInput:
+        """The error that there is no such option."""
+        return BadInput(
+            "unknown-option", f"there is no option {option}", hint=hint or f"{self.full_name} --help lists the options"
+        )

@@ -20,7 +20,8 @@ FLOORS = {"domxml": ROOT / "xml", "hostdev": ROOT, "hooksidecar": ROOT}
 """The packages from the ground up, and the source root of each: a floor may stand on those before it."""
 ROOMS = (
     *("domxml",),
-    *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath", "hostdev.commandline", "hostdev.argumentparser"),
+    *("hostdev.jsonutil", "hostdev.jsontext", "hostdev.socketpath", "hostdev.commandline", "hostdev.habits"),
+    *("hostdev.argumentparser", "hostdev.helptext"),
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),

@@ -9,6 +9,7 @@ from domxml import errors
 from domxml.errors import BadInput
 from hooksidecar import flags
 from hooksidecar.log import LEVELS
+from hostdev.argumentparser import read_given
 from hostdev.commandline import Argument, Command, Complete
 
 
@@ -88,7 +89,7 @@ PROGRAM = Command(
 
 def parse(words: Sequence[str]) -> Options:
     """Read the words after the program's name."""
-    options = Options(**flags.read(PROGRAM, words))
+    options = Options(**read_given(PROGRAM, words))
     if options.once and (options.listen or options.node_hook_socket):
         raise PROGRAM.wrong("--once ends at once, and serves nothing")
     if options.host == "none" and (options.node_hook_socket or options.features_dir):

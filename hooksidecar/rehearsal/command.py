@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +15,15 @@ from domxml.document import Domain
 from domxml.errors import BadInput
 from domxml.kubevirt import is_interface
 from hooksidecar import options
+from hooksidecar.flags import answer_help
 from hooksidecar.log import LEVELS
 from hooksidecar.rehearsal import table
 from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.plugin import SOCKET, plugin_release
 from hooksidecar.rehearsal.process import OWN, OWN_PLUGIN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
-from hostdev.argumentparser import make_parser
-from hostdev.commandline import HELP, Argument, Command, Complete
+from hostdev.argumentparser import read_arguments
+from hostdev.commandline import COLOR, HELP, Argument, Command, Complete
 from hostdev.inject.gather import read_file
 from hostdev.kubevirt.ports import count_ports
 from hostdev.kubevirt.releases import RELEASES, Release, release_of
@@ -107,6 +108,10 @@ def _file(name: str, about: str, *, repeat: bool = False) -> Argument:
     return Argument((name,), about, metavar="FILE", repeat=repeat, complete=Complete.FILE)
 
 
+def _meaning(name: str, row: Release) -> str:
+    return row.meaning if name == row.name else f"{row.name}: {row.meaning}"
+
+
 PROGRAM = Command(
     "rehearse",
     "Rehearse the boot of a VM with its sidecar.",
@@ -142,7 +147,7 @@ PROGRAM = Command(
         Argument(("--wait",), "as the sidecar has it (default 0)", metavar="SECONDS", default=0.0, type=float),
         Argument(("--log-level",), "of the sidecar's log", choices=tuple(LEVELS), default="warning"),
         Argument(("-o", "--output"), "how to report", choices=("table", "json"), default="table"),
-        Argument(("--color",), "of the table", choices=("auto", "always", "never"), default="auto"),
+        COLOR,
     ),
     run="hooksidecar.rehearsal.command:rehearse",
     program="passgate-hook",
@@ -156,8 +161,11 @@ PROGRAM = Command(
         errors.INTERRUPTED: "interrupted",
     },
     notes="""Without --vmi and --domain an example is played: a QAT virtual function on a recorded machine.
-Nothing of this machine is changed. Without --connect a stand-in reads back in libvirt's place; the report says what it
-cannot prove.""",
+Nothing of this machine is changed.
+Without --connect a stand-in reads back in libvirt's place; the report says what it cannot prove.
+Releases of KubeVirt; a point release such as 1.7.1 is one too, and may count otherwise:
+"""
+    + "\n".join(f"{name:>6}  {_meaning(name, row)}" for name, row in RELEASES.items()),
 )
 
 
@@ -166,7 +174,10 @@ def rehearse(words: Sequence[str]) -> int:
     # What ends us ends the server too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _rehearse(_parser().parse_args(words))
+        if HELP.names[0] in words or HELP.names[1] in words or words[:1] == ["help"]:
+            answer_help(words, PROGRAM)
+            return errors.ExitCode.DONE
+        return _rehearse(Namespace(**read_arguments(PROGRAM, words)))
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except BrokenPipeError:
@@ -178,10 +189,7 @@ def rehearse(words: Sequence[str]) -> int:
 
 def _rehearse(arguments: Namespace) -> int:
     given = read_inputs(arguments)
-    flags = ["--host", given.host, "--wait", str(arguments.wait), "--log-level", arguments.log_level]
-    flags += ["--cloud-init"] * arguments.cloud_init
-    flags += ["--libvirt", arguments.libvirt] if arguments.libvirt else []
-    flags += ["--version", arguments.version] if arguments.version else []
+    flags = _server_flags(arguments, given)
     mode = ["--mode", "plugin", "--plugin-socket", SOCKET] if arguments.mode == "plugin" else []
     options.parse([*mode, *flags])  # What the server would refuse is this command's wrong usage.
     with read_back(arguments.connect) as back:
@@ -202,18 +210,17 @@ def _rehearse(arguments: Namespace) -> int:
     return told.exit_code
 
 
+def _server_flags(arguments: Namespace, given: Inputs) -> list[str]:
+    """The flags of the sidecar, but for those that --server has already: none may be given twice."""
+    pairs = {"--host": given.host, "--wait": str(arguments.wait), "--log-level": arguments.log_level}
+    pairs |= {"--libvirt": arguments.libvirt} if arguments.libvirt else {}
+    pairs |= {"--version": arguments.version} if arguments.version else {}
+    there = {word.partition("=")[0] for word in given.command}
+    flags = [word for name, value in pairs.items() if name not in there for word in (name, value)]
+    return [*flags, *["--cloud-init"] * arguments.cloud_init]
+
+
 def is_placed_twice(script: Script) -> bool:
     """Whether some releases define the first domain again with ports, and without what libvirt said of it."""
     ports = count_ports(script.guest, Domain.parse(script.domain), release_of(TWICE))
     return ports.last and not ports.placeholders
-
-
-def _meaning(name: str, row: Release) -> str:
-    return row.meaning if name == row.name else f"{row.name}: {row.meaning}"
-
-
-def _parser() -> ArgumentParser:
-    releases = "\n".join(f"{name:>6}  {_meaning(name, row)}" for name, row in RELEASES.items())
-    codes = "\n".join(f"{code:>5}  {meaning}" for code, meaning in PROGRAM.codes.items())
-    about = f"releases of KubeVirt; a point release such as 1.7.1 is one too, and may count otherwise:\n{releases}"
-    return make_parser(PROGRAM, f"{PROGRAM.notes}\n\n{about}\n\nexit codes:\n{codes}")

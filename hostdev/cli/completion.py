@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.errors import ExitCode
-from hostdev.cli import helptext
+from hostdev.cli import helppages, resolve
 from hostdev.cli.commands import table
-from hostdev.cli.commands.common import VERSION
-from hostdev.commandline import COMMON, Argument, Command, Complete
+from hostdev.commandline import COMMON, VERSION, Argument, Command, Complete
 from hostdev.printing import output
 
 BASH = r"""# passgate completion for bash
@@ -21,7 +20,9 @@ _passgate() {
     IFS=$' \t\n' read -ra words <<<"$line"
     [[ $line == *[[:blank:]] ]] && words+=("")
     current=${words[-1]}
-    mapfile -t found < <("${words[0]}" __complete "${words[@]:1}" 2>/dev/null)
+    local program=${words[0]##*/} tool=passgate
+    [[ $program == passgate ]] && tool=${words[0]}
+    mapfile -t found < <("$tool" __complete_for "$program" "${words[@]:1}" 2>/dev/null)
     COMPREPLY=()
     case ${found[0]} in
         :file) compopt -o default; return ;;
@@ -32,16 +33,20 @@ _passgate() {
     [[ -n $breaks ]] && kept=${current%"${current##*[$breaks]}"}
     found=("${found[@]%%$'\t'*}")
     COMPREPLY=("${found[@]#"$kept"}")
+    # After a setting's name comes its value.
+    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
-complete -F _passgate passgate
+complete -F _passgate PROGRAMS
 """
 
-ZSH = r"""#compdef passgate
+ZSH = r"""#compdef PROGRAMS
 # passgate completion for zsh
 _passgate() {
     local -a found described
-    local line
-    found=("${(@f)$("${words[1]}" __complete "${(@)words[2,CURRENT-1]}" "$PREFIX" 2>/dev/null)}")
+    local line program=${words[1]:t} tool=passgate
+    local -a close
+    [[ $program == passgate ]] && tool=${words[1]}
+    found=("${(@f)$("$tool" __complete_for "$program" "${(@)words[2,CURRENT-1]}" "$PREFIX" 2>/dev/null)}")
     case "${found[1]}" in
         :file) _files; return ;;
         :directory) _files -/; return ;;
@@ -54,19 +59,24 @@ _passgate() {
             described+=("${line//:/\\:}")
         fi
     done
-    _describe passgate described
+    # After a setting's name comes its value.
+    [[ "${found[1]%%$'\t'*}" == *= ]] && close=(-S '')
+    _describe passgate described "${close[@]}"
 }
 if [[ "${funcstack[1]}" == _passgate ]]; then
     _passgate "$@"
 else
-    compdef _passgate passgate
+    compdef _passgate PROGRAMS
 fi
 """
 
 FISH = r"""# passgate completion for fish
 function __passgate_complete
     set -l words (commandline -opc) "$(commandline -ct)"
-    set -l found ($words[1] __complete $words[2..-1] 2>/dev/null)
+    set -l program (path basename $words[1])
+    set -l tool passgate
+    test "$program" = passgate; and set tool $words[1]
+    set -l found ($tool __complete_for $program $words[2..-1] 2>/dev/null)
     switch "$found[1]"
         case :file
             __fish_complete_path "$words[-1]"
@@ -76,10 +86,17 @@ function __passgate_complete
             printf '%s\n' $found
     end
 end
-complete --command passgate --no-files --arguments '(__passgate_complete)'
+for program in PROGRAMS
+    complete --command $program --no-files --arguments '(__passgate_complete)'
+end
 """
 
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+OTHERS = ("passgate-hook", "passgate-agent", "onDefineDomain")
+"""The programs that are completed beside passgate, by passgate."""
+SCRIPTS = {
+    shell: script.replace("PROGRAMS", " ".join(["passgate", *OTHERS]))
+    for shell, script in (("bash", BASH), ("zsh", ZSH), ("fish", FISH))
+}
 
 if TYPE_CHECKING:
     # Completion answers at every key press, without it.
@@ -100,28 +117,69 @@ _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", re.ASCII
 _SHELL_KNOWS = {Complete.FILE: ":file", Complete.DIRECTORY: ":directory"}
 
 
-def answer(words: Sequence[str]) -> int:
+def answer(words: Sequence[str], program: str = "passgate") -> int:
     """Print the candidates for the last word."""
     try:
-        found = candidates(words or [""])
+        found = candidates(words or [""], program)
     except Exception:  # noqa: BLE001  a shell at its prompt has no use for errors
         return 1
     output.write("".join(f"{word}\t{about}".rstrip() + "\n" for word, about in found))
     return 0
 
 
-def candidates(words: Sequence[str]) -> list[Candidate]:
+def candidates(words: Sequence[str], program: str = "passgate") -> list[Candidate]:
     """List what can stand where the last word stands, and begins as it does."""
     *before, current = words
+    if program != "passgate":
+        return _of_program(program, before, current)
+    early: list[str] = []
     prefix = ""
-    for index, word in enumerate(before):
-        prefix = f"{prefix} {word}".strip()
-        if prefix in table.COMMANDS:
-            return _arguments(table.COMMANDS[prefix], before[index + 1 :], current)
+    while before:
+        word = before.pop(0)
+        option = resolve.early_options().get(word)
+        if word == "help":
+            return _help_words(before, current)
+        if option is not None and not option.flag and not before:
+            return _values(option, current, {})
+        if word.startswith("-"):
+            early += [word] if option is None or option.flag else [word, before.pop(0)]
+            continue
+        prefix = resolve.find_name(prefix, word)
+        if not prefix or prefix in table.COMMANDS:
+            return _arguments(table.COMMANDS[prefix], [*before, *early], current) if prefix else []
+    return _words(prefix, current)
+
+
+def _words(prefix: str, current: str) -> list[Candidate]:
     if current.startswith("-"):
         return _options((*COMMON, *(() if prefix else (VERSION,))), current)
-    below = ((word, helptext.summary(f"{prefix} {word}".strip())) for word in table.below(prefix))
-    return _starting(below, current)
+    return _starting(_below(prefix), current) or ([] if prefix else _starting(_below(resolve.SHORT), current))
+
+
+def _below(prefix: str) -> list[Candidate]:
+    words = [(word, helppages.summary(f"{prefix} {word}".strip())) for word in table.below(prefix)]
+    return words if prefix else [*words, ("help", "Tell about a command, or a topic.")]
+
+
+def _help_words(before: Sequence[str], current: str) -> list[Candidate]:
+    prefix = ""
+    for word in before:
+        prefix = resolve.find_name(prefix, word)
+        if prefix not in table.GROUPS:
+            return []
+    return _starting([*_below(prefix), *(() if prefix else table.TOPICS.items())], current)
+
+
+def _of_program(program: str, before: list[str], current: str) -> list[Candidate]:
+    """Those of a program that is not passgate."""
+    commands = {command.name: command for command in helppages.programs() if command.program == program}
+    names = [name for name in commands if name]
+    if before and before[0] in names:
+        return _arguments(commands[before[0]], before[1:], current)
+    if not before and current[:1] != "-":
+        words = [*names, "help", "version"]
+        return _starting(((word, commands[word].summary if word in commands else "") for word in words), current)
+    return _arguments(commands[""], before, current) if "" in commands else []
 
 
 class _Line(NamedTuple):
@@ -134,7 +192,7 @@ class _Line(NamedTuple):
 
 
 def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Candidate]:
-    options = {name: option for option in (*command.options, *command.general) for name in option.names}
+    options = {name: option for option in command.every_option for name in option.names}
     line = _read(options, rest)
     if line.awaiting is not None:
         return _values(line.awaiting, current, line.given)
@@ -142,9 +200,9 @@ def _arguments(command: Command, rest: Sequence[str], current: str) -> list[Cand
     if equals and name in options:
         return [(f"{name}={found}", about) for found, about in _values(options[name], value, line.given)]
     if current.startswith("-") and current != "-":
-        return _options((*command.options, *command.general), current)
+        return _options(command.every_option, current)
     positionals = command.positionals
-    if positionals and positionals[-1].nargs == "*":
+    if positionals and positionals[-1].nargs in {"*", "+"}:
         return _values(positionals[-1], current, line.given)
     return _values(positionals[line.positionals], current, line.given) if line.positionals < len(positionals) else []
 
@@ -172,11 +230,27 @@ def _values(argument: Argument, current: str, given: Mapping[str, str]) -> list[
         return _starting(((choice, "") for choice in argument.choices), current)
     if argument.complete in _SHELL_KNOWS:
         return [(_SHELL_KNOWS[argument.complete], "")]
-    if argument.complete is Complete.ADDRESS:
+    if argument.complete is Complete.SPEC and "," in current:
+        return _settings(current)
+    if argument.complete in {Complete.ADDRESS, Complete.SPEC}:
         return _starting(_addresses(given.get("host", "/")), current)
     if argument.complete is Complete.CODE:
         return _starting(_codes(), current)
     return []
+
+
+def _settings(current: str) -> list[Candidate]:
+    """What may follow the last comma: a setting that is not there yet, or one of its values."""
+    from hostdev.vmi.settings import NAMES, SETTINGS  # noqa: PLC0415  loads lxml
+
+    start, _, last = current.rpartition(",")
+    key, equals, _ = last.partition("=")
+    if equals:
+        row = SETTINGS.get(NAMES.get(key, ""))
+        return _starting(((f"{start},{key}={one}", "") for one in (row.choices if row else ())), current)
+    there = {NAMES.get(setting.partition("=")[0]) for setting in start.split(",")}
+    rows = (row for row in SETTINGS.values() if not row.which and row.name not in there)
+    return _starting(((f"{start},{row.name}=", row.meaning) for row in rows), current)
 
 
 def _options(options: Iterable[Argument], current: str) -> list[Candidate]:

@@ -82,7 +82,7 @@ def _print(arguments: argparse.Namespace, told: Report) -> None:
     if form in {"json", "yaml"}:
         emit(_document(told), form)
     elif form == "sarif":
-        from hostdev.cli.helptext import passgate_version  # noqa: PLC0415  only here
+        from hostdev.helptext import passgate_version  # noqa: PLC0415  only here
         from hostdev.lint.report import sarif  # noqa: PLC0415  only here
 
         emit(sarif(told, passgate_version()), "json")

@@ -52,18 +52,19 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
-    if argv and argv[0] == "__complete":
+    if argv and argv[0] in {"__complete", "__complete_for"}:
         from hostdev.cli import completion  # noqa: PLC0415  only shells ask for it
 
-        return completion.answer(argv[1:])
+        # Scripts of 0.1.0 name no program.
+        return completion.answer(argv[1:]) if argv[0] == "__complete" else completion.answer(argv[2:], argv[1])
     call = resolve(argv)
     if call.version:
-        from hostdev.cli.helptext import version_text  # noqa: PLC0415  loads lxml
+        from hostdev.helptext import version_text  # noqa: PLC0415  loads lxml
 
         output.write(version_text())
         return ExitCode.DONE
     if call.help or call.command is None:
-        return _help(call.prefix, asked=call.help)
+        return _help(call.prefix, call.topic, asked=call.help)
     from hostdev.cli import parser  # noqa: PLC0415  help goes without argparse
 
     arguments = parser.parse(call.command, call.rest)
@@ -71,10 +72,10 @@ def _dispatch(argv: Sequence[str]) -> int:
     return cast("int", getattr(importlib.import_module(module), function)(arguments))
 
 
-def _help(prefix: str, *, asked: bool) -> int:
-    from hostdev.cli import helptext  # noqa: PLC0415  only for those who ask
+def _help(prefix: str, topic: str, *, asked: bool) -> int:
+    from hostdev.cli.helppages import help_text  # noqa: PLC0415  only for those who ask
 
-    text = helptext.help_text(prefix)
+    text = help_text(prefix, topic)
     if asked:
         output.write(text)
         return ExitCode.DONE

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from domxml import errors
 from domxml.errors import BadInput, ExitCode, NotPermitted
-from hostdev.cli import helptext
+from hostdev.cli import helppages
 from hostdev.cli.commands import table
-from hostdev.cli.commands.common import VERSION
-from hostdev.commandline import COMMON, Argument, Command
+from hostdev.commandline import COMMON, VERSION, Argument, Command, Complete
 from hostdev.printing import output
 
 Item = tuple[str, str]
@@ -37,16 +36,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def pages() -> dict[str, str]:
     """The pages by their file names."""
-    prefixes = {_file(helptext.full_name(prefix)): _prefix_page(prefix) for prefix in table.GROUPS}
-    return prefixes | {_file(command.full_name): command_page(command) for command in table.COMMANDS.values()}
+    prefixes = {_file(helppages.full_name(prefix)): _prefix_page(prefix) for prefix in table.GROUPS}
+    commands = (*table.COMMANDS.values(), *helppages.programs())
+    return prefixes | {_file(command.full_name): command_page(command) for command in commands}
 
 
 def _prefix_page(prefix: str) -> str:
-    purpose = helptext.summary(prefix)
+    purpose = helppages.summary(prefix)
     below = [f"{prefix} {word}".strip() for word in table.below(prefix)]
-    full = {helptext.full_name(name): helptext.summary(name) for name in below}
+    full = {helppages.full_name(name): helppages.summary(name) for name in below}
     return _page(
-        helptext.full_name(prefix),
+        helppages.full_name(prefix),
         purpose,
         "COMMAND ...",
         purpose,
@@ -65,11 +65,21 @@ def command_page(command: Command) -> str:
         " ".join(argument.synopsis for argument in (*command.positionals, *command.options)),
         f"{command.description}\n{command.notes}".rstrip(),
         _arguments("ARGUMENTS", command.positionals),
-        _arguments("OPTIONS", (*command.options, *command.general)),
+        _arguments("OPTIONS", command.every_option),
+        _settings(command),
         _section("EXAMPLES", command.examples),
         codes=command.codes,
         others=[command.full_name.rpartition(" ")[0] or "passgate"],
     )
+
+
+def _settings(command: Command) -> str:
+    """What may follow a device after commas, where a command takes that."""
+    if all(argument.complete is not Complete.SPEC for argument in command.arguments):
+        return ""
+    from hostdev.vmi.settings import SETTINGS  # noqa: PLC0415  loads lxml
+
+    return _section("SETTINGS", ((row.spelling, row.explanation) for row in SETTINGS.values() if not row.which))
 
 
 def _page(  # noqa: PLR0913

@@ -19,6 +19,17 @@ FORMS = (
     "or an IOMMU group (group:43)"
 )
 """How a device is called, for sentences."""
+EXAMPLES = (
+    ("3d:02.2", "a PCI address; PCI domain 0000 may be left out, and pci_0000_3d_02_2 is one too"),
+    ("3d:02", "a slot: every function in it"),
+    ("8086:37c9, 8086:", "vendor and device, or a vendor: every such function"),
+    ("group:43, iommu:43, 43", "an IOMMU group: every function in it"),
+    ("ens1f0", "a network interface"),
+    ("nvme0n1, sda1", "a disk, or a partition of it"),
+    ("vfio0", "a device below /dev/vfio/devices"),
+    ("/sys/…, /dev/…", "a path of one of these, such as /dev/vfio/43"),
+)
+"""The same one by one."""
 
 _SLOT = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([01][0-9a-f])(?:\.\*)?", re.ASCII | re.IGNORECASE)
 _IDS = re.compile(r"(?:0x)?([0-9a-f]{4}):(?:(?:0x)?([0-9a-f]{4})|\*?)", re.ASCII | re.IGNORECASE)

@@ -216,7 +216,7 @@ class Effects:
             for index, address in enumerate(asked.request.guests):
                 if 0 < address.bus < _CROWDED and not address.domain:
                     many = len(asked.request.guests) > 1
-                    where = f"{asked.place}.guestAddress" + (f"[{index}]" if many else "")
+                    where = f"{asked.place}.{asked.request.guest_key}" + (f"[{index}]" if many else "")
                     taken = address.bus < _TAKEN
                     what = (
                         f"guest address {address}: {'most' if taken else 'some'} VMs have a device of their own there"

@@ -84,7 +84,7 @@ def _places(view: View) -> list[Place]:
     for asked in view.asked:
         request = asked.request
         for index, address in enumerate(request.guests):
-            where = f"{asked.place}.guestAddress" + (f"[{index}]" if len(request.guests) > 1 else "")
+            where = f"{asked.place}.{asked.request.guest_key}" + (f"[{index}]" if len(request.guests) > 1 else "")
             whole = request.functions != "one"
             places.append(Place(address, asked.place, where, request.device, whole_slot=whole))
     return places

@@ -11,6 +11,9 @@ from types import ModuleType
 from hostdev.printing import cells, output
 from hostdev.printing.cells import Branch, Cell, Column, Row
 
+FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
+"""Variables that ask for colours in a pipe too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
@@ -21,9 +24,10 @@ class Screen:
 
     @classmethod
     def of(cls, color: str, environment: Mapping[str, str] = os.environ) -> Screen:
-        """Decide by `--color`, NO_COLOR, TERM and whether there is a terminal."""
+        """Decide by `--color`, NO_COLOR, FORCE_COLOR, TERM and whether there is a terminal."""
         terminal = sys.stdout is not None and sys.stdout.isatty() and environment.get("TERM") != "dumb"
-        wanted = color == "always" or (color == "auto" and terminal)
+        forced = any(environment.get(name, "0") not in {"", "0", "false"} for name in FORCING)
+        wanted = color == "always" or (color == "auto" and (terminal or forced))
         return cls(terminal=terminal, color=wanted and not environment.get("NO_COLOR"))
 
     def table(

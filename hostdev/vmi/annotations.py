@@ -18,6 +18,7 @@ from hostdev.vmi.addressing import INTERFACES, GuestInterface, read_interfaces
 from hostdev.vmi.bonds import BONDS, Bond, read_bonds
 from hostdev.vmi.entry import CODE, MAX_BYTES, Entry, match_pattern
 from hostdev.vmi.request import FUNCTIONS, NAME, NUMA, Request
+from hostdev.vmi.settings import SETTINGS, Setting
 from hostdev.vmi.vmi import Vmi
 
 POLICY = "passgate.dev/policy"
@@ -91,23 +92,17 @@ MOST_DEVICES = 256
 
 WHICH = ("resource", "device", "address")
 """What says which devices are meant; each entry has exactly one of them."""
+ROM = "rom"
+"""An object in which the settings of the ROM may stand together."""
 DEVICE_KEYS: Mapping[str, str] = MappingProxyType(
     {
-        "resource": "a device-plugin resource: the devices allocated for it",
-        "device": "a name in the VM's spec: the device that KubeVirt puts in",
-        "address": "a host device: a PCI address or the UUID of a mediated device",
-        "name": "the device's name: its alias becomes ua-passgate-<name>",
-        "count": "how many devices must be there",
-        "guestAddress": "the guest address, such as 0000:09:00.0, or a list of them",
-        "functions": "one, all (every function of the host slot), or numbers such as 0+1",
-        "numa": "host (the guest node that maps to the device's host node), or a guest node's number",
-        "rom": "an object with bar, file or enabled",
-        **{key: row.meaning for key, row in ATTRIBUTES.items() if "." not in key},
+        **{name: row.meaning for row in SETTINGS.values() for name in row.names},
+        ROM: "an object with bar, file or enabled",
     }
 )
 """What an entry may hold, and what it means."""
 ROM_KEYS: Mapping[str, str] = MappingProxyType(
-    {key.removeprefix("rom."): row.meaning for key, row in ATTRIBUTES.items() if key.startswith("rom.")}
+    {key.removeprefix("rom."): row.meaning for key, row in SETTINGS.items() if key.startswith("rom.")}
 )
 """What the object `rom` may hold."""
 
@@ -140,6 +135,7 @@ def read_devices(text: str) -> Devices:
 def _request(entry: Entry) -> Request | None:
     before = len(entry.errors)
     entry.check_keys(DEVICE_KEYS)
+    keys = {name: _written(entry, row) for name, row in SETTINGS.items()}
     request = Request(
         address=entry.take("address", _address, None),
         resource=entry.take(
@@ -148,21 +144,38 @@ def _request(entry: Entry) -> Request | None:
         device=entry.take("device", match_pattern(_DEVICE, "a name in the VM's spec"), ""),
         name=entry.take("name", match_pattern(NAME, "made of letters, digits, - and _, at most 63"), ""),
         quantity=entry.take("count", _count, None),
-        guests=entry.take("guestAddress", _guests, ()),
+        guests=entry.take(keys["guest"], _guests, ()),
+        guest_key=keys["guest"],
         functions=entry.take("functions", match_pattern(FUNCTIONS, DEVICE_KEYS["functions"]), "one"),
         numa=entry.take("numa", _numa, ""),
-        attributes=MappingProxyType(_attributes(entry)),
+        attributes=MappingProxyType(_attributes(entry, keys)),
     )
     _check_together(entry, request)
     return request if len(entry.errors) == before else None
 
 
-def _attributes(entry: Entry) -> dict[str, str]:
-    rom = Entry(entry.take("rom", JsonObject.get_object, JsonObject({}, "", CODE)), entry.errors)
+def _written(entry: Entry, row: Setting) -> str:
+    """By which of its names a setting is there; it may be there once."""
+    names = [name for name in row.names if entry.entry.has(name)] or [row.names[-1]]
+    for name in names[1:]:
+        what = f"is what {names[0]} says too"
+        entry.errors.append(entry.entry.refused(name, what, hint="leave one of them out"))
+    return names[0]
+
+
+def _attributes(entry: Entry, keys: Mapping[str, str]) -> dict[str, str]:
+    rom = Entry(entry.take(ROM, JsonObject.get_object, JsonObject({}, "", CODE)), entry.errors)
     rom.check_keys(ROM_KEYS)
     read: dict[str, str] = {}
     for key, row in ATTRIBUTES.items():
-        value = (rom if key.startswith("rom.") else entry).take(key.removeprefix("rom."), _attribute(row), "")
+        inner = key.removeprefix(f"{ROM}.")
+        if inner != key and rom.entry.has(inner):
+            if entry.entry.has(key):
+                what = f"is what {ROM} says too"
+                entry.errors.append(entry.entry.refused(key, what, hint="leave one of them out"))
+            value = rom.take(inner, _attribute(row), "")
+        else:
+            value = entry.take(keys[key], _attribute(row), "")
         if value:
             read[key] = value
     return read
@@ -181,7 +194,7 @@ def _check_together(entry: Entry, request: Request) -> None:
         entry.errors.append(entry.entry.refused("count", f"must be 1 for a {which[0]}", hint=hint))
     elif most is not None and len(request.guests) > most:
         what = f"has {len(request.guests)} addresses for {most} device{'s' if most > 1 else ''}"
-        entry.errors.append(entry.entry.refused("guestAddress", what, hint="write one address a device"))
+        entry.errors.append(entry.entry.refused(request.guest_key, what, hint="write one address a device"))
 
 
 def _repeated(entries: tuple[Request | None, ...]) -> list[BadInput]:

@@ -7,24 +7,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from domxml.attributes import ATTRIBUTES
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
 from domxml.text import did_you_mean
+from hostdev.vmi.settings import NAMES, SETTINGS
 
 FUNCTIONS = re.compile(r"one|all|[0-7](\+[0-7])*", re.ASCII)
 NUMA = re.compile(r"host|[0-9]{1,4}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
-
-DEVICE_KEYS: Mapping[str, str] = {
-    "name": "the device's name: its alias becomes ua-passgate-<name>",
-    "guest": "the guest address, such as 0000:09:00.0",
-    "functions": "one, all (every function of the host slot), or numbers such as 0+1",
-    "numa": "host (the guest node that maps to the device's host node), or a guest node's number",
-    **{key: row.meaning for key, row in ATTRIBUTES.items()},
-}
-"""Keys that may follow the address in `--device ADDRESS,key=value`, and what it means."""
 
 
 class Request(NamedTuple):
@@ -44,6 +35,8 @@ class Request(NamedTuple):
     """What the limits of the VM promise, where they are known."""
     guests: tuple[PciAddress, ...] = ()
     """Guest addresses asked for, one a device."""
+    guest_key: str = "guestAddress"
+    """By which of its names they are asked for, for messages."""
     functions: str = "one"
     numa: str = ""
     attributes: Mapping[str, str] = MappingProxyType({})
@@ -57,14 +50,20 @@ def parse_device(spec: str) -> Request:
 
 def split_settings(spec: str) -> tuple[str, Request]:
     """Read `WORD[,key=value]…`: the word as it stands, and what the settings ask for."""
-    head, *settings = spec.split(",")
+    head, *settings = spec.removeprefix("address=").split(",")
     values: dict[str, str] = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
+        written, equals, value = setting.partition("=")
+        key = NAMES.get(written)
         if not equals:
-            raise _bad(spec, f"{setting[:40]!r} is not key=value", "known: " + ", ".join(DEVICE_KEYS))
-        if key not in DEVICE_KEYS:
-            raise _bad(spec, f"there is no setting {key[:40]!r}", did_you_mean(key, DEVICE_KEYS))
+            known = ", ".join(row.name for row in SETTINGS.values() if not row.which)
+            raise _bad(spec, f"{setting[:40]!r} is not key=value", f"known: {known}")
+        if key is None:
+            names = [name for name, first in NAMES.items() if not SETTINGS[first].which]
+            raise _bad(spec, f"there is no setting {written[:40]!r}", did_you_mean(written, names))
+        if SETTINGS[key].which:
+            hint = "one --device is one device of the host; a VM's annotations are read with --vmi"
+            raise _bad(spec, f"{written} says which device is meant, and that stands at the beginning", hint)
         if key in values:
             raise _bad(spec, f"{key} is given twice", "give it once")
         values[key] = value
@@ -79,9 +78,9 @@ def _request(spec: str, values: dict[str, str]) -> Request:
     if name and not NAME.fullmatch(name):
         raise _bad(spec, f"name={name[:70]!r} is not possible", "libvirt keeps letters, digits, - and _ only")
     if not FUNCTIONS.fullmatch(functions):
-        raise _bad(spec, f"functions={functions[:40]!r} is not possible", DEVICE_KEYS["functions"])
+        raise _bad(spec, f"functions={functions[:40]!r} is not possible", SETTINGS["functions"].meaning)
     if numa and not NUMA.fullmatch(numa):
-        raise _bad(spec, f"numa={numa[:40]!r} is not possible", DEVICE_KEYS["numa"])
+        raise _bad(spec, f"numa={numa[:40]!r} is not possible", SETTINGS["numa"].meaning)
     guests = () if guest is None else (PciAddress.parse(guest),)
     return Request(name=name, guests=guests, functions=functions, numa=numa, attributes=values)
 

@@ -15,9 +15,9 @@ from pytest_mock import MockerFixture
 from domxml.errors import BadInput
 from domxml.version import LibvirtVersion
 from hooksidecar import deadline
-from hooksidecar.flags import help_text
 from hooksidecar.main import main
 from hooksidecar.options import OPTIONS, PROGRAM, Options, parse, question
+from hostdev.helptext import command_text
 from hostdev.inject.gather import wait_until
 from tests.hooksidecar.sidecar import environment
 
@@ -42,8 +42,10 @@ def test_a_switch_has_no_value() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--mod", "hook"], "there is no '--mod'"),
-        (["extra"], "there is no 'extra'"),
+        (["--mod", "hook"], "there is no option --mod"),
+        (["extra"], "'extra' is one argument too many"),
+        (["--wait", "1", "--wait", "2"], "--wait is given twice: '1' and '2'"),
+        (["--host", "--wait", "2"], "--host needs a value"),
         (["--host"], "--host needs a value"),
         (["--host="], "--host needs a value"),
         (["--mode", "fast"], "--mode cannot be 'fast'"),
@@ -64,7 +66,7 @@ def test_a_switch_has_no_value() -> None:
             "--version and --mode plugin exclude each other",
         ),
         (["--cloud-init=yes"], "--cloud-init takes no value"),
-        (["--cloud-init", "yes"], "there is no 'yes'"),
+        (["--cloud-init", "yes"], "'yes' is one argument too many"),
         (
             ["--mode", "plugin", "--plugin-socket", "/x.sock", "--cloud-init"],
             "--cloud-init and --mode plugin exclude each other",
@@ -83,13 +85,14 @@ def test_help_names_every_flag_and_exit_code() -> None:
     said = _hook("--help")
 
     assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout == help_text(PROGRAM)
+    assert said.stdout == command_text(PROGRAM) == _hook("help").stdout
     assert all(option.names[0] in said.stdout for option in OPTIONS)
-    assert "exit codes:\n    0  done" in said.stdout
+    assert "exit codes:\n    0  done" in _hook("help", "exit-codes").stdout
 
 
-def test_version() -> None:
-    said = _hook("--version")
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_version(word: str) -> None:
+    said = _hook(word)
 
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith("passgate ")
@@ -109,7 +112,9 @@ def test_a_hook_version_is_served_with_older_ones(words: list[str], expected: tu
     assert parse(words).versions == expected
 
 
-@pytest.mark.parametrize("words", [["-h"], ["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["-h"], ["--help"], ["--version"], ["-V"], ["help"], ["version"], ["help", "exit-codes"]]
+)
 def test_a_question_is_answered_where_no_pod_waits(words: list[str]) -> None:
     assert question(words, in_pod=False) == words[0]
     with pytest.raises(BadInput, match="answers and ends, and this pod waits for a sidecar that serves") as failed:
@@ -122,6 +127,7 @@ def test_a_question_is_answered_where_no_pod_waits(words: list[str]) -> None:
     [
         ["--help", "--host", "none"],
         ["--wait", "1", "-h"],
+        ["--wait", "1", "-V"],
         ["--version", "--wait", "1"],
         ["--wait", "1", "--version"],
         ["--version", "--help"],
@@ -168,7 +174,7 @@ def test_in_a_pod_a_question_or_a_rehearsal_is_no_sidecar(
 ) -> None:
     ismount = mocker.patch("hooksidecar.options.os.path.ismount", autospec=True, return_value=True)
 
-    for words in (["--version"], ["--help"], ["rehearse"], ["rehearse", "--help"]):
+    for words in (["--version"], ["--help"], ["help"], ["version"], ["-V"], ["rehearse"], ["rehearse", "--help"]):
         assert main(words) == 2
         assert "this pod waits for a sidecar that serves [bad-usage]" in capsys.readouterr().err
     ismount.assert_called_with("/var/run/kubevirt-hooks")
@@ -178,7 +184,7 @@ def test_a_wrong_flag_ends_in_2() -> None:
     said = _hook("--wiat", "3")
 
     assert said.returncode == 2
-    assert said.stderr == "error: there is no '--wiat' [bad-usage]\nhint: did you mean --wait?\n"
+    assert said.stderr == "error: there is no option --wiat [unknown-option]\nhint: did you mean --wait?\n"
 
 
 def test_what_a_thread_does_is_told_in_words() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hostdev.commandline import Argument, Complete
+from hostdev.commandline import COLOR, VERSION, Argument, Complete
+
+__all__ = ["COLOR", "VERSION"]
 
 SEVERITIES = ("warning", "error")
-
-VERSION = Argument(("--version",), "show the versions of passgate, Python, lxml and libxml2", flag=True)
 
 HOST = Argument(
     ("--host",),
@@ -20,12 +20,6 @@ PCI_IDS = Argument(
     "the list of PCI names to use instead of the system's",
     metavar="FILE",
     complete=Complete.FILE,
-)
-COLOR = Argument(
-    ("--color",),
-    "colour the output: auto means on a terminal; a NO_COLOR in the environment always wins",
-    choices=("auto", "always", "never"),
-    default="auto",
 )
 _CALLED = "by address (3d:02.2), interface, disk, ids (8086:37c9) or IOMMU group (group:43)"
 DEVICE = Argument(("ADDRESS",), f"a device, {_CALLED}", metavar="DEVICE", complete=Complete.ADDRESS)

@@ -15,10 +15,12 @@ INJECT = Command(
         Argument(("DOMAIN",), "the domain XML; - is standard input", nargs="?", default="-", complete=Complete.FILE),
         Argument(
             ("--device",),
-            "a host device: a PCI address or the UUID of a mediated device, with settings after commas",
+            "a host device: a PCI address or the UUID of a mediated device, with settings after commas: name, guest, "
+            "functions, numa, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, ramfb, "
+            "teaming; `passgate help settings` explains them",
             metavar="SPEC",
             repeat=True,
-            complete=Complete.ADDRESS,
+            complete=Complete.SPEC,
         ),
         Argument(
             ("--vmi",),
@@ -53,14 +55,29 @@ INJECT = Command(
         Argument(
             ("--kubevirt",), "tell what this release of KubeVirt will do to the domain afterwards", metavar="RELEASE"
         ),
-        Argument(("--prune",), "take out devices of an earlier run that are not named now", flag=True),
+        Argument(("--prune",), "take out devices of an earlier run that are not named now", flag=True, takes_away=True),
         Argument(("--validate",), "let the libvirt at this URI define the result, then forget it", metavar="URI"),
         output_in("xml", "diff", "plan", "json"),
         fail_on(),
     ),
     run="hostdev.cli.inject:run",
+    instead={
+        "--dry-run": "nothing is ever written: -o diff or -o plan shows what would change",
+        "--print-diff": "-o diff shows what would change",
+        "--print-xml": "the XML is what is printed; -o diff shows what would change",
+        "--hostdev": "a device is named with --device 3d:02.2",
+        "--add-device": "a device is named with --device 3d:02.2",
+        "--host-device": "a device is named with --device 3d:02.2",
+        "--define": "hand it over: passgate inject … | virsh define /dev/stdin",
+        "--connect": "--validate asks a libvirt; `virsh dumpxml VM | passgate inject …` reads a domain of one",
+        "--domain": "the domain is named without an option",
+    },
     examples=(
         ("passgate inject vm.xml --device 0000:3d:02.2", "add one device"),
+        (
+            "passgate inject vm.xml --device 3d:02.2,guest=10:00.0,rom.bar=off",
+            "with settings: at this guest address, and without its ROM",
+        ),
         ("virsh dumpxml vm | passgate inject --device 3d:02.2 -o diff", "show what would change"),
     ),
 )

@@ -14,6 +14,22 @@ GROUPS = {
 COMMANDS = {command.name: command for family in (inject, cluster, node, state, shell) for command in family.COMMANDS}
 """Every command by its words, in the order of reading."""
 
+TOPICS = {
+    "devices": "how a device is named",
+    "settings": "what may follow a device after commas, and in the annotation",
+    "exit-codes": "how commands end",
+    "habits": "what other programs call things, and is understood",
+}
+"""What `passgate help` tells beside commands."""
+
+PROGRAMS = (
+    "hooksidecar.options:PROGRAM",
+    "hooksidecar.rehearsal.command:PROGRAM",
+    "hooksidecar.agent.options:PROGRAM",
+    "hooksidecar.shim:PROGRAM",
+)
+"""The rows of the other programs, where they are installed: this floor knows their names alone."""
+
 
 def below(prefix: str) -> tuple[str, ...]:
     """The words that can follow a prefix: `node` and the plain commands after nothing, `list`, … after `node`."""

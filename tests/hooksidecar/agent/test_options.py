@@ -6,7 +6,7 @@ import pytest
 
 from domxml.errors import BadInput
 from hooksidecar.agent.options import OPTIONS, PROGRAM, Options, parse
-from hooksidecar.flags import help_text
+from hostdev.helptext import command_text
 from tests.hooksidecar.agent.process import run
 
 
@@ -23,7 +23,8 @@ def test_switches_and_values() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--onc"], "there is no '--onc'"),
+        (["--onc"], "there is no option --onc"),
+        (["--listen", ":1", "--listen", ":2"], "--listen is given twice: ':1' and ':2'"),
         (["--once=yes"], "--once takes no value"),
         (["--kubelet-dir"], "--kubelet-dir needs a value: DIR"),
         (["--log-level", "loud"], "--log-level cannot be 'loud'"),
@@ -44,7 +45,7 @@ def test_a_mistake_is_a_sentence(words: list[str], says: str) -> None:
 def test_help_names_every_flag() -> None:
     said = run("--help")
 
-    assert (said.returncode, said.stderr, said.stdout) == (0, "", help_text(PROGRAM))
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", command_text(PROGRAM))
     assert all(option.names[0] in said.stdout for option in OPTIONS)
 
 
@@ -55,5 +56,6 @@ def test_a_mistake_ends_in_2_without_a_traceback() -> None:
     assert said.stderr.splitlines()[0] == "error: nowhere: is not ADDR:PORT [bad-listen]"
 
 
-def test_version() -> None:
-    assert run("--version").stdout.startswith("passgate ")
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_version(word: str) -> None:
+    assert run(word).stdout.startswith("passgate ")

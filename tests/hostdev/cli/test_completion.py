@@ -9,15 +9,16 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hostdev.cli.commands import table
-from hostdev.cli.completion import SCRIPTS, candidates
-from hostdev.commandline import COMMON
+from hostdev.cli.completion import OTHERS, SCRIPTS, candidates
 from hostdev.findings.registry import ALL
+from hostdev.vmi.settings import SETTINGS
 from tests.hostdev.cli.running import ROOT, Ran, environment, host
 
 QAT = host("qat")[1]
@@ -35,7 +36,18 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ([""], ["inject", "lint", "manifest", "node", "completion", "man"]),
+        ([""], ["inject", "lint", "manifest", "node", "completion", "man", "help"]),
+        (["who"], ["who"]),
+        (["--color", "n"], ["never"]),
+        (["--color", "never", "node", "sh"], ["show"]),
+        (["list", "-o", "w"], ["wide"]),
+        (["help", "node", "sh"], ["show"]),
+        (["help", "exit"], ["exit-codes"]),
+        (["inject", "--device", "3d:02.2,rom.b"], ["3d:02.2,rom.bar="]),
+        (["inject", "--device", "3d:02.2,rom.bar="], ["3d:02.2,rom.bar=on", "3d:02.2,rom.bar=off"]),
+        (["inject", "--device=3d:02.2,name=x,na"], []),
+        (["inject", "--device=3d:02.2,name=x,num"], ["--device=3d:02.2,name=x,numa="]),
+        (["inject", "--device", "3d:02.2,numa=h"], ["3d:02.2,numa=host"]),
         (["n"], ["node"]),
         (["--v"], ["--version"]),
         (["node", "s"], ["show", "snapshot", "state"]),
@@ -77,7 +89,35 @@ def test_codes_come_with_their_titles() -> None:
 def test_every_option_of_every_command_is_offered() -> None:
     for name, command in table.COMMANDS.items():
         offered = words(*name.split(), "--")
-        assert offered == [s for a in (*command.options, *COMMON) for s in a.names if s.startswith("--")]
+        assert offered == [s for a in command.every_option for s in a.names if s.startswith("--")]
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "offered"),
+    [
+        ("passgate-hook", [""], ["rehearse", "help", "version"]),
+        ("passgate-hook", ["--mo"], ["--mode"]),
+        ("passgate-hook", ["--mode", ""], ["hook", "plugin"]),
+        ("passgate-hook", ["rehearse", "--vm"], ["--vmi"]),
+        ("passgate-hook", ["rehearse", "--vmi", ""], [":file"]),
+        ("passgate-agent", ["--log-level", "w"], ["warning"]),
+        ("passgate-agent", ["--kubelet-dir", ""], [":directory"]),
+        ("onDefineDomain", ["--d"], ["--domain"]),
+        ("nothing", [""], ["help", "version"]),
+    ],
+)
+def test_other_programs_are_completed(
+    program: str, line: list[str], offered: list[str], cli: Callable[..., Ran]
+) -> None:
+    assert [word for word, _ in candidates(line, program)] == offered
+    assert cli("__complete_for", program, *line).out.split("\n")[0].split("\t")[0] == offered[0]
+
+
+def test_every_installed_program_is_completed() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+    assert {"passgate", *OTHERS} == set(scripts)
+    assert all(program in script for program in scripts for script in SCRIPTS.values())
 
 
 def test_trouble_is_silence(cli: Callable[..., Ran]) -> None:
@@ -164,6 +204,16 @@ def test_bash_completes_the_value_of_an_option(path: str) -> None:
     assert "passgate node list --color=never" in typed(BASH, path, SETUP, "passgate node list --color=n\t")
 
 
+def test_bash_completes_settings_after_a_comma_and_adds_no_blank(path: str) -> None:
+    screen = typed(BASH, path, SETUP, "passgate inject --device 3d:02.2,rom.b\t")
+
+    assert screen.endswith("3d:02.2,rom.bar=")
+
+
+def test_bash_completes_another_program(path: str) -> None:
+    assert "passgate-agent --observe " in typed(BASH, path, SETUP, "passgate-agent --obs\t")
+
+
 def test_bash_completes_files(path: str) -> None:
     assert "--host pyproject.toml" in typed(BASH, path, SETUP, "passgate node list --host pypro\t")
 
@@ -176,6 +226,8 @@ def test_fish_completes(path: str) -> None:
         "passgate node gr": f"groups\t{table.COMMANDS['node groups'].summary}",
         f"passgate node show --host {QAT} 0000:3d:00": "0000:3d:00.0",
         "passgate node list --host pypro": "pyproject.toml",
+        "passgate inject --device 3d:02.2,rom.f": f"3d:02.2,rom.file=\t{SETTINGS['rom.file'].meaning}",
+        "passgate-agent --obs": "--observe\twrite nothing into pods: tell only",
     }
     for line, expected in lines.items():
         done = subprocess.run(
@@ -190,3 +242,9 @@ def test_zsh_completes(path: str) -> None:
     screen = typed(["zsh", "-f", "-i"], path, setup, f"passgate node show --host {QAT} 0000:3d:00\t")
 
     assert "0000:3d:00.0" in screen.replace("\r\n", "").replace(" \r", "")
+
+
+def test_zsh_completes_another_program(path: str) -> None:
+    setup = "PS1='$ '; autoload -U compinit; compinit -u -D; source <(passgate completion zsh)\r"
+
+    assert "passgate-agent --observe" in typed(["zsh", "-f", "-i"], path, setup, "passgate-agent --obs\t")

@@ -80,7 +80,7 @@ def test_findings_of_a_plan_have_their_keys() -> None:
 
 
 SPECS = {
-    "empty": ("", "bad-address"),
+    "empty": ("", "--device needs a value"),
     "not an address": ("hello", "bad-address"),
     "slot too high": ("0000:00:20.0", "bad-address"),
     "function too high": ("0000:00:02.8", "bad-address"),

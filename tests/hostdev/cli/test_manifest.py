@@ -122,7 +122,7 @@ def test_images_of_nobody_are_told(cli: Callable[..., Ran]) -> None:
         (("8086:37c9", "--namespace", "-"), ExitCode.USAGE, "--namespace cannot be '-'"),
         (("8086:37c9", "--node", "a..b"), ExitCode.USAGE, "--node cannot be"),
         (("8086:37c9", "--kubevirt", "kubevirt"), ExitCode.USAGE, "NAMESPACE/NAME"),
-        (("8086:37c9", "--operator-namespace", ""), ExitCode.USAGE, "--operator-namespace cannot be ''"),
+        (("8086:37c9", "--operator-namespace", ""), ExitCode.USAGE, "--operator-namespace needs a value"),
         (("8086:37c9", "--image", "two words"), ExitCode.USAGE, "--image cannot be"),
         (("8086:37c9", "--vlan", "4095"), ExitCode.USAGE, "--vlan cannot be 4095"),
         (("8086:37c9", "--vlan", "x"), ExitCode.USAGE, "needs a number"),

@@ -14,6 +14,7 @@ from domxml.errors import ExitCode
 from hostdev.cli.commands import table
 from hostdev.cli.manpage import pages
 from hostdev.commandline import COMMON
+from hostdev.vmi.settings import SETTINGS
 from tests.hostdev.cli.running import Ran
 
 
@@ -24,6 +25,7 @@ def test_there_is_a_page_for_every_command(cli: Callable[..., Ran], tmp_path: Pa
     names = [
         "passgate",
         *(f"passgate-{name.replace(' ', '-')}" for name in (*table.GROUPS, *table.COMMANDS) if name),
+        *("passgate-hook", "passgate-hook-rehearse", "passgate-agent", "onDefineDomain"),
     ]
     assert ran == Ran(0, f"{len(names)} pages in {directory}\n", "")
     assert {file.name for file in directory.iterdir()} == {f"{name}.1" for name in names}
@@ -59,3 +61,10 @@ def test_a_directory_that_cannot_be_written(cli: Callable[..., Ran]) -> None:
 
     assert (ran.code, ran.out) == (ExitCode.USAGE, "")
     assert ran.err.startswith("error: /proc/nowhere: the pages cannot be written")
+
+
+def test_the_settings_of_a_device_stand_on_the_page_of_inject() -> None:
+    text = pages()["passgate-inject.1"].replace("\\-", "-")
+
+    for row in SETTINGS.values():
+        assert row.which or f".B {row.spelling}\n{row.explanation}\n" in text

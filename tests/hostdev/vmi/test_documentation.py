@@ -16,6 +16,8 @@ from hostdev.vmi.annotations import DEVICE_KEYS, POLICY_KEYS, ROM_KEYS, read_dev
 from hostdev.vmi.bonds import KEYS as BOND_KEYS
 from hostdev.vmi.bonds import MODES, PARAMETERS, read_bonds
 from hostdev.vmi.file import parse_manifest
+from hostdev.vmi.request import parse_device
+from hostdev.vmi.settings import SETTINGS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "annotations.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
@@ -29,7 +31,8 @@ def test_every_example_is_read(text: str) -> None:
 
 
 def test_every_key_has_its_row_and_is_used() -> None:
-    rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    cells = re.findall(r"^\| (`[^|]+`) \|", PAGE, re.MULTILINE)
+    rows = {key for cell in cells for key in re.findall(r"`([\w.]+)`", cell)}
 
     assert rows == {*DEVICE_KEYS, *POLICY_KEYS, *BOND_KEYS, *INTERFACE_KEYS}
     for key in (*BOND_KEYS, *INTERFACE_KEYS, *NAMESERVERS, *ROUTE):
@@ -38,6 +41,15 @@ def test_every_key_has_its_row_and_is_used() -> None:
     for key in DEVICE_KEYS:
         assert any(f'"{key}"' in text for text in EXAMPLES), key
     assert all(f"`{key}`" in PAGE for key in ROM_KEYS)
+
+
+def test_every_setting_has_its_example_on_the_command_line() -> None:
+    for row in SETTINGS.values():
+        if not row.which:
+            assert re.search(rf"^\| `{re.escape(row.name)}`.*\| `{re.escape(row.example)}` \|$", PAGE, re.MULTILINE), (
+                row
+            )
+            assert parse_device(f"0000:3d:02.2,{row.example}")
 
 
 def test_the_manifest_has_nothing_wrong_with_it() -> None:

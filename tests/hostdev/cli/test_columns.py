@@ -98,7 +98,7 @@ def test_columns_are_chosen_added_and_left_out(cli: Callable[..., Ran]) -> None:
     ("words", "text"),
     [
         (("--columns", "adress"), "there is no column 'adress' [bad-usage]\nhint: did you mean address?"),
-        (("--columns", ""), "there is no column ''"),
+        (("--columns", ""), "--columns needs a value"),
         (("--columns", "ids,+,x"), "there is no column"),
         (("--sort", "adress"), "did you mean address?"),
         (("--columns", "ids", "-o", "json"), "--columns is for tables, and -o json prints none"),

@@ -68,7 +68,8 @@ NO_HOOK_SIDECAR = FindingKind(
     hint="add hooks.kubevirt.io/hookSidecars with the image of Passgate, unless a plugin brings it",
     remedy=(
         "Beside the other annotations of the VMI write `hooks.kubevirt.io/hookSidecars: "
-        '\'[{"image": "REGISTRY/passgate:TAG"}]\'`. Where a Plugin or binding plugin does it, nothing needs to be done.'
+        '\'[{"image": "REGISTRY/passgate-hook:TAG"}]\'`. Where a Plugin or binding plugin does it, nothing needs to '
+        "be done."
     ),
 )
 
@@ -81,7 +82,9 @@ BAD_HOOK_SIDECARS = FindingKind(
         "for the VM."
     ),
     hint="write a JSON list of objects, each with an image",
-    remedy='`hooks.kubevirt.io/hookSidecars: \'[{"image": "REGISTRY/passgate:TAG"}]\'` is the least that is needed.',
+    remedy=(
+        '`hooks.kubevirt.io/hookSidecars: \'[{"image": "REGISTRY/passgate-hook:TAG"}]\'` is the least that is needed.'
+    ),
 )
 
 HOOK_KEY_IGNORED = FindingKind(
@@ -108,7 +111,7 @@ HOOK_WITHOUT_IMAGE = FindingKind(
         "with a `configMap` or `pvc` that brings the executable `onDefineDomain`."
     ),
     hint="add the image of Passgate",
-    remedy='`[{"image": "REGISTRY/passgate:TAG"}]`.',
+    remedy='`[{"image": "REGISTRY/passgate-hook:TAG"}]`.',
 )
 
 SIDECAR_GATE = FindingKind(

@@ -7,3 +7,5 @@ HOOK = f"{REGISTRY}/passgate-hook:{VERSION}"
 NODE = f"{REGISTRY}/passgate-node:{VERSION}"
 DISK = f"{REGISTRY}/disk:latest"
 """The VM's own, of which nothing is known."""
+REACHED = {"passgate.dev/image": "hook"}
+"""The label of what kustomize gives the sidecar's image: deploy/images/everywhere."""

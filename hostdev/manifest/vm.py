@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from hostdev.lint.view import HOOKS
+from hostdev.manifest import images
 from hostdev.manifest.cluster import network_name
 from hostdev.manifest.entries import devices
 from hostdev.manifest.guestnetwork import GuestNetwork, bond
@@ -33,7 +34,7 @@ def document(pools: Sequence[Pool], asked: Sequence[Document], wanted: Wanted, a
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachine",
-        "metadata": {"name": wanted.name, "namespace": wanted.namespace},
+        "metadata": {"name": wanted.name, "namespace": wanted.namespace, "labels": dict(images.REACHED)},
         "spec": {
             "runStrategy": "Always",
             "template": {"metadata": {"annotations": _annotations(asked, network, wanted)}, "spec": spec},

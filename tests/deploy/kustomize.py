@@ -7,6 +7,7 @@ a kubectl is that does know them, a test compares the two.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from hostdev.vmi.file import _yaml
 from tests.deploy.admission import apply
 
 Object = dict[str, Any]
-KNOWN = {"apiVersion", "kind", "resources", "components", "namespace", "labels", "images", "patches", "sortOptions"}
+KNOWN = {
+    *("apiVersion", "kind", "resources", "components", "namespace", "labels", "images", "patches", "sortOptions"),
+    "transformers",
+}
 CLUSTER = {
     *("Namespace", "Plugin", "PriorityClass"),
     *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingPolicy"),
@@ -30,7 +34,11 @@ SELECTORS = (("spec", "selector", "matchLabels"), ("spec", "template", "metadata
 
 def render(folder: Path) -> list[Object]:
     """What `kubectl kustomize FOLDER` prints."""
-    return _build(folder, [])
+    return [one for one in _build(folder, []) if not _is_local(one)]
+
+
+def _is_local(one: Object) -> bool:
+    return bool(one["metadata"].get("annotations", {}).get("config.kubernetes.io/local-config") == "true")
 
 
 def documents(file: Path) -> list[Object]:
@@ -44,19 +52,66 @@ def _build(folder: Path, objects: list[Object]) -> list[Object]:
     assert set(written) <= KNOWN, set(written) - KNOWN
     for name in written.get("resources", ()):
         place = folder / name
-        objects += render(place) if place.is_dir() else documents(place)
+        objects += _build(place, []) if place.is_dir() else documents(place)
     for patch in written.get("patches", ()):
         objects = _patched(objects, patch, folder)
     for one in objects:
-        if "namespace" in written:
-            _place(one, written["namespace"])
-        for labels in written.get("labels", ()):
-            _label(one, labels)
-        for image in written.get("images", ()):
-            _rename(one, image)
+        _change(one, written)
     for name in written.get("components", ()):
         objects = _build(folder / name, objects)
+    for transformer in (one for name in written.get("transformers", ()) for one in _build(folder / name, [])):
+        _transform(objects, transformer)
     return objects
+
+
+def _change(one: Object, written: Mapping[str, Any]) -> None:
+    if "namespace" in written:
+        _place(one, written["namespace"])
+    for labels in written.get("labels", ()):
+        _label(one, labels)
+    for image in written.get("images", ()):
+        _rename(one, image)
+
+
+def _transform(objects: list[Object], transformer: Object) -> None:
+    assert transformer["kind"] == "ReplacementTransformer"
+    for replacement in transformer["replacements"]:
+        _replace(objects, replacement)
+
+
+def _replace(objects: list[Object], replacement: Mapping[str, Any]) -> None:
+    """A value from one object's field to others' fields, or to a part of them between delimiters."""
+    source = replacement["source"]
+    (found,) = (one for one in objects if (one["kind"], one["metadata"]["name"]) == (source["kind"], source["name"]))
+    holder, last = _field(found, source["fieldPath"])
+    for target in replacement["targets"]:
+        key, _, value = target["select"].get("labelSelector", "").partition("=")
+        for one in objects:
+            if one["kind"] == target["select"]["kind"] and one["metadata"].get("labels", {}).get(key) == value:
+                for path in target["fieldPaths"]:
+                    _put(*_field(one, path), holder[last], target.get("options"))
+
+
+def _put(holder: Object, last: str, value: str, options: Mapping[str, Any] | None) -> None:
+    if not options:
+        assert last in holder
+        holder[last] = value
+        return
+    parts = holder[last].split(options["delimiter"])
+    parts[options["index"]] = value
+    holder[last] = options["delimiter"].join(parts)
+
+
+def _field(one: Any, path: str) -> tuple[Any, str]:
+    """What holds the field of a path, and its key there; `[name=x]` is an element, `[a.b/c]` a key with dots."""
+    *way, last = re.findall(r"\[([^]]+)\]|([^.\[\]]+)", path)
+    for inside, plain in way:
+        key, equals, value = inside.partition("=")
+        if equals:
+            (one,) = (element for element in one if element[key] == value)
+        else:
+            one = one[plain or inside]
+    return one, "".join(last)
 
 
 def _place(one: Object, namespace: str) -> None:
@@ -81,12 +136,14 @@ def _deep(one: Object, way: tuple[str, ...]) -> Object:
 
 
 def _rename(one: Object, image: Mapping[str, str]) -> None:
-    assert set(image) <= {"name", "newName", "newTag"}
-    for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+    assert set(image) <= {"name", "newName", "newTag", "digest"}
+    template = one.get("template") if one["kind"] == "PodTemplate" else one.get("spec", {}).get("template")
+    for container in (template or {}).get("spec", {}).get("containers", ()):
         name, _, tag = container["image"].partition(":")
         if name == image["name"]:
             tag = image.get("newTag", tag)
-            container["image"] = image.get("newName", name) + (f":{tag}" if tag else "")
+            behind = f"@{image['digest']}" if "digest" in image else f":{tag}" if tag else ""
+            container["image"] = image.get("newName", name) + behind
 
 
 def _patched(objects: list[Object], patch: Mapping[str, Any], folder: Path) -> list[Object]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from hooksidecar.agent import options
+from tests.deploy.kubectl import by_name, kubectl, skip_without
 from tests.deploy.kustomize import documents, render
 from tests.deploy.manifests import DEPLOY, FOLDERS, PLUGINS, VERSION, daemon, manifest
 
 COMPONENTS = ("chosen-nodes", "device-nodes", "nfd", "podmonitor", "selinux")
-WITH_COMPONENTS = (1, 27)
-"""The kubectl whose kustomize knows all that deploy/ uses."""
 AGENTS = ("overlays/agent-observe", "overlays/agent", *PLUGINS)
 
 
@@ -31,15 +28,15 @@ def host_paths(folder: str) -> dict[str, bool]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_kubectl_renders_the_same(folder: str) -> None:
-    _skip_without_kubectl()
-    assert _sorted(_kubectl(DEPLOY / folder)) == _sorted(render(DEPLOY / folder))
+    skip_without()
+    assert by_name(kubectl(DEPLOY / folder)) == by_name(render(DEPLOY / folder))
 
 
 def test_kubectl_renders_the_same_with_every_component(tmp_path: Path) -> None:
-    _skip_without_kubectl()
+    skip_without()
     own = _with_components(tmp_path)
 
-    assert _sorted(_kubectl(own)) == _sorted(render(own))
+    assert by_name(kubectl(own)) == by_name(render(own))
 
 
 def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
@@ -173,22 +170,3 @@ def _with_components(folder: Path) -> Path:
     text = {"resources": ["../deploy/overlays/agent"], "components": components}
     (own / "kustomization.yaml").write_text(yaml.safe_dump(text))
     return own
-
-
-def _skip_without_kubectl() -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl to compare with")
-    said = subprocess.run(["kubectl", "version", "--client"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"Client Version: v(\d+)\.(\d+)", said)
-    if version is None or (int(version[1]), int(version[2])) < WITH_COMPONENTS:
-        pytest.skip(f"this kubectl is too old to compare with: {said.strip()}")
-
-
-def _kubectl(folder: Path) -> list[dict[str, Any]]:
-    done = subprocess.run(["kubectl", "kustomize", folder], check=True, capture_output=True, text=True)
-    assert done.stderr == ""
-    return list(yaml.safe_load_all(done.stdout))
-
-
-def _sorted(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(objects, key=lambda found: (found["kind"], found["metadata"]["name"]))

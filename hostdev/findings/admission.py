@@ -190,6 +190,7 @@ GATE_CLOSED = FindingKind(
     ),
     says=(
         "Host Devices feature gate is not enabled in kubevirt-config",
+        "HostDevices feature gate is not enabled",
         "feature gate is not enabled in kubevirt-config",
     ),
 )

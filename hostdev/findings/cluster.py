@@ -83,8 +83,10 @@ NO_ADDRESS_LEFT = Trouble(
     title="KubeVirt finds fewer addresses in its environment than the spec has devices",
     cause=(
         "KubeVirt takes the addresses of `gpus` and `hostDevices` from variables such as PCI_RESOURCE_… that the "
-        "device plugin sets. The plugin gave fewer than were asked for, two resources have the same device, or one "
-        "resource stands both in `gpus` and in `hostDevices`."
+        "device plugin sets. The plugin gave fewer than were asked for or sets variables of another name, two "
+        "resources have the same device, or one resource stands both in `gpus` and in `hostDevices`. `failed to create "
+        "GPU host-devices` and `failed to create generic host-devices` begin the same sentence; what stands behind "
+        "says which device is missing."
     ),
     hint="compare the variables of the container compute with the devices of the spec",
     remedy=(
@@ -92,7 +94,14 @@ NO_ADDRESS_LEFT = Trouble(
         "such as Intel's for QAT, cannot be used through `hostDevices`: put its resource into the limits, and name it "
         "in `passgate.dev/devices`."
     ),
-    says=("no more addresses to allocate for resource {any}",),
+    says=(
+        "no more addresses to allocate for resource {any}",
+        "failed to create GPU host-devices",
+        "failed to create generic host-devices",
+        "the number of GPU/s do not match the number of devices",
+        "the number of generic host-devices do not match the number of devices",
+        "unable to find any device for resource {any}",
+    ),
     look="passgate lint",
 )
 
@@ -109,7 +118,7 @@ RESOURCE_INSUFFICIENT = Trouble(
         "devices can be passed through, and `passgate node who DEVICE` who has one. A VM that has ended keeps its "
         "devices until its pod is gone."
     ),
-    says=("nodes are available: {any} Insufficient {any}",),
+    says=("nodes are available: {any} Insufficient {resource}", "Insufficient {resource}"),
     look="passgate node who",
 )
 

@@ -1,6 +1,7 @@
 """The words of QEMU, libvirt and the kernel: templates to be shown, filled in, and recognised in a pasted text.
 
-Placeholders: `{device}` an address, `{group}` a number, `{uuid}`, `{cdev}` such as vfio0, `{any}` anything.
+Placeholders: `{device}` an address, `{group}` a number, `{uuid}`, `{cdev}` such as vfio0, `{resource}` such as
+intel.com/qat, `{any}` anything.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from domxml.finding import FindingKind, Severity
 from hostdev.findings.cluster import TROUBLES
@@ -16,9 +17,10 @@ from hostdev.findings.errors import ERRORS
 from hostdev.findings.registry import ALL, look_up
 from hostdev.findings.trouble import Trouble
 
-_PLACEHOLDER = re.compile(r"\{(device|group|uuid|cdev|any)\}")
-_SHOWN = {"device": "DEVICE", "group": "GROUP", "uuid": "UUID", "cdev": "vfioN", "any": "…"}
-_ALIKE = {"device": "#", "group": "#", "uuid": "#", "cdev": "vfio#"}
+_PLACEHOLDER = re.compile(r"\{(device|group|uuid|cdev|resource|any)\}")
+_SHOWN = {"device": "DEVICE", "group": "GROUP", "uuid": "UUID", "cdev": "vfioN", "resource": "DOMAIN/NAME", "any": "…"}
+_ALIKE = {"device": "#", "group": "#", "uuid": "#", "cdev": "vfio#", "resource": "domain/name"}
+_RESOURCE = re.compile(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NUMBERS = (
     re.compile(r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b"),
     re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
@@ -45,9 +47,11 @@ def fill_template(template: str, values: Mapping[str, str]) -> str | None:
 
 def matcher(text: str) -> Callable[[str], bool]:
     """Tell of templates whether a pasted text has their words, or is a part of them."""
-    pasted = _plain(text)
+    plain = _plain(text)
+    named = _RESOURCE.sub("domain/name", plain)
 
     def matches(template: str) -> bool:
+        pasted = named if "{resource}" in template else plain
         parts = [_plain(part) for part in _alike(template).split("{any}")]
         if len(pasted) >= _SHORTEST_FRAGMENT and any(pasted in part for part in parts):
             return True
@@ -106,6 +110,47 @@ def match_text(text: str) -> tuple[str, ...]:
     return tuple(
         code for code, row in EXPLAINED.items() if code in named or any(matches(template) for template in row.says)
     )
+
+
+class Sighting(NamedTuple):
+    """A code that a text speaks of, the lines that do, and what they are about."""
+
+    code: str
+    lines: tuple[int, ...] = ()
+    """Counted from 1; none where it takes several lines together."""
+    about: tuple[str, ...] = ()
+
+
+_ABOUT = re.compile(
+    r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|\bgroup [0-9]+\b|\b(?:virtualmachineinstance|virtualmachine|vmi|vm|pod)/[a-z0-9][a-z0-9.-]*",
+    re.IGNORECASE,
+)
+"""Devices, groups, and the objects of `kubectl get events`."""
+
+
+def find_codes(text: str) -> tuple[Sighting, ...]:
+    """The codes of a text, each with its lines."""
+    lines = text.splitlines()
+    found = match_text(text)
+    if len(lines) < 2:
+        return tuple(Sighting(code, (1,), _about(code, text)) for code in found)
+    told: dict[str, list[int]] = {code: [] for code in found}
+    for number, line in enumerate(lines, start=1):
+        matches = matcher(line)
+        for code in found:
+            if code in _CODE.findall(line) or any(matches(template) for template in EXPLAINED[code].says):
+                told[code].append(number)
+    return tuple(
+        Sighting(code, tuple(numbers), _about(code, "\n".join(lines[number - 1] for number in numbers)))
+        for code, numbers in told.items()
+    )
+
+
+def _about(code: str, text: str) -> tuple[str, ...]:
+    # Elsewhere what looks like a resource is an image or a part of a path.
+    resources = _RESOURCE.findall(text) if any("resource" in template for template in EXPLAINED[code].says) else []
+    return tuple(dict.fromkeys([*(found.lower() for found in _ABOUT.findall(text)), *resources]))
 
 
 def _parts(row: Row) -> Iterator[str]:

@@ -93,18 +93,26 @@ DOCTOR = Command(
 EXPLAIN = Command(
     "node explain",
     "Explain a finding, or an error message of QEMU, libvirt or the kernel.",
-    "Takes the code of a finding or of an error, or the text of an error as it was met; - reads the text from standard "
-    "input. "
-    "Without one it lists the codes.",
+    "Takes the code of a finding or of an error, the text of an error or a part of it, or a file with such texts; what "
+    "is piped into it is read, and - is standard input too. Of several lines it tells which of them and which device "
+    "they are about. Without anything it lists the codes.",
     (
-        Argument(("CODE",), "a code, or words of an error message", nargs="*", complete=Complete.CODE),
+        Argument(("CODE",), "a code, words of an error message, or a file", nargs="*", complete=Complete.CODE),
+        Argument(("-f", "--file"), "a file with texts", metavar="FILE", repeat=True, complete=Complete.FILE),
+        HOST._replace(
+            help="also show the IOMMU groups that the text names, on this host: a directory that holds sys/ and proc/ "
+            "(/ is this machine), or a recorded machine (.toml)",
+            default=None,
+        ),
         output_in("text", "json", "yaml"),
         COLOR,
     ),
     run="hostdev.cli.node.explain:run",
     examples=(
         ("passgate node explain group-not-viable", "what it means and what to do"),
-        ("journalctl -u virtqemud | passgate node explain -", "find known errors in a log"),
+        ("passgate node explain 'Insufficient qat.intel.com/generic'", "words of an event"),
+        ("kubectl get events | passgate node explain", "which line means what, about which device"),
+        ("passgate node explain 'group 43 is not viable' --host /", "with the group as it is on this node"),
     ),
 )
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         if not machine.groups:
             output.note(f"note: there are no IOMMU groups on {machine.source}")
-        rows = [row for verdict in verdicts for row in _rows(machine, names, verdict)]
+        rows = [row for verdict in verdicts for row in member_rows(machine, names, verdict)]
         LISTING.write(arguments, LISTING.sorted(rows, arguments.sort))
     devices.note_unread(machine)
     return findings.worst_exit_code(map(_severity, verdicts), arguments.fail_on)
@@ -68,7 +68,7 @@ def _selected(machine: Machine, names: Namer, words: Words) -> list[IommuGroup]:
     return groups
 
 
-def _rows(machine: Machine, names: Namer, verdict: GroupVerdict) -> Iterator[MemberRow]:
+def member_rows(machine: Machine, names: Namer, verdict: GroupVerdict) -> Iterator[MemberRow]:
     for member in verdict.members:
         function = None if member.address is None else machine.functions.get(member.address)
         yield MemberRow(verdict, member, machine.groups[verdict.number].type, function, names)

@@ -126,3 +126,100 @@ def test_the_picture(cli: Callable[..., Ran]) -> None:
         str(a) for a in machine("consumer-gpu").functions
     ]
     assert document["functions"][0]["vendor"] == "0x8086"
+
+
+EVENTS = f"""\
+LAST SEEN   TYPE      REASON             OBJECT                         MESSAGE
+2m          Warning   FailedScheduling   pod/virt-launcher-c-abcde 0/3 nodes are available: 3 Insufficient a.b/QAT_1.
+1m          Normal    Started            pod/other                       Started container
+30s         Warning   SyncFailed         virtualmachineinstance/render  server error. {SAYS}
+10s         Warning   SyncFailed         virtualmachineinstance/render   failed to create GPU host-devices: no more
+"""
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    file = tmp_path / "events.txt"
+    file.write_text(EVENTS)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("failed to create GPU host-devices", "no-address-left"),
+        ("failed to create generic host-devices: the number of generic host-devices do not", "no-address-left"),
+        ("unable to find any device for resource intel.com/x", "no-address-left"),
+        ("Insufficient qat.intel.com/generic", "resource-insufficient"),
+        ("0/1 nodes are available: 1 Insufficient nvidia.com/TU104GL_Tesla_T4.", "resource-insufficient"),
+        ("HostDevices feature gate is not enabled", "gate-closed"),
+        ("HostDevices feature gate is not enabled in kubevirt-config", "gate-closed"),
+        ("GPU feature gate is not enabled in kubevirt-config", "gate-closed"),
+    ],
+)
+def test_words_of_events(text: str, code: str, cli: Callable[..., Ran]) -> None:
+    assert cli("node", "explain", text).out == explain(code)
+
+
+@pytest.mark.parametrize("text", ["Insufficient memory", "0/3 nodes are available: 3 Insufficient cpu."])
+def test_what_lacks_and_is_no_device(text: str, cli: Callable[..., Ran]) -> None:
+    assert "no finding is known" in cli("node", "explain", text).err
+
+
+def test_a_file_is_read_however_it_is_named(events: Path, cli: Callable[..., Ran]) -> None:
+    wanted = cli("node", "explain", str(events)).out
+
+    assert cli("node", "explain", "-f", str(events)).out == wanted
+    assert process("node", "explain", "-", stdin=EVENTS).out == wanted
+    assert process("node", "explain", stdin=EVENTS).out == wanted
+    assert process("node", "explain", line=f'"$@" <{events}').out == wanted
+    assert "no-address-left" in wanted
+
+
+def test_each_line_and_what_it_is_about(events: Path, cli: Callable[..., Ran]) -> None:
+    rows = {line.split()[1]: line for line in cli("node", "explain", str(events)).out.splitlines()[1:]}
+    items = {item["code"]: item for item in json.loads(cli("node", "explain", str(events), "-o", "json").out)["items"]}
+
+    assert rows.keys() == items.keys() == {"resource-insufficient", "group-not-viable", "no-address-left"}
+    assert [rows[code].split()[0] for code in rows] == ["2", "4", "5"]
+    assert items["group-not-viable"]["lines"] == [4]
+    assert items["group-not-viable"]["about"] == ["virtualmachineinstance/render", "0000:3b:00.0", "group 12"]
+    assert items["resource-insufficient"]["about"] == ["pod/virt-launcher-c-abcde", "a.b/QAT_1"]
+
+
+def test_one_line_among_many(tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    file = tmp_path / "log"
+    file.write_text(f"\n\nJan 1 qemu: {SAYS}\n")
+    ran = cli("node", "explain", str(file))
+
+    assert ran.out == explain("group-not-viable")
+    assert "note: line 3, about 0000:3b:00.0, group 12" in ran.err
+
+
+def test_the_group_of_a_text_on_this_host(cli: Callable[..., Ran]) -> None:
+    said = "vfio 0000:01:00.0: group 1 is not viable"
+    ran = cli("node", "explain", said, *host("consumer-gpu"))
+
+    assert ran.out.startswith(explain("group-not-viable"))
+    assert ran.out.endswith(cli("node", "groups", "1", *host("consumer-gpu")).out)
+    assert "has no group 99" in cli("node", "explain", "group 99 is not viable", *host("consumer-gpu")).err
+    assert "passgate node groups 1" in cli("node", "explain", said).err
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    ran = cli("node", "explain", "-f", str(tmp_path / "missing"))
+
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert "missing: cannot be read: No such file" in ran.err
+    assert "there are words too" in cli("node", "explain", "-f", str(tmp_path), "text").err
+
+
+def test_a_long_log_takes_no_time(tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    file = tmp_path / "log"
+    file.write_text(f"kernel: something else happened to {SAYS[:20]}\n" * 20_000 + SAYS)
+
+    assert cli("node", "explain", str(file)).out == explain("group-not-viable")
+
+
+def test_an_empty_pipe_is_nothing() -> None:
+    assert process("node", "explain", line=': | "$@"').out == process("node", "explain", line='"$@" </dev/null').out

@@ -94,7 +94,9 @@ def test_every_argument_is_explained(name: str) -> None:
         assert " ".join(argument.explanation.split()) in text
         assert all(name in text for name in argument.names if argument.option)
     assert command.examples, "a command without an example is hard to use"
-    assert all(line.startswith(("passgate", "virsh", "journalctl", "kubectl", "source")) for line, _ in command.examples)
+    assert all(
+        line.startswith(("passgate", "virsh", "journalctl", "kubectl", "source")) for line, _ in command.examples
+    )
 
 
 def test_without_a_command_help_goes_to_standard_error(cli: Callable[..., Ran]) -> None:

@@ -276,9 +276,10 @@ def test_keys_of_a_plan_as_json() -> None:
     plan = json.loads(said.stdout)
 
     assert (plan["apiVersion"], plan["kind"]) == ("passgate.dev/v1", "Plan")
-    assert set(plan) == {"apiVersion", "kind", "devices", "controllers", "removed", "findings"}
+    assert set(plan) == {"apiVersion", "kind", "devices", "controllers", "removed", "removedControllers", "findings"}
     assert set(plan["devices"][0]) == {
         *("action", "alias", "guestAddress", "name", "resource", "source", "sources", "type", "why"),
+        *("aliasBefore", "guestAddressBefore"),
     }
     assert set(plan["controllers"][0]) == {"action", "busNr", "guestAddress", "index", "model", "node", "why"}
 

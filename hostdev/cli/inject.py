@@ -7,11 +7,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from domxml.apply import ADDED
 from domxml.document import MAX_BYTES, Domain
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
-from domxml.guestfindings import LAYOUT_NOT_KEPT
+from domxml.guestfindings import DEVICE_MOVES, DEVICE_RENAMED, LAYOUT_NOT_KEPT, SETTING_IGNORED
 from domxml.kubevirt import places_again
+from domxml.placement.ports import node_of
 from domxml.splice import NotSpliced, SourceText
 from domxml.text import listed
 from domxml.transform import Transformed, transform
@@ -21,8 +23,9 @@ from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from domxml.source import HostDevice
     from hostdev.allocation.allocation import Gathered
     from hostdev.cli.livelibvirt import Connection
     from hostdev.inventory.machine import Machine
@@ -67,14 +70,43 @@ def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None
     source = SourceText(domain)
-    result = transform(domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again)
-    findings = (*planned.findings, *result.findings, *_guards(inputs, result))
+    remove = _leaving(domain, arguments.remove)
+    result = transform(
+        domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again, remove=remove, mark=True
+    )
+    findings = (*planned.findings, *result.findings, *_edits(domain, result), *_guards(inputs, result))
     if result.xml is not domain.data:
         try:
             result = result._replace(xml=source.rewrite())
         except NotSpliced as reason:
             findings = (*findings, LAYOUT_NOT_KEPT.found(domain.name, str(reason)))
     return Run(domain, planned, result, findings)
+
+
+def _edits(domain: Domain, result: Transformed) -> Iterator[Finding]:
+    """What a device that was there has become, and what was asked of it in vain."""
+    for change in result.changes:
+        placed, function = change.placed, change.placed.function
+        if change.was_at is not None:
+            text = f"its guest address becomes {placed.address} instead of {change.was_at}"
+            yield DEVICE_MOVES.found(change.alias, text)
+        if change.was_called:
+            yield DEVICE_RENAMED.found(change.alias, f"{function.device} had the alias {change.was_called}")
+        elif function.renames and change.alias != function.alias:
+            text = f"name={placed.slot.name}: the device keeps the alias by which KubeVirt knows it"
+            yield SETTING_IGNORED.found(change.alias, text)
+        node = placed.slot.node
+        if node is not None and change.action != ADDED and node_of(domain, placed.address) != node:
+            text = f"numa={node}: the device stays where it is, at {placed.address}, which is not on guest node {node}"
+            yield SETTING_IGNORED.found(change.alias, text)
+
+
+def _leaving(domain: Domain, words: Sequence[str] | None) -> tuple[HostDevice, ...]:
+    if not words:
+        return ()
+    from domxml.removal import find_devices  # noqa: PLC0415  most runs take nothing out
+
+    return find_devices(domain, words)
 
 
 def _machine(host: str) -> Machine | None:
@@ -188,7 +220,7 @@ def _render(form: str, done: Run) -> bytes:
         return planview.diff(done.domain.data, done.result.xml)
     if form == "json":
         return planview.as_json(done.plan, done.result, done.findings).encode()
-    return planview.story(done.domain, done.plan, done.result).encode()
+    return planview.story(done.domain, done.plan, done.result, wide=form == "wide").encode()
 
 
 def _finding(finding: Finding) -> str:

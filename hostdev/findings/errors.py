@@ -75,6 +75,7 @@ _ASKED = {
         "Another function of the card is in another IOMMU group, and the pod was not given it",
         "request its resource too, or leave functions out",
     ),
+    "device-both-ways": ("One device is to be taken out and to be put in", "name it once"),
     "device-held-otherwise": ("An <interface> or <disk> of the domain has the device already", "ask for another one"),
     "duplicate-name": ("Two devices have one name", "give each its own"),
     "output-would-not-work": ("What was made did not pass its own check, and was not given out", "report it"),

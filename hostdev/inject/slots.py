@@ -90,7 +90,8 @@ def _slot(  # noqa: PLR0913, PLR0917  all that decides about a slot
             number = one.guest.function
         speaks = device == one.device
         alias = aliases.alias_for(name if speaks else f"{name}-{number}")
-        functions.append(GuestFunction(device, alias, number, one.request.attributes if speaks else {}))
+        renames = speaks and bool(one.request.name) and one.request.address is not None
+        functions.append(GuestFunction(device, alias, number, one.request.attributes if speaks else {}, renames))
     guest = one.guest if alone or one.guest is None else one.guest.slot_address
     return GuestSlot(name, tuple(functions), guest, _node(name, one, domain, machine, findings))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from domxml.attributes import ATTRIBUTES, NUMBER, Attribute
+from domxml.attributes import ATTRIBUTES, KEEP, NUMBER, Attribute
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
@@ -108,7 +108,9 @@ ROM_KEYS: Mapping[str, str] = MappingProxyType(
 
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252})/[A-Za-z0-9]([A-Za-z0-9._-]{0,62})", re.ASCII)
 _DEVICE = re.compile(r"\S.{0,252}")
-_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({"on|off": ("on", "off"), "yes|no": ("yes", "no")})
+_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"on|off": ("on", "off"), "yes|no": ("yes", "no"), f"yes|no|{KEEP}": ("yes", "no")}
+)
 
 
 class Devices(NamedTuple):
@@ -220,7 +222,8 @@ def _attribute(row: Attribute) -> Callable[[JsonObject, str], str]:
             return str(entry.get_int(key, 1, 99999))
         text = entry.get_str(key) or ""
         if not re.fullmatch(row.legal, text, re.ASCII):
-            wanted = f'"{switch[0]}" or "{switch[1]}"' if switch else f"text like {row.legal}"
+            words = " or ".join(f'"{word}"' for word in row.legal.split("|"))
+            wanted = words if switch else f"text like {row.legal}"
             raise entry.wrong(key, wanted, hint=f"{key}: {row.meaning}")
         return text
 

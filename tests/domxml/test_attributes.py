@@ -14,6 +14,7 @@ from tests.domxml.domains import load
 from tests.domxml.guestslots import inject, tree_of, wish
 
 LEGAL: dict[str, Any] = {
+    "managed": "no",
     "rom.bar": "off",
     "rom.file": "/roms/x.rom",
     "rom.enabled": "no",

@@ -25,6 +25,10 @@ class Change(NamedTuple):
     placed: PlacedDevice
     action: str
     alias: str
+    was_at: PciAddress | None = None
+    """The guest address that the domain had for it, where it is another one now."""
+    was_called: str = ""
+    """The alias that it had, where it has another one now."""
 
 
 def apply(
@@ -46,11 +50,6 @@ def apply(
     added = [_new(machine, placed) for placed in placement.devices if placed.function.device not in held]
     _append(domain.devices, added, after="hostdev")
     return tuple(_change(domain, placed, held.get(placed.function.device)) for placed in placement.devices)
-
-
-def remove(domain: Domain, holder: DomainDevice) -> None:
-    """Take a host device of ours out again, its white space included."""
-    take_out(domain.devices, holder.element)
 
 
 def take_out(parent: Element, element: Element) -> None:
@@ -77,10 +76,21 @@ def _new(machine: MachineType, placed: PlacedDevice) -> Element:
 def _change(domain: Domain, placed: PlacedDevice, holder: DomainDevice | None) -> Change:
     if holder is None:
         return Change(placed, ADDED, placed.function.alias)
+    address, alias = _guest_address(holder.element), holder.alias
     changed = _fill(holder, placed)
     if changed:
         _lay_out(domain.devices, holder.element)
-    return Change(placed, UPDATED if changed else UNCHANGED, holder.alias)
+    was_at = address if placed.address not in {None, address} else None
+    was_called = alias if holder.alias != alias else ""
+    return Change(placed, UPDATED if changed else UNCHANGED, holder.alias, was_at, was_called)
+
+
+def _guest_address(element: Element) -> PciAddress | None:
+    found = element.find("address")
+    if found is None or found.get("type") != "pci":
+        return None
+    address = PciAddress.from_attributes(found)
+    return address if any((address.domain, address.bus, address.slot)) else None
 
 
 def _hostdev(source: HostDevice, machine: MachineType) -> Element:
@@ -105,11 +115,13 @@ def _fill(holder: DomainDevice, placed: PlacedDevice) -> bool:
     """Everything a pass may have lost, or libvirt may have decided otherwise."""
     element, function = holder.element, placed.function
     changed = _ensure_attribute(element, "mode", "subsystem")
-    if isinstance(function.device, PciAddress) and holder.alias in {"", function.alias}:
+    # virt-launcher knows its own devices by their aliases.
+    renamed = function.renames and not aliases.kubevirt_name(holder.alias)
+    if renamed or not aliases.is_legal(holder.alias):
+        changed |= _ensure_child(element, "alias", "name", function.alias)
+    if isinstance(function.device, PciAddress) and holder.alias == function.alias:
         # A device that KubeVirt made keeps what KubeVirt wrote, beyond what was asked for.
         changed |= _ensure_child(element, "driver", "name", "vfio")
-    if not aliases.is_legal(holder.alias):
-        changed |= _ensure_child(element, "alias", "name", function.alias)
     changed |= attributes.ensure(element, function.attributes)
     if placed.address is not None:
         changed |= _set_address(element, placed.address, multifunction=placed.multifunction, zpci=placed.zpci)

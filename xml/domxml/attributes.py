@@ -35,6 +35,8 @@ class Attribute(NamedTuple):
     """Attributes that go with it in the same element."""
 
 
+KEEP = "keep"
+"""For `managed`: what is there stays."""
 _ON_OFF = "on|off"
 _VGPU = LibvirtVersion(11, 3)
 """9.0 drops the display of a PCI device; of those in between it is not known."""
@@ -45,6 +47,9 @@ NUMBER = "[1-9][0-9]{0,4}"
 ATTRIBUTES: Mapping[str, Attribute] = {
     row.key: row
     for row in (
+        Attribute(
+            "managed", "", "managed", f"yes|no|{KEEP}", "whether libvirt takes the device from its driver and back"
+        ),
         Attribute("rom.bar", "rom", "bar", _ON_OFF, "whether the guest sees the device's ROM", mdev=False),
         Attribute("rom.file", "rom", "file", r"/.+", "a ROM image, as a path in the launcher", mdev=False),
         Attribute("rom.enabled", "rom", "enabled", "yes|no", "no: no ROM at all", mdev=False),
@@ -115,6 +120,8 @@ def ensure(hostdev: Element, wanted: Mapping[str, str]) -> bool:
     """Write the wanted attributes into a <hostdev>; tell whether anything changed."""
     changed = False
     for key, value in wanted.items():
+        if value == KEEP:
+            continue
         row = ATTRIBUTES[key]
         element = hostdev
         if row.child:
@@ -144,7 +151,7 @@ def missing(hostdev: Element, wanted: Mapping[str, str]) -> list[str]:
     for key, value in wanted.items():
         row = ATTRIBUTES[key]
         element = hostdev.find(row.child) if row.child else hostdev
-        if element is None or element.get(row.name) != value:
+        if value != KEEP and (element is None or element.get(row.name) != value):
             lost.append(key)
     return lost
 

@@ -18,6 +18,8 @@ class GuestFunction(NamedTuple):
     alias: str
     number: int = 0
     attributes: Mapping[str, str] = MappingProxyType({})
+    renames: bool = False
+    """An alias that the device has already gives way to this one."""
 
     @property
     def label(self) -> str:

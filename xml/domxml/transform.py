@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from domxml import attributes
 from domxml.alias import is_ours
-from domxml.apply import Change, apply, remove
+from domxml.apply import Change, apply
 from domxml.commandline import command_line_devices
 from domxml.conflicts import check_conflicts
 from domxml.document import Domain, DomainDevice
-from domxml.errors import Refused
+from domxml.errors import BadInput, Refused
 from domxml.finding import Finding
 from domxml.guestfindings import BASE_DEVICE_MOVES, DEVICE_UNASSIGNED
 from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
-from domxml.kubevirt import is_placeholder
+from domxml.kubevirt import is_made_by_kubevirt, is_placeholder
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
-from domxml.placement.room import PlacedController
+from domxml.placement.room import PlacedController, Placement
 from domxml.source import HostDevice, Mdev
 from domxml.verify import verify
 from domxml.version import OLDEST, LibvirtVersion
+
+if TYPE_CHECKING:
+    from domxml.removal import Removal
 
 _SHOWN = {"display", "ramfb"}
 
@@ -35,9 +38,19 @@ class Transformed(NamedTuple):
     xml: bytes
     changes: tuple[Change, ...] = ()
     controllers: tuple[PlacedController, ...] = ()
-    removed: tuple[str, ...] = ()
-    """Aliases of devices that an earlier run injected and that are not asked for any more."""
-    findings: tuple[Finding, ...] = ()
+    removal: Removal | None = None
+    """What was taken out."""
+    own_findings: tuple[Finding, ...] = ()
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Devices that were taken out, by alias."""
+        return self.removal.devices if self.removal else ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that there is to say."""
+        return (*(self.removal.findings if self.removal else ()), *self.own_findings)
 
     @property
     def ours(self) -> int:
@@ -45,39 +58,78 @@ class Transformed(NamedTuple):
         return sum(is_ours(change.alias) for change in self.changes)
 
 
-def transform(
+def transform(  # noqa: PLR0913  an option each
     domain: Domain,
     wishes: Iterable[GuestSlot],
     *,
     libvirt: LibvirtVersion = OLDEST,
     prune: bool = False,
     again: bool | None = None,
+    remove: Sequence[HostDevice] = (),
+    mark: bool = False,
 ) -> Transformed:
-    """Ensure that every wished device is in the domain. Nothing to do: the very bytes it was read from come back."""
+    """Ensure that every wished device is in the domain. Nothing to do: the very bytes it was read from come back.
+
+    `mark` gives new controllers the aliases by which `remove` and `prune` know them later.
+    """
     wished = tuple(wishes)
-    if not wished and not prune:
+    if not wished and not prune and not remove:
         return Transformed(domain.data)
     domain.check_hypervisor()
     held = dict(domain.host_devices)
     _check(wished, held, libvirt)
     _check_command_line(domain, wished)
-    removed = _prune(domain, wished, held) if prune else ()
+    leaving = (*remove, *(_surplus(wished, held) if prune else ()))
+    removal = _remove(domain, leaving, wished, libvirt) if leaving else None
+    if not wished:
+        return _without(domain, removal)
+    held = {device: holder for device, holder in held.items() if device not in leaving}
     topology = Topology(domain, libvirt)
     _check_machine(wished, topology)
     check_conflicts(domain, topology.machine, wished, held)
     placement = place(topology, wished, held, again=again)
+    done = _write(domain, topology, _mark(placement) if mark else placement, held, libvirt)
+    return (
+        done._replace(removal=removal, xml=domain.serialise() if done.xml is domain.data else done.xml)
+        if removal
+        else done
+    )
+
+
+def _write(
+    domain: Domain,
+    topology: Topology,
+    placement: Placement,
+    held: dict[HostDevice, DomainDevice],
+    libvirt: LibvirtVersion,
+) -> Transformed:
     changes = apply(domain, topology.machine, placement, held)
     findings = placement.findings
     if placement.before is not None:
         findings += _moves(placement.before, Topology(domain, libvirt))
-    nothing_new = not removed and not (placement.controllers or placement.pins or placement.vacant)
+    nothing_new = not (placement.controllers or placement.pins or placement.vacant)
     if nothing_new and all(change.action == "unchanged" for change in changes):
         # Nothing was written: what was read is what goes out.
         verify(domain, changes, ())
-        return Transformed(domain.data, changes, findings=findings)
+        return Transformed(domain.data, changes, own_findings=findings)
     output = domain.serialise()
     verify(Domain.parse(output), changes, placement.controllers)
-    return Transformed(output, changes, placement.controllers, removed, findings)
+    return Transformed(output, changes, placement.controllers, own_findings=findings)
+
+
+def _mark(placement: Placement) -> Placement:
+    from domxml.removal import mark_controller  # noqa: PLC0415  no hook takes anything out
+
+    return placement._replace(controllers=tuple(map(mark_controller, placement.controllers)))
+
+
+def _without(domain: Domain, removal: Removal | None) -> Transformed:
+    """Nothing but a removal."""
+    if removal is None:
+        return Transformed(domain.data)
+    output = domain.serialise()
+    verify(Domain.parse(output), (), ())
+    return Transformed(output, removal=removal)
 
 
 def _check(wishes: tuple[GuestSlot, ...], held: Mapping[HostDevice, DomainDevice], libvirt: LibvirtVersion) -> None:
@@ -132,6 +184,9 @@ def _check_machine(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:
             if not topology.machine.acpi_index and "acpiIndex" in member.attributes:
                 what = f"acpiIndex exists on q35 and i440fx machines only, not on {topology.machine.name}"
                 raise Refused("attribute-not-for-machine", what, subject=wish.name, hint="leave acpiIndex out")
+            if member.attributes.get("managed") == "yes" and is_made_by_kubevirt(topology.domain):
+                what = "managed=yes lets libvirt take the device from its driver, and in virt-launcher's pod it cannot"
+                raise Refused("attribute-not-for-machine", what, subject=wish.name, hint="leave managed out")
             shown = _SHOWN & member.attributes.keys()
             if shown and topology.machine.root is RootKind.ZPCI and isinstance(member.device, Mdev):
                 key = min(shown)
@@ -139,14 +194,28 @@ def _check_machine(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:
                 raise Refused("attribute-not-for-machine", what, subject=wish.name, hint=f"leave {key} out")
 
 
-def _prune(domain: Domain, wishes: tuple[GuestSlot, ...], held: dict[HostDevice, DomainDevice]) -> tuple[str, ...]:
+def _remove(
+    domain: Domain, leaving: Iterable[HostDevice], wishes: tuple[GuestSlot, ...], libvirt: LibvirtVersion
+) -> Removal:
+    from domxml.removal import take_out_devices  # noqa: PLC0415  no hook takes anything out
+
+    gone = tuple(dict.fromkeys(leaving))
     wanted = {member.device for wish in wishes for member in wish.functions}
-    removed = []
-    for source in [source for source in held if source not in wanted]:
-        if held[source].is_ours:
-            removed.append(held[source].alias)
-            remove(domain, held.pop(source))
-    return tuple(removed)
+    for device in gone:
+        if device in wanted:
+            raise BadInput(
+                "device-both-ways",
+                "the device is to be taken out and to be put in",
+                subject=str(device),
+                hint="name it once; a device is moved by `--device ADDRESS,guest=…` alone",
+            )
+    return take_out_devices(domain, gone, libvirt)
+
+
+def _surplus(wishes: tuple[GuestSlot, ...], held: Mapping[HostDevice, DomainDevice]) -> Iterator[HostDevice]:
+    """Devices that an earlier run put in, and that are not asked for now."""
+    wanted = {member.device for wish in wishes for member in wish.functions}
+    return (device for device, holder in held.items() if device not in wanted and holder.is_ours)
 
 
 def _moves(before: Prediction, topology: Topology) -> tuple[Finding, ...]:

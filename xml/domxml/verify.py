@@ -61,7 +61,8 @@ def _of_device(holder: DomainDevice, change: Change) -> Iterator[str]:
     kind = "mdev" if isinstance(holder.device, Mdev) else "pci"
     if element.get("mode", "subsystem") != "subsystem" or element.get("type") != kind:
         yield "the hostdev has lost its mode or type"
-    if change.action == ADDED and element.get("managed") != "no":
+    asked = placed.function.attributes.get("managed", attributes.KEEP)
+    if change.action == ADDED and asked == attributes.KEEP and element.get("managed") != "no":
         yield "the hostdev has lost managed='no'; libvirt would take the device away from the host itself"
     if not aliases.is_legal(holder.alias):
         yield "the hostdev has no alias that libvirt keeps; virt-launcher would crash on it"

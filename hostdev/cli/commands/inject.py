@@ -55,9 +55,25 @@ INJECT = Command(
         Argument(
             ("--kubevirt",), "tell what this release of KubeVirt will do to the domain afterwards", metavar="RELEASE"
         ),
+        Argument(
+            ("--remove",),
+            "take a device out, with the ports that were written for it: a host address, the UUID of a mediated "
+            "device, an alias, or the name that it was given",
+            metavar="DEVICE",
+            repeat=True,
+            takes_away=True,
+        ),
         Argument(("--prune",), "take out devices of an earlier run that are not named now", flag=True, takes_away=True),
         Argument(("--validate",), "let the libvirt at this URI define the result, then forget it", metavar="URI"),
-        output_in("xml", "diff", "plan", "json"),
+        output_in(
+            "xml",
+            "diff",
+            "plan",
+            "wide",
+            "json",
+            help="how to print it: the domain, a patch, what is done and why (wide: with every PCI controller), or "
+            "that for programs",
+        ),
         fail_on(),
     ),
     run="hostdev.cli.inject:run",

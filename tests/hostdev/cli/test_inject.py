@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,117 @@ def test_the_release_of_kubevirt_is_told_or_refused() -> None:
 
     assert inject("--kubevirt", "1.7.4", "--device", f"{QAT},name=qat", domain).code == 0
     assert "is not a release of KubeVirt" in refused(inject("--kubevirt", "one", "--device", QAT, domain), 2)
+
+
+MINE = (
+    b"<domain type='kvm'><name>mine</name><os><type arch='x86_64' machine='q35'>hvm</type></os>\n<devices>\n"
+    b"<hostdev mode='subsystem' type='pci' managed='yes'>"
+    b"<source><address domain='0' bus='0x3d' slot='2' function='1'/></source>%s"
+    b"<address type='pci' domain='0' bus='0' slot='0x10' function='0'/></hostdev>\n"
+    b"<memballoon model='none'/>\n</devices>\n</domain>\n"
+)
+
+
+def test_a_removed_device_leaves_the_first_bytes() -> None:
+    first = load("q35-default")
+    with_it = inject("--device", f"{QAT},name=qat", given=first).out
+
+    for word in (QAT, "3d:02.2", "pci_0000_3d_02_2", "ua-passgate-qat", "qat"):
+        assert inject("--remove", word, given=with_it) == Outcome(0, first, "")
+    assert inject("--prune", given=with_it).out == first
+
+
+def test_what_is_removed_is_planned_and_refused_like_anything_else() -> None:
+    with_it = inject("--device", f"{QAT},name=qat", given=load("q35-default")).out
+
+    story = inject("--remove", "qat", "-o", "plan", given=with_it).out.decode()
+    assert "  removed   ua-passgate-qat\n" in story
+    assert "  removed   9 PCI controllers: pcie-root-port 1-9\n" in story
+    plan = json.loads(inject("--remove", "qat", "-o", "json", given=with_it).out)
+    assert plan["removed"] == ["ua-passgate-qat"]
+    assert {"index": 9, "model": "pcie-root-port", "guestAddress": "0000:00:10.0"} in plan["removedControllers"]
+    words = refused(inject("--remove", "3d:02.5", given=with_it), 5)
+    assert "device-not-in-domain" in words
+    assert "0000:3d:02.2 (ua-passgate-qat)" in words
+    assert "device-both-ways" in refused(inject("--remove", "qat", "--device", QAT, given=with_it), 2)
+
+
+def test_a_device_that_moves_is_told_with_both_addresses() -> None:
+    outcome = inject("--device", "3d:02.1,guest=10:00.0", given=MINE % b"")
+
+    assert outcome.code == 0
+    assert "device-moves" in outcome.err
+    assert "becomes 0000:10:00.0 instead of 0000:00:10.0" in outcome.err
+    assert b"managed='yes'" in outcome.out
+    plan = json.loads(inject("--device", "3d:02.1,guest=10:00.0", "-o", "json", given=MINE % b"").out)
+    assert plan["devices"][0]["guestAddressBefore"] == "0000:00:10.0"
+    story = inject("--device", "3d:02.1,guest=10:00.0", "-o", "plan", given=MINE % b"").out.decode()
+    assert "it was at 0000:00:10.0" in story
+    # Once it is there, there is nothing to tell.
+    assert inject("--device", "3d:02.1,guest=10:00.0", given=outcome.out) == Outcome(0, outcome.out, "")
+
+
+def test_a_device_gets_another_name_where_one_is_given() -> None:
+    mine = MINE % b"<alias name='ua-mine'/>"
+
+    assert inject("--device", "3d:02.1", given=mine) == Outcome(0, mine, "")
+    outcome = inject("--device", "3d:02.1,name=other", given=mine)
+    assert "device-renamed: ua-passgate-other: 0000:3d:02.1 had the alias ua-mine" in outcome.err
+    assert tree_of(outcome.out).find("devices/hostdev/alias").get("name") == "ua-passgate-other"
+    assert inject("--device", "3d:02.1,name=other", given=outcome.out) == Outcome(0, outcome.out, "")
+    again = inject("--device", "3d:02.1,name=third", "-o", "json", given=outcome.out)
+    assert json.loads(again.out)["devices"][0]["aliasBefore"] == "ua-passgate-other"
+
+
+def test_a_setting_without_effect_is_told() -> None:
+    kubevirts = MINE % b"<alias name='ua-gpu-one'/>"
+
+    outcome = inject("--device", "3d:02.1,name=other", given=kubevirts)
+    assert (outcome.code, outcome.out) == (0, kubevirts)
+    assert "setting-ignored: ua-gpu-one: name=other: the device keeps the alias" in outcome.err
+    outcome = inject("--device", "3d:02.1,numa=1", given=MINE % b"<alias name='ua-mine'/>")
+    assert "setting-ignored: ua-mine: numa=1: the device stays where it is, at 0000:00:10.0" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "there", "then"),
+    [("", "yes", "yes"), (",managed=keep", "yes", "yes"), (",managed=no", "yes", "no"), (",managed=yes", "no", "yes")],
+)
+def test_managed_is_kept_or_changed_as_it_is_asked(setting: str, there: str, then: str) -> None:
+    given = (MINE % b"<alias name='ua-mine'/>").replace(b"managed='yes'", f"managed='{there}'".encode())
+
+    after = inject("--device", f"3d:02.1{setting}", given=given).out
+
+    assert after == given.replace(f"managed='{there}'".encode(), f"managed='{then}'".encode())
+
+
+@pytest.mark.parametrize(("setting", "written"), [("", b"no"), (",managed=keep", b"no"), (",managed=yes", b"yes")])
+def test_a_new_device_is_managed_where_that_is_asked(setting: str, written: bytes) -> None:
+    after = inject("--device", f"{QAT}{setting}", given=MINE % b"").out
+
+    assert b"<hostdev mode='subsystem' type='pci' managed='%s'>" % written in after.replace(MINE[:250], b"")
+
+
+def test_in_a_pod_libvirt_does_not_take_devices() -> None:
+    assert "virt-launcher's pod" in refused(inject("--device", f"{QAT},managed=yes", given=load("q35-default")), 5)
+
+
+def test_the_short_plan_has_one_line_for_all_controllers() -> None:
+    short = inject("--device", f"{QAT},name=qat", "-o", "plan", str(FOLDER / "q35-default.xml")).out.decode()
+    wide = inject("--device", f"{QAT},name=qat", "-o", "wide", str(FOLDER / "q35-default.xml")).out.decode()
+
+    assert short.count("pcie-root-port") == 1
+    assert "  added     9 PCI controllers: pcie-root-port 1-9\n" in short
+    assert "  added     pcie-root-port 9 at 0000:00:10.0\n            for qat\n" in wide
+
+
+def test_a_diff_is_a_patch_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "vm.xml"
+    for given in ((MINE % b"").replace(b"\n", b"\r\n"), (MINE % b"").rstrip(), b"\xef\xbb\xbf" + MINE % b""):
+        path.write_bytes(given)
+        wanted = inject("--device", QAT, str(path)).out
+        patch = inject("--device", QAT, "-o", "diff", str(path)).out
+
+        subprocess.run(["patch", "--binary", "-s", str(path)], input=patch, check=True)
+
+        assert path.read_bytes() == wanted

@@ -24,6 +24,7 @@ from domxml.pciaddress import PciAddress
 from domxml.placement.basedevices import BaseDevices, differences, is_placed_again, with_ports
 from domxml.placement.ports import (
     find_seats,
+    frozen_controllers,
     keep_vacancies,
     lower_buses,
     pin_later_ports,
@@ -31,7 +32,16 @@ from domxml.placement.ports import (
     place_on_ports,
     restore_expanders,
 )
-from domxml.placement.room import PlacedController, PlacedDevice, Placement, Room, Zpci, address_taken, no_room
+from domxml.placement.room import (
+    PlacedController,
+    PlacedDevice,
+    Placement,
+    Room,
+    Zpci,
+    address_impossible,
+    address_taken,
+    no_room,
+)
 from domxml.placement.rootbus import add_bridges, place_on_root
 from domxml.source import HostDevice, Mdev
 
@@ -74,6 +84,9 @@ def _left_to_libvirt(
             owner = None if address is None else written.get(address)
             if address is not None and owner is not None and _device_of(owner, held) != member.device:
                 raise address_taken(wish, address, owner.label)
+        if wish.guest is not None and wish.guest.bus and topology.controller(wish.guest.bus) is None:
+            what = f"there is no PCI controller {wish.guest.bus}, and on this machine type none can be added"
+            raise address_impossible(topology.machine.root, wish, what, "yes, with a controller of its own")
     devices = [
         PlacedDevice(wish, member, wish.address_of(member, wish.guest) if wish.guest else None, why)
         for wish in wishes
@@ -284,19 +297,8 @@ class _Placer:
         return not any(slot.with_function(member.number) in room.owners for member in wish.functions)
 
     def _freeze(self, room: Room, prediction: Prediction) -> None:
-        """Write down every controller that libvirt would add, where it would: then ours push nothing aside."""
-        slots = [port.address.slot_address for port in prediction.ports if port.address]
-        for port in prediction.added:
-            if port.address is not None:
-                room.add_controller(
-                    PlacedController(
-                        port.index,
-                        port.model.name,
-                        port.address,
-                        "what libvirt adds for the VM's own devices, written down so that it stays",
-                        multifunction=port.address.function == 0 and slots.count(port.address) > 1,
-                    )
-                )
+        for controller in frozen_controllers(prediction):
+            room.add_controller(controller)
 
     def _place_asked(self, room: Room, asked: Sequence[GuestSlot]) -> None:
         wanted = [(wish, wish.guest) for wish in asked if wish.guest is not None]

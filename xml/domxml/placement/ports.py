@@ -13,15 +13,25 @@ from domxml.document import Domain, Element
 from domxml.finding import Finding
 from domxml.guestfindings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
 from domxml.guestpci.connect import NONE, Step
+from domxml.guestpci.prediction import Prediction
 from domxml.guestpci.topology import Device, Topology
 from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress, read_number
-from domxml.placement.room import PORT, Pin, PlacedController, Room, no_room
+from domxml.placement.room import LIBVIRTS, PORT, Pin, PlacedController, Room, no_room
 
 VACANCY = "ua-passgate_vacancy-"
 """A device has left it, and the next one without an address would fall into it. No device's name makes this alias."""
 SEAT = "ua-passgate_seat-"
 """A device of the VM sits there, because one of ours was asked onto its place."""
+
+
+def frozen_controllers(prediction: Prediction) -> Iterator[PlacedController]:
+    """Every controller that libvirt would add, where it would: written down, ours push none of them aside."""
+    slots = [port.address.slot_address for port in prediction.ports if port.address]
+    for port in prediction.added:
+        if port.address is not None:
+            shared = port.address.function == 0 and slots.count(port.address) > 1
+            yield PlacedController(port.index, port.model.name, port.address, LIBVIRTS, multifunction=shared)
 
 
 def place_on_ports(room: Room, pending: Sequence[GuestSlot], asked_buses: frozenset[int]) -> dict[str, PciAddress]:
@@ -222,6 +232,18 @@ def _add(room: Room, node: int, bus_number: int, wishes: Sequence[GuestSlot]) ->
         slots[wish.name] = PciAddress(0, index, 0, 0)
         room.settle(wish, slots[wish.name])
     return slots
+
+
+def node_of(domain: Domain, address: PciAddress | None) -> int | None:
+    """The guest NUMA node that a place is tied to."""
+    topology = Topology(domain)
+    bus, seen = 0 if address is None else address.bus, {0}
+    while bus not in seen and (controller := topology.controller(bus)) is not None:
+        if controller.model == EXPANDER:
+            return _node(controller)
+        seen.add(bus)
+        bus = _bus(controller)
+    return None
 
 
 def lower_buses(topology: Topology, added: Sequence[PlacedController], buses: Mapping[str, int]) -> list[Finding]:

@@ -46,6 +46,9 @@ class PlacedDevice(NamedTuple):
         return self.function.number == 0 and len(self.slot.functions) > 1
 
 
+LIBVIRTS = "what libvirt adds for the VM's own devices, written down so that it stays"
+
+
 class PlacedController(NamedTuple):
     """A PCI controller to write down, or (`restores`) one that lost something on the way through KubeVirt."""
 
@@ -63,6 +66,11 @@ class PlacedController(NamedTuple):
     def label(self) -> str:
         """How messages name it."""
         return f"PCI controller {self.number} ({self.model})"
+
+    @property
+    def is_libvirts(self) -> bool:
+        """It would be there without us, too."""
+        return self.why == LIBVIRTS
 
 
 class Pin(NamedTuple):

@@ -16,7 +16,7 @@ INJECT = Command(
         Argument(
             ("--device",),
             "a host device: a PCI address or the UUID of a mediated device, with settings after commas: name, guest, "
-            "functions, numa, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, ramfb, "
+            "functions, numa, managed, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, ramfb, "
             "teaming; `passgate help settings` explains them",
             metavar="SPEC",
             repeat=True,

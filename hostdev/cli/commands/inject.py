@@ -16,8 +16,8 @@ INJECT = Command(
         Argument(
             ("--device",),
             "a host device: a PCI address or the UUID of a mediated device, with settings after commas: name, guest, "
-            "functions, numa, managed, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, ramfb, "
-            "teaming; `passgate help settings` explains them",
+            "functions, numa, managed, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, "
+            "ramfb, teaming; `passgate help settings` explains them",
             metavar="SPEC",
             repeat=True,
             complete=Complete.SPEC,

@@ -22,7 +22,7 @@ from hostdev.inventory.machine import NOT_LOOKED_AT, PciFunction
 from hostdev.inventory.pciclasses import board_part, may_be_board_part
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio
 
-_MENDED = frozenset(kind.code for kind in (NOT_BOUND_TO_VFIO, GROUP_NOT_VIABLE, VFIO_MODULE_MISSING, VFIO_NODE_MISSING))
+MENDED = frozenset(kind.code for kind in (NOT_BOUND_TO_VFIO, GROUP_NOT_VIABLE, VFIO_MODULE_MISSING, VFIO_NODE_MISSING))
 """Errors that go away when every member of the group is bound."""
 
 
@@ -52,7 +52,7 @@ def advise(view: View, findings: Sequence[Finding], against: Sequence[Finding]) 
 def _obstacle(view: View, against: Sequence[Finding]) -> str | None:
     """What rules the device out, so that nothing is won by binding anything."""
     for finding in against:
-        if finding.severity is Severity.ERROR and finding.code not in _MENDED:
+        if finding.severity is Severity.ERROR and finding.code not in MENDED:
             return f"leave it as it is: {finding.code} rules it out"
     if any(finding.code == HOST_UNREADABLE.code and finding.severity is not Severity.INFO for finding in against):
         return "first make visible what could not be read of it"

@@ -159,10 +159,17 @@ def _find_options(machine: Machine) -> Iterator[Finding]:
     override = overrides_acs(line)
     if override:
         yield ACS_OVERRIDE.found(HOST, f"the kernel was booted with {override}", evidence=evidence)
+    if _lacks_option(machine):
+        yield from missing_iommu(machine)
     option = _PASSTHROUGH.get(machine.kernel.architecture)
     if option and not (off or has_no_iommu(machine) or _host_dma_passes(machine)):
         hint = f"add {option} only if the host's own devices are too slow"
         yield IOMMU_PASSTHROUGH_OFF.found(HOST, f"{option} is not set", hint=hint, evidence=evidence)
+
+
+def _lacks_option(machine: Machine) -> bool:
+    """The firmware has an IOMMU that kernels may leave off until they are told."""
+    return "DMAR" in (machine.iommu.tables or ()) and not off_switch(machine.kernel.cmdline)
 
 
 def _host_dma_passes(machine: Machine) -> bool:
@@ -170,7 +177,9 @@ def _host_dma_passes(machine: Machine) -> bool:
     return identity or passes_host_dma(machine.kernel.cmdline)
 
 
-def _options(machine: Machine) -> str:
+def _options(machine: Machine) -> str | None:
+    if has_no_iommu(machine):
+        return None
     off = off_switch(machine.kernel.cmdline)
     # intel_iommu=off on an AMD machine, for instance.
     return f"{off} did not turn this IOMMU off" if off else "nothing in it turns the IOMMU off"

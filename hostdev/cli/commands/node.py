@@ -85,9 +85,23 @@ DOCTOR = Command(
     "Check that this node can pass devices through, and say what to repair.",
     "Looks at the kernel, the IOMMU and VFIO, then at the devices named, or at every device that is set up for "
     "passthrough. Prints what is right as well as what is wrong.",
-    (DEVICES, HOST, DESPITE, output_in("text", "json", "yaml"), fail_on("error"), COLOR),
+    (
+        SELECTORS,
+        *SELECTOR_OPTIONS,
+        HOST,
+        Argument(
+            ("--problems",), "print only what is wrong: a line for each cause, with all devices that have it", flag=True
+        ),
+        DESPITE,
+        output_in("text", "json", "yaml"),
+        fail_on("error"),
+        COLOR,
+    ),
     run="hostdev.cli.node.doctor:run",
-    examples=(("passgate node doctor 3d:02.2 || echo not ready", "a gate for a script"),),
+    examples=(
+        ("passgate node doctor 3d:02.2 || echo not ready", "a gate for a script"),
+        ("passgate node doctor --problems gpu nic", "what is wrong with graphics and network cards"),
+    ),
 )
 
 EXPLAIN = Command(

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 
+from domxml.finding import Finding
+from domxml.pciaddress import PciAddress
+from domxml.text import listed
 from hostdev.cli import devices, documents
-from hostdev.cli.devices import accept, select
+from hostdev.cli.devices import accept
+from hostdev.cli.selection import Words, choose, read_words
 from hostdev.gate.doctor import Check, Status, checks
+from hostdev.gate.problems import WRONG, Alike, Problem, alike, find_problems, waits_for
+from hostdev.gate.rule import HOST
+from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.printing import findings, output
@@ -26,35 +32,99 @@ TONES = {
 }
 
 
+MOST = 32
+"""So many addresses are named in a line of `--problems`."""
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Check the host, and the devices named or those on a vfio driver."""
+    """Check the host, and the devices that are meant or those on a vfio driver."""
     machine = devices.machine_at(arguments.host)
-    named = select(machine, arguments.address)
-    addresses = [f.address for f in machine.functions.values() if is_on_vfio(f)] if named is None else named
-    done = checks(machine, addresses, accept(arguments.despite, named))
-    if not addresses:
-        output.note("note: no device is on a vfio driver; name those that shall go to a VM")
-    if arguments.output == "text":
-        _print(Screen.of(arguments.color), done)
+    words = read_words(arguments.address, arguments)
+    done = checks(machine, *_asked(arguments, machine, words))
+    problems = find_problems(machine, done)
+    if arguments.output != "text":
+        shown = [check for check in done if check.status in WRONG] if arguments.problems else done
+        emit(_document(machine, shown, problems), arguments.output)
+    elif arguments.problems:
+        _print_problems(Screen.of(arguments.color), done, problems)
     else:
-        emit(_document(machine, done), arguments.output)
+        _print(Screen.of(arguments.color), done, alike(machine, done))
     return findings.exit_code((found for check in done for found in check.findings), arguments.fail_on)
 
 
-def _print(screen: Screen, done: Sequence[Check]) -> None:
-    for subject, part in groupby(done, key=lambda check: check.subject):
-        screen.line(Cell(subject, Tone.STRONG))
-        for check in part:
-            screen.line("  ", Cell(f"{check.status:<7}", TONES[check.status]), f"  {check.title}: {check.detail}")
-            for found in check.findings:
-                for row in findings.detail_rows(found):
-                    screen.line("  ", *row)
+def _asked(
+    arguments: argparse.Namespace, machine: Machine, words: Words
+) -> tuple[Sequence[PciAddress], frozenset[str]]:
+    """The devices to check, and what is accepted of them."""
+    if words.names or words.selectors:
+        names = pciids.namer(live=arguments.host == devices.LIVE)
+        chosen, named = choose(machine, names, words, arguments.despite)
+        return [device.function.address for device in chosen], accept(arguments.despite, named)
+    ready = [function.address for function in machine.functions.values() if is_on_vfio(function)]
+    if not ready:
+        output.note("note: no device is on a vfio driver; name those that shall go to a VM")
+    return ready, accept(arguments.despite, None)
+
+
+def _print(screen: Screen, done: Sequence[Check], parts: Sequence[Alike]) -> None:
+    told: set[Finding] = set()
+    for part in parts:
+        first, *others = part.subjects
+        screen.line(Cell(first, Tone.STRONG), f" and {len(others)} more of which the same is true" if others else "")
+        if others:
+            screen.line(Cell(f"  {listed(others, MOST)}", Tone.FAINT))
+        for check in part.checks:
+            _print_check(screen, check, waits_for(check, done), again=told.issuperset(check.findings))
+            told.update(check.findings)
         screen.line()
     counts = Counter(check.status for check in done)
     screen.line(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
 
 
-def _document(machine: Machine, done: Sequence[Check]) -> Document:
+def _print_check(screen: Screen, check: Check, blocking: Check | None, *, again: bool) -> None:
+    """A check in full, unless what it found stands above, or it has to wait for another one."""
+    detail, found = check.detail, check.findings
+    if blocking is not None:
+        detail, found = f"not to be seen before this is right: {blocking.title}", ()
+    elif found and again:
+        detail, found = f"as above {' '.join(f'[{one.code}]' for one in found)}", ()
+    screen.line("  ", Cell(f"{check.status:<7}", TONES[check.status]), f"  {check.title}: {detail}")
+    for one in found:
+        for row in findings.detail_rows(one):
+            screen.line("  ", *row)
+
+
+def _print_problems(screen: Screen, done: Sequence[Check], problems: Sequence[Problem]) -> None:
+    """One line for each cause: how bad, of what, what is wrong, what to do."""
+    for problem in problems:
+        several = f"{len(problem.subjects)} devices: " if len(problem.subjects) > 1 else ""
+        where = "" if problem.message.startswith(problem.subjects[0]) else listed(problem.subjects, MOST)
+        screen.line(
+            Cell(f"{problem.status:<9}", TONES[problem.status]),
+            Cell(f"{several}{where}{': ' if where else ''}", Tone.STRONG),
+            "; ".join(_sentences(problem)),
+            " ",
+            findings.code_cell(problem.code),
+        )
+    if not problems:
+        screen.line(Cell("no problems", Tone.GOOD), f": {len(done)} checks of {_subjects(done)}")
+
+
+def _sentences(problem: Problem) -> Iterator[str]:
+    """What is wrong, what waits for it, and last the hint, which may be a command."""
+    yield problem.message
+    if problem.waiting:
+        yield f"not to be seen before that: {', '.join(problem.waiting)}"
+    if problem.hint:
+        yield f"hint: {problem.hint}"
+
+
+def _subjects(done: Sequence[Check]) -> str:
+    count = len({check.subject for check in done} - {HOST})
+    return f"the host and {count} {'device' if count == 1 else 'devices'}" if count else "the host alone"
+
+
+def _document(machine: Machine, done: Sequence[Check], problems: Sequence[Problem]) -> Document:
     return document(
         "Findings",
         machine=documents.origin(machine),
@@ -69,5 +139,6 @@ def _document(machine: Machine, done: Sequence[Check]) -> Document:
             }
             for check in done
         ],
-        items=[found.as_dict() for check in done for found in check.findings],
+        items=[found.as_dict() for found in dict.fromkeys(found for check in done for found in check.findings)],
+        problems=[{**problem._asdict(), "status": str(problem.status)} for problem in problems],
     )

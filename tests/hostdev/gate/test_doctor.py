@@ -58,7 +58,7 @@ def test_a_host_without_an_iommu_fails_from_the_cause_down() -> None:
     found = _by_name(host)
     assert found["firmware"].status is Status.PASS
     failed = [name for name, check in found.items() if check.status is Status.FAIL]
-    assert failed == ["iommu-units", "iommu-groups", "modules", "nodes", "group", "driver"]
+    assert failed == ["command-line", "iommu-units", "iommu-groups", "modules", "nodes", "group", "driver"]
 
 
 def test_each_status_has_its_severity() -> None:

@@ -18,6 +18,7 @@ from hostdev.binding.effects import MODPROBE, Effects, Outcome, State, Step, Wri
 from hostdev.binding.journal import Journal, Transaction
 from hostdev.binding.kernel import Kernel
 from hostdev.binding.lock import hold_lock
+from hostdev.binding.obstacles import weigh
 from hostdev.binding.undo import restore
 from hostdev.findings.binding import (
     FOREIGN_NEW_ID,
@@ -27,9 +28,16 @@ from hostdev.findings.binding import (
     WRITE_FAILED,
     WRITE_PENDING,
 )
+from hostdev.gate.driver import NODE_RULES
+from hostdev.gate.group import RULES as GROUP_RULES
+from hostdev.gate.rule import View
+from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 
+NODE_PATIENCE = 3.0
+"""Seconds in which udev must have made a node."""
+_PAUSE = 0.1
 DEADLINE = 30.0
 """Seconds that a write may take; the slowest that ends by itself takes half of that."""
 
@@ -138,16 +146,22 @@ class _Carrier:
         return self._end(effects._replace(outcome=Outcome.PENDING, findings=(*effects.findings, found)))
 
     def _arrived(self) -> Effects:
-        return self._end(self.transaction.effects._replace(outcome=Outcome.DONE))
+        effects = self.transaction.effects
+        found = arrival(effects, self.means)
+        effects = effects._replace(findings=tuple(dict.fromkeys((*effects.findings, *found))))
+        if any(finding.severity is Severity.ERROR for finding in found):
+            return self._back(effects, touched=True)
+        return self._end(effects._replace(outcome=Outcome.DONE))
 
     def _back(self, effects: Effects, *, touched: bool) -> Effects:
         self._set(effects)
         if not touched:
             return self._end(effects._replace(outcome=Outcome.REFUSED))
-        return self._end(put_back(self.transaction, self.means, self._save))
+        self.transaction = put_back(self.transaction, self.means)
+        return self._end(self.transaction.effects)
 
 
-def put_back(transaction: Transaction, means: Means, save: Callable[[Transaction], None]) -> Effects:
+def put_back(transaction: Transaction, means: Means) -> Transaction:
     """Undo a transaction from wherever it is: each device by itself, and no device at the cost of a VM."""
     addresses = [before.address for before in transaction.before]
     todo, found = restore(means.kernel.look(addresses), transaction)
@@ -157,24 +171,25 @@ def put_back(transaction: Transaction, means: Means, save: Callable[[Transaction
     for number, step in enumerate(todo, len(transaction.undo)):
         if step.device in stuck:
             continue
-        answer = _undo_step(step, means, done, save)
+        answer = _undo_step(step, means, done)
         state = State.DONE if answer and answer.good else State.PENDING if answer is None else State.FAILED
         done = done._replace(undo=_with_state(done.undo, number, state))
         if answer is None:
             pending = WRITE_PENDING.found(step.device, f"{step.write} has not come back")
-            return done.effects._replace(outcome=Outcome.PENDING, findings=(*done.effects.findings, pending))
+            told = (*done.effects.findings, *findings, pending)
+            return done._replace(effects=done.effects._replace(outcome=Outcome.PENDING, findings=told))
         findings += answer.findings
         if not answer.good:
             stuck.add(step.device)
-    return _undone(done, findings, stuck)
+    return done._replace(effects=_undone(done.effects, findings, stuck))
 
 
-def _undo_step(step: Step, means: Means, done: Transaction, save: Callable[[Transaction], None]) -> Answer | None:
+def _undo_step(step: Step, means: Means, done: Transaction) -> Answer | None:
     until = time.monotonic() + means.deadline
 
     def note(writer: Writer) -> None:
         with suppress(NotPermitted):
-            save(done._replace(writer=writer))
+            means.journal.save(done._replace(writer=writer))
 
     return means.kernel.attempt(lambda: make(step, means, None, until), means.deadline, note)
 
@@ -183,17 +198,43 @@ def _with_state(undo: tuple[Step, ...], number: int, state: State) -> tuple[Step
     return (*undo[:number], undo[number]._replace(state=state), *undo[number + 1 :])
 
 
-def _undone(done: Transaction, findings: Sequence[Finding], stuck: set[str]) -> Effects:
+def _undone(effects: Effects, findings: Sequence[Finding], stuck: set[str]) -> Effects:
     undone = [
         step._replace(state=State.UNDONE) if step.state == State.DONE and step.device not in stuck else step
-        for step in done.effects.steps
+        for step in effects.steps
     ]
     told = [UNDO_FAILED.found(device, "it is not back where it was") for device in sorted(stuck)]
-    return done.effects._replace(
+    return effects._replace(
         outcome=Outcome.STUCK if stuck else Outcome.UNDONE,
         steps=tuple(undone),
-        findings=tuple(dict.fromkeys((*done.effects.findings, *findings, *told))),
+        findings=tuple(dict.fromkeys((*effects.findings, *findings, *told))),
     )
+
+
+def arrival(effects: Effects, means: Means) -> tuple[Finding, ...]:
+    """What is still missing once all is written: its node, which udev may make late, or a group that is viable."""
+    bound = [PciAddress.parse(step.device) for step in effects.steps if vfio_driver(step.expect) and _is_probe(step)]
+    until = time.monotonic() + NODE_PATIENCE
+    while bound:
+        machine = means.kernel.look(bound)
+        views = [View(machine, machine.functions[a], frozenset(bound)) for a in bound if a in machine.functions]
+        found = [one for view in views for rule in (*NODE_RULES, *GROUP_RULES) for one in rule.find(view)]
+        missing = tuple(weigh((one for one in found if one.severity is Severity.ERROR), means.despite))
+        if not missing or time.monotonic() > until:
+            return missing
+        time.sleep(_PAUSE)
+    return ()
+
+
+def ask(effects: Effects, machine: Machine, host: Host, means: Means) -> Effects:
+    """The same with all that the checks would say right now, before any write."""
+    found: list[Finding] = []
+    for step in effects.steps:
+        function = machine.functions.get(PciAddress.parse(step.device))
+        if function is not None:
+            moment = Moment(step, function, machine, host, means.despite)
+            found += [finding for check in means.checks for finding in check(moment)]
+    return effects.with_findings(found)
 
 
 def make(step: Step, means: Means, before: PciFunction | None, until: float) -> Answer:
@@ -232,8 +273,12 @@ def _difference(step: Step, kernel: Kernel) -> Iterable[Finding]:
         yield NOT_AS_PLANNED.found(step.device, what, evidence=(Evidence(where, now or "(absent)"),))
 
 
+def _is_probe(step: Step) -> bool:
+    return step.write == steps.PROBE
+
+
 def _is_of_driver(step: Step) -> bool:
-    return step.write == steps.PROBE or step.write.startswith(f"{steps.DRIVERS}/")
+    return _is_probe(step) or step.write.startswith(f"{steps.DRIVERS}/")
 
 
 def _file(path: str) -> str:

@@ -17,6 +17,7 @@ from hostdev.binding.child import Writer, finding_from
 from hostdev.binding.effects import Effects, Outcome, Step
 from hostdev.binding.lock import STATE_DIR
 from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.vfiodrivers import vfio_driver
 from hostdev.printing.documents import Document, document
 
 DIRECTORY = "journal"
@@ -85,6 +86,11 @@ class Transaction(NamedTuple):
     def running(self) -> bool:
         """It has not been told how it ended."""
         return self.ended is None
+
+    @property
+    def addresses(self) -> tuple[PciAddress, ...]:
+        """The functions that it changes."""
+        return tuple(before.address for before in self.before)
 
     def touches(self, addresses: Iterable[PciAddress]) -> bool:
         """Whether it writes to one of these, its PF or a VF of it."""
@@ -164,6 +170,17 @@ class Journal:
     def running(self, boot_id: str) -> tuple[Transaction, ...]:
         """What was begun in this boot and has not been told how it ended; before a reboot it is history."""
         return tuple(one for one in self.each() if one.running and one.boot_id == boot_id)
+
+    def drivers_before(self, functions: Iterable[PciFunction]) -> dict[PciAddress, str]:
+        """The driver of the host that had each of these the last time that one was put on a vfio driver."""
+        wanted = {function.address: Before.of(function).identity for function in functions}
+        found: dict[PciAddress, str] = {}
+        for transaction in self.each():
+            for before in transaction.before:
+                same = wanted.get(before.address) == before.identity
+                if same and before.driver is not None and vfio_driver(before.driver) is None:
+                    found[before.address] = before.driver
+        return found
 
     def _paths(self) -> list[Path]:
         try:

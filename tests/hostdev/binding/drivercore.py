@@ -163,7 +163,9 @@ class DriverCore(Kernel):
     def _set(self, function: PciFunction, **changes: object) -> None:
         functions = dict(self.machine.functions)
         functions[function.address] = replace(function, **changes)  # type: ignore[arg-type]
-        self.machine = replace(self.machine, functions=functions)
+        nodes = {str(one.group) for one in functions.values() if one.vfio_dev and one.group is not None}
+        vfio = replace(self.machine.vfio, nodes=("vfio", *sorted(nodes)))
+        self.machine = replace(self.machine, functions=functions, vfio=vfio)
 
     def _load(self, module: str) -> None:
         name = module if vfio_driver(module) is None else str(vfio_driver(module) and vfio_driver(module).name)  # type: ignore[union-attr]

@@ -157,7 +157,7 @@ def test_killed_at_any_moment_it_is_put_back(moment: int, tmp_path: Path) -> Non
     kernel.kill_at = None
 
     (cut,) = Journal(tmp_path).running(kernel.machine.kernel.boot_id)
-    back = put_back(cut, means(kernel, tmp_path), Journal(tmp_path).save)
+    back = put_back(cut, means(kernel, tmp_path)).effects
 
     assert back.outcome == Outcome.UNDONE
     assert state(kernel) == before
@@ -170,7 +170,7 @@ def test_what_cannot_be_undone_is_told_with_its_device(tmp_path: Path) -> None:
     kernel.held.add(PciAddress.parse(AUDIO))
     written = Journal(tmp_path).find(done.id)
 
-    back = put_back(written, means(kernel, tmp_path), Journal(tmp_path).save)
+    back = put_back(written, means(kernel, tmp_path)).effects
 
     assert back.outcome == Outcome.STUCK
     assert {finding.subject for finding in back.findings if finding.code == "undo-failed"} >= {AUDIO}

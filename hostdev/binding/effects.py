@@ -95,7 +95,7 @@ class Effects(NamedTuple):
         """The same with further findings, each once; refused where one of them forbids it before it began."""
         findings = tuple(dict.fromkeys((*self.findings, *more)))
         begun = self.outcome not in {Outcome.PLANNED, Outcome.NOTHING, Outcome.REFUSED}
-        return self._replace(findings=findings, outcome=self.outcome if begun else _outcome(self.steps, findings))
+        return self._replace(findings=findings) if begun else effects_of(self.steps, findings)
 
     def as_document(self) -> Document:
         """The kind Effects."""
@@ -109,15 +109,11 @@ class Effects(NamedTuple):
 
 
 def effects_of(steps: Iterable[Step], findings: Iterable[Finding]) -> Effects:
-    """What is to be done; refused where a finding of severity error stands against it."""
+    """What is to be done; where a finding of severity error stands against it, no write that anybody could copy."""
     found, todo = tuple(dict.fromkeys(findings)), tuple(steps)
-    return Effects("", _outcome(todo, found), todo, found)
-
-
-def _outcome(steps: tuple[Step, ...], findings: tuple[Finding, ...]) -> Outcome:
-    if any(finding.severity is Severity.ERROR for finding in findings):
-        return Outcome.REFUSED
-    return Outcome.PLANNED if steps else Outcome.NOTHING
+    if any(finding.severity is Severity.ERROR for finding in found):
+        return Effects("", Outcome.REFUSED, (), found)
+    return Effects("", Outcome.PLANNED if todo else Outcome.NOTHING, todo, found)
 
 
 def describe(step: Step) -> str:

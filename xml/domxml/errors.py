@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     REFUSED = 5
     UNDONE = 6
     NOT_UNDONE = 7
+    PENDING = 8
 
 
 class PassgateError(Exception):
@@ -90,6 +91,7 @@ MEANINGS: Final = {
     int(ExitCode.REFUSED): "refused: the device is not there, or must not be passed through",
     int(ExitCode.UNDONE): "an effect failed and was undone",
     int(ExitCode.NOT_UNDONE): "an effect failed and could not be undone",
+    int(ExitCode.PENDING): "an effect has not come back yet: passgate node journal recover looks again",
     INTERNAL: "internal error: a defect of passgate",
     OUTPUT_LOST: "the output could not be written",
     INTERRUPTED: "interrupted",

@@ -8,6 +8,7 @@ from hostdev.binding.carry import carry
 from hostdev.binding.effects import describe
 from hostdev.binding.journal import Journal, as_document
 from hostdev.binding.plan import bind, unbind
+from hostdev.printing.documents import API_VERSION
 from tests.hostdev.binding.hosts import DISK, GPU, core, functions, means
 from tests.hostdev.cli.validator import errors, schema
 from tests.hostdev.machines.fixtures import NAMES, picture
@@ -28,7 +29,9 @@ def test_what_the_journal_keeps_comes_back_the_same(tmp_path: Path) -> None:
 
     (written,) = Journal(tmp_path).each()
 
+    listed = {"apiVersion": API_VERSION, "kind": "TransactionList", "items": [as_document(written)]}
     assert list(errors(as_document(written), schema("transaction.json"))) == []
+    assert list(errors(listed, schema("transactionlist.json"))) == []
     journal = Journal(tmp_path / "again")
     journal.save(written)
     assert list(journal.each()) == [written]

@@ -39,7 +39,7 @@ def errors(value: Any, rules: Any, place: str = "$") -> Iterator[str]:
 def _ref(value: Any, wanted: Any, _rules: Any, place: str) -> Iterator[str]:
     file, _, path = wanted.partition("#/")
     found = schema(file)
-    for step in path.split("/"):
+    for step in filter(None, path.split("/")):
         found = found[step]
     yield from errors(value, found, place)
 

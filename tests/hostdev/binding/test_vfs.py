@@ -257,7 +257,7 @@ def test_wherever_it_is_cut_off_it_can_be_put_back(tmp_path: Path, moment: int, 
         assert done.outcome == Outcome.DONE
     (transaction,) = Journal(tmp_path).each()
 
-    undone = put_back(transaction, means(kernel, tmp_path), Journal(tmp_path).save)
+    undone = put_back(transaction, means(kernel, tmp_path)).effects
 
     assert undone.outcome == Outcome.UNDONE, undone.findings
     assert (_drivers(kernel), kernel.of(PF).num_vfs, kernel.of(PF).vf_autoprobe) == was

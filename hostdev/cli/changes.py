@@ -61,11 +61,14 @@ def means_of(arguments: argparse.Namespace, stop: Callable[[], bool] = lambda: F
     if not arguments.deadline > 0:
         raise BadInput("bad-usage", "a deadline is more than 0 seconds", subject="--deadline")
     return Means(
-        Journal(Path(arguments.state_dir)), despite=accepted(arguments.despite), deadline=arguments.deadline, stop=stop
+        Journal(Path(arguments.state_dir)),
+        despite=accept_codes(arguments.despite),
+        deadline=arguments.deadline,
+        stop=stop,
     )
 
 
-def accepted(codes: Sequence[str]) -> frozenset[str]:
+def accept_codes(codes: Sequence[str]) -> frozenset[str]:
     """The codes that `--despite` may name; another one is refused with the nearest."""
     for code in codes:
         if code not in ACCEPTABLE:
@@ -102,7 +105,7 @@ def _asked(plan: Effects, machine: Machine, means: Means, *, here: bool) -> Effe
 def _change(arguments: argparse.Namespace, plan: Effects, machine: Machine, what: str) -> int:
     if not consent(arguments, plan):
         return ExitCode.DONE
-    with deferred() as interrupted, progress("changing drivers"):
+    with defer_signals() as interrupted, progress("changing drivers"):
         ended = carry(plan, machine, means_of(arguments, interrupted), what)
     return tell(arguments, ended)
 
@@ -126,7 +129,7 @@ def consent(arguments: argparse.Namespace, plan: Effects) -> bool:
 
 
 @contextmanager
-def deferred() -> Iterator[Callable[[], bool]]:
+def defer_signals() -> Iterator[Callable[[], bool]]:
     """Let a signal wait until the write that is on its way has ended; what was begun is then undone."""
     came: list[int] = []
 

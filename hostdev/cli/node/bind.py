@@ -31,7 +31,7 @@ def bind(arguments: argparse.Namespace) -> int:
         functions,
         None if arguments.driver in {None, "auto"} else arguments.driver,
         with_group=arguments.with_group,
-        despite=changes.accepted(arguments.despite),
+        despite=changes.accept_codes(arguments.despite),
         drivers=drivers,
     )
     return _done(arguments, machine, functions, effects, "bind")
@@ -46,7 +46,7 @@ def unbind(arguments: argparse.Namespace) -> int:
         functions,
         arguments.to,
         with_group=arguments.with_group,
-        despite=changes.accepted(arguments.despite),
+        despite=changes.accept_codes(arguments.despite),
         drivers=drivers,
         had=journal.drivers_before(functions) if arguments.host == LIVE else {},
     )

@@ -72,7 +72,7 @@ def _undo(arguments: argparse.Namespace, journal: Journal) -> int:
         return changes.tell(arguments, plan)
     if not changes.consent(arguments, plan):
         return ExitCode.DONE
-    with changes.deferred(), progress("putting the devices back"):
+    with changes.defer_signals(), progress("putting the devices back"):
         back = recover.undo(written, changes.means_of(arguments))
     code = changes.tell(arguments, back.effects)
     return ExitCode.DONE if back.effects.outcome == Outcome.UNDONE else code
@@ -81,7 +81,7 @@ def _undo(arguments: argparse.Namespace, journal: Journal) -> int:
 def _recover(arguments: argparse.Namespace, journal: Journal) -> int:
     if arguments.dry_run:
         return _list(arguments, journal)
-    with changes.deferred(), progress("looking at changes that were cut off"):
+    with changes.defer_signals(), progress("looking at changes that were cut off"):
         ended = recover.recover(changes.means_of(arguments))
     if arguments.output != "text":
         emit(_document(ended), arguments.output)

@@ -21,7 +21,7 @@ from hostdev.binding.kernel import Kernel
 from hostdev.binding.vfs import AUTOPROBE, is_number
 from hostdev.inventory.functions import vf_addresses
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import HostUse, Machine, PciFunction
+from hostdev.inventory.machine import HostUse, IommuGroup, Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 
 WRITER = Writer(4194303, "1")
@@ -133,13 +133,18 @@ class DriverCore(Kernel):
             if self.waiting:
                 raise Hangs
         functions = {a: one for a, one in self.machine.functions.items() if one.physfn != pf.address}
+        gone = {one.group for one in old}
+        groups = {number: one for number, one in self.machine.groups.items() if number not in gone}
         made = vf_addresses(pf.address, count - (1 if self.miserly else 0), pf.vf_offset, pf.vf_stride)
-        for vf in made:
-            function = PciFunction(vf, pf.vendor, pf.device + 1, pf.class_code, physfn=pf.address, use=HostUse())
+        for group, vf in enumerate(made, max(groups, default=0) + 1):
+            groups[group] = IommuGroup(group, (vf,))
+            function = PciFunction(
+                vf, pf.vendor, pf.device + 1, pf.class_code, group=group, physfn=pf.address, use=HostUse()
+            )
             functions[vf] = function
             self.fits[vf] = f"{pf.driver}vf"
         functions[pf.address] = replace(pf, num_vfs=len(made), virtfns=made)
-        self.machine = replace(self.machine, functions=functions)
+        self.machine = replace(self.machine, functions=functions, groups=groups)
         self.settings.clear()
         for vf in made:
             self._probe(self.machine.functions[vf])

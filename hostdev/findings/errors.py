@@ -65,7 +65,7 @@ _GIVEN = {
 _ASKED = {
     "unknown-attribute": ("There is no such attribute", "the hint of the error names the nearest"),
     "bad-attribute": ("An attribute cannot have this value", "the hint of the error says which it can have"),
-    "attribute-not-for-mdev": ("The attribute means nothing for a mediated device", "leave it out"),
+    "attribute-not-for-mdev": ("The attribute is not possible for a mediated device", "leave it out"),
     "attribute-not-for-machine": ("The guest's machine type has no such attribute", "leave it out"),
     "libvirt-too-old": ("This libvirt would drop the attribute without a word", "leave it out, or tell --libvirt"),
     "bad-functions": ("These functions cannot be one guest device", "name distinct ones, function 0 among them"),

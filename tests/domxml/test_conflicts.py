@@ -20,6 +20,7 @@ from tests.domxml.guestslots import multifunction, tree_of, wish
 NEW = LibvirtVersion(11, 3)
 VF, OTHER = "3d:02.2", "3d:02.3"
 AP, OTHER_AP = "c0ffee00-1111-2222-3333-444455556666", "c0ffee00-1111-2222-3333-444455556667"
+BRIDGE = "<controller type='pci' index='48' model='pcie-to-pci-bridge'/>"
 GRAPHICS = "<graphics type='vnc'/>"
 HELD = (
     "<hostdev mode='subsystem' type='pci' managed='no'><source><address bus='0x3d' slot='2' function='3'/></source>"
@@ -92,6 +93,24 @@ CONFLICTS = {
         "teaming-without-interface",
         "no interface has that alias (there are: ua-default",
     ),
+    "teaming on i440fx": Conflict(
+        load("i440fx"), one(teaming="ua-default"), "teaming-needs-own-slot", "a guest of i440fx has no PCI Express"
+    ),
+    "teaming on s390x": Conflict(
+        load("s390x-ccw"), one(teaming="ua-default"), "teaming-needs-own-slot", "a guest of s390-ccw has no PCI"
+    ),
+    "teaming behind a conventional bridge": Conflict(
+        plain(BRIDGE),
+        (wish("x", VF, guest="30:05.0", teaming="ua-default"),),
+        "teaming-needs-own-slot",
+        "0000:30:05.0 is behind a pcie-to-pci-bridge, on a conventional PCI bus",
+    ),
+    "teaming beside another function": Conflict(
+        plain("<vsock model='virtio'><address type='pci' bus='0' slot='0x19'/></vsock>"),
+        (wish("x", VF, guest="00:19.1", teaming="ua-default"),),
+        "teaming-needs-own-slot",
+        "0000:00:19.1 is one of several functions of its slot",
+    ),
     "a boot order beside os boot": Conflict(
         with_os_boot(), one(bootOrder="1"), "boot-order-beside-os-boot", "the domain has <os><boot>"
     ),
@@ -118,10 +137,22 @@ CONFLICTS = {
         "acpiIndex 7 belongs to a <interface> of the domain",
     ),
     "two boot displays": Conflict(
-        plain(GRAPHICS), two(ramfb="on"), "only-one-ramfb", "0000:3d:02.2 is one already", "0000:3d:02.3"
+        plain(GRAPHICS), two(ramfb="on", display="on"), "only-one-ramfb", "0000:3d:02.2 is one already", "0000:3d:02.3"
     ),
     "a boot display beside a video": Conflict(
-        plain(GRAPHICS, "<video><model type='ramfb'/></video>"), one(ramfb="on"), "only-one-ramfb", "a <video>"
+        plain(GRAPHICS, "<video><model type='ramfb'/></video>"),
+        one(ramfb="on", display="on"),
+        "only-one-ramfb",
+        "a <video>",
+    ),
+    "a boot display without a display": Conflict(
+        plain(GRAPHICS), one(ramfb="on"), "ramfb-needs-display", "display is not said"
+    ),
+    "a display taken from a boot display": Conflict(
+        plain(GRAPHICS, HELD.replace("function='3'", "function='2'").replace(" type=", " ramfb='on' type=") % ""),
+        one(display="off"),
+        "ramfb-needs-display",
+        "display is off",
     ),
     "two matrices of crypto queues": Conflict(
         load("s390x-ccw"), (wish("x", AP), wish("y", OTHER_AP)), "only-one-vfio-ap", f"{AP} is one", OTHER_AP
@@ -166,8 +197,10 @@ def test_a_conflict_is_refused_with_a_code_of_its_own(conflict: Conflict) -> Non
         (plain(), one(display="off")),
         (plain("<disk><target dev='sdx' bus='sata'/><boot order='3'/></disk>"), one(bootOrder="4")),
         (plain(HELD % "<boot order='3'/>"), (wish("x", VF, bootOrder="3"), wish("y", OTHER, bootOrder="4"))),
-        (plain(GRAPHICS), (wish("x", VF, ramfb="on"), wish("y", OTHER, ramfb="off"))),
+        (plain(GRAPHICS), (wish("x", VF, ramfb="on", display="on"), wish("y", OTHER, ramfb="off"))),
         (load("s390x-ccw"), (wish("x", AP), wish("y", VF))),
+        (load("s390x-ccw"), (wish("x", AP, acpiIndex="7"), wish("y", VF, acpiIndex="7"))),
+        (plain(), (wish("x", VF, guest="00:19.0", teaming="ua-default"),)),
         (plain("<vsock model='virtio'><alias name='ua-passgate-y'/></vsock>"), one()),
         (plain("<vsock model='virtio'><address type='pci' bus='0' slot='0x19'/></vsock>"), one(guest="00:19.1")),
     ],
@@ -179,7 +212,10 @@ def test_what_goes_together_is_written(domain: bytes, slots: tuple[GuestSlot, ..
 
 
 def test_a_second_run_conflicts_with_nothing() -> None:
-    slots = (wish("x", VF, bootOrder="1", acpiIndex="7", ramfb="on"), wish("y", OTHER, bootOrder="2", acpiIndex="8"))
+    slots = (
+        wish("x", VF, bootOrder="1", acpiIndex="7", ramfb="on", display="on"),
+        wish("y", OTHER, bootOrder="2", acpiIndex="8"),
+    )
     first = inject(plain(GRAPHICS), *slots)
 
     assert inject(first.xml, *slots).xml == first.xml

@@ -28,18 +28,19 @@ class Silent(Exception):
     """The child did not answer in time and was killed."""
 
 
-def python_of(root: Root) -> tuple[str, ...]:
-    """The command that runs the root's Python in it."""
+def python_of(root: Root, before: str = "") -> tuple[str, ...]:
+    """The command that runs the root's Python in it, after these lines of shell, for which the root is `$1`."""
     # QEMU detaches when libvirt probes it: without a reaper as PID 1 libvirt waits half a minute for a zombie.
-    reaper = ("sh", "-c", 'chroot "$@"; exit $?', "sh")
+    reaper = ("sh", "-c", f'{before}\nchroot "$@"; exit $?', "sh")
     return (*ISOLATED, f"--mount-proc={root.path}/proc", *reaper, str(root.path), "/usr/bin/python3")
 
 
 class Worker:
     """Runs the child in a slot of its own while the `with` block lasts."""
 
-    def __init__(self, root: Root, *, timeout: float) -> None:
+    def __init__(self, root: Root, *, timeout: float, before: str = "") -> None:
         self.version = 0
+        self._before = before
         self._root = root
         self._timeout = timeout
         self._slot: Slot
@@ -77,7 +78,7 @@ class Worker:
 
     def _start(self) -> None:
         self._slot.clear()
-        command = [*python_of(self._root), "-I", "-c", CHILD]
+        command = [*python_of(self._root, self._before), "-I", "-c", CHILD]
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(
                 [*command, self._slot.inside],

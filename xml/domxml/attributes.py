@@ -31,6 +31,7 @@ class Attribute(NamedTuple):
     pci_since: LibvirtVersion = OLDEST
     """The same for a PCI device, where mediated devices had it before."""
     mdev: bool = True
+    """Whether libvirt keeps it for a mediated device."""
     fixed: Mapping[str, str] | None = None
     """Attributes that go with it in the same element."""
 
@@ -50,9 +51,9 @@ ATTRIBUTES: Mapping[str, Attribute] = {
         Attribute(
             "managed", "", "managed", f"yes|no|{KEEP}", "whether libvirt takes the device from its driver and back"
         ),
-        Attribute("rom.bar", "rom", "bar", _ON_OFF, "whether the guest sees the device's ROM", mdev=False),
-        Attribute("rom.file", "rom", "file", r"/.+", "a ROM image, as a path in the launcher", mdev=False),
-        Attribute("rom.enabled", "rom", "enabled", "yes|no", "no: no ROM at all", mdev=False),
+        Attribute("rom.bar", "rom", "bar", _ON_OFF, "whether the guest sees the device's ROM"),
+        Attribute("rom.file", "rom", "file", r"/.+", "a ROM image, as a path in the launcher"),
+        Attribute("rom.enabled", "rom", "enabled", "yes|no", "no: no ROM at all"),
         Attribute("bootOrder", "boot", "order", NUMBER, "the place in the guest's boot order", mdev=False),
         Attribute("acpiIndex", "acpi", "index", NUMBER, "the number of a NIC's name in the guest (eno7 for 7)"),
         Attribute(
@@ -102,7 +103,7 @@ def check(key: str, value: str, source: HostDevice, libvirt: LibvirtVersion) -> 
     if mdev and not row.mdev:
         raise Refused(
             "attribute-not-for-mdev",
-            f"{key} has no meaning for a mediated device",
+            f"{key} is not possible for a mediated device",
             subject=str(source),
             hint=f"leave {key} out",
         )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from lxml import etree
 
 from domxml import alias as aliases
+from domxml.apply import Change
 from domxml.document import Domain, DomainDevice, Element
 from domxml.errors import Refused
 from domxml.finding import FindingKind
@@ -19,13 +20,18 @@ from domxml.guestfindings import (
     DISPLAY_NEEDS_GRAPHICS,
     ONLY_ONE_RAMFB,
     ONLY_ONE_VFIO_AP,
+    RAMFB_NEEDS_DISPLAY,
     ROM_DISABLED,
+    TEAMING_NEEDS_OWN_SLOT,
     TEAMING_WITHOUT_INTERFACE,
 )
-from domxml.guestpci.machines import MachineType, RootKind
+from domxml.guestpci.machines import MODELS, PCIE_DEVICE, MachineType, RootKind
+from domxml.guestpci.topology import Topology
 from domxml.guestslot import GuestFunction, GuestSlot
+from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, Mdev
 from domxml.text import listed
+from domxml.version import LibvirtVersion
 
 AP = "vfio-ap"
 
@@ -42,7 +48,7 @@ class Numbered(NamedTuple):
 
 NUMBERED = (
     Numbered("bootOrder", BOOT_ORDER_TAKEN, etree.XPath("devices/*/boot[@order]"), "order"),
-    Numbered("acpiIndex", ACPI_INDEX_TAKEN, etree.XPath("devices/*/acpi[@index]"), "index"),
+    Numbered("acpiIndex", ACPI_INDEX_TAKEN, etree.XPath(f"devices/*[not(@model='{AP}')]/acpi[@index]"), "index"),
 )
 _ALIASES = etree.XPath("devices/*/alias[starts-with(@name, 'ua-')]")
 """Libvirt forgets all others, and those of a running domain need not be unique."""
@@ -56,6 +62,33 @@ def check_conflicts(
     """Refuse the first device that would not go together with another one, or with the domain."""
     for refusal in _Devices(domain, machine, slots, held).conflicts():
         raise refusal
+
+
+def check_teams(domain: Domain, libvirt: LibvirtVersion, changes: Sequence[Change]) -> None:
+    """Refuse a VF that stands in for an interface where QEMU would not take it out again; the domain has it already."""
+    teamed = [change.placed for change in changes if "teaming" in change.placed.function.attributes]
+    if not teamed:
+        return
+    topology = Topology(domain, libvirt)
+    for placed in teamed:
+        what = _why_no_team(topology, placed.address)
+        if what:
+            team = placed.function.attributes["teaming"]
+            raise TEAMING_NEEDS_OWN_SLOT.refused(str(placed.function.device), f"teaming={team}, and {what}")
+
+
+def _why_no_team(topology: Topology, address: PciAddress | None) -> str:
+    if topology.machine.root is not RootKind.PCIE:
+        return f"a guest of {topology.machine.name} has no PCI Express"
+    if address is None:
+        return ""
+    controller = topology.controller(address.bus)
+    model = None if controller is None else MODELS.get(controller.model)
+    if model is not None and not model.accepts & PCIE_DEVICE:
+        return f"{address} is behind a {model.name}, on a conventional PCI bus"
+    used = topology.used()
+    beside = [function for function in range(8) if address.with_function(function) in used]
+    return f"{address} is one of several functions of its slot" if beside != [0] else ""
 
 
 class _Devices:
@@ -75,12 +108,13 @@ class _Devices:
     def conflicts(self) -> Iterator[Refused]:
         yield from self._of_domain()
         yield from self._of_device()
+        yield from self._displays()
         for row in NUMBERED:
             yield from self._numbered(row)
         yield from self._aliases()
         yield from self._alone(ONLY_ONE_RAMFB, _RAMFB, [f for f in self.functions if f.attributes.get("ramfb") == "on"])
         if self.machine.root is RootKind.ZPCI:
-            queues = [function for function in self.functions if isinstance(function.device, Mdev)]
+            queues = [function for function in self.functions if self._is_matrix(function)]
             yield from self._alone(ONLY_ONE_VFIO_AP, _AP, queues)
 
     def _of_domain(self) -> Iterator[Refused]:
@@ -110,6 +144,16 @@ class _Devices:
                 what = f"teaming names {teaming}, and no interface has that alias (there are: {there})"
                 yield TEAMING_WITHOUT_INTERFACE.refused(str(function.device), what)
 
+    def _displays(self) -> Iterator[Refused]:
+        for function in self.functions:
+            element, wanted = self._element(function), function.attributes
+            written = {} if element is None else {key: element.get(key, "") for key in ("display", "ramfb")}
+            shown = {**written, **wanted}
+            ours = "display" in wanted or "ramfb" in wanted
+            if ours and shown.get("ramfb") == "on" and shown.get("display") != "on":
+                what = f"ramfb=on needs display=on, and display is {shown.get('display') or 'not said'}"
+                yield RAMFB_NEEDS_DISPLAY.refused(str(function.device), what)
+
     def _numbered(self, row: Numbered) -> Iterator[Refused]:
         wanted = [
             (function, function.attributes[row.key]) for function in self.functions if row.key in function.attributes
@@ -121,6 +165,8 @@ class _Devices:
             if (parent := _parent(element)) is not None and id(parent) not in rewritten
         }
         for function, number in wanted:
+            if row.key == "acpiIndex" and self._is_matrix(function):
+                continue  # Libvirt says nothing of it to QEMU.
             if number in owners:
                 yield row.kind.refused(str(function.device), f"{row.key} {number} belongs to {owners[number]}")
             owners[number] = str(function.device)
@@ -149,6 +195,10 @@ class _Devices:
             if others:
                 yield kind.refused(str(function.device), f"{others[0]} is one already")
             others.append(str(function.device))
+
+    def _is_matrix(self, function: GuestFunction) -> bool:
+        """Whether it is a mediated device of s390x: crypto queues, and no PCI device."""
+        return self.machine.root is RootKind.ZPCI and isinstance(function.device, Mdev)
 
     def _alias(self, function: GuestFunction) -> str:
         """The alias it will have: one that libvirt keeps stays."""

@@ -285,6 +285,38 @@ MULTIFUNCTION_OFF = FindingKind(
     "Leave `guestAddress` out: the device then gets a slot of its own.",
     ("is not multifunction",),
 )
+ATTRIBUTE_WITHOUT_EFFECT = FindingKind(
+    "attribute-without-effect",
+    Severity.WARNING,
+    "An attribute of a device is written, and the guest never sees it",
+    "Libvirt and QEMU take the attribute and do nothing with it. QEMU is given no ROM of a mediated device. An ACPI "
+    "index reaches the guest by ACPI: not on s390x, not where the domain has no `<acpi/>` among its `<features>`, not "
+    "below an expander bus, and on Arm with QEMU 10.0 never, with QEMU 11.1 only for a device on the root bus.",
+    "leave the attribute out",
+    "Take the attribute out of `passgate.dev/devices` or `--device`. To find a NIC in the guest, go by its MAC address "
+    "or its guest address.",
+)
+RAMFB_NEEDS_DISPLAY = FindingKind(
+    "ramfb-needs-display",
+    Severity.ERROR,
+    "A boot display is asked for, and not the display that it belongs to",
+    "`ramfb` shows what the firmware draws until the device's own display takes over. Libvirt takes it without "
+    "`display`; QEMU does not start.",
+    "say display=on beside ramfb=on",
+    'Write both: `{"display": true, "ramfb": true}`, or `--device …,display=on,ramfb=on`.',
+    ("ramfb=on requires display=on",),
+)
+TEAMING_NEEDS_OWN_SLOT = FindingKind(
+    "teaming-needs-own-slot",
+    Severity.ERROR,
+    "A VF that stands in for an interface is not alone in a PCI Express slot of the guest",
+    "With `teaming` QEMU takes the VF out of the guest when the VM migrates. It does so only for function 0 of a PCI "
+    "Express slot with nothing beside it: not on i440fx, not on s390x, and not behind a conventional bridge. Libvirt "
+    "takes such a domain; QEMU does not start.",
+    "ask for a q35 machine and a guest address behind a root port, or leave teaming out",
+    "Set `machine: {type: q35}` in the VM's spec, and leave `guestAddress` and `functions` out for this device.",
+    ("failover primary device must be on PCIExpress bus", "failover: primary device must be in its own PCI slot"),
+)
 KUBEVIRT_PLACES_AGAIN = FindingKind(
     "kubevirt-places-again",
     Severity.WARNING,
@@ -339,4 +371,7 @@ KINDS: tuple[FindingKind, ...] = (
     ACPI_INDEX_TAKEN,
     ALIAS_TAKEN,
     MULTIFUNCTION_OFF,
+    ATTRIBUTE_WITHOUT_EFFECT,
+    RAMFB_NEEDS_DISPLAY,
+    TEAMING_NEEDS_OWN_SLOT,
 )

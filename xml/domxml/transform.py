@@ -9,8 +9,9 @@ from domxml import attributes
 from domxml.alias import is_ours
 from domxml.apply import Change, apply
 from domxml.commandline import command_line_devices
-from domxml.conflicts import check_conflicts
+from domxml.conflicts import check_conflicts, check_teams
 from domxml.document import Domain, DomainDevice
+from domxml.effects import without_effect
 from domxml.errors import BadInput, Refused
 from domxml.finding import Finding
 from domxml.guestfindings import BASE_DEVICE_MOVES, DEVICE_UNASSIGNED
@@ -29,7 +30,8 @@ from domxml.version import OLDEST, LibvirtVersion
 if TYPE_CHECKING:
     from domxml.removal import Removal
 
-_SHOWN = {"display", "ramfb"}
+_SHOWN = {"display": {"on", "off"}, "ramfb": {"on"}}
+"""What libvirt passes on to vfio-ap, which has neither property; of ramfb=off it says nothing."""
 
 
 class Transformed(NamedTuple):
@@ -104,7 +106,8 @@ def _write(
     libvirt: LibvirtVersion,
 ) -> Transformed:
     changes = apply(domain, topology.machine, placement, held)
-    findings = placement.findings
+    check_teams(domain, libvirt, changes)
+    findings = placement.findings + tuple(without_effect(domain, topology.machine, changes))
     if placement.before is not None:
         findings += _moves(placement.before, Topology(domain, libvirt))
     nothing_new = not (placement.controllers or placement.pins or placement.vacant)
@@ -181,17 +184,13 @@ def _check_command_line(domain: Domain, wishes: tuple[GuestSlot, ...]) -> None:
 def _check_machine(wishes: tuple[GuestSlot, ...], topology: Topology) -> None:
     for wish in wishes:
         for member in wish.functions:
-            if not topology.machine.acpi_index and "acpiIndex" in member.attributes:
-                what = f"acpiIndex exists on q35 and i440fx machines only, not on {topology.machine.name}"
-                raise Refused("attribute-not-for-machine", what, subject=wish.name, hint="leave acpiIndex out")
             if member.attributes.get("managed") == "yes" and is_made_by_kubevirt(topology.domain):
                 what = "managed=yes lets libvirt take the device from its driver, and in virt-launcher's pod it cannot"
                 raise Refused("attribute-not-for-machine", what, subject=wish.name, hint="leave managed out")
-            shown = _SHOWN & member.attributes.keys()
+            shown = [key for key in ("display", "ramfb") if member.attributes.get(key, "") in _SHOWN[key]]
             if shown and topology.machine.root is RootKind.ZPCI and isinstance(member.device, Mdev):
-                key = min(shown)
-                what = f"a mediated device of {topology.machine.name} has no display: {key} is without effect"
-                raise Refused("attribute-not-for-machine", what, subject=wish.name, hint=f"leave {key} out")
+                what = f"a mediated device of {topology.machine.name} has no display: QEMU refuses {shown[0]}"
+                raise Refused("attribute-not-for-machine", what, subject=wish.name, hint=f"leave {shown[0]} out")
 
 
 def _remove(

@@ -12,6 +12,7 @@ from lxml import etree
 from domxml import alias as aliases
 from domxml import attributes
 from domxml.apply import ADDED, Change
+from domxml.conflicts import AP
 from domxml.document import Domain, DomainDevice
 from domxml.errors import Refused
 from domxml.guestpci.machines import ENDPOINT, MODELS, PCI_BRIDGE, compatible
@@ -24,9 +25,11 @@ CODE = "output-would-not-work"
 HINT = "nothing was changed; please report this domain"
 
 _HEX = re.compile(r"0[xX][0-9a-fA-F]{1,4}", re.ASCII)
-_UNIQUE = tuple(
-    (tag, name, word, etree.XPath(f"devices/*/{tag}/@{name}", smart_strings=False))
-    for tag, name, word in (("alias", "name", "alias"), ("acpi", "index", "acpiIndex"), ("boot", "order", "bootOrder"))
+_UNIQUE = (
+    ("alias", "name", "alias", etree.XPath("devices/*/alias/@name", smart_strings=False)),
+    ("boot", "order", "bootOrder", etree.XPath("devices/*/boot/@order", smart_strings=False)),
+    # Of a matrix of crypto queues libvirt says no ACPI index to QEMU.
+    ("acpi", "index", "acpiIndex", etree.XPath(f"devices/*[not(@model='{AP}')]/acpi/@index", smart_strings=False)),
 )
 """Child element, attribute and word of what libvirt or QEMU refuses to see twice."""
 
@@ -93,7 +96,7 @@ class _Tree:
     def of_device(self, holder: DomainDevice, change: Change) -> Iterator[str]:
         for tag, name, word, _ in _UNIQUE:
             child = holder.element.find(tag)
-            if child is not None and self.numbers[word][child.get(name, "")] > 1:
+            if child is not None and holder.element.get("model") != AP and self.numbers[word][child.get(name, "")] > 1:
                 yield f"two devices have this {word}"
         if change.placed.address is not None:
             yield from self._of_address(change.placed.address)

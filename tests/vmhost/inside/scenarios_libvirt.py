@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domxml.guestfindings import RAMFB_NEEDS_DISPLAY
 from domxml.pciaddress import PciAddress
 from tests.vmhost.inside.devices import AUDIO, DISK_VF, DISPLAY, NOBODY, OTHER_VF, PORT, UNBOUND_VF, VF
 from tests.vmhost.inside.domains import domain, hostdev
@@ -79,6 +80,13 @@ def two_devices_at_one_guest_address_are_refused(bench: Bench) -> None:
     """Two devices, one guest address: the domain cannot be defined."""
     devices = (hostdev(VF, guest=GUEST_SLOT), hostdev(OTHER_VF, guest=GUEST_SLOT))
     bench.define_refused(domain("conflict", *devices), "Attempted double use of PCI Address")
+
+
+@scenario
+def a_boot_display_without_a_display_is_refused(bench: Bench) -> None:
+    """A device with ramfb='on' and no display: libvirt takes it, QEMU opens the device, and ends."""
+    device = hostdev(VF).replace("type='pci'", "type='pci' ramfb='on'", 1)
+    bench.start_refused(domain("ramfb", device), RAMFB_NEEDS_DISPLAY.says[0])
 
 
 @scenario

@@ -15,12 +15,12 @@ from domxml import alias as aliases
 from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
-from domxml.transform import transform
+from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import dialects_of
 from hostdev.findings.cloudinit import BONDS_NOT_READ
 from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_until
-from hostdev.inject.plan import Inputs, plan
+from hostdev.inject.plan import Inputs, Plan, plan
 from hostdev.inject.vmplan import account_inputs, guards, resources, vm_inputs, waits_for_file
 from hostdev.vmi.addressing import INTERFACES
 from hostdev.vmi.bonds import BONDS
@@ -66,6 +66,14 @@ class Answer(NamedTuple):
     """Whether it answers a pass of this VM's boot."""
 
 
+class Launcher(NamedTuple):
+    """What the sidecar is told of virt-launcher."""
+
+    libvirt: LibvirtVersion = OLDEST
+    again: bool | None = None
+    """Whether it places the devices of a VM without placeholders a second time; None: not told."""
+
+
 class Settled(NamedTuple):
     """Settled by the first success; later calls apply it again, whatever the channels say by then."""
 
@@ -74,13 +82,10 @@ class Settled(NamedTuple):
     text: bytes = b""
     """The VMI as it came; a boot's later passes come with the same."""
 
-
-class Launcher(NamedTuple):
-    """What the sidecar is told of virt-launcher."""
-
-    libvirt: LibvirtVersion = OLDEST
-    again: bool | None = None
-    """Whether it places the devices of a VM without placeholders a second time; None: not told."""
+    def put_into(self, domain: Domain, launcher: Launcher) -> tuple[Plan, Transformed]:
+        """Plan for a domain as a pass has it, and put the devices in."""
+        planned = plan(domain, self.inputs, self.machine)
+        return planned, transform(domain, planned.slots, libvirt=launcher.libvirt, again=launcher.again)
 
 
 class HookCore:
@@ -125,8 +130,7 @@ class HookCore:
             return Answer(xml, str(vmi))
         domain = Domain.parse(xml)
         settled = self._settlement.value or self._settle(domain, vmi, patience)
-        planned = plan(domain, settled.inputs, settled.machine)
-        result = transform(domain, planned.slots, libvirt=self._launcher.libvirt, again=self._launcher.again)
+        planned, result = settled.put_into(domain, self._launcher)
         findings = (*planned.findings, *result.findings, *guards(vmi, result.ours))
         # What was noticed while gathering is told once.
         kept = settled._replace(inputs=settled.inputs._replace(findings=()), text=text) if result.changes else None

@@ -13,6 +13,9 @@ from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Topology
 
+UNKNOWN = "read-back-unknown"
+"""What libvirt would make of a domain is not known."""
+
 
 def define(xml: bytes) -> bytes:
     """Complete a domain the way a define and a dump would."""
@@ -23,7 +26,7 @@ def define(xml: bytes) -> bytes:
     prediction = predict(topology)
     if not prediction.known:
         raise Refused(
-            "read-back-unknown",
+            UNKNOWN,
             f"what libvirt makes of this domain cannot be predicted: {prediction.unknown or prediction.refusal}",
             hint="let a real libvirt read it back with --connect",
         )

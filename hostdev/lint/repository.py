@@ -18,8 +18,8 @@ from hostdev.findings.admission import (
 from hostdev.findings.files import DUPLICATE_KEY, KUSTOMIZE_PATCH, NOT_RENDERED
 from hostdev.findings.spec import SIDECAR_GATE
 from hostdev.jsonutil import JsonObject
+from hostdev.kubevirt.defaults import with_instancetype
 from hostdev.lint.admission import releases as releases_
-from hostdev.lint.admission.defaults import with_instancetype
 from hostdev.lint.admission.keys import key_hint
 from hostdev.lint.admission.releases import Cluster
 from hostdev.lint.admission.rule import at

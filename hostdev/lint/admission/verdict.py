@@ -15,8 +15,8 @@ from hostdev.findings.admission import (
     VM_REFUSED,
     WRONG_TYPE,
 )
+from hostdev.kubevirt.defaults import add_defaults, selects, with_instancetype, with_preference, with_preset
 from hostdev.lint.admission import compute, devices, disks, firmware, interfaces, policies, ports, vm, volumes
-from hostdev.lint.admission.defaults import add_defaults, selects, with_instancetype, with_preference, with_preset
 from hostdev.lint.admission.fields import spec_of
 from hostdev.lint.admission.metadata import SERVED, metadata_flaws, releases_serving, unknown_keys
 from hostdev.lint.admission.releases import Cluster

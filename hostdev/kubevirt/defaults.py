@@ -1,16 +1,16 @@
-"""What KubeVirt's mutating webhooks add before anything is checked, as far as a rule can see it."""
+"""What an instance type, a preference, a preset and KubeVirt itself add to a VM before anything is made of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from hostdev.lint.admission.rule import EMPTY, at
+from hostdev.kubevirt.spec import EMPTY, get_list, get_map, target_of
 
 
 def add_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """A VMI without interfaces and networks gets the pod network."""
-    devices = at(spec, "domain.devices") or EMPTY
+    devices = get_map(spec, "domain", "devices")
     if devices.get("interfaces") or spec.get("networks") or devices.get("autoattachPodInterface") is False:
         return spec
     interfaces = [{"name": "default", "bridge": {}}]
@@ -39,27 +39,68 @@ def with_instancetype(spec: Mapping[str, Any], kind: Mapping[str, Any]) -> Mappi
     return {**spec, "domain": domain}
 
 
+_PREFERRED = {
+    "preferredUseVirtioTransitional": "useVirtioTransitional",
+    "preferredAutoattachMemBalloon": "autoattachMemBalloon",
+    "preferredAutoattachGraphicsDevice": "autoattachGraphicsDevice",
+    "preferredAutoattachSerialConsole": "autoattachSerialConsole",
+    "preferredAutoattachPodInterface": "autoattachPodInterface",
+    "preferredAutoattachInputDevice": "autoattachInputDevice",
+    "preferredRng": "rng",
+    "preferredTPM": "tpm",
+}
+"""What a preference says of the devices, and what of the spec it stands for where the VM says nothing."""
+_BUSES = {"disk": "preferredDiskBus", "cdrom": "preferredCdromBus", "lun": "preferredLunBus"}
+
+
 def with_preference(spec: Mapping[str, Any], preference: Mapping[str, Any]) -> Mapping[str, Any]:
     """A VMI's spec with what a preference says where the VM says nothing."""
-    domain = dict(spec.get("domain") or EMPTY)
-    features = dict(domain.get("features") or EMPTY)
-    smm = at(preference, "features.preferredSmm")
+    domain = dict(get_map(spec, "domain"))
+    features = dict(get_map(domain, "features"))
+    smm = get_map(preference, "features").get("preferredSmm")
     if smm is not None:
         features.setdefault("smm", smm)
-    efi = at(preference, "firmware.preferredEfi")
-    if efi is None and at(preference, "firmware.preferredUseEfi"):
-        efi = {"secureBoot": bool(at(preference, "firmware.preferredUseSecureBoot"))}
-    firmware = dict(domain.get("firmware") or EMPTY)
+    efi = get_map(preference, "firmware").get("preferredEfi")
+    if efi is None and get_map(preference, "firmware").get("preferredUseEfi"):
+        efi = {"secureBoot": bool(get_map(preference, "firmware").get("preferredUseSecureBoot"))}
+    firmware = dict(get_map(domain, "firmware"))
     if efi is not None and not firmware.get("bootloader"):
         firmware["bootloader"] = {"efi": efi}
-    machine = at(preference, "machine.preferredMachineType")
-    if machine and not at(domain, "machine.type"):
+    machine = get_map(preference, "machine").get("preferredMachineType")
+    if machine and not get_map(domain, "machine").get("type"):
         domain["machine"] = {"type": machine}
-    devices = dict(domain.get("devices") or EMPTY)
-    bus = at(preference, "devices.preferredDiskBus")
-    if bus and devices.get("disks"):
-        devices["disks"] = [_on_bus(disk, bus) for disk in devices["disks"]]
-    return {**spec, "domain": {**domain, "features": features, "firmware": firmware, "devices": devices}}
+    domain |= {"features": features, "firmware": firmware}
+    return {**spec, "domain": {**domain, "devices": _preferred(domain, get_map(preference, "devices"))}}
+
+
+def _preferred(domain: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    devices = dict(get_map(domain, "devices"))
+    for key, name in _PREFERRED.items():
+        if wanted.get(key) is not None and devices.get(name) is None:
+            devices[name] = wanted[key]
+    if wanted.get("preferredDisableHotplug") is not None:
+        # The one wish that wins over what the VM says.
+        devices["disableHotplug"] = wanted["preferredDisableHotplug"]
+    if isinstance(devices.get("disks"), list):
+        devices["disks"] = [_on_bus(disk, wanted) for disk in devices["disks"]]
+    devices |= _filled(devices, "interfaces", {"model": wanted.get("preferredInterfaceModel")})
+    inputs = {"bus": wanted.get("preferredInputBus"), "type": wanted.get("preferredInputType")}
+    devices |= _filled(devices, "inputs", inputs)
+    model = wanted.get("preferredSoundModel")
+    if model and get_map(devices, "sound"):
+        devices["sound"] = {"model": model, **get_map(devices, "sound")}
+    return devices
+
+
+def _filled(devices: Mapping[str, Any], key: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Devices of a list, with values for what they do not say."""
+    found, written = devices.get(key), _written(values)
+    if not isinstance(found, list) or not written:
+        return EMPTY
+    missing = [
+        {**one, **{k: v for k, v in written.items() if not one.get(k)}} for one in found if isinstance(one, dict)
+    ]
+    return {key: missing}
 
 
 def with_preset(spec: Mapping[str, Any], preset: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -79,8 +120,8 @@ def _merged(mine: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, A
 
 def selects(selector: Any, labels: Mapping[str, Any]) -> bool:
     """Whether a label selector means an object; one that is empty means every object."""
-    exact = at(selector, "matchLabels") or EMPTY
-    rules = [rule for rule in at(selector, "matchExpressions") or () if isinstance(rule, Mapping)]
+    exact = get_map(selector, "matchLabels")
+    rules = get_list(selector, "matchExpressions")
     return all(labels.get(key) == value for key, value in exact.items()) and all(_meets(rule, labels) for rule in rules)
 
 
@@ -95,11 +136,14 @@ def _meets(rule: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
     }.get(str(rule.get("operator")), False)
 
 
-def _on_bus(disk: Mapping[str, Any], bus: str) -> Mapping[str, Any]:
-    settings = disk.get("disk")
-    if settings is None or settings.get("bus"):
+def _on_bus(disk: Any, wanted: Mapping[str, Any]) -> Any:
+    if not isinstance(disk, Mapping):
         return disk
-    return {**disk, "disk": {**settings, "bus": bus}}
+    kind, settings = target_of(disk)
+    bus = wanted.get(_BUSES[kind])
+    if not bus or kind not in disk or settings.get("bus"):
+        return disk
+    return {**disk, kind: {**settings, "bus": bus}}
 
 
 def _written(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,168 @@
+"""A VM before it exists: the passes of its boot on paper, and where each device sits in the guest at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from lxml import etree
+
+from domxml import alias as aliases
+from domxml.document import Domain, Element
+from domxml.errors import PassgateError
+from domxml.finding import Finding
+from domxml.kubevirt import places_again
+from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice
+from hostdev.allocation.allocation import merge
+from hostdev.allocation.kubevirt import from_domain
+from hostdev.inject.hook import Launcher, Settled
+from hostdev.inject.vmplan import account_inputs, guards, vm_inputs
+from hostdev.jsonutil import as_object
+from hostdev.kubevirt import standin
+from hostdev.kubevirt.admission import Beside, Cluster, admit
+from hostdev.kubevirt.boot import boot
+from hostdev.kubevirt.channels import Brought, Given, bring, is_assumed
+from hostdev.kubevirt.domain import first_domain
+from hostdev.kubevirt.guestnames import guest_address_of, names
+from hostdev.kubevirt.ports import Guest
+from hostdev.kubevirt.releases import Release
+from hostdev.kubevirt.spec import Fields, Spec
+from hostdev.vmi.vmi import CODE, Vmi, vmi_of
+
+if TYPE_CHECKING:
+    from hostdev.inventory.machine import Machine
+
+
+class Item(NamedTuple):
+    """A device of the guest."""
+
+    element: str
+    alias: str = ""
+    name: str = ""
+    """What a Linux guest calls it, where that follows from its place."""
+    guest: PciAddress | None = None
+    ours: bool = False
+    source: HostDevice | None = None
+    """The host device behind it."""
+    assumed: bool = False
+    """Nothing tells which host device it is; there is one of it by count."""
+    model: str = ""
+
+    @property
+    def label(self) -> str:
+        """How it is told apart from all others of a VM, over releases and edits."""
+        return f"{self.element} {self.alias}".strip() if self.alias else f"{self.element} {self.model}".strip()
+
+
+class VmPlan(NamedTuple):
+    """What becomes of a VM on a release; where libvirt's answer is not known there are no items."""
+
+    vm: str
+    release: Release
+    passes: int = 0
+    items: tuple[Item, ...] = ()
+    unknown: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    first: bytes = b""
+    final: bytes = b""
+    vmi: Vmi = Vmi()
+
+
+class Asked(NamedTuple):
+    """What a plan is made for, beside the VM."""
+
+    release: Release
+    given: Given = Given()
+    cluster: Cluster = Cluster()
+    beside: Beside = Beside()
+    machine: Machine | None = None
+    sidecar: bool = True
+    launcher: Launcher = Launcher()
+    cells: Mapping[str, int] = MappingProxyType({})
+    """The guest cell of each host device, with KubeVirt's NUMA placement."""
+
+
+def plan_vm(value: Fields, asked: Asked) -> VmPlan:
+    """Plan a VM or VMI as its manifest has it. Refuses what virt-launcher, or the sidecar, would refuse."""
+    admitted = admit(value, asked.release, asked.cluster, asked.beside)
+    vmi = vmi_of(as_object(admitted.vmi, "", CODE))
+    spec = Spec(admitted.vmi)
+    brought = bring(spec, vmi, asked.given, asked.cluster, asked.cells)
+    first = first_domain(spec, asked.release, brought.pod)
+    done = VmPlan(str(vmi), asked.release, unknown=(*admitted.unknown, *brought.assumed), first=first, vmi=vmi)
+    hook = _Hook(vmi, brought, asked)
+    guest = Guest.of_vmi(vmi, Domain.parse(first))
+    try:
+        passes = boot(first, hook.answer, standin.define, guest, asked.release)
+    except PassgateError as error:
+        if error.code != standin.UNKNOWN:
+            raise
+        return done._replace(unknown=(*done.unknown, error.message), findings=hook.findings)
+    final = passes[-1].defined
+    return done._replace(passes=len(passes), items=items_of(Domain.parse(final)), findings=hook.findings, final=final)
+
+
+class _Hook:
+    """The sidecar's code, for one boot."""
+
+    def __init__(self, vmi: Vmi, brought: Brought, asked: Asked) -> None:
+        self._vmi, self._brought, self._asked = vmi, brought, asked
+        self._launcher = asked.launcher._replace(again=places_again(asked.release.name))
+        self._settled: Settled | None = None
+        self.findings: tuple[Finding, ...] = ()
+
+    def answer(self, given: bytes) -> bytes:
+        if not self._asked.sidecar:
+            return given
+        domain = Domain.parse(given)
+        first = self._settled is None
+        settled = self._settled or self._settle(domain)
+        planned, result = settled.put_into(domain, self._launcher)
+        if first:
+            self.findings = (*planned.findings, *result.findings, *guards(self._vmi, result.ours))
+        if result.changes:
+            self._settled = settled._replace(inputs=settled.inputs._replace(findings=()))
+        return result.xml
+
+    def _settle(self, domain: Domain) -> Settled:
+        gathered = merge(from_domain(domain), self._brought.gathered)
+        inputs = account_inputs(vm_inputs(self._vmi, (), gathered), gathered)
+        return Settled(inputs, self._asked.machine if inputs.asks else None)
+
+
+def items_of(domain: Domain) -> tuple[Item, ...]:
+    """Every device that has a place in the guest's PCI tree, in the order of the places; ports last."""
+    called, held = names(domain), {holder.element: device for device, holder in domain.host_devices.items()}
+    found = [
+        _item(element, called, held)
+        for element in domain.devices.iterchildren(etree.Element)
+        if guest_address_of(element) is not None
+    ]
+    found.sort(key=lambda item: (item.element == "controller" and item.model.startswith("pci"), item.guest))
+    return tuple(found)
+
+
+def _item(element: Element, called: Mapping[Element, str], held: Mapping[Element, HostDevice]) -> Item:
+    alias = element.find("alias")
+    name = "" if alias is None else alias.get("name", "")
+    source = held.get(element)
+    return Item(
+        str(element.tag),
+        name,
+        called.get(element, ""),
+        guest_address_of(element),
+        element.tag == "hostdev" and aliases.is_ours(name),
+        source,
+        source is not None and is_assumed(source),
+        _model(element),
+    )
+
+
+def _model(element: Element) -> str:
+    if element.tag == "controller":
+        kind = element.get("model") or element.get("type", "")
+        return f"{kind} {element.get('index', '0')}" if element.get("type") == "pci" else f"{element.get('type')} 0"
+    model = element.find("model")
+    return element.get("model") or ("" if model is None else model.get("type", ""))

@@ -76,15 +76,12 @@ class Admitted(NamedTuple):
 def admit(value: Fields, release: Release, cluster: Cluster, beside: Beside) -> Admitted:
     """Fill in what KubeVirt fills in, in its order: the VM's own defaults, then those of the VMI."""
     vmi = _template(value)
+    if get_text(vmi, "status", "phase"):
+        # A VMI of a cluster has been through all of this.
+        return Admitted(vmi, tuple(_of_cluster(Spec(vmi), cluster)))
     unknown = list(_missing(beside))
     spec = dict(get_map(vmi, "spec"))
-    architecture = get_text(spec, "architecture") or get_text(beside.preference or EMPTY, "preferredArchitecture")
-    if not architecture:
-        architecture = get_text(cluster.configuration or EMPTY, "architectureConfiguration", "defaultArchitecture")
-        if not architecture:
-            architecture = "amd64"
-            unknown.append("spec.architecture is not set: the cluster's default decides, amd64 is taken")
-    spec["architecture"] = architecture
+    architecture = spec["architecture"] = _architecture(spec, cluster, beside, unknown)
     spec = _with_beside(spec, vmi, release, beside)
     unknown += _set_machine(spec, architecture, cluster)
     spec = _with_disks(spec, architecture)
@@ -99,6 +96,19 @@ def admit(value: Fields, release: Release, cluster: Cluster, beside: Beside) -> 
     admitted["status"] = _status(admitted, cluster, unknown)
     unknown += _of_cluster(Spec(admitted), cluster)
     return Admitted(admitted, tuple(unknown))
+
+
+def _architecture(spec: Fields, cluster: Cluster, beside: Beside, unknown: list[str]) -> str:
+    places = (
+        (spec, "architecture"),
+        (beside.preference or EMPTY, "preferredArchitecture"),
+        (get_map(cluster.configuration, "architectureConfiguration"), "defaultArchitecture"),
+    )
+    for owner, key in places:
+        if get_text(owner, key):
+            return get_text(owner, key)
+    unknown.append("spec.architecture is not set: the cluster's default decides, amd64 is taken")
+    return "amd64"
 
 
 def _template(value: Fields) -> dict[str, Any]:
@@ -205,7 +215,3 @@ def _of_cluster(spec: Spec, cluster: Cluster) -> Iterator[str]:
         if "binding" in interface and plugin not in cluster.attachments:
             name = get_text(interface, "name")
             yield f"interface {name} is attached by the plugin {plugin}: taken for one that makes no <interface> itself"
-    dedicated = get_map(spec.domain, "cpu").get("dedicatedCpuPlacement") is True
-    passed = spec.listed("gpus") or spec.listed("hostDevices") or any("sriov" in i for i in spec.listed("interfaces"))
-    if dedicated and passed and cluster.has_gate("PCINUMAAwareTopology") is not False:
-        yield "with the feature gate PCINUMAAwareTopology its host devices sit behind expander buses: taken for closed"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from domxml.document import Domain, Element
+from domxml.guestpci.implicit import disk_index
 from domxml.pciaddress import PciAddress
 
-_NICS = ("interface",)
 _PCIE = ("q35", "virt")
+_BY_PATH = "/dev/disk/by-path/pci-"
+_SATA_PORTS, _SCSI_UNITS = 6, 15
+"""What libvirt puts onto the first controller of a kind."""
 
 
 class GuestBuses:
@@ -18,19 +21,24 @@ class GuestBuses:
         self._below: dict[int, list[tuple[PciAddress, int]]] = {}
         self._numbers: dict[int, int] = {0: 0}
         self._roots: list[tuple[int, int]] = []
+        self.controllers: dict[str, PciAddress] = {}
+        """The first of each kind that disks hang on."""
         for controller in domain.devices.iterchildren("controller"):
             index, address = controller.get("index", ""), guest_address_of(controller)
+            if controller.get("type") in {"sata", "scsi"} and index == "0" and address is not None:
+                self.controllers[controller.get("type", "")] = address
             if controller.get("type") != "pci" or not index.isdecimal() or address is None:
                 continue
             self._below.setdefault(address.bus, []).append((address, int(index)))
-            number = controller.find("target[@busNr]")
-            if number is not None and str(number.get("busNr")).isdecimal():
-                self._roots.append((int(index), int(str(number.get("busNr")))))
-        expanders = {index for index, _ in self._roots}
+            target = controller.find("target[@busNr]")
+            first = "" if target is None else target.get("busNr", "")
+            if first.isdecimal():
+                self._roots.append((int(index), int(first)))
+        expanders = {expander for expander, _ in self._roots}
         self._count(0, 0, expanders)
-        for index, number in self._roots:
-            self._numbers[index] = number
-            self._count(index, number, expanders)
+        for expander, number in self._roots:
+            self._numbers[expander] = number
+            self._count(expander, number, expanders)
 
     def _count(self, bus: int, number: int, expanders: set[int]) -> int:
         for _, child in sorted(self._below.get(bus, ())):
@@ -58,10 +66,25 @@ def guest_name(element: Element, buses: GuestBuses, machine: str) -> str:
     address = guest_address_of(element)
     if element.tag == "interface" or _is_vf(element):
         return "" if address is None else _nic(element, buses.address(address), machine)
-    if element.tag != "disk":
-        return ""
+    if element.tag == "disk":
+        return _disk(element, address, buses)
+    return ""
+
+
+def _disk(element: Element, address: PciAddress | None, buses: GuestBuses) -> str:
     if address is not None:
-        return f"/dev/disk/by-path/pci-{buses.address(address)}"
+        return f"{_BY_PATH}{buses.address(address)}"
+    target = element.find("target")
+    bus = "" if target is None else target.get("bus", "")
+    index = disk_index({} if target is None else {"target": target})
+    above = buses.controllers.get(bus)
+    if above is None or index < 0:
+        return ""
+    if bus == "sata" and index < _SATA_PORTS:
+        return f"{_BY_PATH}{buses.address(above)}-ata-{index + 1}"
+    if bus == "scsi" and index < _SCSI_UNITS:
+        # Unit 7 is the controller's own.
+        return f"{_BY_PATH}{buses.address(above)}-scsi-0:0:0:{index + (index >= 7)}"
     return ""
 
 

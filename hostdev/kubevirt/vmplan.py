@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -17,22 +16,20 @@ from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice
 from hostdev.allocation.allocation import merge
 from hostdev.allocation.kubevirt import from_domain
-from hostdev.inject.hook import Launcher, Settled
+from hostdev.inject.hook import Settled
+from hostdev.inject.plan import Inputs
 from hostdev.inject.vmplan import account_inputs, guards, vm_inputs
 from hostdev.jsonutil import as_object
 from hostdev.kubevirt import standin
-from hostdev.kubevirt.admission import Beside, Cluster, admit
+from hostdev.kubevirt.admission import admit
 from hostdev.kubevirt.boot import boot
-from hostdev.kubevirt.channels import Brought, Given, bring, is_assumed
+from hostdev.kubevirt.channels import Asked, Brought, bring, is_assumed
 from hostdev.kubevirt.domain import first_domain
 from hostdev.kubevirt.guestnames import guest_address_of, names
 from hostdev.kubevirt.ports import Guest
 from hostdev.kubevirt.releases import Release
 from hostdev.kubevirt.spec import Fields, Spec
 from hostdev.vmi.vmi import CODE, Vmi, vmi_of
-
-if TYPE_CHECKING:
-    from hostdev.inventory.machine import Machine
 
 
 class Item(NamedTuple):
@@ -49,6 +46,11 @@ class Item(NamedTuple):
     assumed: bool = False
     """Nothing tells which host device it is; there is one of it by count."""
     model: str = ""
+
+    @property
+    def is_port(self) -> bool:
+        """A PCI controller: there for devices to sit on."""
+        return self.element == "controller" and self.model.startswith("pci")
 
     @property
     def label(self) -> str:
@@ -70,26 +72,12 @@ class VmPlan(NamedTuple):
     vmi: Vmi = Vmi()
 
 
-class Asked(NamedTuple):
-    """What a plan is made for, beside the VM."""
-
-    release: Release
-    given: Given = Given()
-    cluster: Cluster = Cluster()
-    beside: Beside = Beside()
-    machine: Machine | None = None
-    sidecar: bool = True
-    launcher: Launcher = Launcher()
-    cells: Mapping[str, int] = MappingProxyType({})
-    """The guest cell of each host device, with KubeVirt's NUMA placement."""
-
-
 def plan_vm(value: Fields, asked: Asked) -> VmPlan:
     """Plan a VM or VMI as its manifest has it. Refuses what virt-launcher, or the sidecar, would refuse."""
     admitted = admit(value, asked.release, asked.cluster, asked.beside)
     vmi = vmi_of(as_object(admitted.vmi, "", CODE))
     spec = Spec(admitted.vmi)
-    brought = bring(spec, vmi, asked.given, asked.cluster, asked.cells)
+    brought = bring(spec, vmi, asked)
     first = first_domain(spec, asked.release, brought.pod)
     done = VmPlan(str(vmi), asked.release, unknown=(*admitted.unknown, *brought.assumed), first=first, vmi=vmi)
     hook = _Hook(vmi, brought, asked)
@@ -99,8 +87,9 @@ def plan_vm(value: Fields, asked: Asked) -> VmPlan:
     except PassgateError as error:
         if error.code != standin.UNKNOWN:
             raise
-        return done._replace(unknown=(*done.unknown, error.message), findings=hook.findings)
+        return done._replace(unknown=(*done.unknown, *hook.unknown, error.message), findings=hook.findings)
     final = passes[-1].defined
+    done = done._replace(unknown=(*done.unknown, *hook.unknown))
     return done._replace(passes=len(passes), items=items_of(Domain.parse(final)), findings=hook.findings, final=final)
 
 
@@ -112,6 +101,7 @@ class _Hook:
         self._launcher = asked.launcher._replace(again=places_again(asked.release.name))
         self._settled: Settled | None = None
         self.findings: tuple[Finding, ...] = ()
+        self.unknown: tuple[str, ...] = ()
 
     def answer(self, given: bytes) -> bytes:
         if not self._asked.sidecar:
@@ -129,18 +119,34 @@ class _Hook:
     def _settle(self, domain: Domain) -> Settled:
         gathered = merge(from_domain(domain), self._brought.gathered)
         inputs = account_inputs(vm_inputs(self._vmi, (), gathered), gathered)
-        return Settled(inputs, self._asked.machine if inputs.asks else None)
+        return Settled(self._with_functions(inputs), self._asked.machine if inputs.asks else None)
+
+    def _with_functions(self, inputs: Inputs) -> Inputs:
+        """How many functions a host's slot has is not known without the host: one is taken for all of them."""
+        known = {one.resource for one in inputs.allocations if not is_assumed(one.device)}
+        if inputs.requests is None:
+            return inputs
+        doubtful = [
+            request
+            for request in inputs.requests
+            if request.functions == "all" and (self._asked.machine is None or request.resource not in known)
+        ]
+        for request in doubtful:
+            name = request.resource or request.device or str(request.address)
+            self.unknown += (f"{name}: functions=all depends on the host, one function is taken",)
+        taken = (one._replace(functions="one") if one in doubtful else one for one in inputs.requests)
+        return inputs._replace(requests=tuple(taken))
 
 
 def items_of(domain: Domain) -> tuple[Item, ...]:
-    """Every device that has a place in the guest's PCI tree, in the order of the places; ports last."""
+    """Every device with a place in the guest's PCI tree or a name by it, in the order of the places; ports last."""
     called, held = names(domain), {holder.element: device for device, holder in domain.host_devices.items()}
     found = [
         _item(element, called, held)
         for element in domain.devices.iterchildren(etree.Element)
-        if guest_address_of(element) is not None
+        if guest_address_of(element) is not None or element in called
     ]
-    found.sort(key=lambda item: (item.element == "controller" and item.model.startswith("pci"), item.guest))
+    found.sort(key=lambda item: (item.is_port, item.guest is None, item.guest))
     return tuple(found)
 
 
@@ -162,7 +168,7 @@ def _item(element: Element, called: Mapping[Element, str], held: Mapping[Element
 
 def _model(element: Element) -> str:
     if element.tag == "controller":
-        kind = element.get("model") or element.get("type", "")
-        return f"{kind} {element.get('index', '0')}" if element.get("type") == "pci" else f"{element.get('type')} 0"
+        kind = element.get("type", "")
+        return f"{element.get('model', '') if kind == 'pci' else kind} {element.get('index', '0')}"
     model = element.find("model")
-    return element.get("model") or ("" if model is None else model.get("type", ""))
+    return element.get("model", "") or ("" if model is None else model.get("type", ""))

@@ -106,4 +106,61 @@ MANIFEST = Command(
     ),
 )
 
-COMMANDS = (LINT, MANIFEST)
+PLAN = Command(
+    "plan",
+    "Show where each device of a VM will sit in the guest, before the VM exists.",
+    "Reads a VM's manifest, and makes of it what a release of KubeVirt makes: the domain, its passes, the sidecar's "
+    "part, libvirt's addresses. Needs no cluster, no host and no libvirt. What only the cluster knows is told as "
+    "unknown, with what was taken for it; host devices that nothing names are assumed, as many as are asked for. "
+    "Several VMs give a table.",
+    (
+        Argument(
+            ("FILE",),
+            "the VM, and what it refers to: instance type, preference, the KubeVirt object; files, directories or "
+            "patterns; - is standard input",
+            nargs="*",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--kubevirt",), "the release: 1.5 to 1.9, 1.7.4, head (default 1.9)", metavar="RELEASE", default="1.9"
+        ),
+        Argument(
+            ("--against",),
+            "what moves in the guest against another release, another machine type such as pc-q35-9.2, "
+            "without-sidecar, or the VM as another file has it",
+            metavar="OTHER",
+            complete=Complete.FILE,
+        ),
+        Argument(("--without-sidecar",), "as it is without Passgate", flag=True),
+        Argument(("--env",), "a variable of a device plugin", metavar="NAME=VALUE", repeat=True),
+        Argument(
+            ("--env-file",), "such variables, as lines NAME=VALUE", metavar="FILE", repeat=True, complete=Complete.FILE
+        ),
+        Argument(
+            ("--network-info",),
+            "the pod's network information, as in /etc/podinfo/network-info",
+            metavar="FILE",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--host",),
+            "check the devices on a host: a root directory, a recorded machine (.toml), or none",
+            metavar="ROOT|MACHINE.toml|none",
+            default="none",
+            complete=Complete.FILE,
+        ),
+        Argument(("--libvirt",), "the sidecar writes for this version of libvirt", metavar="VERSION"),
+        output_in("table", "json", "yaml", "xml", "svg"),
+        fail_on("error"),
+        COLOR,
+    ),
+    run="hostdev.cli.plan:run",
+    examples=(
+        ("passgate plan vm.yaml", "the guest's devices, with their addresses and names"),
+        ("passgate plan vm.yaml --kubevirt 1.8 --against 1.9", "which NIC or disk an upgrade moves"),
+        ("passgate plan old.yaml --against new.yaml", "what an edit moves"),
+        ("passgate plan vm.yaml -o svg > vm.svg", "the guest's tree as a picture"),
+    ),
+)
+
+COMMANDS = (LINT, MANIFEST, PLAN)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,27 +12,12 @@ from domxml.pciaddress import PciAddress
 from hostdev.kubevirt import standin
 from hostdev.kubevirt.boot import boot
 from hostdev.kubevirt.domain import first_domain
-from hostdev.kubevirt.pod import Pod
 from hostdev.kubevirt.ports import Guest
 from hostdev.kubevirt.releases import release_of
 from hostdev.kubevirt.spec import Spec
 from hostdev.vmi.vmi import parse_vmi
 from tests.boots import RELEASES, Boot, boots_of
-
-ON_NODE_0 = {"0000:61:00.0": 0, **{f"0000:d1:00.{function}": 0 for function in range(4)}}
-"""The guest cell of the cards, in the VMs whose recordings were made with NUMA placement."""
-CELLS: Mapping[str, Mapping[str, int]] = {"pcinuma-functions-all-1.9.0": ON_NODE_0}
-
-
-def pod_of(boot: Boot) -> Pod:
-    """What the recording had beside the VMI; it was made without virt-handler, which asks for bochs."""
-    told = json.loads(boot.vm.network_info) if boot.vm.network_info else {}
-    networks = {
-        one["network"]: one["deviceInfo"]["pci"]["pci-address"]
-        for one in told.get("interfaces", [])
-        if one.get("deviceInfo", {}).get("pci")
-    }
-    return Pod(boot.vm.environment, networks, bochs=False, cells=CELLS.get(boot.id, {}))
+from tests.hostdev.kubevirt.recorded import pod_of
 
 
 def first_pass(boot: Boot) -> bytes:

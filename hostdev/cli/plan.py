@@ -1,0 +1,304 @@
+"""`passgate plan`: from a VM's manifest to where each device will sit in the guest, before anything exists."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from domxml.errors import BadInput, ExitCode, PassgateError
+from domxml.finding import Finding, Severity
+from domxml.version import LibvirtVersion
+from hostdev.inject.gather import read_file
+from hostdev.inject.hook import Launcher
+from hostdev.kubevirt.admission import Beside, Cluster
+from hostdev.kubevirt.channels import Asked, Given
+from hostdev.kubevirt.comparison import Move, compare
+from hostdev.kubevirt.releases import POINT_RELEASES, RELEASES, Release, release_of
+from hostdev.kubevirt.spec import EMPTY, get_map
+from hostdev.kubevirt.vmplan import Item, VmPlan, plan_vm
+from hostdev.lint.admission.releases import Cluster as LintCluster
+from hostdev.lint.admission.releases import parse_release
+from hostdev.lint.files import read_files
+from hostdev.lint.neighbours import neighbours
+from hostdev.lint.objects import VM_KINDS, Object
+from hostdev.lint.repository import gather, lint_objects
+from hostdev.printing import output
+from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
+from hostdev.printing.documents import Document, document, emit
+from hostdev.printing.findings import finding_rows, worst_exit_code
+from hostdev.printing.screen import Screen
+
+NEWEST = "1.9"
+"""The release that is planned for where none is named."""
+WITHOUT_SIDECAR = "without-sidecar"
+_MACHINE = re.compile(r"(?:pc|q35|virt|s390-ccw-virtio)(?:-[\w.-]+)?", re.ASCII)
+_COLUMNS = (Column("GUEST"), Column("DEVICE"), Column("HOST"), Column("BY"), Column("NAME", Fit.CUT))
+_MOVES = (Column("DEVICE"), Column("WAS"), Column("NOW"), Column("NAME", Fit.CUT))
+_VMS = (Column("VM"), Column("PASSES"), Column("DEVICES"), Column("OURS"), Column("RESULT", Fit.WRAP))
+
+
+class Planned(NamedTuple):
+    """One VM of a run; `error` where no plan can be made."""
+
+    vm: Object
+    plan: VmPlan | None
+    moves: tuple[Move, ...] | None = None
+    """Against the other side, where one is named."""
+    other: VmPlan | None = None
+    error: PassgateError | None = None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the files, plan every VM in them, print."""
+    asked = _asked(arguments)
+    objects = _objects(arguments.file)
+    done = [_planned(one, objects, asked, arguments) for one in objects if one.kind in VM_KINDS]
+    if not done:
+        raise BadInput("bad-vmi", "no file holds a VM", hint="name the files that hold the VM and what it refers to")
+    if len(done) == 1 and done[0].error is not None:
+        raise done[0].error
+    _print(arguments, done)
+    return _code(done, arguments)
+
+
+def _asked(arguments: argparse.Namespace) -> Asked:
+    environment = dict(_variable(text) for text in arguments.env or ())
+    for path in arguments.env_file or ():
+        lines = read_file(path).decode(errors="replace").replace("\0", "\n").splitlines()
+        told = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+        environment |= {name: value for name, _, value in told}
+    network_info = read_file(arguments.network_info) if arguments.network_info else b""
+    libvirt = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else Launcher().libvirt
+    machine = None
+    if arguments.host != "none":
+        from hostdev.cli.devices import machine_at  # noqa: PLC0415  without a host there is no gate
+
+        machine = machine_at(arguments.host)
+    return Asked(
+        _release(arguments.kubevirt),
+        Given(environment, network_info),
+        machine=machine,
+        sidecar=not arguments.without_sidecar,
+        launcher=Launcher(libvirt),
+    )
+
+
+def _release(text: str) -> Release:
+    release = release_of(text)
+    if release.name == "any":
+        raise BadInput("bad-usage", "--kubevirt: a plan is for one release", hint=f"name one, such as {NEWEST}")
+    return release
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise BadInput("bad-variable", f"{text[:60]!r} is not NAME=VALUE", hint="write it as `env` prints it")
+    return name, value
+
+
+def _objects(names: Sequence[str]) -> tuple[Object, ...]:
+    gathered = gather(read_files(names or ["-"]))
+    for result in gathered.results:
+        if result.unreadable:
+            raise BadInput("bad-manifest", result.finding.message, subject=result.place, hint=result.finding.hint)
+    return gathered.objects
+
+
+def _planned(one: Object, objects: Sequence[Object], asked: Asked, arguments: argparse.Namespace) -> Planned:
+    try:
+        plan = _plan(one, objects, asked)
+        if not arguments.against:
+            return Planned(one, plan)
+        other = _other(one, objects, asked, arguments.against)
+        return Planned(one, plan, compare(plan, other), other)
+    except PassgateError as error:
+        return Planned(one, None, error=error)
+
+
+def _plan(one: Object, objects: Sequence[Object], asked: Asked) -> VmPlan:
+    around = neighbours(objects, VM_KINDS)
+    beside = around.beside(one)
+    found = around.of_kind("KubeVirt")
+    annotations = get_map(found[0].value, "metadata", "annotations") if len(found) == 1 else EMPTY
+    cluster = Cluster(around.kubevirt, annotations)
+    plan = plan_vm(one.value, asked._replace(cluster=cluster, beside=Beside(*beside)))
+    return plan._replace(findings=(*_lint(one, objects, asked.release), *plan.findings))
+
+
+def _lint(one: Object, objects: Sequence[Object], release: Release) -> Iterator[Finding]:
+    """What `passgate lint` says of this VM, for this release."""
+    minor = ".".join(release.name.split(".")[:2])
+    others = [each for each in objects if each.kind not in VM_KINDS]
+    for result in lint_objects([one, *others], LintCluster((parse_release(minor),))):
+        if result.kind == one.kind and result.name == one.name:
+            yield result.finding
+
+
+def _other(one: Object, objects: Sequence[Object], asked: Asked, against: str) -> VmPlan:
+    """The other side: a release, a machine type, the VM without the sidecar, or as another file has it."""
+    if against == WITHOUT_SIDECAR:
+        return _plan(one, objects, asked._replace(sidecar=False))
+    if against in RELEASES or against.removeprefix("v") in POINT_RELEASES:
+        return _plan(one, objects, asked._replace(release=_release(against)))
+    if Path(against).exists():
+        others = _objects([against])
+        same = [each for each in others if each.kind in VM_KINDS and each.name == one.name]
+        same = same or [each for each in others if each.kind in VM_KINDS]
+        if len(same) != 1:
+            what = f"{len(same)} VMs could be the other side of {one}"
+            raise BadInput("bad-usage", f"--against: {what}", subject=against, hint="name a file with that one VM")
+        return _plan(same[0], (*(o for o in objects if o.kind not in VM_KINDS), *others), asked)
+    if _MACHINE.fullmatch(against):
+        return _plan(_with_machine(one, against), objects, asked)
+    hint = f"a release such as {NEWEST}, a machine type such as pc-q35-9.2, {WITHOUT_SIDECAR}, or a file"
+    raise BadInput("bad-usage", f"--against: {against[:60]!r} is nothing to compare with", hint=hint)
+
+
+def _with_machine(one: Object, machine: str) -> Object:
+    def changed(value: Mapping[str, Any], *path: str) -> dict[str, Any]:
+        if not path:
+            return {**value, "type": machine}
+        return {**value, path[0]: changed(get_map(value, path[0]), *path[1:])}
+
+    inner = ("domain", "machine")
+    path = ("spec", *inner) if one.kind == "VirtualMachineInstance" else ("spec", "template", "spec", *inner)
+    if one.kind == "VirtualMachinePool":
+        path = ("spec", "virtualMachineTemplate", *path)
+    return one._replace(value=changed(one.value, *path))
+
+
+def _code(done: Sequence[Planned], arguments: argparse.Namespace) -> int:
+    if any(one.error is not None for one in done):
+        return ExitCode.REFUSED
+    plans = [plan for one in done for plan in (one.plan, one.other) if plan is not None]
+    if any(plan.items == () for plan in plans) and arguments.against:
+        return ExitCode.FINDINGS
+    if any(move.moves for one in done for move in one.moves or ()):
+        return ExitCode.FINDINGS
+    severities: list[Severity] = [f.severity for one in done if one.plan is not None for f in one.plan.findings]
+    return worst_exit_code(severities, arguments.fail_on)
+
+
+def _print(arguments: argparse.Namespace, done: Sequence[Planned]) -> None:
+    form = arguments.output
+    if form in {"json", "yaml"}:
+        documents = [_document(one) for one in done]
+        emit(documents[0] if len(documents) == 1 else document("VmPlanList", items=documents), form)
+        return
+    if form in {"xml", "svg"}:
+        if len(done) > 1 or done[0].plan is None:
+            raise BadInput("bad-usage", f"-o {form} shows one VM, and there are {len(done)}", hint="name one file")
+        output.write_bytes(_drawn(done[0].plan) if form == "svg" else _xml(done[0].plan))
+        return
+    screen = Screen.of(arguments.color)
+    if arguments.against:
+        for one in done:
+            _show_moves(screen, one, arguments.against, several=len(done) > 1)
+    elif len(done) == 1 and done[0].plan is not None:
+        _show(screen, done[0].plan)
+    else:
+        screen.table(_VMS, [_row_of_vm(one) for one in done])
+
+
+def _xml(plan: VmPlan) -> bytes:
+    return plan.final or plan.first
+
+
+def _drawn(plan: VmPlan) -> bytes:
+    from hostdev.cli.drawing.guesttree import draw_guest  # noqa: PLC0415  only for a picture
+
+    return draw_guest(plan).encode()
+
+
+def _show(screen: Screen, plan: VmPlan) -> None:
+    word = "pass" if plan.passes == 1 else "passes"
+    screen.line(Cell(plan.vm, Tone.STRONG), f" on KubeVirt {plan.release.name}, {plan.passes} {word}")
+    devices = [item for item in plan.items if not item.is_port]
+    if devices:
+        screen.table(_COLUMNS, [_row(item) for item in devices])
+    ports = len(plan.items) - len(devices)
+    if ports:
+        output.write(f"{ports} PCI controllers below them; -o json has them all\n")
+    for line in plan.unknown:
+        screen.line(Cell("UNKNOWN  ", Tone.WARN), line)
+    for finding in plan.findings:
+        for row in finding_rows(finding):
+            screen.line(*row)
+
+
+def _row(item: Item) -> tuple[Cell | str, ...]:
+    host = "assumed" if item.assumed else dash(item.source)
+    label = item.alias.removeprefix("ua-") or item.model
+    by = Cell("passgate", Tone.GOOD) if item.ours else "-"
+    return (dash(item.guest), f"{item.element} {label}".strip(), host, by, dash(item.name))
+
+
+def _row_of_vm(one: Planned) -> tuple[Cell | str, ...]:
+    if one.plan is None:
+        return (str(one.vm), "-", "-", "-", Cell(str(one.error), Tone.BAD))
+    devices = [item for item in one.plan.items if not item.is_port]
+    worst = max((finding.severity for finding in one.plan.findings), default=None, key=list(Severity).index)
+    told = f"{len(one.plan.unknown)} unknown, " if one.plan.unknown else ""
+    result = f"{told}{worst or 'no findings'}"
+    return (str(one.vm), str(one.plan.passes), str(len(devices)), str(sum(i.ours for i in devices)), result)
+
+
+def _show_moves(screen: Screen, one: Planned, against: str, *, several: bool) -> None:
+    if one.plan is None or one.other is None:
+        screen.line(Cell(f"{one.vm}: ", Tone.STRONG), Cell(str(one.error), Tone.BAD))
+        return
+    for line in dict.fromkeys((*one.plan.unknown, *one.other.unknown)):
+        screen.line(Cell("UNKNOWN  ", Tone.WARN), line)
+    if not (one.plan.items and one.other.items):
+        screen.line(Cell(f"{one.vm}: ", Tone.STRONG), "what libvirt makes of it is not known: nothing can be compared")
+    elif not one.moves:
+        screen.line(Cell(f"{one.vm}: ", Tone.STRONG), f"nothing in the guest is different against {against}")
+    else:
+        if several:
+            screen.line(Cell(str(one.vm), Tone.STRONG))
+        screen.table(_MOVES, [_row_of_move(move) for move in one.moves])
+
+
+def _row_of_move(move: Move) -> tuple[Cell | str, ...]:
+    was, now = move.was, move.now
+    names = [item.name for item in (was, now) if item is not None and item.name]
+    name = " -> ".join(dict.fromkeys(names))
+    return (move.label, "-" if was is None else dash(was.guest), "-" if now is None else dash(now.guest), dash(name))
+
+
+def _document(one: Planned) -> Document:
+    if one.plan is None:
+        error = None if one.error is None else {"code": one.error.code, "message": str(one.error)}
+        return document("VmPlan", vm=str(one.vm), error=error)
+    plan = one.plan
+    found = document(
+        "VmPlan",
+        vm=plan.vm,
+        kubevirt=plan.release.name,
+        passes=plan.passes,
+        items=[_item(item) for item in plan.items],
+        unknown=list(plan.unknown),
+        findings=[finding.as_dict() for finding in plan.findings],
+    )
+    if one.moves is not None:
+        found["moves"] = [
+            {"label": m.label, "was": m.was and _item(m.was), "now": m.now and _item(m.now)} for m in one.moves
+        ]
+    return found
+
+
+def _item(item: Item) -> Document:
+    return {
+        "element": item.element,
+        "model": item.model or None,
+        "alias": item.alias or None,
+        "name": item.name or None,
+        "guest": None if item.guest is None else str(item.guest),
+        "ours": item.ours,
+        "source": None if item.source is None or item.assumed else str(item.source),
+        "assumed": item.assumed,
+    }

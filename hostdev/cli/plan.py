@@ -30,6 +30,7 @@ from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
 from hostdev.printing.findings import finding_rows, worst_exit_code
 from hostdev.printing.screen import Screen
+from hostdev.vmi.vmi import Vmi
 
 NEWEST = "1.9"
 """The release that is planned for where none is named."""
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInput("bad-vmi", "no file holds a VM", hint="name the files that hold the VM and what it refers to")
     if len(done) == 1 and done[0].error is not None:
         raise done[0].error
-    _print(arguments, done)
+    _print(arguments, asked, done)
     return _code(done, arguments)
 
 
@@ -111,6 +112,9 @@ def _objects(names: Sequence[str]) -> tuple[Object, ...]:
 def _planned(one: Object, objects: Sequence[Object], asked: Asked, arguments: argparse.Namespace) -> Planned:
     try:
         plan = _plan(one, objects, asked)
+        if arguments.output not in {"xml", "svg"}:
+            # Of a thousand VMs the domains alone would fill the memory.
+            plan = plan._replace(first=b"", last=b"", final=b"", vmi=Vmi())
         if not arguments.against:
             return Planned(one, plan)
         other = _other(one, objects, asked, arguments.against)
@@ -183,10 +187,10 @@ def _code(done: Sequence[Planned], arguments: argparse.Namespace) -> int:
     return worst_exit_code(severities, arguments.fail_on)
 
 
-def _print(arguments: argparse.Namespace, done: Sequence[Planned]) -> None:
+def _print(arguments: argparse.Namespace, asked: Asked, done: Sequence[Planned]) -> None:
     form = arguments.output
     if form in {"json", "yaml"}:
-        documents = [_document(one) for one in done]
+        documents = [_document(one, asked) for one in done]
         emit(documents[0] if len(documents) == 1 else document("VmPlanList", items=documents), form)
         return
     if form in {"xml", "svg"}:
@@ -270,11 +274,8 @@ def _row_of_move(move: Move) -> tuple[Cell | str, ...]:
     return (move.label, "-" if was is None else dash(was.guest), "-" if now is None else dash(now.guest), dash(name))
 
 
-def _document(one: Planned) -> Document:
-    if one.plan is None:
-        error = None if one.error is None else {"code": one.error.code, "message": str(one.error)}
-        return document("VmPlan", vm=str(one.vm), error=error)
-    plan = one.plan
+def _document(one: Planned, asked: Asked) -> Document:
+    plan = one.plan or VmPlan(str(one.vm), asked.release)
     found = document(
         "VmPlan",
         vm=plan.vm,
@@ -284,6 +285,8 @@ def _document(one: Planned) -> Document:
         unknown=list(plan.unknown),
         findings=[finding.as_dict() for finding in plan.findings],
     )
+    if one.error is not None:
+        found["error"] = {"code": one.error.code, "message": one.error.sentence()}
     if one.moves is not None:
         found["moves"] = [
             {"label": m.label, "was": m.was and _item(m.was), "now": m.now and _item(m.now)} for m in one.moves

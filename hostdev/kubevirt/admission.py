@@ -82,12 +82,15 @@ def admit(value: Fields, release: Release, cluster: Cluster, beside: Beside) -> 
     unknown = list(_missing(beside))
     spec = dict(get_map(vmi, "spec"))
     architecture = spec["architecture"] = _architecture(spec, cluster, beside, unknown)
-    spec = _with_beside(spec, vmi, release, beside)
+    spec = _with_beside(_with_bare_disks(spec), vmi, release, beside)
     unknown += _set_machine(spec, architecture, cluster)
-    spec = _with_disks(spec, architecture)
     spec = dict(add_defaults(spec))
+    if get_text(value, "kind") != "VirtualMachineInstance":
+        spec = _with_input(spec)
+    # What was added by now has wishes of the preference to fulfil as well.
+    spec = dict(with_preference(spec, beside.preference or EMPTY))
+    spec = _with_buses(spec, architecture)
     domain = dict(get_map(spec, "domain"))
-    domain["devices"] = _with_inputs(get_map(domain, "devices"), is_vm="status" not in vmi)
     if architecture == "arm64":
         firmware = get_map(domain, "firmware")
         domain["firmware"] = {"bootloader": {"efi": {"secureBoot": False}}, **firmware}
@@ -166,30 +169,41 @@ def _set_machine(spec: dict[str, Any], architecture: str, cluster: Cluster) -> I
         yield f"spec.domain.machine.type is not set: the cluster's default decides, {usual} is taken"
 
 
-def _with_disks(spec: dict[str, Any], architecture: str) -> dict[str, Any]:
-    """Every volume that is neither a disk nor shared becomes a disk; what has no kind or bus gets one."""
+def _with_bare_disks(spec: dict[str, Any]) -> dict[str, Any]:
+    """Every volume that is neither a disk nor shared becomes a disk."""
+    disks, shared = (get_list(spec, "domain", "devices", key) for key in ("disks", "filesystems"))
+    named = {get_text(one, "name") for one in (*disks, *shared)}
+    bare: list[Fields] = [{"name": name} for name in volume_names(spec) if name not in named]
+    return _with_devices(spec, {"disks": [*disks, *bare]} if bare else {})
+
+
+def _with_devices(spec: Mapping[str, Any], devices: Mapping[str, Any]) -> dict[str, Any]:
     domain = get_map(spec, "domain")
-    devices = get_map(domain, "devices")
-    disks = get_list(devices, "disks")
-    shared = {get_text(one, "name") for one in (*disks, *get_list(devices, "filesystems"))}
-    bare: list[Fields] = [{"name": name} for name in volume_names(spec) if name not in shared]
+    return {**spec, "domain": {**domain, "devices": {**get_map(domain, "devices"), **devices}}}
+
+
+def _with_input(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A VM, and no bare VMI, may ask for an input device without naming one."""
+    devices = get_map(spec, "domain", "devices")
+    asked = devices.get("autoattachInputDevice") is True and not devices.get("inputs")
+    return _with_devices(spec, {"inputs": [{"name": "default-0"}]} if asked else {})
+
+
+def _with_buses(spec: Mapping[str, Any], architecture: str) -> dict[str, Any]:
     bus = _BUSES.get(architecture, _OTHER_BUS)
-    found = [_with_target(disk, bus) for disk in (*disks, *bare)]
-    return {**spec, "domain": {**domain, "devices": {**devices, "disks": found}}} if found else spec
+    disks = [_with_target(disk, bus) for disk in get_list(spec, "domain", "devices", "disks")]
+    inputs = [
+        {**one, "bus": one.get("bus") or "usb", "type": one.get("type") or "tablet"}
+        for one in get_list(spec, "domain", "devices", "inputs")
+    ]
+    found = {"disks": disks, "inputs": inputs}
+    return _with_devices(spec, {key: value for key, value in found.items() if value})
 
 
 def _with_target(disk: Fields, bus: str) -> Fields:
     kind = next((kind for kind in _TARGETS if isinstance(disk.get(kind), Mapping)), "disk")
     target = get_map(disk, kind)
     return {**disk, kind: target if target.get("bus") else {**target, "bus": bus}}
-
-
-def _with_inputs(devices: Fields, *, is_vm: bool) -> Fields:
-    found = get_list(devices, "inputs")
-    if not found and is_vm and devices.get("autoattachInputDevice") is True:
-        found = [{"name": "default-0"}]
-    filled = [{**one, "bus": one.get("bus") or "usb", "type": one.get("type") or "tablet"} for one in found]
-    return {**devices, "inputs": filled} if filled else devices
 
 
 def _status(vmi: Fields, cluster: Cluster, unknown: list[str]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _on_bus(disk: Any, wanted: Mapping[str, Any]) -> Any:
         return disk
     kind, settings = target_of(disk)
     bus = wanted.get(_BUSES[kind])
-    if not bus or kind not in disk or settings.get("bus"):
+    if not bus or settings.get("bus"):
         return disk
     return {**disk, kind: {**settings, "bus": bus}}
 

@@ -10,7 +10,7 @@ from domxml.pciaddress import PciAddress
 
 _PCIE = ("q35", "virt")
 _BY_PATH = "/dev/disk/by-path/pci-"
-_SATA_PORTS, _SCSI_UNITS = 6, 15
+_SATA_PORTS, _SCSI_UNITS = 6, 7
 """What libvirt puts onto the first controller of a kind."""
 
 

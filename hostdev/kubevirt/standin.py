@@ -13,6 +13,7 @@ from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Topology
 
+REFUSES = "libvirt-refuses"
 UNKNOWN = "read-back-unknown"
 """What libvirt would make of a domain is not known."""
 
@@ -24,19 +25,22 @@ def define(xml: bytes) -> bytes:
     if topology.machine.root is RootKind.ZPCI:
         return _on_s390(domain, topology)
     prediction = predict(topology)
-    if not prediction.known:
+    if prediction.refusal:
+        raise Refused(REFUSES, f"libvirt says: {prediction.refusal}")
+    if prediction.unknown:
         raise Refused(
             UNKNOWN,
-            f"what libvirt makes of this domain cannot be predicted: {prediction.unknown or prediction.refusal}",
+            f"what libvirt makes of this domain cannot be predicted: {'; '.join(prediction.unknown)}",
             hint="let a real libvirt read it back with --connect",
         )
     _place_devices(domain, prediction)
     _place_ports(domain, prediction)
     for hostdev in domain.devices.iterchildren("hostdev"):
         hostdev.set("mode", "subsystem")
-    for controller in domain.devices.iterfind("controller[@type='usb'][@model='none']"):
-        for address in controller.findall("address"):
-            controller.remove(address)
+    for path in ("controller[@type='usb'][@model='none']", "memballoon[@model='none']"):
+        for absent in domain.devices.iterfind(path):
+            for address in absent.findall("address"):
+                absent.remove(address)
     return domain.serialise()
 
 

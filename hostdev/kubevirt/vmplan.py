@@ -68,7 +68,11 @@ class VmPlan(NamedTuple):
     unknown: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     first: bytes = b""
+    """The domain that virt-launcher hands to the hook at first, without its placeholders."""
+    last: bytes = b""
+    """What libvirt is handed at last."""
     final: bytes = b""
+    """What it makes of that."""
     vmi: Vmi = Vmi()
 
 
@@ -90,7 +94,13 @@ def plan_vm(value: Fields, asked: Asked) -> VmPlan:
         return done._replace(unknown=(*done.unknown, *hook.unknown, error.message), findings=hook.findings)
     final = passes[-1].defined
     done = done._replace(unknown=(*done.unknown, *hook.unknown))
-    return done._replace(passes=len(passes), items=items_of(Domain.parse(final)), findings=hook.findings, final=final)
+    return done._replace(
+        passes=len(passes),
+        items=items_of(Domain.parse(final)),
+        findings=hook.findings,
+        last=passes[-1].answered,
+        final=final,
+    )
 
 
 class _Hook:

@@ -59,8 +59,8 @@ class Topology:
         if tag in NOT_PCI and (tag == "console" or not _has_address(element)):
             return
         kids = {name: child for child in reversed(element) if isinstance(name := child.tag, str)}
-        if element.get("model") == "none" and element.get("type") == "usb":
-            # Libvirt drops the address of a USB controller that is not there; KubeVirt writes one.
+        if element.get("model") == "none" and (tag == "memballoon" or element.get("type") == "usb"):
+            # Libvirt drops the address of what is not there; KubeVirt writes one, for a USB controller or a balloon.
             kids.pop("address", None)
         link = connection(tag, element, kids)
         # An address on a device that never needs one is still taken by libvirt, as a conventional PCI device.

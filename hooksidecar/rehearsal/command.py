@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import signal
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from domxml import errors
 from domxml.document import Domain
-from domxml.errors import BadInput
+from domxml.errors import BadInput, about_file
 from domxml.kubevirt import is_interface
 from hooksidecar import options
 from hooksidecar.flags import answer_help
@@ -28,7 +27,7 @@ from hostdev.inject.gather import read_file
 from hostdev.kubevirt.ports import count_ports
 from hostdev.kubevirt.releases import RELEASES, Release, release_of
 from hostdev.printing import output
-from hostdev.printing.documents import emit
+from hostdev.printing.documents import emit, emit_error
 from hostdev.printing.screen import Screen
 from hostdev.vmi.vmi import parse_vmi
 
@@ -80,9 +79,9 @@ def _command(text: str | None, own: Sequence[str]) -> Sequence[str]:
 
 def _script(domain_path: str, vmi_path: str) -> Script:
     domain, data = read_file(domain_path), read_file(vmi_path)
-    with _about(domain_path):
+    with about_file(domain_path):
         parsed = Domain.parse(domain)
-    with _about(vmi_path):
+    with about_file(vmi_path):
         vmi = parse_vmi(data)
         if vmi.place or not vmi.name:
             what = "holds a template of one" if vmi.place else "has no metadata.name"
@@ -92,16 +91,6 @@ def _script(domain_path: str, vmi_path: str) -> Script:
         what = f"{extra} more than the spec of {vmi_path}; KubeVirt counts those of the spec"
         output.note(f"warning: {domain_path} has interfaces that the VM does not know: {what}")
     return Script(domain, data)
-
-
-@contextmanager
-def _about(path: str) -> Iterator[None]:
-    """Name the file."""
-    try:
-        yield
-    except BadInput as error:
-        error.subject = f"{path}: {error.subject}" if error.subject else path
-        raise
 
 
 def _file(name: str, about: str, *, repeat: bool = False) -> Argument:
@@ -177,7 +166,7 @@ def rehearse(words: Sequence[str]) -> int:
         if HELP.names[0] in words or HELP.names[1] in words or words[:1] == ["help"]:
             answer_help(words, PROGRAM)
             return errors.ExitCode.DONE
-        return _rehearse(Namespace(**read_arguments(PROGRAM, words)))
+        return _rehearse(*_read(words))
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except BrokenPipeError:
@@ -187,8 +176,16 @@ def rehearse(words: Sequence[str]) -> int:
         return errors.OUTPUT_LOST
 
 
-def _rehearse(arguments: Namespace) -> int:
-    given = read_inputs(arguments)
+def _read(words: Sequence[str]) -> tuple[Namespace, Inputs]:
+    try:
+        arguments = Namespace(**read_arguments(PROGRAM, words))
+        return arguments, read_inputs(arguments)
+    except errors.PassgateError as error:
+        emit_error(error, error.exit_code, words)
+        raise
+
+
+def _rehearse(arguments: Namespace, given: Inputs) -> int:
     flags = _server_flags(arguments, given)
     mode = ["--mode", "plugin", "--plugin-socket", SOCKET] if arguments.mode == "plugin" else []
     options.parse([*mode, *flags])  # What the server would refuse is this command's wrong usage.

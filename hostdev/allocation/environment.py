@@ -12,7 +12,7 @@ from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
 from hostdev import jsontext
 from hostdev.allocation import dialects
-from hostdev.allocation.allocation import Allocation, Device, Gathered, unite
+from hostdev.allocation.allocation import Allocation, Device, Gathered, Opaque, unite
 from hostdev.allocation.dialects import Dialect, dialects_of, variable_number
 from hostdev.findings.allocation import (
     CHANNELS_DISAGREE,
@@ -84,6 +84,16 @@ def read_value(environment: Mapping[str, str], channel: str) -> tuple[list[Readi
             text = "looks like PCI devices; no known plugin sets it"
             findings.append(UNKNOWN_DIALECT.found(printable(variable), text, evidence=evidence))
     return sorted(readings, key=lambda reading: reading.place), findings
+
+
+def naming_variables(environment: Mapping[str, str]) -> list[str]:
+    """The variables of known dialects that name a device."""
+    found = (name for name in environment if dialects_of(name))
+    return [name for name in found if any(map(_names_device, dialects.split(environment[name])))]
+
+
+def _names_device(word: str) -> bool:
+    return not isinstance(dialects.classify(word), Opaque)
 
 
 def _reading(variable: str, value: str, rows: tuple[Dialect, ...], evidence: tuple[Evidence, ...]) -> Reading:

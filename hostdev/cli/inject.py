@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.apply import ADDED
 from domxml.document import MAX_BYTES, Domain
-from domxml.errors import BadInput, ExitCode
+from domxml.errors import BadInput, ExitCode, about_file
 from domxml.finding import Finding, Severity
 from domxml.guestfindings import DEVICE_MOVES, DEVICE_RENAMED, LAYOUT_NOT_KEPT, SETTING_IGNORED
 from domxml.kubevirt import places_again
@@ -23,7 +23,7 @@ from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from domxml.source import HostDevice
     from hostdev.allocation.allocation import Gathered
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _PLAIN = re.compile(rb"\s*<domain[\s>]")
+_MAY_NAME_DEVICES = ("PCI", "MDEV_", "USB_", "QAT", "VFIO_", "SRIOV")
+"""How the variables of all dialects begin: a look at few letters, before the table of them is loaded."""
 
 
 class Run(NamedTuple):
@@ -48,8 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, inject, print. Nothing is printed on standard output unless everything went well."""
     named = tuple(parse_device(spec) for spec in arguments.device or ())
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
-    data, taken_out = _take_out(_read(arguments.domain))
-    domain = Domain.parse(data)
+    with about_file(arguments.domain):
+        data, taken_out = _take_out(_read(arguments.domain))
+        domain = Domain.parse(data)
     connection = _connect(arguments.validate)
     done = _inject(arguments, domain, named, version or (connection.version if connection else OLDEST))
     if connection is not None:
@@ -119,7 +122,8 @@ def _machine(host: str) -> Machine | None:
 
 def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...]) -> Inputs:
     """Read what is told about the VM and its allocations: files, variables, the VM itself."""
-    if not (arguments.vmi or arguments.env or arguments.env_file or arguments.network_info):
+    own = _own_environment(arguments)
+    if not (arguments.vmi or own or arguments.env or arguments.env_file or arguments.network_info):
         return Inputs(named=named)
     from hostdev.inject.gather import Channels, gather  # noqa: PLC0415  devices named outright need none of it
     from hostdev.inject.vmplan import account_inputs, resources, vm_inputs  # noqa: PLC0415
@@ -127,12 +131,29 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     vmi = _vmi(arguments.vmi)
     channels = Channels(
         files=tuple(arguments.env_file or ()),
-        environment=dict(_variable(text) for text in arguments.env or ()),
+        environment={**own, **dict(_variable(text) for text in arguments.env or ())},
         network_info=arguments.network_info or "",
     )
     gathered = gather(channels, domain, vmi, resources(vmi, named))
     inputs = account_inputs(vm_inputs(vmi, named, gathered), gathered)
-    return inputs._replace(findings=(*(_silent_files(channels.files, gathered)), *inputs.findings))
+    silent = (*_silent_files(channels.files, gathered), *_silent_environment(own))
+    return inputs._replace(findings=(*silent, *inputs.findings))
+
+
+def _own_environment(arguments: argparse.Namespace) -> Mapping[str, str]:
+    """The variables of this process, where they are to be read; else those that name devices are told of."""
+    if arguments.env_from_process:
+        return os.environ
+    if any(name.startswith(_MAY_NAME_DEVICES) for name in os.environ):
+        from hostdev.allocation.environment import naming_variables  # noqa: PLC0415  few environments have any
+
+        given = {text.partition("=")[0] for text in arguments.env or ()}
+        names = [name for name in naming_variables(os.environ) if name not in given]
+        if names:
+            verb = "are" if len(names) > 1 else "is"
+            how = "--env-from-process reads them" if len(names) > 1 else "--env-from-process reads it"
+            output.note(f"note: {listed(names)} of the environment {verb} not read; {how}")
+    return {}
 
 
 def _silent_files(paths: tuple[str, ...], gathered: Gathered) -> Iterator[Finding]:
@@ -143,6 +164,16 @@ def _silent_files(paths: tuple[str, ...], gathered: Gathered) -> Iterator[Findin
     told = any(channel_of(one) == ALLOCATION_FILE for allocation in gathered.allocations for one in allocation.told_by)
     if paths and not told:
         yield FILE_NAMES_NOTHING.found(listed(paths), "no variable in it names a device")
+
+
+def _silent_environment(own: Mapping[str, str]) -> Iterator[Finding]:
+    if own:
+        from hostdev.allocation.environment import naming_variables  # noqa: PLC0415  rarely asked for
+        from hostdev.findings.matching import FILE_NAMES_NOTHING  # noqa: PLC0415
+
+        if not naming_variables(own):
+            hint = "leave --env-from-process out, or set what a device plugin would"
+            yield FILE_NAMES_NOTHING.found("the environment", "no variable in it names a device", hint=hint)
 
 
 def _guards(inputs: Inputs, result: Transformed) -> tuple[Finding, ...]:
@@ -160,7 +191,8 @@ def _vmi(path: str | None) -> Vmi | None:
     from hostdev.vmi.annotations import check_own_annotations  # noqa: PLC0415
     from hostdev.vmi.file import parse_manifest  # noqa: PLC0415
 
-    manifest = parse_manifest(read_file(path))
+    with about_file(path):
+        manifest = parse_manifest(read_file(path))
     check_own_annotations(manifest.kind, manifest.own_annotations)
     return manifest.vmi
 
@@ -175,7 +207,7 @@ def _variable(text: str) -> tuple[str, str]:
 def _read(name: str) -> bytes:
     try:
         if name == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
+            return output.read_input(MAX_BYTES + 1)
         with open(name, "rb") as file:  # noqa: PTH123  pathlib costs a start 5 ms
             return file.read(MAX_BYTES + 1)
     except OSError as error:

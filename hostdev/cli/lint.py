@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from domxml.errors import BadInput, ExitCode
+from domxml.errors import BadInput, ExitCode, about_file
 from domxml.finding import Severity
 from hostdev.findings.files import SUPPRESSION_UNUSED
 from hostdev.findings.registry import kind
@@ -21,7 +20,6 @@ from hostdev.printing.documents import Document, document, emit
 from hostdev.printing.findings import TONES, finding_rows, worst_exit_code
 from hostdev.printing.screen import Screen
 from hostdev.vmi.file import parse_manifest
-from hostdev.vmi.vmi import MAX_BYTES
 
 TABLE = (Column("SEVERITY"), Column("CODE"), Column("WHERE"), Column("MESSAGE"), Column("HINT"))
 _FILE = Column("FILE")
@@ -57,18 +55,10 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
 
 def _the_vm(name: str) -> File:
     """The one VM of `--vmi`: a file without one, or with two, is refused."""
-    data = read_input(name)
-    parse_manifest(data)
+    with about_file(name):
+        data = read_file(name)
+        parse_manifest(data)
     return File("the manifest" if name == "-" else name, data)
-
-
-def read_input(name: str) -> bytes:
-    """Read a file that must be there; - is standard input."""
-    if name != "-":
-        return read_file(name)
-    if sys.stdin is None:
-        raise BadInput("no-input", "standard input is closed")
-    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def _code(told: Report, fail_on: str) -> ExitCode:

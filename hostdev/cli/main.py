@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         code = errors.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  the last line of defence against tracebacks
-        code = _report(error, debug="--debug" in argv)
+        code = _report(error, argv)
     return code
 
 
@@ -83,23 +83,32 @@ def _help(prefix: str, topic: str, *, asked: bool) -> int:
     return ExitCode.USAGE
 
 
-def _report(error: Exception, *, debug: bool) -> int:
-    if debug:
+def _report(error: Exception, argv: Sequence[str]) -> int:
+    if "--debug" in argv:
         import traceback  # noqa: PLC0415  only for those who ask
 
         output.note("".join(traceback.format_exception(error)).rstrip())
-    if isinstance(error, PassgateError):
-        output.note(f"error: {error.what} [{error.code}]")
-        if error.hint:
-            output.note(f"hint: {error.hint}")
-        return error.exit_code
     if isinstance(error, errors.OutputLost):
         output.note(f"error: {error} [output-lost]")
         return errors.OUTPUT_LOST
+    known, code = _as_known(error)
+    output.note(f"error: {known.what} [{known.code}]")
+    if known.hint:
+        output.note(f"hint: {known.hint}")
+    if any("json" in word or "yaml" in word for word in argv):
+        from hostdev.printing.documents import emit_error  # noqa: PLC0415  only for programs
+
+        emit_error(known, code, argv)
+    return code
+
+
+def _as_known(error: Exception) -> tuple[PassgateError, int]:
+    if isinstance(error, PassgateError):
+        return error, error.exit_code
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    output.note(f"error: internal error, a defect of passgate: {what} [internal-error]")
-    output.note("hint: run it again with --debug to see where, and report it")
-    return errors.INTERNAL
+    hint = "run it again with --debug to see where, and report it"
+    defect = PassgateError("internal-error", f"internal error, a defect of passgate: {what}", hint=hint)
+    return defect, errors.INTERNAL
 
 
 if __name__ == "__main__":

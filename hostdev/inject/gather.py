@@ -68,11 +68,9 @@ def gather(channels: Channels, domain: Domain, vmi: Vmi | None, resources: Mappi
 
 
 def read_file(path: str) -> bytes:
-    """Read a file that must be there, and not more of it than makes sense."""
+    """Read a file that must be there, or standard input, and not more of it than makes sense."""
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            os.set_blocking(file.fileno(), True)
-            data = file.read(MAX_BYTES + 1)
+        data = _read(path)
     except OSError as error:
         raise BadInput(
             "unreadable-file", f"cannot read it: {error.strerror}", subject=path, hint="name a file that is there"
@@ -85,6 +83,16 @@ def read_file(path: str) -> bytes:
 def _at_once(path: str, flags: int) -> int:
     """Open without waiting: a FIFO without a writer is empty, and would otherwise be waited for, for ever."""
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        from hostdev.printing import output  # noqa: PLC0415  commands only
+
+        return output.read_input(MAX_BYTES + 1)
+    with open(path, "rb", opener=_at_once) as file:
+        os.set_blocking(file.fileno(), True)
+        return file.read(MAX_BYTES + 1)
 
 
 def _tree(directories: tuple[str, ...]) -> dict[str, bytes]:

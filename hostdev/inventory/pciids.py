@@ -11,6 +11,7 @@ from typing import Any
 
 from domxml.errors import BadInput
 from hostdev.inventory.machine import PciFunction
+from hostdev.printing import output
 
 USUAL_PLACES = ("/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids")
 
@@ -168,6 +169,8 @@ _AFTER_DEVICE = re.compile(rb"\n\t?[^\t\n#]")
 
 
 def _mapped(path: Path) -> bytes | mmap.mmap:
+    if str(path) == output.STANDARD_INPUT:
+        return output.read_input()
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from domxml.errors import BadInput
 from hostdev.lint.objects import LARGEST
 from hostdev.lint.rendering import VM_TEXT
+from hostdev.printing import output
+from hostdev.vmi.file import check_no_xml
 
 _ENDINGS = (".yaml", ".yml", ".json")
 _RELEVANT = re.compile(
@@ -72,7 +73,9 @@ def _below(directory: str) -> Iterator[str]:
 
 def _read(path: str, is_named: bool, patches: _Patches) -> File:  # noqa: FBT001
     try:
-        data = _standard_input() if path == "-" else _contents(path)
+        data = output.read_input(LARGEST + 1) if path == "-" else _contents(path)
+        if is_named:
+            check_no_xml(data, path)
     except BadInput as error:
         return File(path, error=error, is_named=is_named)
     except OSError as error:
@@ -87,12 +90,6 @@ def _read(path: str, is_named: bool, patches: _Patches) -> File:  # noqa: FBT001
     if not VM_TEXT.search(data) or path == "-":
         return File(path, data, is_named=is_named)
     return File(path, data, None, is_named, _chart(path), patches.overlay_of(path))
-
-
-def _standard_input() -> bytes:
-    if sys.stdin is None:
-        raise BadInput("no-input", "standard input is closed")
-    return sys.stdin.buffer.read(LARGEST + 1)
 
 
 def _contents(path: str) -> bytes:

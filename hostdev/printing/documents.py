@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from domxml.errors import OutputLost, PassgateError
 from domxml.pciaddress import PciAddress
 from hostdev.printing import optional, output
 
@@ -19,7 +21,7 @@ def document(kind: str, **content: Any) -> Document:
 
 
 def emit(wanted: Document, form: str) -> None:
-    """Print a document as `json` or `yaml`."""
+    """Print a document as `json`, `jsonl` (on one line) or `yaml`."""
     if form == "yaml":
         yaml = optional.module("yaml", "PyYAML", extra="cli")
         text = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
@@ -30,7 +32,30 @@ def emit(wanted: Document, form: str) -> None:
     else:
         import json  # noqa: PLC0415  a table needs none
 
-        output.write(json.dumps(wanted, indent=2) + "\n")
+        output.write(json.dumps(wanted, indent=None if form == "jsonl" else 2) + "\n")
+
+
+def emit_error(error: PassgateError, code: int, argv: Sequence[str]) -> None:
+    """Print an error where a program looks for its answer, if the command line asked for such."""
+    form = _asked_form(argv)
+    if form:
+        about = {"subject": error.subject or None, "message": error.message, "hint": error.hint or None}
+        with suppress(OutputLost, OSError, PassgateError):
+            emit(document("Error", code=error.code, **about, exitCode=int(code)), form)
+            output.flush()
+
+
+def _asked_form(argv: Sequence[str]) -> str:
+    """The form for programs that a command line asks for, as far as words that may be wrong tell it."""
+    for word, after in zip(argv, (*argv[1:], ""), strict=True):
+        name, equals, value = word.partition("=")
+        if name in {"-o", "--output", "--format"}:
+            asked = value if equals else after
+        else:
+            asked = word.removeprefix("-o") if word[:2] == "-o" else word.removeprefix("--")
+        if asked in {"json", "jsonl", "yaml"} and word != asked:
+            return asked
+    return ""
 
 
 def plain(value: Any) -> Any:

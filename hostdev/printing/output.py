@@ -1,4 +1,4 @@
-"""Standard output and standard error: everything a command prints goes through here; a sign of life on long work."""
+"""Standard input, output and error: what a command reads there and prints goes through here; a sign of life on work."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from domxml.errors import OutputLost
+from domxml.errors import BadInput, OutputLost
 from domxml.text import visible
+
+STANDARD_INPUT = "-"
+"""How it is named where a file is wanted."""
+
+
+def read_input(most: int = -1) -> bytes:
+    """Read standard input, not more than that much of it; a terminal is told that it is read."""
+    if sys.stdin is None:
+        raise BadInput("no-input", "standard input is closed", hint="name a file instead")
+    if sys.stdin.isatty():
+        note("note: reading from the terminal; end with Ctrl-D")
+    return sys.stdin.buffer.read(most)
 
 
 def write(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from hostdev.vmi.vmi import CODE, MAX_BYTES, TEMPLATES, Vmi, kind_of, vmi_of
 from hostdev.vmi.yamltext import position, read_yaml
 
 FILE = Format("the manifest", CODE, MAX_BYTES)
+_XML = re.compile(rb"\s*<[?!A-Za-z]")
 
 
 class Manifest(NamedTuple):
@@ -49,8 +51,16 @@ def manifest_of(document: JsonObject) -> Manifest:
     return Manifest(kind_of(document), vmi, own, instancetype)
 
 
+def check_no_xml(data: bytes, name: str = "") -> None:
+    """Refuse what is no manifest, but perhaps a domain."""
+    if _XML.match(data):
+        what = "is XML, perhaps that of a libvirt domain; a VM is YAML or JSON"
+        raise BadInput(CODE, what, subject=name, hint="`passgate inject DOMAIN.xml` reads a domain")
+
+
 def _documents(data: bytes) -> Iterator[JsonObject]:
     check_size(data, FILE)
+    check_no_xml(data)
     # As kubectl tells them apart.
     values = [parse_json(data, FILE)] if data.lstrip()[:1] == b"{" else _yaml(data)
     for value in values:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Final
 
@@ -49,6 +51,18 @@ class PassgateError(Exception):
         """The error as one line that fits an event: `code: subject: what: hint`."""
         line = visible(" ".join(str(self).split()))
         return line if len(line) < SENTENCE_LIMIT else line[: SENTENCE_LIMIT - 2] + "…"
+
+
+@contextmanager
+def about_file(name: str) -> Iterator[None]:
+    """Name the file that an error is about; - is standard input."""
+    try:
+        yield
+    except PassgateError as error:
+        file = "standard input" if name == "-" else name
+        if not error.subject.startswith(file):
+            error.subject = f"{file}: {error.subject}" if error.subject else file
+        raise
 
 
 class BadInput(PassgateError):

@@ -36,6 +36,7 @@ INJECT = Command(
             complete=Complete.FILE,
         ),
         Argument(("--env",), "one such variable", metavar="NAME=VALUE", repeat=True),
+        Argument(("--env-from-process",), "read such variables of this process's own environment", flag=True),
         Argument(
             ("--network-info",),
             "the pod's network information, as in /etc/podinfo/network-info",

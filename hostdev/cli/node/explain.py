@@ -74,7 +74,7 @@ def _text(words: Sequence[str], files: Sequence[str]) -> str | None:
     if files or (words and all(map(_is_file, words))):
         return "\n".join(_read(name) for name in files or words)
     if words == ["-"] or (not words and _is_piped()):
-        text = _input()
+        text = output.read_input(MOST_BYTES).decode(errors="replace")
         return text if words or text else None
     return " ".join(words) if words else None
 
@@ -96,20 +96,14 @@ def _is_piped() -> bool:
 
 
 def _read(name: str) -> str:
-    if name == "-":
-        return _input()
+    if name == output.STANDARD_INPUT:
+        return output.read_input(MOST_BYTES).decode(errors="replace")
     try:
         with Path(name).open("rb") as file:
             return file.read(MOST_BYTES).decode(errors="replace")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput("no-input", f"cannot be read: {why}", subject=name[:200]) from None
-
-
-def _input() -> str:
-    if sys.stdin is None:
-        raise BadInput("no-input", "standard input is closed")
-    return sys.stdin.buffer.read(MOST_BYTES).decode(errors="replace")
 
 
 def _item(row: Row, seen: Sighting) -> Document:

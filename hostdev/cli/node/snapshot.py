@@ -20,10 +20,10 @@ from hostdev.printing.output import progress
 def run(arguments: argparse.Namespace) -> int:
     """Print the recording, or the picture made of it."""
     with progress(f"recording {arguments.host}"), open_host(arguments.host) as host:
-        text = snapshot(host, private=arguments.keep_identity)
+        text, source = snapshot(host, private=arguments.keep_identity), host.source
     if arguments.output == "json":
         with TemporaryDirectory(prefix="passgate-") as directory:
-            emit(documents.picture(_picture(text, directory, arguments.host)), "json")
+            emit(documents.picture(_picture(text, directory, source)), "json")
     else:
         output.write(text)
     return ExitCode.DONE

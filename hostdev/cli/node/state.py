@@ -15,7 +15,7 @@ from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Line, Standing, kernel_lines, standing_of
 from hostdev.cli import devices, documents
-from hostdev.cli.lint import read_input
+from hostdev.inject import gather
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import scan
@@ -93,7 +93,7 @@ def load(arguments: argparse.Namespace) -> Wanted:
 def read_file(name: str) -> tuple[NodeState, ...]:
     """Read a file; every mistake in it is told with its place."""
     try:
-        return read_states(read_input(name), "standard input" if name == "-" else name)
+        return read_states(gather.read_file(name), "standard input" if name == "-" else name)
     except BadState as error:
         for flaw in error.flaws[:-1]:
             output.note(f"error: {flaw.place}: {flaw.finding.what} [{flaw.finding.code}]")

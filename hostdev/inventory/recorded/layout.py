@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from domxml.errors import BadInput, HostUnreadable
+from domxml.errors import BadInput, HostUnreadable, about_file
 from hostdev.inventory.host import Host
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.recording import File, Link, Names, Recording, ancestors
+from hostdev.printing import output
 
 SUFFIX = ".toml"
 MAX_SIZE = 64 << 20
@@ -28,14 +29,16 @@ def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
     if not os.fspath(spec):
         raise BadInput("no-machine", "an empty name names no host", hint=_HINT)
     path = Path(spec)
-    if path.suffix != SUFFIX or _is_directory(path):
+    piped = str(spec) == output.STANDARD_INPUT
+    if not piped and (path.suffix != SUFFIX or _is_directory(path)):
         with Host(path, source=str(spec)) as host:
             yield host
         return
-    recording = toml.parse(_content(path))
+    with about_file(str(spec)):
+        recording = toml.parse(_piped() if piped else _content(path))
     with _scratch(len(recording.entries)) as directory:
         write(recording, Path(directory))
-        with Host(directory, source=str(spec), unreadable=recording.unreadable) as host:
+        with Host(directory, source=_PIPE if piped else str(spec), unreadable=recording.unreadable) as host:
             yield host
 
 
@@ -111,6 +114,16 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
+def _piped() -> str:
+    data = output.read_input(MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise BadInput("bad-recording", f"is larger than {MAX_SIZE >> 20} MiB", subject=_PIPE, hint=_HINT)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise BadInput("bad-recording", "is not UTF-8 text", subject=_PIPE, hint=_HINT) from None
+
+
 def _content(path: Path) -> str:
     try:
         status = path.stat()
@@ -127,4 +140,5 @@ def _content(path: Path) -> str:
         raise BadInput("bad-recording", f"cannot be read: {error.strerror}", subject=str(path), hint=_HINT) from None
 
 
+_PIPE = "standard input"
 _HINT = "give a directory that holds sys/, or what `passgate node snapshot` wrote"

@@ -48,7 +48,7 @@ def test_every_kind_has_a_schema() -> None:
 
     made = {kind for floor in FLOORS for module in modules(floor) for kind in KIND.findall(module.path.read_text())}
 
-    rare = {"Holders", "Event", "Rehearsal", "Effects", "NodeStateStatus", *CHANGES}
+    rare = {"Error", "Holders", "Event", "Rehearsal", "Effects", "NodeStateStatus", *CHANGES}
     assert made <= kinds == {*DOCUMENTS, *OF_VMS, *rare}
 
 
@@ -143,3 +143,31 @@ def test_the_schema_would_notice(cli: Callable[..., Ran]) -> None:
     assert [list(errors(broken, schema("devicelist.json"))) for broken in _broken(document) if broken] != []
     for broken in _broken(document):
         assert list(errors(broken, schema("devicelist.json"))), broken
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("node", "list", "nope", *host("qat"), "-o", "json"), "nothing-selected"),
+        (("list", "--host", "/nowhere", "--json"), "host-unreadable"),
+        (("node", "show", "3d:1f.7", *host("qat"), "-ojson"), "device-missing"),
+        (("node", "list", "--output=json", "--hots"), "unknown-option"),
+        (("node", "list", "--host", "a", "--host", "b", "--format", "json"), "bad-usage"),
+        (("nod", "-o", "json"), "unknown-command"),
+        (("inject", DOMAIN, "--device", "x", "-o", "json"), "bad-address"),
+        (("lint", "--vmi", "nowhere", "-o", "json"), "unreadable-file"),
+    ],
+)
+def test_an_error_is_a_document_too(words: tuple[str, ...], code: str, cli: Callable[..., Ran]) -> None:
+    ran = cli(*words)
+    told = json.loads(ran.out)
+
+    assert list(errors(told, schema("error.json"))) == []
+    assert (told["kind"], told["code"], told["exitCode"]) == ("Error", code, ran.code)
+    assert ran.err.startswith("error: ")
+    assert yaml.safe_load(cli(*(word.replace("json", "yaml") for word in words)).out).get("code") in {code, "bad-usage"}
+
+
+def test_an_error_for_people_is_no_document(cli: Callable[..., Ran]) -> None:
+    assert cli("node", "list", "json", *host("qat")).out == ""
+    assert cli("node", "list", "--host", "json").out == ""

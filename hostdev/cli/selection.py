@@ -12,7 +12,7 @@ from domxml.text import nearest
 from hostdev.cli.devices import Device, accept, list_devices, select
 from hostdev.gate import selection
 from hostdev.gate.selection import FLAGS, KEYS, Selector
-from hostdev.inventory.devicenames import is_plain_word
+from hostdev.inventory.devicenames import FORMS, Calling, find_called, is_plain_word
 from hostdev.inventory.devicewords import known_words, vendor_words
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciids import Namer
@@ -49,6 +49,28 @@ def choose(
     if not chosen and devices:
         output.note(f"note: {selection.explain_nothing(devices, words.selectors)}")
     return chosen, named
+
+
+class Meant(NamedTuple):
+    """The devices that words mean, and whether they are one device by its own name: then there is one document."""
+
+    devices: Sequence[Device]
+    single: bool
+
+
+def find_meant(machine: Machine, namer: Namer, words: Words, despite: Sequence[str] = ()) -> Meant:
+    """Find the devices; of a group or a slot without its bridges, where there is something else in it."""
+    if not (words.names or words.selectors):
+        hint = f"a device is named by {FORMS}; docs/selectors.md has the selectors"
+        raise BadInput("no-device-named", "no device is named", hint=hint)
+    devices, _ = choose(machine, namer, words, despite)
+    callings = {name: find_called(machine, name) for name in words.names}
+    outright = {
+        f.address for called in callings.values() if called.calling is Calling.ADDRESS for f in called.functions
+    }
+    kept = [one for one in devices if not one.function.bridge or one.function.address in outright]
+    several = {Calling.GROUP, Calling.SLOT}.intersection(called.calling for called in callings.values())
+    return Meant(kept or devices, len(words.names) == 1 and not (words.selectors or several))
 
 
 def _named(machine: Machine, names: Sequence[str]) -> tuple[PciAddress, ...] | None:

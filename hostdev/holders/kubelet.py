@@ -82,6 +82,8 @@ def _listing(directory: Path) -> podresources.Listing:
     socket = directory / podresources.SOCKET
     if not stat.S_ISSOCK(socket.stat().st_mode):
         raise BadInput("no-socket", "there is something that is no socket")
+    if not os.access(socket, os.W_OK):
+        raise PermissionError(errno.EACCES, "its socket is root's; ask again as root")
     return podresources.list_podresources(str(socket))
 
 

@@ -40,6 +40,10 @@ _HINTS = {
     "RESOURCE_EXHAUSTED": "find out who else asks: kubelet answers 100 calls a second, and 10 at once",
     "UNIMPLEMENTED": "this kubelet is older than the API's v1, of Kubernetes 1.20",
 }
+_MEANINGS = {
+    "UNAVAILABLE": "nothing answers at its socket",
+    "DEADLINE_EXCEEDED": f"did not answer within {PATIENCE:g} seconds",
+}
 
 
 class PodDevices(NamedTuple):
@@ -95,7 +99,7 @@ def list_podresources(socket: str) -> Listing:
         except grpc.RpcError as error:
             reason = error.code().name if isinstance(error, grpc.Call) else "no status"
             hint = _HINTS.get(reason, _KUBELET) if os.access(socket, os.W_OK) else _MOUNT
-            raise _unreachable(socket, f"does not answer: {reason}", hint) from None
+            raise _unreachable(socket, _MEANINGS.get(reason, f"does not answer: {reason}"), hint) from None
         except DecodeError:
             raise _unreachable(socket, "its answer cannot be read", _MOUNT) from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hostdev.cli.commands.common import (
     COLOR,
     DESPITE,
-    DEVICE,
     DEVICES,
     HOST,
     PCI_IDS,
@@ -73,11 +72,23 @@ GROUPS = Command(
 
 SHOW = Command(
     "node show",
-    "Show all that is known about one device.",
+    "Show all that is known about a device, or about several.",
     "Identity, driver, IOMMU group and its members, SR-IOV, NUMA, network and disks, and every finding.",
-    (DEVICE, HOST, DESPITE, output_in("text", "json", "yaml"), fail_on(), COLOR, PCI_IDS),
+    (
+        SELECTORS,
+        *SELECTOR_OPTIONS,
+        HOST,
+        DESPITE,
+        output_in("text", "json", "jsonl", "yaml"),
+        fail_on(),
+        COLOR,
+        PCI_IDS,
+    ),
     run="hostdev.cli.node.show:run",
-    examples=(("passgate node show 3d:02.2", "a short address means PCI domain 0000"),),
+    examples=(
+        ("passgate node show 3d:02.2", "a short address means PCI domain 0000"),
+        ("passgate node show ens1f0 nvme0n1 group:43", "several, by whatever they are called"),
+    ),
 )
 
 DOCTOR = Command(
@@ -137,7 +148,8 @@ WHO = Command(
     "which pod it was granted to, and, with --connect, libvirt. The best source stands first; where they name "
     "different pods, that is a finding. Says so when it may not look.",
     (
-        DEVICE,
+        SELECTORS,
+        *SELECTOR_OPTIONS,
         HOST,
         Argument(
             ("--kubelet-dir",),
@@ -146,13 +158,15 @@ WHO = Command(
             complete=Complete.DIRECTORY,
         ),
         Argument(("--connect",), "also ask the libvirt at this URI", metavar="URI"),
-        output_in("table", "wide", "json", "yaml"),
+        *TABLE_OPTIONS,
+        output_in("table", "wide", "csv", "json", "jsonl", "yaml"),
         fail_on(),
         COLOR,
     ),
     run="hostdev.cli.node.who:run",
     examples=(
         ("passgate node who 3d:02.2 -o wide", "with the containers and the UIDs of the pods"),
+        ("passgate node who 3d:02.2 ens1f0 43", "of several devices, and of a whole IOMMU group"),
         ("passgate node who 3d:02.2 --connect qemu:///system", "also asks libvirt for the domain"),
     ),
 )

@@ -1,19 +1,22 @@
-"""`passgate node show`: everything about one device."""
+"""`passgate node show`: everything about a device, or about several."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from domxml.text import listed
 from hostdev.cli import devices, documents
-from hostdev.cli.devices import Device, list_devices, select
+from hostdev.cli.devices import Device
+from hostdev.cli.selection import find_meant, read_words
 from hostdev.gate.group import group_verdict
+from hostdev.gate.verdict import MemberVerdict
 from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.printing import findings
 from hostdev.printing.cells import Cell, Tone
 from hostdev.printing.documents import document, emit
+from hostdev.printing.fields import write_lines
 from hostdev.printing.screen import Screen
 
 LABEL = 14
@@ -22,14 +25,23 @@ LABEL = 14
 def run(arguments: argparse.Namespace) -> int:
     machine = devices.machine_at(arguments.host)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
-    (device,) = list_devices(machine, names, select(machine, [arguments.address]), frozenset(arguments.despite))
+    meant = find_meant(machine, names, read_words(arguments.address, arguments), arguments.despite)
     if arguments.output == "text":
-        _print(Screen.of(arguments.color), machine, device)
+        screen = Screen.of(arguments.color)
+        for number, device in enumerate(meant.devices):
+            if number:
+                screen.line()
+            _print(screen, machine, device)
+    elif arguments.output == "jsonl":
+        write_lines(map(documents.device, meant.devices))
+    elif meant.single:
+        (device,) = meant.devices
+        emit(document("Device", machine=documents.origin(machine), **documents.device(device)), arguments.output)
     else:
-        content = documents.device(device)
-        emit(document("Device", machine=documents.origin(machine), **content), arguments.output)
+        emit(documents.device_list(machine, meant.devices), arguments.output)
     devices.note_unread(machine)
-    return findings.exit_code(device.verdict.findings, arguments.fail_on)
+    found = (finding for device in meant.devices for finding in device.verdict.findings)
+    return findings.exit_code(found, arguments.fail_on)
 
 
 def _print(screen: Screen, machine: Machine, device: Device) -> None:
@@ -50,7 +62,7 @@ def _facts(machine: Machine, device: Device) -> Iterator[tuple[str, str]]:
     yield "ids", _ids(device)
     yield "role", _role(function)
     yield "driver", _driver(function)
-    yield "group", _group(machine, function)
+    yield from _group(machine, function)
     yield "numa node", "-" if function.numa_node is None else str(function.numa_node)
     above = [str(function.parent)] if function.parent else []
     yield "below", " of ".join([*above, function.root or "-"])
@@ -102,13 +114,27 @@ def _driver(function: PciFunction) -> str:
     return f"{text}, override {function.driver_override}" if function.driver_override else text
 
 
-def _group(machine: Machine, function: PciFunction) -> str:
+def _group(machine: Machine, function: PciFunction) -> Iterator[tuple[str, str]]:
+    """Its IOMMU group, and a sentence for each other member."""
     group = machine.group_of(function.address)
     if group is None:
-        return "-" if function.group is None else f"{function.group}, which could not be read"
-    others = [
-        f"{member.name} {member.why}"
-        for member in group_verdict(machine, group).members
-        if member.address != function.address
-    ]
-    return f"{group.number}, with {'; '.join(others)}" if others else f"{group.number}, alone"
+        yield "group", "-" if function.group is None else f"{function.group}, which could not be read"
+        return
+    verdict = group_verdict(machine, group)
+    others = [member for member in verdict.members if member.address != function.address]
+    if not others:
+        yield "group", f"{group.number}, alone"
+        return
+    yield (
+        "group",
+        f"{group.number}, shared with {len(others)} {'other' if len(others) == 1 else 'others'}; {_blocking(others)}",
+    )
+    for member in others:
+        yield "also in it", f"{member.name} {member.why}{' and blocks the group' if member.blocks else ''}"
+
+
+def _blocking(others: Sequence[MemberVerdict]) -> str:
+    count = sum(member.blocks for member in others)
+    if count:
+        return f"{count} {'blocks' if count == 1 else 'block'} it"
+    return "none blocks it" if all(member.seen for member in others) else "not all of them could be looked at"

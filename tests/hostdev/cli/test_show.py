@@ -78,3 +78,35 @@ def test_fail_on(fail_on: str, code: ExitCode, cli: Callable[..., Ran]) -> None:
 
     assert cli(*words).code == (code if "warning" in severities else ExitCode.DONE)
     assert "error" not in severities
+
+
+def test_several_devices_are_shown(cli: Callable[..., Ran]) -> None:
+    words = ("node", "show", *host("consumer-gpu"))
+    both = cli(*words, "02:00.0", "eno1").out
+
+    assert both == cli(*words, "nvme0n1").out + "\n" + cli(*words, "00:1f.6").out
+    group = cli(*words, "1").out
+    assert [line.split()[0] for line in group.splitlines() if line.startswith("0000")] == [
+        f"0000:01:00.{number}" for number in range(4)
+    ]
+    assert cli(*words, "gpu").out == cli(*words, "00:02.0", "01:00.0").out
+
+
+def test_the_document_depends_on_the_words_and_not_on_the_machine(cli: Callable[..., Ran]) -> None:
+    def shown(*words: str) -> tuple[str, int]:
+        document = json.loads(cli("node", "show", *words, *host("consumer-gpu"), "-o", "json").out)
+        return document["kind"], len(document.get("items", [document]))
+
+    assert shown("eno1") == shown("00:1f.6") == ("Device", 1)
+    assert shown("5") == ("DeviceList", 1)
+    assert shown("eno1", "nvme0n1") == ("DeviceList", 2)
+    assert shown("not-gpu", "ethernet") == ("DeviceList", 1)
+
+
+def test_a_group_is_told_in_sentences(cli: Callable[..., Ran]) -> None:
+    out = cli("node", "show", "01:00.0", *host("consumer-gpu")).out
+
+    assert "  group         1, shared with 4 others; 3 block it\n" in out
+    assert "  also in it    0000:00:01.0 is a port on pcieport, which shares the group\n" in out
+    assert "  also in it    0000:01:00.1 is on snd_hda_intel and blocks the group\n" in out
+    assert "  group         5, alone\n" in cli("node", "show", "eno1", *host("consumer-gpu")).out

@@ -33,8 +33,8 @@ from tests.hostdev.cli.running import Ran
         ("node list -ojsn", "--output cannot be 'jsn'", "did you mean json?"),
         ("node list --fail-on info", "--fail-on cannot be 'info'", "it is one of warning, error"),
         ("node watch --count many", "--count needs a number, not 'many'", "`passgate node watch --help`"),
-        ("node show", "DEVICE is missing", "`passgate node show --help`"),
-        ("node show 3d:00.0 3d:00.1", "'3d:00.1' is one argument too many", "`passgate node show --help`"),
+        ("node show", "no device is named", "a device is named by an address (3d:02.2)"),
+        ("node compare a b c", "'c' is one argument too many", "`passgate node compare --help`"),
         ("completion tcsh", "SHELL cannot be 'tcsh'", "it is one of bash, zsh, fish"),
     ],
 )

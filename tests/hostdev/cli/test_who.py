@@ -224,3 +224,66 @@ def test_no_libvirt(cli: Callable[..., Ran], root: Path) -> None:
 
     assert (ran.code, ran.out) == (ExitCode.USAGE, "")
     assert "test:///nowhere.xml: libvirt cannot be asked: " in ran.err
+
+
+def test_several_devices_by_whatever_they_are_called(cli: Callable[..., Ran], root: Path) -> None:
+    add_process(root, 7, "qemu-kvm", files=("/dev/vfio/10",))
+    ran = cli("node", "who", "ens1f0", ADDRESS, "group:11", "8", "--host", str(root))
+    lines = ran.out.splitlines()
+
+    assert ran.code == 0
+    assert lines[0].split() == ["ADDRESS", "HOW", "WHO", "PID", "GUEST", "POD", "SEEN"]
+    assert [line.split()[:3] for line in lines[1:4]] == [
+        ["0000:3b:00.0", "driver", "i40e"],
+        [ADDRESS, "open", "qemu-kvm"],
+        ["0000:3b:00.1", "driver", "i40e"],
+    ]
+    assert lines[4:] == [
+        "0000:3b:00.0 is held by the host",
+        f"{ADDRESS} is open",
+        "0000:3b:00.1 is held by the host",
+        "nobody holds 0000:3b:02.2",
+    ]
+
+
+def test_several_devices_are_a_list_whatever_is_found(cli: Callable[..., Ran], root: Path) -> None:
+    def kinds(*words: str) -> tuple[str, int]:
+        document = json.loads(cli("node", "who", *words, "-o", "json", "--host", str(root)).out)
+        assert list(errors(document, schema(f"{document['kind'].lower()}.json"))) == []
+        return document["kind"], len(document["items"])
+
+    assert kinds("ens1f0") == ("Holders", 1)
+    assert kinds("group:10") == ("HoldersList", 1), "the form does not depend on how many there are"
+    assert kinds(ADDRESS, "ens1f0") == ("HoldersList", 2)
+    assert kinds("nic", "vf", "ready") == ("HoldersList", 12)
+    lines = cli("node", "who", "nic", "pf", "-o", "jsonl", "--host", str(root)).out.splitlines()
+    assert [json.loads(line)["state"] for line in lines] == ["host"] * 4
+
+
+def test_holders_as_csv(cli: Callable[..., Ran], root: Path) -> None:
+    words = ("node", "who", "10", "11", "--host", str(root), "-o", "csv", "--columns", "address,state,who")
+    add_process(root, 7, "qemu-kvm", files=("/dev/vfio/10",))
+
+    assert cli(*words).out == f"address,state,who\n{ADDRESS},open,qemu-kvm\n0000:3b:02.2,free,\n"
+
+
+def test_a_group_is_asked_without_its_ports(cli: Callable[..., Ran], tmp_path: Path) -> None:
+    lay_out((MACHINES / "consumer-gpu.toml").read_text(), tmp_path / "host")
+    add_process(tmp_path / "host", 1, "systemd")
+    out = cli("node", "who", "1", "--host", str(tmp_path / "host")).out
+
+    assert "0000:00:01.0" not in out
+    assert "0000:01:00.1 is held by the host" in out
+    assert (
+        "0000:00:01.0 is held by the host" in cli("node", "who", "1", "00:01.0", "--host", str(tmp_path / "host")).out
+    )
+
+
+def test_no_device_and_none_that_fits(cli: Callable[..., Ran], root: Path) -> None:
+    nothing = cli("node", "who", "--host", str(root))
+    none = cli("node", "who", "fpga", "--host", str(root))
+
+    assert (nothing.code, nothing.out) == (ExitCode.USAGE, "")
+    assert "no device is named [no-device-named]\nhint: a device is named by an address (3d:02.2)" in nothing.err
+    assert (none.code, none.out) == (ExitCode.DONE, "")
+    assert "note: no device fits fpga; there is " in none.err

@@ -216,7 +216,7 @@ def test_a_copy_of_kubelets_directory_beside_a_recorded_machine(cli: Callable[..
 
     assert ran.code == 0
     assert f"checkpoint   {RESOURCE}" in ran.out
-    assert f"note: open: {MACHINE} has no processes to look at" in ran.err
+    assert f"note: not all processes were seen: {MACHINE} has no processes to look at" in ran.err
     other = cli("node", "who", "3b:02.2", *words[3:])
     assert (other.code, other.out) == (ExitCode.HOST_UNREADABLE, "nobody that could be seen holds 0000:3b:02.2\n")
 
@@ -233,9 +233,9 @@ def test_no_such_directory(cli: Callable[..., Ran], root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "note"),
     [
-        (b'{"Data":{"PodDeviceEn', "note: checkpoint: is not JSON: "),
-        (b"", "note: checkpoint: is empty"),
-        (b"{}", "note: checkpoint: has no PodDeviceEntries"),
+        (b'{"Data":{"PodDeviceEn', "note: kubelet's checkpoint could not be read: is not JSON: "),
+        (b"", "could not be read: is empty"),
+        (b"{}", "could not be read: has no PodDeviceEntries"),
     ],
 )
 def test_a_torn_checkpoint_is_no_proof(
@@ -260,7 +260,8 @@ def test_a_user_who_may_not_ask_kubelet(root: Path, kubelet: Kubelet) -> None:
     (kubelet.directory / "pod-resources").chmod(0o755)
 
     assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
-    assert "note: checkpoint: Permission denied\nnote: podresources: Permission denied\n" in ran.err
+    assert "note: kubelet's checkpoint could not be read: Permission denied\n" in ran.err
+    assert "note: kubelet's PodResources could not be asked: Permission denied\n" in ran.err
 
 
 def test_an_entry_that_cannot_be_read(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
@@ -270,7 +271,7 @@ def test_an_entry_that_cannot_be_read(cli: Callable[..., Ran], root: Path, kubel
     ran = who(cli, root)
 
     assert (ran.code, ran.out) == (ExitCode.HOST_UNREADABLE, f"nobody that could be seen holds {ADDRESS}\n")
-    assert "note: checkpoint: 1 of its entries cannot be read" in ran.err
+    assert "could not be read: 1 of its entries cannot be read" in ran.err
 
 
 def test_a_socket_that_nobody_serves(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
@@ -283,13 +284,16 @@ def test_a_socket_that_nobody_serves(cli: Callable[..., Ran], root: Path, kubele
     ran = who(cli, root)
 
     assert ran.code == 0
-    assert "note: podresources: there is something that is no socket" in ran.err
+    assert "could not be asked: there is something that is no socket" in ran.err
 
 
 @pytest.mark.parametrize("module", ["grpc", "google.protobuf"])
 def test_without_a_module_the_other_sources_answer(module: str, root: Path, kubelet: Kubelet, tmp_path: Path) -> None:
     """A machine on which only the command line is installed."""
-    source, package = {"grpc": ("podresources", "grpcio"), "google.protobuf": ("checkpoint", "protobuf")}[module]
+    source, package = {
+        "grpc": ("PodResources could not be asked", "grpcio"),
+        "google.protobuf": ("checkpoint could not be read", "protobuf"),
+    }[module]
     grant(kubelet, A)
     qemu(root, 7, A)
     broken = tmp_path.joinpath(*module.split("."))
@@ -300,7 +304,7 @@ def test_without_a_module_the_other_sources_answer(module: str, root: Path, kube
         ran = process("node", "who", ADDRESS, "--host", str(root), line=line)
 
     assert ran.code == 0
-    assert f"note: {source}: " in ran.err
+    assert f"note: kubelet's {source}: " in ran.err
     assert f"needs {package}: not installed: pip install 'passgate[agent]'" in ran.err
     assert "open" in ran.out
-    assert ("checkpoint" in ran.out) is (source == "podresources")
+    assert ("checkpoint" in ran.out) is (module == "grpc")

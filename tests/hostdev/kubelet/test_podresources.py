@@ -79,7 +79,9 @@ def test_a_directory_that_is_not_mounted(tmp_path: Path) -> None:
 def test_an_answer_that_is_an_error(api: PodResources, status: grpc.StatusCode, hint: str) -> None:
     api.status = status
 
-    with pytest.raises(HostUnreadable, match=f"does not answer: {status.name}") as refused:
+    with pytest.raises(
+        HostUnreadable, match=f"does not answer: {status.name}|nothing answers at its socket"
+    ) as refused:
         list_podresources(str(api.path))
 
     assert hint in refused.value.hint
@@ -107,7 +109,7 @@ def test_a_socket_that_kubelet_left(api: PodResources) -> None:
     api.path.unlink()
     api.path.touch()
 
-    with pytest.raises(HostUnreadable, match="does not answer: UNAVAILABLE"):
+    with pytest.raises(HostUnreadable, match="nothing answers at its socket"):
         list_podresources(str(api.path))
 
 

@@ -77,7 +77,8 @@ class VfEntry(NamedTuple):
     number: int
     driver: str = ""
     """Empty: as the kernel probes them."""
-    settings: Mapping[str, Any] = MappingProxyType({})
+    settings: Mapping[str, str] = MappingProxyType({})
+    """As `hostdev/binding/vfsettings.py` has them: `vlan` of every VF, `0.mac` of one."""
 
 
 class Parameter(NamedTuple):
@@ -179,6 +180,11 @@ class Reader:
         self._keys(entry, ("match", "driver", "withGroup"))
         with_group = bool(self._take(lambda: entry.get_bool("withGroup"), None))
         match, driver = self._match(entry), self._driver(entry, needed=True)
+        if driver == "none":
+            hint = "leave the entry out, or name a driver of the host"
+            self.flaws.append(
+                entry.refused("driver", "is for VFs: a device of its own is not kept from drivers", hint=hint)
+            )
         return DeviceEntry(self._entry(entry), match, driver, with_group)
 
     def _vfs(self, entry: JsonObject) -> VfEntry:
@@ -187,7 +193,17 @@ class Reader:
         if not entry.has("count"):
             self.flaws.append(entry.refused("count", "is missing", hint="say how many VFs each PF shall have"))
         match, driver = self._match(entry), self._driver(entry, needed=False)
-        return VfEntry(self._entry(entry), match, count or 0, driver, self._object(entry, "settings").fields)
+        return VfEntry(self._entry(entry), match, count or 0, driver, self._settings(entry))
+
+    def _settings(self, entry: JsonObject) -> Mapping[str, str]:
+        settings = self._object(entry, "settings")
+        found: dict[str, str] = {}
+        for key, value in settings.fields.items():
+            if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+                found[key] = str(value)
+            else:
+                self.flaws.append(settings.wrong(key, "a text or a number"))
+        return found
 
     def _match(self, entry: JsonObject) -> Match:
         if not entry.has("match"):

@@ -85,13 +85,14 @@ def carry_out(arguments: argparse.Namespace, plan: Effects, machine: Machine, wh
         hint = f"say --dry-run to see what would be written on {arguments.host}"
         raise BadInput("bad-usage", "only the running machine can be changed", subject="--host", hint=hint)
     with progress("asking who has the devices"):
-        plan = _asked(plan, machine, means_of(arguments), here=here)
+        plan = foresee(plan, machine, means_of(arguments), here=here)
     if arguments.dry_run or plan.outcome != Outcome.PLANNED:
         return tell(arguments, plan)
     return _change(arguments, plan, machine, what)
 
 
-def _asked(plan: Effects, machine: Machine, means: Means, *, here: bool) -> Effects:
+def foresee(plan: Effects, machine: Machine, means: Means, *, here: bool) -> Effects:
+    """Ask what would be asked before the writes; of another host than this one, tell that it is not."""
     if not plan.steps:
         return plan
     if here:

@@ -88,10 +88,11 @@ REBOOT_PENDING = FindingKind(
         "Parameters of the kernel take effect at boot, and most options of modules when the module is loaded. "
         "Passgate checks them and never writes them: a mistake there is a node that does not boot."
     ),
-    hint="add them to the configuration of the boot loader, then reboot",
+    hint="`passgate node state install FILE --for grub` prints where it goes; then reboot",
     remedy=(
-        "Drain the node, add what is missing to the boot loader's configuration, reboot it, and look at `passgate node "
-        "state status FILE` again."
+        "`passgate node state install FILE --for grub|machineconfig|talos|harvester` prints the lines for the boot "
+        "configuration of this kind of node. Drain the node, write them, reboot it, and look at `passgate node state "
+        "status FILE` again."
     ),
 )
 

@@ -29,6 +29,7 @@ PACKAGES = (
     "python3-libvirt",
     "qemu-system-x86",
     "seabios",
+    "systemd",
     "tgt",
     "udev",
     "zstd",

@@ -98,4 +98,93 @@ JOURNAL = Command(
     ),
 )
 
-COMMANDS = (BIND, UNBIND, JOURNAL)
+
+FILE = Argument(("FILE",), "a NodeState file; - is standard input", complete=Complete.FILE)
+NODE = Argument(("--node",), "the node's name in the cluster (default: its host name)", metavar="NAME")
+_SHOWN = output_in("text", "json", "yaml")
+
+EXPORT = Command(
+    "node state export",
+    "Write what this node is now as a NodeState file.",
+    "Devices on vfio drivers, PFs with their VFs, and the kernel parameters and options of VFIO's modules that decide "
+    "about passthrough. The file plans to nothing on this node: it is what to begin with.",
+    (
+        HOST,
+        Argument(("--name",), "what to call it (default: the node's name)", metavar="NAME"),
+        Argument(
+            ("--by",),
+            "how entries find their devices again: by address, or by the way through bridges, which other cards do "
+            "not change",
+            choices=("address", "path"),
+            default="address",
+        ),
+        output_in("yaml", "json"),
+    ),
+    run="hostdev.cli.node.state:export_state",
+    examples=(("passgate node state export > node-state.yaml", "adopt a node as it is"),),
+)
+
+PLAN = Command(
+    "node state plan",
+    "Show what would make this node as a NodeState file says.",
+    "For each entry the writes that would be made, or that nothing is to do, or what forbids it. Nothing is written. "
+    "Works on recorded machines, too.",
+    (FILE, HOST, NODE, DESPITE, STATE_DIR, DEADLINE, _SHOWN, COLOR),
+    run="hostdev.cli.node.state:show_plan",
+    examples=(("passgate node state plan node-state.yaml --host machine.toml", "on a recorded machine"),),
+)
+
+APPLY = Command(
+    "node state apply",
+    "Make this node as a NodeState file says.",
+    "Entry by entry what `plan` shows, VFs first. What one entry is refused, or fails, does not stop the others. "
+    "Prints the plan and asks, on a terminal, before the first write. A second run has nothing to do. It ends as the "
+    "worst of its entries: 7, 6, 8, 5 or 0.",
+    (FILE, HOST, NODE, DESPITE, DRY_RUN, YES, DEADLINE, STATE_DIR, _SHOWN, COLOR),
+    run="hostdev.cli.node.state:apply_state",
+    examples=(("passgate node state apply node-state.yaml --yes", "without asking, as the systemd service does"),),
+)
+
+STATUS = Command(
+    "node state status",
+    "Tell how each entry of a NodeState file stands on this node.",
+    "Each device is held, drifted (what differs, and what wrote it last where that is known), waiting (for a VM that "
+    "has it), refused or unknown. Parameters of the kernel that the file declares are compared with those it was "
+    "booted with. Nothing is written.",
+    (FILE, HOST, NODE, DESPITE, STATE_DIR, DEADLINE, output_in("table", "json", "yaml"), COLOR),
+    run="hostdev.cli.node.state:show_status",
+    examples=(("passgate node state status node-state.yaml || echo drifted", "a check for a script"),),
+)
+
+INSTALL = Command(
+    "node state install",
+    "Have this node as a NodeState file says after each boot, before kubelet starts.",
+    "Writes the file and a systemd service that applies it: after udev has settled, and before kubelet. With --for it "
+    "prints what other kinds of hosts take, and writes nothing. Kernel parameters and options of modules are never "
+    "written: --for grub prints where they go.",
+    (
+        FILE,
+        HOST,
+        NODE,
+        Argument(
+            ("--for",),
+            "print the form for this kind of host instead: grub, machineconfig, talos, cloud-init or harvester",
+            metavar="KIND",
+            choices=("grub", "machineconfig", "talos", "cloud-init", "harvester"),
+        ),
+        Argument(
+            ("--image",),
+            "the node image, where the form needs one",
+            metavar="IMAGE",
+            default="registry.example/passgate-node:latest",
+        ),
+        DRY_RUN,
+    ),
+    run="hostdev.cli.node.state:install_state",
+    examples=(
+        ("passgate node state install node-state.yaml --dry-run", "the files that would be written"),
+        ("passgate node state install node-state.yaml --for machineconfig", "for OpenShift"),
+    ),
+)
+
+COMMANDS = (BIND, UNBIND, JOURNAL, EXPORT, PLAN, APPLY, STATUS, INSTALL)

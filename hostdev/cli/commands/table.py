@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands import change, cluster, inject, node, shell, state
+from hostdev.cli.commands import change, cluster, inject, node, shell
 
 GROUPS = {
     "": "Gives PCI devices of the host to VMs, and gates what must not be given.",
@@ -11,7 +11,7 @@ GROUPS = {
 }
 """The words that only lead to other commands."""
 
-_FAMILIES = (inject, cluster, node, change, state, shell)
+_FAMILIES = (inject, cluster, node, change, shell)
 COMMANDS = {command.name: command for family in _FAMILIES for command in family.COMMANDS}
 """Every command by its words, in the order of reading."""
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from hostdev.binding.drift import Drift, Item, compare
+from hostdev.binding.effects import Effects, Outcome
 from hostdev.binding.statefile import read_states
 from hostdev.binding.status import Standing, standing_of
 from hostdev.inventory.machine import Machine, PciFunction
 from tests.hostdev.gate.build import at, function, machine, pf, vf
 
+NOTHING = Effects("", Outcome.NOTHING)
 NIC = function("0000:41:00.0", vendor=0x8086, device=0x1572, driver="i40e", group=1)
 DISK = function("0000:42:00.0", vendor=0x144D, device=0xA808, class_code=0x010802, driver="nvme", group=2)
 
@@ -33,7 +35,7 @@ def items(spec: str, host: Machine) -> tuple[Item, ...]:
 def told(spec: str, host: Machine) -> list[tuple[str, str, str]]:
     """Entry, device and standing of every item."""
     found = items(spec, host)
-    return [(one.entry.place, str(one.device), str(standing_of(one, (), frozenset()))) for one in found]
+    return [(one.entry.place, str(one.device), str(standing_of(one, NOTHING))) for one in found]
 
 
 def test_a_device_on_its_driver_is_held() -> None:
@@ -47,7 +49,7 @@ def test_a_driver_that_differs_is_drift() -> None:
     (item,) = items("{devices: [{match: {address: 41:00.0, id: 8086:1572}, driver: vfio-pci}]}", machine(NIC))
 
     assert item.drift == (Drift("driver", "vfio-pci", "i40e"),)
-    assert standing_of(item, (), frozenset()) is Standing.DRIFTED
+    assert standing_of(item, NOTHING) is Standing.DRIFTED
 
 
 def test_no_driver_is_drift() -> None:
@@ -71,7 +73,7 @@ def test_another_device_at_the_address_is_refused() -> None:
     assert (finding.code, finding.subject) == ("identity-changed", "0000:41:00.0")
     assert finding.message == "devices[0]: is 8086:1572 and not 10de:1eb8"
     assert finding.evidence[1].content == "0x1572"
-    assert standing_of(item, (), frozenset()) is Standing.REFUSED
+    assert standing_of(item, NOTHING) is Standing.REFUSED
 
 
 @pytest.mark.parametrize("match", ["{address: 43:00.0}", "{id: 10de:1eb8}", "{path: 'pci0000:00/01.0'}"])
@@ -80,14 +82,14 @@ def test_a_device_that_is_not_there_is_refused(match: str) -> None:
 
     assert [finding.code for finding in item.findings] == ["entry-unmatched"]
     assert item.drift[0].have is None
-    assert standing_of(item, (), frozenset()) is Standing.REFUSED
+    assert standing_of(item, NOTHING) is Standing.REFUSED
 
 
 def test_a_host_that_cannot_be_read_is_unknown() -> None:
     host = machine(unread=(("/sys/bus/pci/devices", "Permission denied"),))
     (item,) = items("{devices: [{match: {address: 43:00.0}, driver: vfio-pci}]}", host)
 
-    assert standing_of(item, (), frozenset()) is Standing.UNKNOWN
+    assert standing_of(item, NOTHING) is Standing.UNKNOWN
 
 
 def test_a_driver_that_cannot_be_read_is_unknown() -> None:
@@ -102,7 +104,7 @@ def test_two_entries_that_quarrel_are_both_refused() -> None:
 
     assert [item.findings[0].code for item in (one, two)] == ["entries-conflict"] * 2
     assert one.findings[0].message == "devices[0] wants driver vfio-pci, devices[1] wants driver i40e"
-    assert standing_of(two, (), frozenset()) is Standing.REFUSED
+    assert standing_of(two, NOTHING) is Standing.REFUSED
 
 
 def test_an_entry_with_a_place_goes_before_one_without() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hostdev.binding.bootline import read_boot
-from hostdev.binding.drift import compare
-from hostdev.binding.export import export
+from hostdev.binding.drift import compare, export
+from hostdev.binding.effects import Effects, Outcome
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.binding.status import Standing, kernel_lines, standing_of
 from hostdev.inventory.host import Host
@@ -21,6 +21,7 @@ from tests.hostdev.cli.validator import errors, schema
 from tests.hostdev.machines.realhosts import RealHost, real_hosts
 
 SCENARIOS = MACHINES.parent / "scenarios/hosts"
+NOTHING = Effects("", Outcome.NOTHING)
 RECORDED = sorted([*MACHINES.glob("*.toml"), *SCENARIOS.glob("*.toml")])
 
 
@@ -31,7 +32,7 @@ def holds(host: Host, *, by_path: bool) -> None:
     assert list(errors(document, schema("nodestate.json"))) == []
     state = state_for(read_states(json.dumps(document).encode(), "exported"), machine, None)
     assert state is not None
-    standings = [standing_of(item, (), frozenset()) for item in compare(state, machine)]
+    standings = [standing_of(item, NOTHING) for item in compare(state, machine)]
     standings += [line.standing for line in kernel_lines(state, boot)]
     assert set(standings) <= {Standing.HELD}
 

@@ -35,7 +35,7 @@ spec:
     - match: {id: 8086:1572}
       count: 8
       driver: vfio-pci
-      settings: {vlan: 7}
+      settings: {vlan: 7, 0.mac: "02:00:00:00:00:01"}
   kernel:
     parameters: [intel_iommu=on, iommu=pt]
     moduleOptions:
@@ -71,7 +71,15 @@ def test_every_key_is_read() -> None:
         DeviceEntry("devices[0]", card, "vfio-pci", with_group=True),
         DeviceEntry("devices[1]", Match(path="pci0000:3a/00.0/00.1"), "auto"),
     )
-    assert state.vfs == (VfEntry("virtualFunctions[0]", Match(id=(0x8086, 0x1572)), 8, "vfio-pci", {"vlan": 7}),)
+    assert state.vfs == (
+        VfEntry(
+            "virtualFunctions[0]",
+            Match(id=(0x8086, 0x1572)),
+            8,
+            "vfio-pci",
+            {"vlan": "7", "0.mac": "02:00:00:00:00:01"},
+        ),
+    )
     assert state.parameters[1] == Parameter("kernel.parameters[1]", "iommu=pt")
     assert state.options == (
         ModuleOption("kernel.moduleOptions.vfio-pci.disable_idle_d3", "vfio_pci", "disable_idle_d3", "Y"),

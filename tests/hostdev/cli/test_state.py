@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -104,3 +105,100 @@ def test_a_file_that_is_not_there(cli: Callable[..., Ran]) -> None:
 
     assert (told.code, told.out) == (2, "")
     assert "[unreadable-file]" in told.err
+
+
+def test_a_plan_has_a_transaction_an_item(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    told = cli("node", "state", "plan", file(DRIFTED), *host("qat"), "-o", "json")
+    document = json.loads(told.out)
+
+    assert told.code == 0
+    assert (document["kind"], document["outcome"]) == ("Effects", "planned")
+    assert list(errors(document, schema("effects.json"))) == []
+    (item,) = document["items"]
+    assert (item["entry"], item["devices"], item["outcome"]) == ("virtualFunctions[0]", ["0000:3f:00.0"], "planned")
+    assert item["steps"][0]["write"] == "/sys/bus/pci/devices/0000:3f:01.0/driver_override"
+    assert {step["state"] for step in item["steps"]} == {"todo"}
+
+
+def test_what_is_exported_plans_to_nothing(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    for machine in ("qat", "kunpeng", "intel-igpu", "tesla-t4"):
+        exported = cli("node", "state", "export", *host(machine))
+        document = json.loads(cli("node", "state", "plan", file(exported.out), *host(machine), "-o", "json").out)
+
+        assert document["outcome"] == "nothing"
+        assert not any(item["steps"] for item in document["items"])
+
+
+def test_a_plan_that_is_refused_ends_with_5_and_shows_the_others(
+    cli: Callable[..., Ran], file: Callable[[str], str]
+) -> None:
+    both = DRIFTED.replace("spec: {", "spec: {devices: [{match: {address: 3d:00.0}, driver: vfio-pci}], ")
+    told = cli("node", "state", "plan", file(both), *host("qat"))
+
+    assert told.code == 5
+    assert (
+        "virtualFunctions[0]  0000:3f:00.0\necho vfio-pci > /sys/bus/pci/devices/0000:3f:01.0/driver_override"
+        in told.out
+    )
+    assert "[pf-with-vfs]" in told.out
+
+
+def test_only_this_node_is_changed(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    name = file(DRIFTED)
+    told = cli("node", "state", "apply", name, *host("qat"), "--yes")
+    shown = cli("node", "state", "apply", name, *host("qat"), "--dry-run")
+
+    assert (told.code, told.out) == (2, "")
+    assert "only the running machine can be changed" in told.err
+    assert shown.out == cli("node", "state", "plan", name, *host("qat")).out
+
+
+@pytest.mark.parametrize("form", ["machineconfig", "talos", "cloud-init", "harvester"])
+def test_forms_are_yaml_that_holds_the_file(form: str, cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    text = DRIFTED[:-2] + ", kernel: {parameters: [iommu=pt], moduleOptions: {vfio_pci: {disable_idle_d3: true}}}}\n"
+    told = cli("node", "state", "install", file(text), "--for", form)
+
+    assert told.code == 0
+    everything = str(list(yaml.safe_load_all(told.out)))
+    assert "iommu=pt" in told.out
+    assert (
+        "disable_idle_d3=Y" in everything
+        or base64.b64encode(b"options vfio_pci disable_idle_d3=Y\n").decode() in told.out
+    )
+    assert repr(text)[1:-1] in everything or base64.b64encode(text.encode()).decode() in everything
+
+
+def test_grub_gets_its_lines(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    text = HEAD + "spec: {kernel: {parameters: [iommu=pt, intel_iommu=on], moduleOptions: {i915: {max_vfs: 7}}}}\n"
+    told = cli("node", "state", "install", file(text), "--for", "grub")
+
+    assert 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX iommu=pt intel_iommu=on"\n' in told.out
+    assert "options i915 max_vfs=7\n" in told.out
+
+
+def test_a_dry_run_of_install_prints_the_service(
+    cli: Callable[..., Ran], file: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "passgate").write_text("#!/bin/sh\n")
+    (tmp_path / "passgate").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = cli("node", "state", "install", file(DRIFTED), *host("qat"), "--dry-run")
+
+    assert told.code == 0
+    assert f"ExecStart={tmp_path}/passgate node state apply --yes /etc/passgate/node-state.yaml\n" in told.out
+    assert "After=systemd-udev-settle.service" in told.out
+    assert "Before=kubelet.service k3s.service" in told.out
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "[no-program]" in cli("node", "state", "install", file(DRIFTED), *host("qat"), "--dry-run").err
+
+
+def test_what_a_service_is_too_late_for_is_said(
+    cli: Callable[..., Ran], file: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "passgate").write_text("#!/bin/sh\n")
+    (tmp_path / "passgate").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    disk = HEAD + "spec: {devices: [{match: {class: nvme}, driver: vfio-pci}]}\n"
+    told = cli("node", "state", "install", file(disk), *host("consumer-gpu"), "--dry-run")
+
+    assert "is a disk that the initramfs may mount or assemble before any service runs; vfio-pci.ids=" in told.err

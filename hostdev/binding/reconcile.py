@@ -1,0 +1,133 @@
+"""From what differs between a node and its declared state to the changes that mend it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
+from domxml.text import listed
+from hostdev.binding.drift import AUTO, Claims, Item, compare
+from hostdev.binding.drivers import UNKNOWN, Drivers
+from hostdev.binding.effects import Effects, Outcome, effects_of
+from hostdev.binding.identity import Places
+from hostdev.binding.plan import bind, unbind
+from hostdev.binding.state import DeviceEntry, NodeState, VfEntry
+from hostdev.binding.vfs import HOST, vfs
+from hostdev.findings.nodestate import ENTRY_UNMATCHED
+from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.vfiodrivers import vfio_driver
+
+
+class Change(NamedTuple):
+    """One transaction, and the items that it mends: devices that go to one driver together, or a PF with its VFs."""
+
+    items: tuple[Item, ...]
+    effects: Effects
+
+    @property
+    def entry(self) -> str:
+        """The places of its entries."""
+        return ", ".join(dict.fromkeys(item.entry.place for item in self.items))
+
+    @property
+    def devices(self) -> tuple[PciAddress, ...]:
+        """The devices of its items, in order."""
+        return tuple(item.device for item in self.items if item.device is not None)
+
+    @property
+    def entry_and_devices(self) -> str:
+        """Which change of a file it is, whenever it is planned."""
+        return f"{self.entry} {' '.join(map(str, self.devices))}"
+
+    @property
+    def what(self) -> str:
+        """As the journal calls it."""
+        return f"node state {self.entry}: {listed(self.devices, 4)}"
+
+
+def plan_changes(
+    state: NodeState, machine: Machine, drivers: Drivers = UNKNOWN, despite: frozenset[str] = frozenset()
+) -> tuple[Change, ...]:
+    """Every item of a state with what would make it so; one that is held has nothing to do."""
+    items = compare(state, machine)
+    planner = _Planner(state, machine, drivers, despite, items)
+    return tuple(Change(batch, planner.effects(batch)) for batch in _batches(items, machine))
+
+
+def _batches(items: Iterable[Item], machine: Machine) -> Iterator[tuple[Item, ...]]:
+    """Items that belong together: members of one IOMMU group that go to VMs, since half of them help none."""
+    found: dict[object, list[Item]] = {}
+    for number, item in enumerate(items):
+        found.setdefault(_group(item, machine) or number, []).append(item)
+    for batch in found.values():
+        if any(item.drift for item in batch):
+            yield tuple(batch)
+        else:
+            yield from ((item,) for item in batch)
+
+
+def _group(item: Item, machine: Machine) -> object:
+    function = machine.functions.get(item.device) if item.device else None
+    alone = isinstance(item.entry, VfEntry) or item.findings or item.unknown
+    return None if function is None or function.group is None or alone else (function.group, item.entry.driver)
+
+
+class _Planner:
+    """Plans one batch after the other."""
+
+    def __init__(
+        self, state: NodeState, machine: Machine, drivers: Drivers, despite: frozenset[str], items: tuple[Item, ...]
+    ) -> None:
+        self._machine = machine
+        self._drivers = drivers
+        self._despite = despite
+        self._claims = Claims(state, Places(machine))
+        self._vfs_come = any(isinstance(item.entry, VfEntry) and item.drift for item in items)
+
+    def effects(self, batch: tuple[Item, ...]) -> Effects:
+        """What makes a batch as it is declared."""
+        first = batch[0]
+        if first.unknown:
+            finding = HOST_UNREADABLE.found(str(first.device or ""), first.unknown, severity=Severity.ERROR)
+            return effects_of((), (finding, *first.findings))
+        if first.findings:
+            return effects_of((), map(self._awaited, first.findings))
+        if not any(item.drift for item in batch):
+            return Effects("", Outcome.NOTHING)
+        functions = [self._machine.functions[item.device] for item in batch if item.device is not None]
+        if isinstance(first.entry, VfEntry):
+            return self._vfs(first.entry, functions[0])
+        with_group = any(isinstance(item.entry, DeviceEntry) and item.entry.with_group for item in batch)
+        return self._move(first.entry.driver, functions, with_group=with_group)
+
+    def _awaited(self, finding: Finding) -> Finding:
+        """What fits no device yet may be a VF that the same file asks for."""
+        if not self._vfs_come or finding.code != ENTRY_UNMATCHED.code:
+            return finding
+        hint = "if it is a VF, it is looked for again once the VFs are made"
+        return finding._replace(severity=Severity.INFO, hint=hint)
+
+    def _move(self, driver: str, functions: Iterable[PciFunction], *, with_group: bool = False) -> Effects:
+        machine, drivers, despite = self._machine, self._drivers, self._despite
+        if driver == AUTO or vfio_driver(driver):
+            goal = None if driver == AUTO else driver
+            return bind(machine, functions, goal, with_group=with_group, despite=despite, drivers=drivers)
+        return unbind(machine, functions, None if driver == HOST else driver, despite=despite, drivers=drivers)
+
+    def _vfs(self, entry: VfEntry, pf: PciFunction) -> Effects:
+        if pf.num_vfs != entry.number:
+            return vfs(
+                self._machine,
+                pf,
+                entry.number,
+                entry.settings,
+                self._despite,
+                driver=entry.driver or HOST,
+                drivers=self._drivers,
+            )
+        functions = (self._machine.functions.get(address) for address in pf.virtfns)
+        own = [vf for vf in functions if vf is not None and not self._claims.has_driver(vf.address)]
+        return self._move(entry.driver, own)

@@ -29,6 +29,7 @@ from hostdev.kubevirt.releases import RELEASES, Release, release_of
 from hostdev.printing import output
 from hostdev.printing.documents import emit, emit_error
 from hostdev.printing.screen import Screen
+from hostdev.vmi.file import instance_json
 from hostdev.vmi.vmi import parse_vmi
 
 TWICE = "1.9.0"
@@ -82,11 +83,11 @@ def _script(domain_path: str, vmi_path: str) -> Script:
     with about_file(domain_path):
         parsed = Domain.parse(domain)
     with about_file(vmi_path):
+        data = instance_json(data)
         vmi = parse_vmi(data)
-        if vmi.place or not vmi.name:
-            what = "holds a template of one" if vmi.place else "has no metadata.name"
-            hint = "kubectl get vmi NAME -o json > FILE"
-            raise BadInput("bad-vmi", f"{what}, so it is no VirtualMachineInstance", hint=hint)
+        if not vmi.name:
+            hint = "name a file with a VM, or kubectl get vmi NAME -o json > FILE"
+            raise BadInput("bad-vmi", "has no metadata.name, so it is no VirtualMachineInstance", hint=hint)
     if extra := max(0, sum(map(is_interface, parsed.devices)) - len(vmi.interfaces)):
         what = f"{extra} more than the spec of {vmi_path}; KubeVirt counts those of the spec"
         output.note(f"warning: {domain_path} has interfaces that the VM does not know: {what}")
@@ -106,7 +107,7 @@ PROGRAM = Command(
     "Rehearse the boot of a VM with its sidecar.",
     "Play virt-launcher against the real sidecar: collect it, make all passes of a boot, shut it down.",
     (
-        _file("--vmi", "the VirtualMachineInstance as JSON"),
+        _file("--vmi", "the VM or VirtualMachineInstance, YAML or JSON"),
         _file("--domain", "the domain of the first pass as XML"),
         _file("--env-file", "the pod's allocation: lines of NAME=VALUE", repeat=True),
         Argument(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.domxml.domains import FOLDER
 from tests.hooksidecar.rehearsal.rehearsing import document, files, rehearse
@@ -45,12 +46,12 @@ VMIS: dict[str, tuple[bytes, str]] = {
     "no metadata": (b'{"spec": {}}', "has no metadata.name, so it is no VirtualMachineInstance"),
     "metadata is text": (b'{"metadata": "x", "spec": {}}', "metadata: "),
     "a list": (b"[]", "must be "),
-    "another kind": (b'{"kind": "Pod", "metadata": {"name": "x"}}', "is a Pod, not a VM"),
-    "cut off": (VMI[:100], "the VMI: is not JSON: "),
-    "Latin-1": (VMI.replace(b"q35-default", b"q35-\xfc"), "the VMI: is not "),
+    "another kind": (b'{"kind": "Pod", "metadata": {"name": "x"}}', "holds none of VirtualMachineInstance"),
+    "cut off": (VMI[:100], "the manifest: is not JSON: "),
+    "Latin-1": (VMI.replace(b"q35-default", b"q35-\xfc"), "the manifest: is not "),
     "a number that is none": (VMI.replace(b'"cores":2', b'"cores":NaN'), "is NaN, which JSON does not know"),
     "a key twice": (b'{"metadata": {"name": "a", "name": "b"}, "spec": {}}', 'metadata: has the key "name" twice'),
-    "XML": (DOMAIN, "the VMI: is not JSON: "),
+    "XML": (DOMAIN, "must be an object, is "),
 }
 
 
@@ -87,6 +88,19 @@ def test_what_is_no_vmi_is_told(name: str, tmp_path: Path) -> None:
     path.write_bytes(data)
 
     _refused("--vmi", path, says)
+
+
+def test_a_vm_that_is_to_be_applied(tmp_path: Path) -> None:
+    """What KubeVirt makes of it boots as the VMI of the cluster does."""
+    vm = tmp_path / "vm.yaml"
+    vmi = json.loads(VMI)
+    template = {"metadata": {"annotations": vmi["metadata"].get("annotations", {})}, "spec": vmi["spec"]}
+    metadata = {key: vmi["metadata"][key] for key in ("name", "namespace")}
+    kind = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine"}
+    vm.write_text(yaml.safe_dump({**kind, "metadata": metadata, "spec": {"template": template}}))
+    domain, as_vmi = files("q35-default")[3], rehearse(*files("q35-default"))
+    as_vm = rehearse("--domain", domain, "--vmi", str(vm))
+    assert (as_vm.returncode, as_vm.stderr) == (as_vmi.returncode, as_vmi.stderr)
 
 
 def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:

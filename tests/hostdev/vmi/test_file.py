@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import BadInput, PassgateError
-from hostdev.vmi.file import Manifest, parse_manifest
+from hostdev.vmi.file import Manifest, instance_json, parse_manifest
+from hostdev.vmi.vmi import parse_vmi
 from tests.hostdev.vmi.jsonvalues import JSON
 from tests.hostdev.vmi.vms import VM
 
@@ -155,3 +156,28 @@ def test_yaml_and_json_say_the_same(value: Any) -> None:
     except PassgateError:
         return
     assert parse_manifest(yaml.safe_dump(document).encode()) == as_json
+
+
+def test_a_vm_becomes_the_vmi_that_kubevirt_makes_of_it() -> None:
+    vm = b"""
+kind: VirtualMachine
+apiVersion: kubevirt.io/v1
+metadata: {name: a, namespace: b, labels: {own: x}, annotations: {own: x}}
+spec:
+  template:
+    metadata: {labels: {inner: z}, annotations: {passgate.dev/devices: "[]"}}
+    spec: {domain: {devices: {}}}
+"""
+    made = json.loads(instance_json(vm))
+
+    assert made["kind"] == "VirtualMachineInstance"
+    assert made["spec"] == {"domain": {"devices": {}}}
+    assert made["metadata"] == {
+        "name": "a",
+        "namespace": "b",
+        "labels": {"inner": "z"},
+        "annotations": {"passgate.dev/devices": "[]"},
+    }
+    assert parse_vmi(instance_json(vm)).name == "a"
+    again = json.dumps(made, indent=3).encode()
+    assert instance_json(again) == again

@@ -51,7 +51,7 @@ VMIS: dict[str, tuple[bytes, str]] = {
     "Latin-1": (VMI.replace(b"q35-default", b"q35-\xfc"), "the manifest: is not "),
     "a number that is none": (VMI.replace(b'"cores":2', b'"cores":NaN'), "is NaN, which JSON does not know"),
     "a key twice": (b'{"metadata": {"name": "a", "name": "b"}, "spec": {}}', 'metadata: has the key "name" twice'),
-    "XML": (DOMAIN, "must be an object, is "),
+    "XML": (DOMAIN, "is XML, perhaps that of a libvirt domain"),
 }
 
 

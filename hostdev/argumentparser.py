@@ -128,7 +128,7 @@ class _Reading:
         from domxml.text import nearest  # noqa: PLC0415  only a mistake needs it
 
         one_of = ", ".join(argument.choices)
-        near = nearest(text, argument.choices)
+        near = None if argument.takes_away else nearest(text, argument.choices)
         hint = f"did you mean {near}? It is one of {one_of}" if near else f"it is one of {one_of}"
         long = argument.names[-1] if name.startswith("-") else name
         return self._command.wrong(f"{long} cannot be {text[:60]!r}", hint)

@@ -187,9 +187,10 @@ def _find_device_nodes(view: View) -> Iterator[Finding]:
             evidence=(_listing(nodes),),
         )
     if device is not None and not by_device:
+        iommufd = ", and a VM that uses the /dev/iommu of this host needs it" if view.machine.vfio.iommufd else ""
         yield VFIO_CDEV_MISSING.found(
             view.subject,
-            f"sysfs shows {device}, but {NODES}/devices/{device} is not there",
+            f"sysfs shows {device}, but {NODES}/devices/{device} is not there{iommufd}",
             severity=Severity.WARNING if view.machine.vfio.iommufd else None,
             evidence=(_listing(nodes),),
         )

@@ -13,9 +13,12 @@ STATE_DIR = Argument(
     complete=Complete.DIRECTORY,
 )
 DRY_RUN = Argument(("--dry-run",), "print what would be written, and write nothing", flag=True)
-YES = Argument(("-y", "--yes"), "do it without asking", flag=True)
+YES = Argument(("-y", "--yes"), "do it without asking", flag=True, takes_away=True)
 WITH_GROUP = Argument(
-    ("--with-group",), "also the other members of the IOMMU groups that would keep them from a VM", flag=True
+    ("--with-group",),
+    "also the other members of the IOMMU groups that would keep them from a VM",
+    flag=True,
+    takes_away=True,
 )
 DESPITE = Argument(
     ("--despite",),
@@ -51,6 +54,7 @@ BIND = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.bind:bind",
+    takes_away=True,
     examples=(
         ("passgate node bind 3d:02.2 --dry-run", "the writes, and what stands against them"),
         ("passgate node bind 01:00.0 --with-group --yes", "a graphics card with its audio function, for a script"),
@@ -71,6 +75,7 @@ UNBIND = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.bind:unbind",
+    takes_away=True,
     examples=(("passgate node unbind 3d:02.2", "back to the driver that had it"),),
 )
 
@@ -81,7 +86,14 @@ JOURNAL = Command(
     "`recover` finds out how changes ended that were cut off or had to wait, and undoes what was left half done. After "
     "a reboot a change is history: drivers and VFs begin anew.",
     (
-        Argument(("ACTION",), "what to do", nargs="?", choices=("list", "show", "undo", "recover"), default="list"),
+        Argument(
+            ("ACTION",),
+            "what to do",
+            nargs="?",
+            choices=("list", "show", "undo", "recover"),
+            default="list",
+            takes_away=True,
+        ),
         Argument(("ID",), "the change, by the beginning of its ID", nargs="?"),
         Argument(("--despite",), DESPITE.help, metavar="CODE", repeat=True, complete=Complete.CODE),
         DRY_RUN,
@@ -92,6 +104,7 @@ JOURNAL = Command(
         COLOR,
     ),
     run="hostdev.cli.node.journal:run",
+    takes_away=True,
     examples=(
         ("passgate node journal", "all changes, the latest last"),
         ("passgate node journal recover", "after a crash, or when a VM has let its device go"),

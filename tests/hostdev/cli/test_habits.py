@@ -112,6 +112,12 @@ def test_a_habit_is_understood(typed: str, means: str, cli: Callable[..., Ran]) 
         ("expalin", "there is no command passgate expalin", "did you mean passgate node explain?"),
         ("help lsit", "there is no command passgate lsit", "did you mean passgate node list?"),
         ("help exit-code", "there is no command passgate exit-code", "did you mean passgate help exit-codes?"),
+        ("node unbnd 3d:02.2", "there is no command passgate node unbnd", "passgate node --help lists them"),
+        ("unbid 3d:02.2", "there is no command passgate unbid", "passgate --help lists them"),
+        ("node bnd 3d:02.2", "there is no command passgate node bnd", "passgate node --help lists them"),
+        ("node journal und", "ACTION cannot be 'und'", "it is one of list, show, undo, recover"),
+        ("node bind 3d:02.2 --yess", "there is no option --yess", "passgate node bind --help lists the options"),
+        ("inject DOMAIN --remov x", "there is no option --remov", "passgate inject --help lists the options"),
         ("inject DOMAIN --device 3d:02.2,resource=a.b/c", "says which device is meant", "--vmi"),
         ("inject DOMAIN --device 3d:02.2,guest=10:00.0,guestAddress=11:00.0", "guest is given twice", "give it once"),
     ],
@@ -171,6 +177,13 @@ def test_no_suggestion_takes_anything_away() -> None:
             for name in option.names:
                 for typed in (name[:-1], f"{name}s", name.replace("e", "a"), name[1:]):
                     assert name not in advice(command, typed)
+
+
+def test_what_changes_a_host_is_marked() -> None:
+    """A command that asks before it acts takes something away from the host, or may."""
+    for command in table.COMMANDS.values():
+        asks = any("--yes" in option.names for option in command.options)
+        assert not asks or command.takes_away, command.name
 
 
 def test_every_habit_that_is_answered_is_told_from_those_that_are_taken() -> None:

@@ -64,7 +64,10 @@ VFIO_CDEV_MISSING = FindingKind(
         "`/dev/vfio/GROUP` works all the same. iommufd does not, and KubeVirt 1.9.0 hands the missing node to the "
         "container runtime even with the IOMMUFD feature gate off, so that the virt-launcher pod is not created."
     ),
-    hint="it matters to KubeVirt 1.9.0 and iommufd alone: take a later KubeVirt, or a kernel with CONFIG_VFIO_DEVICE_CDEV",
+    hint=(
+        "it matters to KubeVirt 1.9.0 and iommufd alone: "
+        "take a later KubeVirt, or a kernel with CONFIG_VFIO_DEVICE_CDEV"
+    ),
     remedy=(
         "Update KubeVirt to a release after 1.9.0, in which nodes that do not exist are left out. Do not ask for "
         "iommufd on this node, or boot a kernel that has CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV."

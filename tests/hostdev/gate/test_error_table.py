@@ -186,7 +186,7 @@ CDEV_ONLY = ("vfio", "devices/vfio0")
         (CDEV_ONLY, False, "vfio-node-missing", Severity.ERROR, "43 is not there, only /dev/vfio/devices/vfio0"),
         (("vfio",), True, "vfio-node-missing", Severity.ERROR, "/dev/vfio/43 is not there"),
         ((), True, "vfio-node-missing", Severity.ERROR, "/dev/vfio/43 is not there"),
-        (("vfio", "43"), True, "vfio-cdev-missing", Severity.WARNING, "/dev/vfio/devices/vfio0 is not there"),
+        (("vfio", "43"), True, "vfio-cdev-missing", Severity.WARNING, "the /dev/iommu of this host needs it"),
         (("vfio", "43"), False, "vfio-cdev-missing", Severity.INFO, "/dev/vfio/devices/vfio0 is not there"),
     ],
 )

@@ -124,8 +124,6 @@ class Command(NamedTuple):
     codes: Mapping[int, str] = errors.MEANINGS
     """The exit codes that it ends with."""
     notes: str = ""
-    takes_away: bool = False
-    """It takes something away: never offered as what was probably meant."""
     instead: Mapping[str, str] = MappingProxyType({})
     """What to do instead of options that other programs have, where that is different for this command."""
 
@@ -144,6 +142,11 @@ class Command(NamedTuple):
         """Those, and what all commands of its program take."""
         own = {argument.dest for argument in self.options}
         return (*self.options, *(argument for argument in self.general if argument.dest not in own))
+
+    @property
+    def takes_away(self) -> bool:
+        """It changes a host, and asks before: never offered as what was probably meant."""
+        return any("--yes" in option.names for option in self.options)
 
     @property
     def positionals(self) -> tuple[Argument, ...]:

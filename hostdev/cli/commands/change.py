@@ -54,7 +54,6 @@ BIND = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.bind:bind",
-    takes_away=True,
     examples=(
         ("passgate node bind 3d:02.2 --dry-run", "the writes, and what stands against them"),
         ("passgate node bind 01:00.0 --with-group --yes", "a graphics card with its audio function, for a script"),
@@ -75,7 +74,6 @@ UNBIND = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.bind:unbind",
-    takes_away=True,
     examples=(("passgate node unbind 3d:02.2", "back to the driver that had it"),),
 )
 
@@ -104,7 +102,6 @@ JOURNAL = Command(
         COLOR,
     ),
     run="hostdev.cli.node.journal:run",
-    takes_away=True,
     examples=(
         ("passgate node journal", "all changes, the latest last"),
         ("passgate node journal recover", "after a crash, or when a VM has let its device go"),

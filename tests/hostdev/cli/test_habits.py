@@ -179,11 +179,15 @@ def test_no_suggestion_takes_anything_away() -> None:
                     assert name not in advice(command, typed)
 
 
-def test_what_changes_a_host_is_marked() -> None:
+def test_no_command_that_changes_a_host_is_offered(cli: Callable[..., Ran]) -> None:
     """A command that asks before it acts takes something away from the host, or may."""
-    for command in table.COMMANDS.values():
-        asks = any("--yes" in option.names for option in command.options)
-        assert not asks or command.takes_away, command.name
+    changing = [command.name for command in table.COMMANDS.values() if command.takes_away]
+
+    assert {"node bind", "node unbind", "node journal"} <= set(changing)
+    for name in changing:
+        *before, last = name.split()
+        for typed in (last[:-1], f"{last}{last[-1]}", f"x{last}", last.replace("n", "m")):
+            assert f"did you mean passgate {name}?" not in cli(*before, typed).err
 
 
 def test_every_habit_that_is_answered_is_told_from_those_that_are_taken() -> None:

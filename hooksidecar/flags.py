@@ -25,11 +25,18 @@ def answer_help(words: Sequence[str], command: Command) -> bool:
         sys.stdout.write(helptext.codes_text(command.codes) + "\n")
     elif words[:1] == ["help"] or not set(HELP.names).isdisjoint(words):
         sys.stdout.write(helptext.command_text(command))
-    elif words[:1] == ["version"] or not set(VERSION.names).isdisjoint(words):
+    elif words[:1] == ["version"] or list(words) == ["--version"] or "-V" in words:
         sys.stdout.write(helptext.version_text())
     else:
         return False
     return True
+
+
+def check_host(command: Command, host: str) -> None:
+    """Refuse standard input as the host of a server."""
+    if host == "-":
+        what = "--host -: standard input can be read once, and a server looks at its host again and again"
+        raise command.wrong(what, "name a file")
 
 
 def read_seconds(text: str, most: float) -> float | None:

@@ -143,6 +143,7 @@ def parse(words: Sequence[str]) -> Options:
     if "kubevirt" in values:
         places_again(values["kubevirt"])  # What is no release is told before anything is served.
     options = Options(**values)
+    flags.check_host(PROGRAM, options.host)
     if (options.mode == "plugin") != bool(options.plugin_socket):
         raise PROGRAM.wrong("--mode plugin and --plugin-socket go together")
     if options.mode == "plugin" and "version" in values:

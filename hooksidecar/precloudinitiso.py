@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hooksidecar.container import network_info
-from hooksidecar.flags import GENERAL
-from hooksidecar.shim import VMI, Reply, answer_call, argument_bytes, run_shim, seconds
+from hooksidecar.shim import GENERAL, VERSION, VMI, Reply, answer_call, argument_bytes, run_shim, seconds
 from hostdev.cloudinit.hook import CloudInitHook, Documents
 from hostdev.commandline import Argument, Command
 
@@ -25,6 +24,7 @@ PROGRAM = Command(
         Argument(
             ("--wait",), "how long to wait for network-info (default 2)", metavar="SECONDS", default=2.0, type=seconds
         ),
+        VERSION,
     ),
     run="hooksidecar.precloudinitiso:main",
     program="preCloudInitIso",

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from domxml.errors import OUTPUT_LOST, ExitCode, OutputLost, PassgateError
 from domxml.finding import Finding
 from hooksidecar.container import channels
-from hooksidecar.flags import GENERAL, answer_help, read_seconds
+from hooksidecar.flags import answer_help, read_seconds
+from hooksidecar.options import VERSIONS
 from hostdev.argumentparser import read_arguments
-from hostdev.commandline import Argument, Command, Complete
+from hostdev.commandline import HELP, Argument, Command, Complete
 from hostdev.inject.hook import HookCore
 from hostdev.inventory.scan import looker
 from hostdev.printing import output
@@ -78,6 +79,12 @@ def run_shim(command: Command, words: Sequence[str], act: Callable[[dict[str, An
 
 
 VMI = Argument(("--vmi",), "the VirtualMachineInstance", metavar="JSON", required=True)
+VERSION = Argument(
+    ("--version",),
+    "of KubeVirt's hook protocol: the call is the same in all of them; alone it shows the versions of passgate",
+    choices=VERSIONS,
+)
+GENERAL = (Argument(("-V",), "show the versions, as --version alone does", flag=True), HELP)
 PROGRAM = Command(
     "",
     "Answer one call of KubeVirt's hook OnDefineDomain.",
@@ -106,6 +113,7 @@ PROGRAM = Command(
             default=2.0,
             type=seconds,
         ),
+        VERSION,
     ),
     run="hooksidecar.shim:run",
     program="onDefineDomain",

@@ -90,6 +90,7 @@ PROGRAM = Command(
 def parse(words: Sequence[str]) -> Options:
     """Read the words after the program's name."""
     options = Options(**read_given(PROGRAM, words))
+    flags.check_host(PROGRAM, options.host)
     if options.once and (options.listen or options.node_hook_socket):
         raise PROGRAM.wrong("--once ends at once, and serves nothing")
     if options.host == "none" and (options.node_hook_socket or options.features_dir):

@@ -14,13 +14,14 @@ from domxml.finding import Finding, Severity
 from domxml.guestfindings import DEVICE_MOVES, DEVICE_RENAMED, LAYOUT_NOT_KEPT, SETTING_IGNORED
 from domxml.kubevirt import places_again
 from domxml.placement.ports import node_of
+from domxml.source import parse_host_device
 from domxml.splice import NotSpliced, SourceText
 from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.inject.plan import Inputs, Plan, plan
 from hostdev.printing import output
-from hostdev.vmi.request import Request, parse_device
+from hostdev.vmi.request import Request, split_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,13 +49,14 @@ class Run(NamedTuple):
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, inject, print. Nothing is printed on standard output unless everything went well."""
-    named = tuple(parse_device(spec) for spec in arguments.device or ())
+    machine = _machine(arguments.host)
+    named = tuple(_request(spec, machine) for spec in arguments.device or ())
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
     with about_file(arguments.domain):
         data, taken_out = _take_out(_read(arguments.domain))
         domain = Domain.parse(data)
     connection = _connect(arguments.validate)
-    done = _inject(arguments, domain, named, version or (connection.version if connection else OLDEST))
+    done = _inject(arguments, domain, machine, named, version or (connection.version if connection else OLDEST))
     if connection is not None:
         note = connection.validate(domain.data, done.result.xml)
         if note:
@@ -67,8 +69,27 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _inject(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...], libvirt: LibvirtVersion) -> Run:
-    machine = _machine(arguments.host)
+def _request(spec: str, machine: Machine | None) -> Request:
+    """One `--device`: where there is a host to look at, it may be named as everywhere else."""
+    word, request = split_settings(spec)
+    try:
+        return request._replace(address=parse_host_device(word))
+    except BadInput as error:
+        if machine is None:
+            error.hint = f"{error.hint}; with --host an interface, a disk, ids or a group, too"
+            raise
+    from hostdev.inventory.devicenames import find_one  # noqa: PLC0415  an offline run has addresses
+
+    return request._replace(address=find_one(machine, word))
+
+
+def _inject(
+    arguments: argparse.Namespace,
+    domain: Domain,
+    machine: Machine | None,
+    named: tuple[Request, ...],
+    libvirt: LibvirtVersion,
+) -> Run:
     inputs = _inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from domxml.errors import BadInput, PassgateError, Refused
 from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice
+from domxml.source import Mdev as SourceMdev
 from domxml.text import listed, nearest, printable
 from hostdev.findings.device import DEVICE_MISSING, MDEV_MISSING
 from hostdev.inventory import pciids
@@ -77,6 +79,18 @@ def find_addresses(machine: Machine, words: Iterable[str]) -> tuple[PciAddress, 
             raise BadInput("nothing-selected", "holds no PCI device", subject=word, hint="`passgate node groups`")
         found.update((function.address, None) for function in called.functions)
     return tuple(found)
+
+
+def find_one(machine: Machine, word: str) -> HostDevice:
+    """Find the one device that a word names, a mediated one too; a word that names several is refused."""
+    called = find_called(machine, word)
+    if called.mdev is not None:
+        return SourceMdev(called.mdev.uuid)
+    (address, *others) = find_addresses(machine, [word])
+    if others:
+        what = f"names {len(others) + 1} devices by their {called.calling}: {listed([address, *others])}"
+        raise BadInput("nothing-selected", what, subject=word, hint=f"name one of them, such as {address}")
+    return address
 
 
 def find_groups(machine: Machine, words: Iterable[str]) -> tuple[int, ...]:

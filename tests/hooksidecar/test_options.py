@@ -48,6 +48,7 @@ def test_a_switch_has_no_value() -> None:
         (["--host", "--wait", "2"], "--host needs a value"),
         (["--host"], "--host needs a value"),
         (["--host="], "--host needs a value"),
+        (["--host", "-"], "--host -: standard input can be read once"),
         (["--mode", "fast"], "--mode cannot be 'fast'"),
         (["--wait", "soon"], "--wait needs a number of seconds from 0 to 15, not 'soon'"),
         (["--wait", "-1"], "--wait needs a number"),

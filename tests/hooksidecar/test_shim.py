@@ -74,6 +74,23 @@ def test_its_help_tells_the_exit_codes() -> None:
     assert "exit codes" in done.stdout
 
 
+def test_the_version_of_the_protocol_is_taken_and_changes_nothing() -> None:
+    domain = load("q35-default").decode()
+
+    assert run(VMI, domain, "--version", "v1alpha2").stdout == domain
+    assert "--version cannot be 'v9'" in run(VMI, domain, "--version", "v9").stderr
+    assert "--version needs a value" in run(VMI, domain, "--version").stderr
+
+
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_alone_it_tells_the_versions(word: str) -> None:
+    command = [sys.executable, "-c", "from hooksidecar.shim import run; raise SystemExit(run())", word]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("passgate ")
+
+
 @pytest.mark.parametrize("wait", ["nan", "inf", "-1", "1e9", "x"])
 def test_a_wait_that_is_no_time_is_refused(wait: str) -> None:
     done = run(VMI, "", "--wait", wait)

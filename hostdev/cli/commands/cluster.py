@@ -97,6 +97,9 @@ MANIFEST = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.manifest:run",
+    instead={
+        "--dry-run": "nothing is applied: the documents go to standard output, and `… | kubectl diff -f -` compares"
+    },
     examples=(
         ("passgate manifest 10de:1eb8 > t4.yaml", "KubeVirt hands out the Tesla T4s, and a VM gets one"),
         ("passgate manifest 3b:00.0 --vfs 8 --vlan 100", "eight VFs of a network port, by the operator"),

@@ -25,6 +25,7 @@ def test_switches_and_values() -> None:
     [
         (["--onc"], "there is no option --onc"),
         (["--listen", ":1", "--listen", ":2"], "--listen is given twice: ':1' and ':2'"),
+        (["--host", "-"], "--host -: standard input can be read once"),
         (["--once=yes"], "--once takes no value"),
         (["--kubelet-dir"], "--kubelet-dir needs a value: DIR"),
         (["--log-level", "loud"], "--log-level cannot be 'loud'"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domxml.errors import PassgateError
 from domxml.pciaddress import PciAddress
-from hostdev.inventory.devicenames import Calling, find_addresses, find_called, find_groups
+from hostdev.inventory.devicenames import Calling, find_addresses, find_called, find_groups, find_one
 from hostdev.inventory.machine import IommuGroup, Machine, NetDevice
 from tests.hostdev.cli.running import machine
 
@@ -112,6 +112,16 @@ def test_groups_are_found_by_number_and_by_device() -> None:
     )
     with pytest.raises(PassgateError, match="is in no IOMMU group"):
         find_groups(machine("no-iommu"), [str(next(iter(machine("no-iommu").functions)))])
+
+
+def test_one_device_is_found_where_one_is_named() -> None:
+    assert find_one(machine("two-socket-x710"), "ens1f0") == PciAddress.parse("3b:00.0")
+    assert str(find_one(machine("tesla-t4"), "A1B2C3D4-0001-4000-8000-0000000000A1")) == (
+        "a1b2c3d4-0001-4000-8000-0000000000a1"
+    )
+    with pytest.raises(PassgateError, match=r"names 4 devices by their slot: 0000:01:00.0, 0000:01:00.1") as several:
+        find_one(machine("consumer-gpu"), "01:00")
+    assert several.value.hint == "name one of them, such as 0000:01:00.0"
 
 
 def test_a_group_of_no_pci_device_and_one_that_cannot_be_read_are_told() -> None:

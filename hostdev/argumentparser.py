@@ -20,7 +20,7 @@ def read_arguments(command: Command, words: Sequence[str]) -> dict[str, Any]:
         if argument.dest in given:
             values[argument.dest] = given[argument.dest]
         elif argument.required or (not argument.option and argument.nargs in {"", "+"}):
-            raise command.wrong(f"{argument.names[0] if argument.option else argument.value} is missing")
+            raise command.wrong(f"{argument.names[0] if argument.option else argument.title} is missing")
         elif argument.flag:
             values[argument.dest] = False
         else:
@@ -82,7 +82,8 @@ class _Reading:
                 self._store(argument.names[0], Spelling(argument), word)
             del self.loose[: max(most, 0)]
         if self.loose:
-            raise self._command.wrong(f"{self.loose[0]!r} is one argument too many")
+            word = self.loose[0]
+            raise self._command.wrong(f"{word!r} is one argument too many", _instead_of_loose(self._command, word))
 
     def _has_one_dash(self, word: str) -> bool:
         """Whether it is a long option with one dash, as Go programs have them."""
@@ -132,6 +133,12 @@ class _Reading:
         hint = f"did you mean {near}? It is one of {one_of}" if near else f"it is one of {one_of}"
         long = argument.names[-1] if name.startswith("-") else name
         return self._command.wrong(f"{long} cannot be {text[:60]!r}", hint)
+
+
+def _instead_of_loose(command: Command, word: str) -> str:
+    """What to write instead of a device that stands alone, where devices are the values of an option."""
+    takers = [option.names[-1] for option in command.options if option.complete is Complete.SPEC]
+    return f"a device is named with {takers[0]} {word}" if takers else ""
 
 
 def _check_standard_input(command: Command, values: dict[str, Any]) -> None:

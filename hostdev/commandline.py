@@ -59,6 +59,11 @@ class Argument(NamedTuple):
         return self.names[-1].lstrip("-").replace("-", "_").lower()
 
     @property
+    def title(self) -> str:
+        """How sentences name it, where it is told by its place."""
+        return self.metavar or self.names[0]
+
+    @property
     def value(self) -> str:
         """How help texts name its value."""
         if self.flag:

@@ -152,7 +152,7 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     vmi = _vmi(arguments.vmi)
     channels = Channels(
         files=tuple(arguments.env_file or ()),
-        environment={**own, **dict(_variable(text) for text in arguments.env or ())},
+        environment={**own, **_variables(arguments.env or ())},
         network_info=arguments.network_info or "",
     )
     gathered = gather(channels, domain, vmi, resources(vmi, named))
@@ -216,6 +216,15 @@ def _vmi(path: str | None) -> Vmi | None:
         manifest = parse_manifest(read_file(path))
     check_own_annotations(manifest.kind, manifest.own_annotations)
     return manifest.vmi
+
+
+def _variables(texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in map(_variable, texts):
+        if found.setdefault(name, value) != value:
+            what = f"{name} is given twice: {found[name]!r} and {value!r}"
+            raise BadInput("bad-variable", what, hint="an environment has one of each name")
+    return found
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -29,6 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the files, tell what is found."""
     ignored = [kind(code).code for code in arguments.ignore or ()]
     cluster = _cluster(arguments)
+    if arguments.file and arguments.vmi:
+        hint = "name all files without an option; --vmi takes exactly one VM, and no more"
+        raise BadInput("bad-usage", "--vmi and FILE exclude each other", hint=hint)
     files = read_files(arguments.file) if arguments.file else [_the_vm(arguments.vmi or "-")]
     gathered = gather(files)
     if arguments.against:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from domxml import errors
 from domxml.errors import BadInput, ExitCode, NotPermitted
-from hostdev.cli import helppages
+from hostdev.cli import helppages, resolve
 from hostdev.cli.commands import table
 from hostdev.commandline import COMMON, VERSION, Argument, Command, Complete
 from hostdev.printing import output
@@ -20,13 +20,18 @@ Item = tuple[str, str]
 def run(arguments: argparse.Namespace) -> int:
     """Write every page into a directory."""
     directory = Path(arguments.directory)
+    if resolve.find_name("", arguments.directory) and not directory.exists():
+        what = "is a command; the pages of all commands go into a directory"
+        hint = f"`passgate help {arguments.directory}` tells about it; ./{arguments.directory} is a directory"
+        raise BadInput("bad-usage", what, subject=arguments.directory, hint=hint)
     written = pages()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in written.items():
             (directory / name).write_text(text, encoding="utf-8")
     except PermissionError as error:
-        raise NotPermitted("man-not-written", "the pages cannot be written there", subject=str(directory)) from error
+        what = f"the pages cannot be written there: {error.strerror}"
+        raise NotPermitted("man-not-written", what, subject=str(directory)) from error
     except OSError as error:
         why = error.strerror or str(error)
         raise BadInput("man-not-written", f"the pages cannot be written: {why}", subject=str(directory)) from error

@@ -87,8 +87,9 @@ class Recorder(Host):
         """All that was answered so far."""
         entries = dict(self._entries)
         described = entries.keys() | {above for path in (*entries, *self._listed) for above in ancestors(path)}
+        known = described | self._listed.keys()
         for directory, names in self._listed.items():
-            bare = [name for name in sorted(names) if f"{directory}/{name}" not in described | self._listed.keys()]
+            bare = [name for name in sorted(names) if f"{directory}/{name}" not in known]
             if bare or directory not in described:
                 entries[directory] = Names(tuple(bare))
         return Recording(machine, note, entries)

@@ -24,6 +24,8 @@ class Complete(Enum):
     CODE = auto()
     SPEC = auto()
     """A device with settings after commas."""
+    SELECTOR = auto()
+    """A device, or what devices are like."""
 
 
 class Argument(NamedTuple):

@@ -68,7 +68,7 @@ def spellings(command: Command) -> dict[str, Spelling]:
 
 
 def _taken_over(command: Command) -> Iterable[tuple[str, Spelling]]:
-    for kind, names in ((Complete.FILE, FILES), (Complete.ADDRESS, DEVICES)):
+    for kind, names in ((Complete.FILE, FILES), (Complete.ADDRESS, DEVICES), (Complete.SELECTOR, DEVICES)):
         fitting = [argument for argument in command.positionals if argument.complete is kind]
         if len(fitting) == 1:
             yield from ((name, Spelling(fitting[0])) for name in names)

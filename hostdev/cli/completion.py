@@ -232,11 +232,28 @@ def _values(argument: Argument, current: str, given: Mapping[str, str]) -> list[
         return [(_SHELL_KNOWS[argument.complete], "")]
     if argument.complete is Complete.SPEC and "," in current:
         return _settings(current)
-    if argument.complete in {Complete.ADDRESS, Complete.SPEC}:
-        return _starting(_addresses(given.get("host", "/")), current)
+    if argument.complete in {Complete.ADDRESS, Complete.SPEC, Complete.SELECTOR}:
+        selectors = _selectors(current) if argument.complete is Complete.SELECTOR else []
+        return [*_starting(_addresses(given.get("host", "/")), current), *_starting(selectors, current)]
     if argument.complete is Complete.CODE:
         return _starting(_codes(), current)
     return []
+
+
+def _selectors(current: str) -> Iterable[Candidate]:
+    """Keys with their meanings, words that need none, and behind a key and the last comma its values."""
+    from hostdev.gate.selection import FLAGS, KEYS, NOT  # noqa: PLC0415  only where devices are selected
+    from hostdev.inventory.devicewords import known_words  # noqa: PLC0415
+
+    name, equals, value = current.partition("=")
+    if equals:
+        key = next((key for key in KEYS if name.rstrip("!") in key.names), None)
+        before = value[: value.rfind(",") + 1]
+        return [(f"{name}={before}{word}", "") for word in (key.values() if key else ())]
+    keys = [(f"{key.names[0]}=", key.help) for key in KEYS]
+    flags = [(f"{negation}{word}", "") for negation in ("", NOT) for word in FLAGS]
+    # A list of all classes would hide the addresses.
+    return [*keys, *flags, *((word, "") for word in known_words() if current)]
 
 
 def _settings(current: str) -> list[Candidate]:

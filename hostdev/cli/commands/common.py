@@ -38,7 +38,7 @@ SELECTORS = Argument(
     "a device must fit one of each kind (docs/selectors.md)",
     nargs="*",
     metavar="DEVICE|SELECTOR",
-    complete=Complete.ADDRESS,
+    complete=Complete.SELECTOR,
 )
 SELECTOR_OPTIONS = (
     Argument(("--class",), "the same as the selector class=", metavar="CLASS", repeat=True),

@@ -62,7 +62,6 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
         (["node", "compare", ""], [":file"]),
         (["node", "compare", "a", ""], [":file"]),
         (["node", "compare", "a", "b", ""], []),
-        (["node", "show", "3d:01.0", "-o", "json", ""], []),
         (["node", "explain", "group-not-v"], ["group-not-viable"]),
         (["man", ""], [":directory"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
@@ -80,6 +79,17 @@ def test_addresses_of_the_host_that_is_meant(option: list[str]) -> None:
     assert words("node", "show", *option, "0000:3d:02.") == [f"0000:3d:02.{function}" for function in range(8)]
     assert words("node", "show", *option, "3d:02.") == [f"3d:02.{function}" for function in range(8)]
     assert words("node", "doctor", *option, "3d:01.0", "3d:00") == ["3d:00.0"]
+
+
+def test_selectors_are_offered_beside_addresses() -> None:
+    assert words("node", "list", "--host", QAT, "3d:01.0", "not-re") == ["not-ready"]
+    assert words("node", "list", "--host", QAT, "dri") == ["driver="]
+    assert words("node", "groups", "--host", QAT, "gp") == ["gpu"]
+    assert words("node", "list", "--host", QAT, "role=p") == ["role=pf"]
+    assert words("node", "list", "--host", QAT, "role!=pf,v") == ["role!=pf,vf"]
+    assert words("node", "doctor", "--host", QAT, "class=nv") == ["class=nvme", "class=nvswitch"]
+    assert {"0000:3d:01.0", "class=", "ready", "not-ready"} < set(words("node", "who", "--host", QAT, ""))
+    assert words("node", "list", "--host", QAT, "nothing=") == []
 
 
 def test_codes_come_with_their_titles() -> None:

@@ -16,6 +16,7 @@ from hostdev.inventory.pciids import Name
 from hostdev.manifest import naming
 from hostdev.vmi.annotations import read_devices
 from tests.hostdev.allocation.given import addresses, only
+from tests.hostdev.manifest.making import made
 
 ADDRESS = "0000:3d:02.2"
 WORDS = st.text(max_size=60) | st.text("Ab9 -_./[]", min_size=20, max_size=120)
@@ -78,3 +79,16 @@ def test_names_are_those_that_plugins_give(vendor: str | None, device: str | Non
     function = PciFunction(PciAddress.parse(ADDRESS), 0x10DE, 0x1EB8, 0x030200)
 
     assert naming.resource_name(function, Name(vendor, device)) == resource
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "shown"),
+    [
+        ("qat", "crypto", "co-processor"),
+        ("qat", "qat", "co-processor"),
+        ("hgx-h100", "gpu", "3d"),
+        ("hgx-h100", "GPU", "3d"),
+    ],
+)
+def test_classes_are_selected_by_the_words_people_say(host: str, said: str, shown: str) -> None:
+    assert made(host, said).parts == made(host, shown).parts

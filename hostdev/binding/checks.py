@@ -25,7 +25,7 @@ from hostdev.inventory.functions import DEVICES, VIRTFN
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.scan import scan
-from hostdev.inventory.vfiodrivers import is_on_vfio
+from hostdev.inventory.vfiodrivers import is_on_vfio, vfio_driver
 
 
 class Moment(NamedTuple):
@@ -47,9 +47,15 @@ def takes_away(step: Step) -> bool:
     return step.write.startswith(f"{steps.DRIVERS}/") and step.write.endswith("/unbind")
 
 
+def prepares(step: Step) -> bool:
+    """Whether it says that a vfio driver alone may have a function: at the next unbind, whoever does that, one has."""
+    return step.write.endswith(f"/{steps.OVERRIDE}") and vfio_driver(step.value) is not None
+
+
 def host_use(moment: Moment) -> Iterator[Finding]:
     """Does the host use the device whose driver is about to be taken."""
-    if takes_away(moment.step) and not is_on_vfio(moment.function):
+    on_host = moment.function.driver is not None and not is_on_vfio(moment.function)
+    if on_host and (takes_away(moment.step) or prepares(moment.step)):
         yield from of_host_use(moment.machine, moment.function, moment.despite)
 
 

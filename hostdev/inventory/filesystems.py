@@ -120,7 +120,7 @@ class Filesystems:
         """What tells that a device is mounted, though it is in no table of mounts that we see."""
         for kind in LISTED:
             if name in self._listed(kind):
-                yield Sign("mounted in another mount namespace", f"/{SYSFS}/{kind}/{name}")
+                yield Sign("mounted in another mount namespace, or unmounted lazily", f"/{SYSFS}/{kind}/{name}")
         if name in self._members:
             yield Sign("a member of a mounted file system", f"/{self._members[name][0]}", name)
         pool = self._pool(name)

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from domxml.pciaddress import PciAddress
+from hostdev.inventory.host import Host
+from hostdev.inventory.machine import HostUse, Sign, Use
 from hostdev.inventory.probe import Probe
+from hostdev.inventory.recorded import layout
+from hostdev.inventory.scan import scan
 from hostdev.inventory.signatures import identify, partition_types
+from tests.hostdev.machines.builder import Builder
 from tests.house import ROOT
 
 NAMESPACE = """
@@ -71,6 +77,93 @@ def test_what_cannot_be_asked_is_told_in_words() -> None:
     signs, refused = probe.network("passgate-none")
     # An ordinary user, or one in a container, may not even ask in which network namespace process 1 is.
     assert (signs, bool(refused)) == ((), True)
+
+
+DISK, NIC = "0000:65:00.0", "0000:66:00.0"
+
+
+class _Told(Probe):
+    """What a kernel might answer."""
+
+    def __init__(self, claim: tuple[Sign | None, str], kind: str | None, network: tuple[str, ...], why: str) -> None:
+        self._claim, self._kind, self._network, self._why = claim, kind, network, why
+
+    def claim(self, name: str, number: str) -> tuple[Sign | None, str]:
+        assert (name, number)
+        return self._claim
+
+    def label(self, name: str, number: str) -> tuple[str, dict[int, str]] | None:
+        assert (name, number)
+        return None if self._kind is None else (self._kind, {1: "6a898cc3-1dd2-11b2-99a6-080020736631"})
+
+    def network(self, interface: str) -> tuple[tuple[Sign, ...], str]:
+        assert interface == "eth0"
+        return tuple(Sign(one) for one in self._network), self._why
+
+
+def _uses(root: Path, probe: Probe) -> dict[str, HostUse]:
+    machine = Builder()
+    disk = machine.function(machine.root("pci0000:64"), DISK, "144d:a80a", 0x010802, driver="nvme")
+    machine.disk(f"{disk.path}/nvme/nvme0", "nvme0n1", parts=("nvme0n1p1",))
+    nic = machine.function(machine.root("pci0000:64"), NIC, "8086:1572", 0x020000, driver="i40e")
+    machine.netdev(nic, "eth0", up=False)
+    layout.write(machine.recording(""), root / "host")
+    (root / "host/sys/class/block/nvme0n1p1/partition").write_text("1\n")
+    shutil.rmtree(root / "host/run/udev", ignore_errors=True)
+    with Host(root / "host", probe=probe) as host:
+        functions = scan(host).functions
+        return {address: functions[PciAddress.parse(address)].use for address in (DISK, NIC)}
+
+
+def _whats(signs: tuple[Sign, ...]) -> str:
+    return " | ".join(sign.what for sign in signs)
+
+
+FREE: tuple[Sign | None, str] = (None, "")
+
+
+def test_an_exclusive_open_finds_what_no_file_tells(tmp_path: Path) -> None:
+    busy = Sign("the kernel has it open exclusively", "/dev/nvme0n1", "EBUSY")
+
+    use = _uses(tmp_path, _Told((busy, ""), "", (), ""))[DISK]
+
+    assert (use.value, _whats(use.used)) == (Use.USED, "nvme0n1 (the kernel has it open exclusively)")
+
+
+def test_a_disk_that_cannot_be_opened_is_unknown(tmp_path: Path) -> None:
+    use = _uses(tmp_path, _Told((None, "Input/output error"), "", (), ""))[DISK]
+
+    assert use.value is Use.UNKNOWN
+    assert "nvme0n1 cannot be opened to see whether it is in use: Input/output error" in _whats(use.unknown)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("LVM2_member", "nvme0n1 is a physical volume of LVM"),
+        ("", "nvme0n1p1 is a partition for ZFS"),
+        ("ntfs", "nvme0n1 holds ntfs, which may be mounted"),
+        (None, "what nvme0n1 holds is not to be seen: udev has no record of it"),
+    ],
+)
+def test_the_disk_itself_tells_what_udev_does_not(tmp_path: Path, kind: str | None, words: str) -> None:
+    use = _uses(tmp_path, _Told(FREE, kind, (), ""))[DISK]
+
+    assert (use.value, words in _whats(use.unknown)) == (Use.UNKNOWN, True), use
+
+
+def test_addresses_and_routes_of_an_interface_that_is_down_are_uses(tmp_path: Path) -> None:
+    use = _uses(tmp_path, _Told(FREE, "", ("has the address 192.0.2.1/32", "the route 10.0.0.0/8 in table 7"), ""))[NIC]
+
+    assert use.value is Use.USED
+    assert _whats(use.used) == "eth0 (has the address 192.0.2.1/32) | eth0 (the route 10.0.0.0/8 in table 7)"
+
+
+def test_an_interface_of_which_netlink_does_not_tell_is_unknown(tmp_path: Path) -> None:
+    use = _uses(tmp_path, _Told(FREE, "", (), "in another network namespace"))[NIC]
+
+    assert (use.value, "are not to be seen: in another network" in _whats(use.unknown)) == (Use.UNKNOWN, True)
+    assert _uses(tmp_path / "again", _Told(FREE, "", (), ""))[NIC].value is Use.UNUSED
 
 
 MARKED: Mapping[str, Mapping[int, bytes]] = {

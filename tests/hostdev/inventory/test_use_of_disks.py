@@ -147,7 +147,7 @@ USED: Mapping[str, tuple[Describe, str]] = {
     "bcachefs": (_bcachefs, "sdb (mounted at /srv)"),
     "ZFS": (_zfs, "sdb (mounted at /srv)"),
     "ZFS without mounts": (_zfs_without_mounts, "sdb (a member of the ZFS pool tank)"),
-    "XFS in another mount namespace": (_elsewhere, "sda (mounted in another mount namespace)"),
+    "XFS in another mount namespace": (_elsewhere, "sda (mounted in another mount namespace, or unmounted lazily)"),
     "bcache": (_bcache, "sdb (a part of a bcache)"),
     "loop": (_loop, "sdb (held by loop0)"),
     "zram": (_zram, "sda (held by zram0)"),

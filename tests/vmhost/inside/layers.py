@@ -91,7 +91,17 @@ def mounted(name: str) -> Iterator[None]:
 @contextmanager
 def mounted_elsewhere(name: str) -> Iterator[None]:
     """Mounted in a mount namespace of its own."""
-    with _process("unshare", "--mount", "sh", "-c", f"mount /dev/{name} {MOUNT} && echo ready && exec sleep 600"):
+    with process("unshare", "--mount", "sh", "-c", f"mount /dev/{name} {MOUNT} && echo ready && exec sleep 600"):
+        yield
+
+
+@contextmanager
+def mounted_lazily(name: str) -> Iterator[None]:
+    """Mounted, unmounted from the tree at once, and kept by a process with an open file: in no table of mounts."""
+    run("mount", f"/dev/{name}", MOUNT)
+    Path(MOUNT, "file").touch()
+    with process("sh", "-c", f"exec <{MOUNT}/file; echo ready; exec sleep 600"):
+        run("umount", "--lazy", MOUNT)
         yield
 
 
@@ -215,7 +225,7 @@ def driven(address: PciAddress, driver: str) -> Iterator[None]:
     run("modprobe", driver)
     pci.bind(address, driver)
     try:
-        _wait((pci.directory(address) / "net").is_dir)
+        wait((pci.directory(address) / "net").is_dir)
         run("udevadm", "settle")
         yield
     finally:
@@ -236,7 +246,7 @@ def elsewhere(address: PciAddress, *words: str) -> Iterator[str]:
         yield name
     finally:
         run("ip", "netns", "delete", "far")
-        _wait(lambda: any((pci.directory(address) / "net").iterdir()))
+        wait(lambda: any((pci.directory(address) / "net").iterdir()))
 
 
 @contextmanager
@@ -276,8 +286,8 @@ def iscsi(portal: str) -> Iterator[str]:
     far = ("ip", "netns", "exec", "far")
     admin = (*far, "tgtadm", "--lld", "iscsi")
     with ExitStack() as stack:
-        stack.enter_context(_process(*far, "sh", "-c", "echo ready; exec tgtd --foreground"))
-        _wait(
+        stack.enter_context(process(*far, "sh", "-c", "echo ready; exec tgtd --foreground"))
+        wait(
             lambda: (
                 subprocess.run(
                     (*admin, "--op", "show", "--mode", "system"), check=False, capture_output=True
@@ -290,7 +300,7 @@ def iscsi(portal: str) -> Iterator[str]:
         run(*admin, "--op", "bind", "--mode", "target", "--tid", "1", "--initiator-address", "ALL")
         before = {*BLOCKS.iterdir()}
         run("iscsistart", "-i", "iqn.2026-01.test:host", "-t", iqn, "-g", "1", "-a", portal, "-p", "3260")
-        _wait(lambda: {*BLOCKS.iterdir()} - before)
+        wait(lambda: {*BLOCKS.iterdir()} - before)
         (disk,) = {*BLOCKS.iterdir()} - before
         yield disk.name
         (disk / "device/delete").write_text("1")
@@ -309,8 +319,8 @@ def _pin(path: str) -> None:
 
 
 @contextmanager
-def _process(*command: str) -> Iterator[None]:
-    """A process that says when it is ready, and is ended afterwards."""
+def process(*command: str) -> Iterator[None]:
+    """Run a process that says when it is ready, and end it afterwards."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -321,7 +331,8 @@ def _process(*command: str) -> Iterator[None]:
         process.wait()
 
 
-def _wait(ready: Callable[[], object]) -> None:
+def wait(ready: Callable[[], object]) -> None:
+    """Wait until it is so."""
     until = time.monotonic() + PATIENCE
     while not ready():
         if time.monotonic() > until:

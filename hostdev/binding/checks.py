@@ -13,7 +13,7 @@ from hostdev.binding import steps
 from hostdev.binding.effects import MODPROBE, Step
 from hostdev.binding.managers import managers_of
 from hostdev.binding.obstacles import of_host_use, weigh
-from hostdev.binding.vfs import against_loss, is_number
+from hostdev.binding.vfs import against_loss, is_number, torn_down
 from hostdev.findings.binding import CHANGED_MEANWHILE, HOLDERS_UNKNOWN
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.gate.driver import removal_finding
@@ -21,7 +21,6 @@ from hostdev.gate.rule import attribute_evidence, driver_evidence
 from hostdev.holders.claim import Claim
 from hostdev.holders.holders import Answer
 from hostdev.holders.inquiry import Inquiry, describe_holders
-from hostdev.inventory.functions import DEVICES, VIRTFN
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.scan import scan
@@ -107,7 +106,7 @@ def vfs_are_free(moment: Moment) -> Iterator[Finding]:
     if not is_number(moment.step):
         return
     every = scan(moment.host, use=False)
-    yield from _teardowns(moment, every)
+    yield from map(removal_finding, torn_down(every))
     own = [one.address for one in every.functions.values() if one.physfn == moment.function.address]
     if not own or moment.step.value == str(len(own)):
         return
@@ -117,19 +116,6 @@ def vfs_are_free(moment: Moment) -> Iterator[Finding]:
         yield from against_loss(near, vf)
         if is_on_vfio(vf):
             yield from weigh(_held(inquiry.ask(near, vf), vf), moment.despite)
-
-
-def _teardowns(moment: Moment, machine: Machine) -> Iterator[Finding]:
-    """VFs whose removal waits: as long as it does, no PF of the host can be given VFs, and none can lose them."""
-    for vf in machine.functions.values():
-        if vf.removing and vf.physfn and not _has_link_to(moment.host, vf.physfn, vf.address):
-            yield removal_finding(vf)
-
-
-def _has_link_to(host: Host, pf: PciAddress, vf: PciAddress) -> bool:
-    """The kernel takes the link to a VF away first, and then waits for its holder."""
-    links = host.links(f"{DEVICES}/{pf}", str(vf)) or {}
-    return any(name.startswith(VIRTFN) for name in links)
 
 
 def managers(moment: Moment) -> Iterator[Finding]:

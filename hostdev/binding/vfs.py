@@ -48,7 +48,7 @@ def vfs(  # noqa: PLR0913  a wish is made of these
     drivers: Drivers = UNKNOWN,
 ) -> Effects:
     """Give a PF so many VFs; those that it has stay where the number is right."""
-    against = [*_against(pf, count)]
+    against = [*map(removal_finding, torn_down(machine)), *_against(pf, count)]
     if against:
         return effects_of((), against)
     wanted, unfit = read_settings(pf, count, settings)
@@ -64,6 +64,24 @@ def vfs(  # noqa: PLR0913  a wish is made of these
         *_driven(pf, addresses, driver, machine, drivers),
     ]
     return effects_of(todo, weigh(findings, despite))
+
+
+def torn_down(machine: Machine) -> Iterator[PciFunction]:
+    """VFs whose removal by their PF waits: until it ends, every write of a number of VFs waits, of any PF.
+
+    The kernel takes the links between the two away first: what is left is a function at a place for VFs.
+    """
+    loose = [one for one in machine.functions.values() if one.removing and one.physfn is None and not one.total_vfs]
+    ports = [one for one in machine.functions.values() if one.total_vfs]
+    for function in loose:
+        if any(_has_place_for(function.address, port) for port in ports):
+            yield function
+
+
+def _has_place_for(address: PciAddress, port: PciFunction) -> bool:
+    places = vf_addresses(port.address, port.total_vfs or 0, port.vf_offset, port.vf_stride)
+    # Where they are not known, the bus of the PF is near enough.
+    return address in places if places else (address.domain, address.bus) == (port.address.domain, port.address.bus)
 
 
 def _against(pf: PciFunction, count: int) -> Iterator[Finding]:

@@ -148,6 +148,20 @@ def test_a_port_that_cannot_is_refused_with_what_was_seen(
     assert (code, True) in {(one.code, words in one.message) for one in plan.findings}
 
 
+@pytest.mark.parametrize("places", [{}, {"vf_offset": None, "vf_stride": None}])
+@pytest.mark.parametrize("port", [PF, "0000:af:00.0"])
+def test_no_number_is_written_while_the_vfs_of_any_port_wait_to_be_removed(port: str, places: dict[str, None]) -> None:
+    """The kernel took the links between the PF and its first VF away, and waits for who has the VF."""
+    gone, left = function(VFS[0], group=50, removing=True), vf(VFS[1], PF, group=51)
+    torn = _port(num_vfs=1, virtfns=(left.address,), **places)
+    other = pf("0000:af:00.0", driver="ice", total_vfs=8, group=60, vf_offset=16, vf_stride=1)
+    host = machine(torn, gone, left, other)
+
+    plan = vfs(host, host.functions[at(port)], 0)
+
+    assert (plan.outcome, "removal-pending" in _codes(plan)) == (Outcome.REFUSED, True)
+
+
 def test_addresses_that_are_not_known_do_not_forbid_vfs_without_a_driver() -> None:
     plan = _plan(machine(_port(vf_offset=None)), 2, driver=NONE)
 

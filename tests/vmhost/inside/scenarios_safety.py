@@ -173,6 +173,7 @@ def _carried(effects: Effects, machine: Machine) -> Effects:
 def _refused(bench: Bench, tried: tuple[PciAddress, str], layer: Layer, code: str, words: str) -> None:
     """Free when it was planned; then something came, and nothing is written any more."""
     address, what = tried
+    run("udevadm", "settle")
     before = _machine()
     plan = bind(before, [before.functions[address]], pci.VFIO, despite=frozenset())
     expect(plan.outcome == Outcome.PLANNED, f"{address} is not free before {what}: {plan.findings}")

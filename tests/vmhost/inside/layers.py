@@ -324,7 +324,8 @@ def process(*command: str) -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        process.stdout.readline()
+        if not process.stdout.readline():
+            raise RuntimeError(f"{' '.join(command)} ended before it was ready")
         yield
     finally:
         process.kill()

@@ -53,7 +53,7 @@ def disks_in_use_are_found_right_before_the_write(bench: Bench) -> None:
     _refused(bench, (DISK, "open as it is"), lambda: layers.opened(first), "host-root-disk", "open in python3")
     other = "open under another name"
     _refused(bench, (DISK, other), lambda: _opened_under_another_name(node), "host-root-disk", "open in sleep")
-    controller = f"/dev/{first.partition('n')[0]}{first[4:].partition('n')[0]}"
+    controller = f"/dev/{next(pci.directory(DISK).glob('nvme/nvme*')).name}"
     with_node = "the controller's node is open"
     _refused(bench, (DISK, with_node), lambda: _opened(controller), "host-uses-device", "open in sleep")
     lvm = "is a physical volume of LVM"
@@ -114,7 +114,7 @@ def nothing_waits_with_a_removal_that_waits(bench: Bench) -> None:
             _forbidden(vfs(machine, machine.functions[PORT], 0), machine, "removal-pending", "which waits")
             other = vfs(machine, machine.functions[OTHER_PORT], 0)
             if path == numbering:
-                _forbidden(other, machine, "removal-pending", str(vf))
+                _forbidden(other, machine, "removal-pending", "is being taken from vfio-pci")
             bench.record(f"{what} while {vf} is held", "told: removal-pending", f"the writer is in state {state}")
         _restored()
 

@@ -26,7 +26,7 @@ from hostdev.findings.managers import MANAGED_ELSEWHERE
 from hostdev.findings.platform import HOST_UNREADABLE, VFIO_MODULE_MISSING, VFIO_NODE_MISSING
 from hostdev.findings.sriov import VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
 from hostdev.gate.check import answers
-from hostdev.gate.device import presence_findings
+from hostdev.gate.device import KIND_RULES, presence_findings
 from hostdev.gate.hostuse import RULES as HOST_USE
 from hostdev.gate.rule import View
 from hostdev.inventory.hostuse import NODE
@@ -106,7 +106,7 @@ def for_guest(
 
 
 def of_host_use(machine: Machine, function: PciFunction, despite: frozenset[str]) -> Iterator[Finding]:
-    """What the host would lose with the driver that a function is on."""
+    """What the host would lose with the driver that a function is on; of bridges and parts of the board, all."""
     view = View(machine, function, frozenset({function.address}), despite)
-    found = (finding for rule in HOST_USE for finding in rule.find(view))
+    found = (finding for rule in (*KIND_RULES, *HOST_USE) for finding in rule.find(view))
     yield from weigh(found, accepted_of(function, despite))

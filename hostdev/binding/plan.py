@@ -237,7 +237,7 @@ def _against_return(
     function = move.function
     subject = str(function.address)
     yield from weigh(_foreign_override(function, move.goal), accepted)
-    yield from of_host_use(machine, function, accepted) if function.driver and not is_on_vfio(function) else ()
+    yield from of_host_use(machine, function, accepted) if not is_on_vfio(function) else ()
     modules = drivers.modules.get(function.address, ())
     if vfio_driver(to):
         what = f"{to} gives devices to VMs, and the host would not have it back"

@@ -18,7 +18,8 @@ class Mark(NamedTuple):
 
 
 MARKS = (
-    *(Mark(sector * 512, b"LABELONE", "LVM2_member") for sector in range(4)),
+    # It follows LABELONE, which wipefs leaves there.
+    *(Mark(sector * 512 + 24, b"LVM2 001", "LVM2_member") for sector in range(4)),
     *(Mark(offset, bytes.fromhex("fc4e2ba9"), "linux_raid_member") for offset in (0, 4096, -8192, -65536)),
     Mark(4096 + 24, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81"), "bcache"),
     Mark(4096 + 24, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef"), "bcachefs"),

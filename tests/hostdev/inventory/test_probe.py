@@ -167,7 +167,7 @@ def test_an_interface_of_which_netlink_does_not_tell_is_unknown(tmp_path: Path) 
 
 
 MARKED: Mapping[str, Mapping[int, bytes]] = {
-    "LVM2_member": {512: b"LABELONE"},
+    "LVM2_member": {512: b"LABELONE", 536: b"LVM2 001"},
     "linux_raid_member": {4096: bytes.fromhex("fc4e2ba9")},
     "zfs_member": {20000: b"\0\0\0\tpool_guid"},
     "btrfs": {65600: b"_BHRfS_M"},
@@ -175,7 +175,7 @@ MARKED: Mapping[str, Mapping[int, bytes]] = {
     "xfs": {0: b"XFSB"},
     "swap": {4086: b"SWAPSPACE2"},
     "isw_raid_member": {(1 << 20) - 1024: b"Intel Raid ISM Cfg Sig. 1.3"},
-    "": {},
+    "": {512: b"LABELONE"},
 }
 
 

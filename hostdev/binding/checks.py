@@ -13,7 +13,7 @@ from hostdev.binding import steps
 from hostdev.binding.effects import MODPROBE, Step
 from hostdev.binding.managers import managers_of
 from hostdev.binding.obstacles import of_host_use, weigh
-from hostdev.binding.vfs import against_loss, is_number, torn_down
+from hostdev.binding.vfs import against_loss, is_number, teardowns
 from hostdev.findings.binding import CHANGED_MEANWHILE, HOLDERS_UNKNOWN
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.gate.driver import removal_finding
@@ -47,7 +47,7 @@ def takes_away(step: Step) -> bool:
 
 
 def prepares(step: Step) -> bool:
-    """Whether it says that a vfio driver alone may have a function: at the next unbind, whoever does that, one has."""
+    """Whether it says that a vfio driver alone may have a function: at the next unbind one has it."""
     return step.write.endswith(f"/{steps.OVERRIDE}") and vfio_driver(step.value) is not None
 
 
@@ -106,7 +106,7 @@ def vfs_are_free(moment: Moment) -> Iterator[Finding]:
     if not is_number(moment.step):
         return
     every = scan(moment.host, use=False)
-    yield from map(removal_finding, torn_down(every))
+    yield from map(removal_finding, teardowns(every))
     own = [one.address for one in every.functions.values() if one.physfn == moment.function.address]
     if not own or moment.step.value == str(len(own)):
         return

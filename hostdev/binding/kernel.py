@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
+from domxml.errors import HostUnreadable
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
-from hostdev.binding.child import Answer, Writer, in_child
+from hostdev.binding.child import Answer, Writer, in_child, look_in_child
 from hostdev.binding.effects import LINK, MODPROBE, Step, perform, vf_of_link
 from hostdev.gate.rule import attribute_path
 from hostdev.inventory import netlink
@@ -17,6 +19,9 @@ from hostdev.inventory.machine import Machine
 from hostdev.inventory.probe import Probe
 from hostdev.inventory.scan import scan
 
+T = TypeVar("T")
+LOOK = 60.0
+"""Seconds that a look at the whole machine may take; thousands of functions take one."""
 _UNSET = frozenset({"", "(null)"})
 
 
@@ -31,6 +36,15 @@ class Kernel:
         """These functions and all that decides about them, as they are now."""
         with self.host() as host:
             return scan(host, only=addresses)
+
+    def picture(self) -> Machine:
+        """The whole machine, with what only the running kernel tells; it never waits for what does not answer."""
+
+        def look() -> Machine:
+            with self.host() as host:
+                return scan(host)
+
+        return look_bounded(look)
 
     def perform(self, step: Step) -> None:
         """Do a step; it may never return."""
@@ -65,6 +79,18 @@ class Kernel:
     def attempt(self, work: Callable[[], Answer], deadline: float, begun: Callable[[Writer], None]) -> Answer | None:
         """Let a child do it; None where it has not come back."""
         return in_child(work, deadline, begun)
+
+
+def look_bounded(look: Callable[[], T]) -> T:
+    """What a look at this machine says, which may have to be given up."""
+    found = look_in_child(look, LOOK)
+    if found is None:
+        what = (
+            f"the look at it has not come back within {LOOK:.0f} s: a file of the kernel, or a mount, does not answer"
+        )
+        hint = "`ps -eo pid,stat,wchan,cmd` shows what waits in state D; see removal-pending"
+        raise HostUnreadable("host-unreadable", what, subject="/", hint=hint)
+    return found
 
 
 def _observe_link(value: str) -> str:

@@ -31,9 +31,11 @@ from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio, vfio_driver
 
 AUTOPROBE = "sriov_drivers_autoprobe"
-NONE, HOST = "none", "host"
-"""VFs that stay without a driver, and such that the host's own driver takes."""
+AUTO, NONE, HOST = "auto", "none", "host"
+"""The vfio driver, VFs that stay without a driver, and such that a driver of the host takes, whichever fits."""
 _NVME = 0x0108
+LIVE = "/"
+"""The source of a picture of the running machine."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -48,7 +50,8 @@ def vfs(  # noqa: PLR0913  a wish is made of these
     drivers: Drivers = UNKNOWN,
 ) -> Effects:
     """Give a PF so many VFs; those that it has stay where the number is right."""
-    against = [*map(removal_finding, torn_down(machine)), *_against(pf, count)]
+    driver = GENERIC if driver == AUTO else driver
+    against = [*map(removal_finding, teardowns(machine)), *_against(pf, count)]
     if against:
         return effects_of((), against)
     wanted, unfit = read_settings(pf, count, settings)
@@ -57,16 +60,21 @@ def vfs(  # noqa: PLR0913  a wish is made of these
         own = tuple(vf.address for vf in _vfs_of(machine, pf))
         return effects_of((*of_vfs(pf, own, wanted), *effects.steps), (*unfit, *effects.findings))
     addresses = vf_addresses(pf.address, count, pf.vf_offset, pf.vf_stride)
-    findings = [*unfit, *_of_driver(pf, driver), *_of_old(machine, pf, count), *_of_new(pf, count, addresses, driver)]
+    findings = [
+        *unfit,
+        *_of_driver(pf, driver, drivers),
+        *_of_old(machine, pf, count),
+        *_of_new(machine, pf, count, addresses, driver),
+    ]
     todo = [
         *_remade(pf, count, before_vfs(pf, wanted)),
         *of_vfs(pf, addresses, wanted),
-        *_driven(pf, addresses, driver, machine, drivers),
+        *_driven(pf, addresses, driver, machine, drivers, new=bool(count)),
     ]
     return effects_of(todo, weigh(findings, despite))
 
 
-def torn_down(machine: Machine) -> Iterator[PciFunction]:
+def teardowns(machine: Machine) -> Iterator[PciFunction]:
     """VFs whose removal by their PF waits: until it ends, every write of a number of VFs waits, of any PF.
 
     The kernel takes the links between the two away first: what is left is a function at a place for VFs.
@@ -107,10 +115,11 @@ def _against(pf: PciFunction, count: int) -> Iterator[Finding]:
         )
 
 
-def _of_driver(pf: PciFunction, driver: str) -> Iterator[Finding]:
-    if driver not in {NONE, HOST} and vfio_driver(driver) is None:
-        what = f"{driver} is no driver that gives VFs to VMs"
-        hint = f"say --driver {GENERIC}, {NONE} or {HOST}"
+def _of_driver(pf: PciFunction, driver: str, drivers: Drivers) -> Iterator[Finding]:
+    known = driver in {NONE, HOST} or vfio_driver(driver) is not None
+    if not known and drivers.registered is not None and driver not in drivers.registered:
+        what = f"{driver} is no vfio driver, and none that this kernel has loaded"
+        hint = f"say --driver {GENERIC}, {NONE}, {HOST}, or load the driver first"
         yield DRIVER_UNFIT.found(str(pf.address), what, hint=hint)
 
 
@@ -137,12 +146,14 @@ def against_loss(machine: Machine, vf: PciFunction) -> Iterator[Finding]:
         yield VFS_IN_USE.found(str(vf.address), why, evidence=(driver_evidence(vf),))
 
 
-def _of_new(pf: PciFunction, count: int, addresses: Sequence[PciAddress], driver: str) -> Iterator[Finding]:
+def _of_new(
+    machine: Machine, pf: PciFunction, count: int, addresses: Sequence[PciAddress], driver: str
+) -> Iterator[Finding]:
     if count and not addresses:
         evidence = (attribute_evidence(pf.address, "sriov_offset", pf.vf_offset),)
         # Where they shall go to a driver, a change that only makes them is not what was asked for.
-        severity = None if driver == NONE else Severity.ERROR
-        what = "the addresses of its VFs are not known"
+        severity = Severity.ERROR if machine.source == LIVE and driver != NONE else None
+        what = "the addresses of its VFs are not known: their settings and drivers are not planned"
         yield VF_ADDRESSES_UNKNOWN.found(str(pf.address), what, severity=severity, evidence=evidence)
     if count and pf.class_code >> 8 == _NVME:
         yield VFS_OFFLINE.found(str(pf.address), f"its {count} VFs have no queues, and are offline")
@@ -163,29 +174,29 @@ def _remade(pf: PciFunction, count: int, settings: Iterable[Step]) -> Iterator[S
         yield number(pf.address, count, f"{count} VFs are made")
 
 
-def _driven(
-    pf: PciFunction, addresses: Sequence[PciAddress], driver: str, machine: Machine, drivers: Drivers
+def _driven(  # noqa: PLR0913  a wish is made of these
+    pf: PciFunction, addresses: Sequence[PciAddress], driver: str, machine: Machine, drivers: Drivers, *, new: bool
 ) -> Iterator[Step]:
     """The new VFs on their driver, and the PF's autoprobe as it was."""
-    of_host = driver == HOST
-    if addresses and driver not in {NONE, HOST}:
-        known = vfio_driver(driver)
-        goal = known.name if known else driver
+    known = vfio_driver(driver)
+    if addresses and known:
+        goal = known.name
         if goal not in (drivers.registered or ()) and goal.replace("-", "_") not in machine.vfio.modules:
             yield steps.load(goal, pf.address)
         for vf in addresses:
             yield steps.override(vf, goal)
             yield steps.probe(vf, goal)
-    if addresses and pf.vf_autoprobe:
+    if new and pf.vf_autoprobe:
         yield autoprobe(pf.address, on=True)
-    for vf in addresses if of_host else ():
-        yield steps.probe(vf, None)
+    # A driver of the host takes VFs only while that is on.
+    for vf in addresses if driver != NONE and not known else ():
+        yield steps.probe(vf, None if driver == HOST else driver)
 
 
 def _as_they_are(machine: Machine, pf: PciFunction, driver: str, despite: frozenset[str], drivers: Drivers) -> Effects:
     """The number is right: the VFs that are on no vfio driver yet are bound."""
-    if driver in {NONE, HOST}:
-        return effects_of((), _of_driver(pf, driver))
+    if vfio_driver(driver) is None:
+        return effects_of((), _of_driver(pf, driver, drivers))
     elsewhere = [vf for vf in _vfs_of(machine, pf) if not is_on_vfio(vf)]
     return bind(machine, elsewhere, driver, despite=despite, drivers=drivers) if elsewhere else effects_of((), ())
 

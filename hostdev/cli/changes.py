@@ -16,10 +16,11 @@ from domxml.text import did_you_mean, listed
 from hostdev.binding.carry import Means, ask, carry
 from hostdev.binding.effects import Effects, Outcome, State, Step, describe
 from hostdev.binding.journal import Journal
+from hostdev.binding.kernel import Kernel, look_bounded
 from hostdev.binding.obstacles import ACCEPTABLE
-from hostdev.cli.devices import LIVE
+from hostdev.binding.vfs import is_number
+from hostdev.cli.devices import LIVE, machine_at
 from hostdev.findings.binding import NOT_ASKED
-from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Tone
@@ -68,6 +69,14 @@ def means_of(arguments: argparse.Namespace, stop: Callable[[], bool] = lambda: F
     )
 
 
+def machine_of(spec: str) -> Machine:
+    """The machine that shall be changed, looked at as closely as a write wants it."""
+    if spec != LIVE:
+        return machine_at(spec)
+    with progress(f"looking at {spec}"):
+        return Kernel().picture()
+
+
 def accept_codes(codes: Sequence[str]) -> frozenset[str]:
     """The codes that `--despite` may name; another one is refused with the nearest."""
     for code in codes:
@@ -96,11 +105,16 @@ def foresee(plan: Effects, machine: Machine, means: Means, *, here: bool) -> Eff
     if not plan.steps:
         return plan
     if here:
-        with Host(LIVE) as host:
-            return ask(plan, machine, host, means)
+        return look_bounded(lambda: _asked_here(plan, machine, means))
     devices = listed(plan.devices, len(plan.devices))
-    what = f"whether a VM or a process has {devices} is not to be seen in a recording"
+    vfs = ", or a VF that vanishes," if any(is_number(step) for step in plan.steps) else ""
+    what = f"whether a VM or a process has {devices}{vfs} is not to be seen in a recording"
     return plan.with_findings([NOT_ASKED.found(machine.source, what)])
+
+
+def _asked_here(plan: Effects, machine: Machine, means: Means) -> Effects:
+    with means.kernel.host() as host:
+        return ask(plan, machine, host, means)
 
 
 def _change(arguments: argparse.Namespace, plan: Effects, machine: Machine, what: str) -> int:

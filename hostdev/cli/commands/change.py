@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import COLOR, DEVICES, HOST, PCI_IDS, output_in
+from hostdev.cli.commands.common import COLOR, DEVICE, DEVICES, HOST, PCI_IDS, output_in
 from hostdev.commandline import Argument, Command, Complete
 
 STATE_DIR = Argument(
@@ -75,6 +75,39 @@ UNBIND = Command(
     ),
     run="hostdev.cli.node.bind:unbind",
     examples=(("passgate node unbind 3d:02.2", "back to the driver that had it"),),
+)
+
+VFS = Command(
+    "node vfs",
+    "Give a PF so many VFs, and put them on a driver.",
+    f"{_HOW} A number changes over 0, and only where no VF is held or used. The host's drivers are kept off the new "
+    "VFs while they are made; the settings come before a vfio driver has them. What was really made is counted.",
+    (
+        DEVICE._replace(metavar="PF"),
+        Argument(("COUNT",), "how many VFs it shall have", type=int),
+        HOST,
+        Argument(
+            ("--driver",),
+            "the driver of the VFs: vfio-pci, none, host for whichever takes them, or a name",
+            metavar="NAME",
+            default="vfio-pci",
+        ),
+        Argument(
+            ("--set",),
+            "a setting of the VFs, or of one: 0.mac=…; mac, vlan, vgpu_type, vram_quota, exec_quantum_ms, "
+            "preempt_timeout_us, sched_priority, cfg_services",
+            metavar="KEY=VALUE",
+            repeat=True,
+        ),
+        *(one for one in CONSENT if one is not WITH_GROUP),
+        output_in("text", "json", "yaml"),
+        COLOR,
+    ),
+    run="hostdev.cli.node.vfs:run",
+    examples=(
+        ("passgate node vfs 3d:00.0 8 --dry-run", "the writes that make 8 VFs, and what stands against them"),
+        ("passgate node vfs ens1f0 2 --set 0.mac=02:00:00:00:00:01 --set vlan=100 --yes", "with settings"),
+    ),
 )
 
 JOURNAL = Command(
@@ -197,4 +230,4 @@ INSTALL = Command(
     ),
 )
 
-COMMANDS = (BIND, UNBIND, JOURNAL, EXPORT, PLAN, APPLY, STATUS, INSTALL)
+COMMANDS = (BIND, UNBIND, VFS, JOURNAL, EXPORT, PLAN, APPLY, STATUS, INSTALL)

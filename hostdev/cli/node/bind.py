@@ -12,7 +12,7 @@ from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Effects
 from hostdev.binding.journal import Journal
 from hostdev.cli import changes
-from hostdev.cli.devices import LIVE, Device, list_devices, machine_at
+from hostdev.cli.devices import LIVE, Device, list_devices
 from hostdev.inventory import pciids
 from hostdev.inventory.devicenames import find_addresses, find_called
 from hostdev.inventory.machine import Machine, PciFunction
@@ -54,7 +54,7 @@ def unbind(arguments: argparse.Namespace) -> int:
 
 
 def _found(arguments: argparse.Namespace) -> tuple[Machine, tuple[PciFunction, ...], Drivers]:
-    machine = machine_at(arguments.host)
+    machine = changes.machine_of(arguments.host)
     functions = _named(machine, arguments.address)
     around = [machine.functions[one] for one in _around(machine, functions)]
     with open_host(arguments.host) as host:

@@ -8,6 +8,7 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.binding.carry import carry, put_back
+from hostdev.binding.drivers import Drivers
 from hostdev.binding.effects import Effects, Outcome, describe
 from hostdev.binding.journal import Journal
 from hostdev.binding.vfs import HOST, NONE, vfs
@@ -136,7 +137,7 @@ def test_quotas_of_xe_count_vfs_from_one() -> None:
         ({}, 9, "too-many-vfs", "9 VFs are asked for, and it can have 8"),
         ({"total_vfs": 0}, 1, "too-many-vfs", "it can have 0"),
         ({"removing": True}, 1, "removal-pending", "is being taken from ice"),
-        ({"vf_offset": None}, 1, "vf-addresses-unknown", "are not known"),
+        ({"vf_offset": None}, 1, "vf-addresses-unknown", "are not known:"),
     ],
 )
 def test_a_port_that_cannot_is_refused_with_what_was_seen(
@@ -162,10 +163,22 @@ def test_no_number_is_written_while_the_vfs_of_any_port_wait_to_be_removed(port:
     assert (plan.outcome, "removal-pending" in _codes(plan)) == (Outcome.REFUSED, True)
 
 
-def test_addresses_that_are_not_known_do_not_forbid_vfs_without_a_driver() -> None:
-    plan = _plan(machine(_port(vf_offset=None)), 2, driver=NONE)
+@pytest.mark.parametrize(("source", "driver"), [("/", NONE), ("node.toml", "vfio-pci")])
+def test_addresses_that_are_not_known_do_not_forbid_vfs_without_a_driver_nor_a_dry_run(
+    source: str, driver: str
+) -> None:
+    plan = _plan(machine(_port(vf_offset=None), source=source), 2, driver=driver)
 
     assert (plan.outcome, _codes(plan)) == (Outcome.PLANNED, {"vf-addresses-unknown"})
+
+
+def test_a_driver_of_the_host_may_be_named_and_must_be_there() -> None:
+    lines = _lines(_plan(_host(), 1, driver="iavf"))
+
+    assert lines[-1] == "echo 02.0 > drivers_probe"
+    assert not [line for line in lines if "override" in line]
+    plan = _plan(_host(), 1, driver="iavf", drivers=Drivers(registered=frozenset({"ice"})))
+    assert (plan.outcome, _codes(plan)) == (Outcome.REFUSED, {"driver-unfit"})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from domxml.finding import Evidence, Finding, Severity
 from domxml.text import printable
-from hostdev.findings.managers import MANAGED_ELSEWHERE
+from hostdev.findings.binding import MANAGED_ELSEWHERE
 from hostdev.holders.domains import defined_domains, running_domains
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import PciFunction

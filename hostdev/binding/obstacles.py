@@ -10,6 +10,7 @@ from hostdev.findings.binding import (
     DRIVER_UNFIT,
     GROUP_NEEDS_CONSENT,
     HOLDERS_UNKNOWN,
+    MANAGED_ELSEWHERE,
     OVERRIDE_OF_ANOTHER,
 )
 from hostdev.findings.device import COMPANION_FUNCTION, DOMAIN_TOO_LARGE, PLATFORM_DEVICE
@@ -22,7 +23,6 @@ from hostdev.findings.hostuse import (
     HOST_USE_UNKNOWN,
     HOST_USES_DEVICE,
 )
-from hostdev.findings.managers import MANAGED_ELSEWHERE
 from hostdev.findings.platform import HOST_UNREADABLE, VFIO_MODULE_MISSING, VFIO_NODE_MISSING
 from hostdev.findings.sriov import VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
 from hostdev.gate.check import answers

@@ -22,7 +22,6 @@ from hostdev.findings import (
     group,
     holders,
     hostuse,
-    managers,
     manifest,
     matching,
     nodestate,

@@ -62,7 +62,6 @@ SUBJECTS = (
     Subject(sriov.KINDS, DEVICE),
     Subject(hostuse.KINDS, DEVICE),
     Subject(binding.KINDS, "passgate node bind DEVICE --dry-run"),
-    Subject(managers.KINDS, "passgate node bind DEVICE --dry-run"),
     Subject(allocation.KINDS, PLAN),
     Subject(matching.KINDS, PLAN),
     Subject(holders.KINDS, WHO),

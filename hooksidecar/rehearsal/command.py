@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 from argparse import Namespace
@@ -21,16 +22,20 @@ from hooksidecar.rehearsal.play import Script, play
 from hooksidecar.rehearsal.plugin import SOCKET, plugin_release
 from hooksidecar.rehearsal.process import OWN, OWN_PLUGIN, PLACE, Server
 from hooksidecar.rehearsal.readback import read_back
+from hostdev.allocation.env_file import parse_env_file
 from hostdev.argumentparser import read_arguments
 from hostdev.commandline import COLOR, HELP, Argument, Command, Complete
 from hostdev.inject.gather import read_file
+from hostdev.jsonutil import JsonObject
+from hostdev.kubevirt.channels import Asked, Given
 from hostdev.kubevirt.ports import count_ports
 from hostdev.kubevirt.releases import RELEASES, Release, release_of
+from hostdev.kubevirt.vmplan import Made, make_domain
 from hostdev.printing import output
 from hostdev.printing.documents import emit, emit_error
 from hostdev.printing.screen import Screen
-from hostdev.vmi.file import instance_json
-from hostdev.vmi.vmi import parse_vmi
+from hostdev.vmi.file import find_vm
+from hostdev.vmi.vmi import vmi_of
 
 TWICE = "1.9.0"
 """The newest of the releases that have spare ports and no read-back without placeholders."""
@@ -50,19 +55,21 @@ class Inputs(NamedTuple):
 
 def read_inputs(arguments: Namespace) -> Inputs:
     """Read what is named; where no VM is named, the example's."""
-    if bool(arguments.vmi) != bool(arguments.domain):
-        missing = "--domain" if arguments.vmi else "--vmi"
-        raise BadInput("bad-usage", f"{missing} is missing", hint="give both, or neither for the example")
+    if arguments.domain and not arguments.vmi:
+        hint = "give it too, or --vmi alone: the domain is made of it"
+        raise BadInput("bad-usage", "--vmi is missing", hint=hint)
     own = bool(arguments.vmi)
     env_files = arguments.env_file or ([] if own else [str(EXAMPLE / "allocation.env")])
     # What is no release is told before any file is read.
-    plugin_release(arguments.kubevirt) if arguments.mode == "plugin" else release_of(arguments.kubevirt)
-    domain, vmi = arguments.domain or str(EXAMPLE / "domain.xml"), arguments.vmi or str(EXAMPLE / "vmi.json")
-    script = _script(domain, vmi)._replace(kubevirt=arguments.kubevirt, mode=arguments.mode)
+    release = plugin_release(arguments.kubevirt) if arguments.mode == "plugin" else release_of(arguments.kubevirt)
+    domain = arguments.domain or (None if own else str(EXAMPLE / "domain.xml"))
+    allocation = b"\n".join(read_file(path) for path in env_files)
+    script = _script(domain, arguments.vmi or str(EXAMPLE / "vmi.json"), release, allocation)
+    script = script._replace(kubevirt=arguments.kubevirt, mode=arguments.mode)
     # Another sidecar, in a container perhaps, has not got the example's machine.
     host = arguments.host or ("none" if own or arguments.server else str(EXAMPLE / "machine.toml"))
     command = _command(arguments.server, OWN_PLUGIN if arguments.mode == "plugin" else OWN)
-    return Inputs(script, b"\n".join(read_file(path) for path in env_files), host, command)
+    return Inputs(script, allocation, host, command)
 
 
 def _command(text: str | None, own: Sequence[str]) -> Sequence[str]:
@@ -78,20 +85,36 @@ def _command(text: str | None, own: Sequence[str]) -> Sequence[str]:
     return words
 
 
-def _script(domain_path: str, vmi_path: str) -> Script:
-    domain, data = read_file(domain_path), read_file(vmi_path)
-    with about_file(domain_path):
-        parsed = Domain.parse(domain)
+def _script(domain_path: str | None, vmi_path: str, release: Release, allocation: bytes) -> Script:
+    """Read a VMI as KubeVirt hands it out with its domain, or make either of a manifest that is yet to be admitted."""
+    data = read_file(vmi_path)
     with about_file(vmi_path):
-        data = instance_json(data)
-        vmi = parse_vmi(data)
+        document = find_vm(data)
+        vmi = vmi_of(document)
         if not vmi.name:
             hint = "name a file with a VM, or kubectl get vmi NAME -o json > FILE"
             raise BadInput("bad-vmi", "has no metadata.name, so it is no VirtualMachineInstance", hint=hint)
+        made = _made(document, release, allocation) if domain_path is None or vmi.place else None
+        if vmi.place or data.lstrip()[:1] != b"{":
+            data = json.dumps(made.vmi if made is not None else document.fields).encode()
+    if domain_path is None:
+        assert made is not None  # noqa: S101
+        for line in made.unknown:
+            output.note(f"unknown: {line}")
+        return Script(made.domain, data)
+    domain = read_file(domain_path)
+    with about_file(domain_path):
+        parsed = Domain.parse(domain)
     if extra := max(0, sum(map(is_interface, parsed.devices)) - len(vmi.interfaces)):
         what = f"{extra} more than the spec of {vmi_path}; KubeVirt counts those of the spec"
         output.note(f"warning: {domain_path} has interfaces that the VM does not know: {what}")
     return Script(domain, data)
+
+
+def _made(document: JsonObject, release: Release, allocation: bytes) -> Made:
+    # One that plays any release converts as the newest does.
+    converts = release_of(TWICE) if release.name == "any" else release
+    return make_domain(document.fields, Asked(converts, Given(parse_env_file(allocation).variables)))
 
 
 def _file(name: str, about: str, *, repeat: bool = False) -> Argument:
@@ -108,7 +131,7 @@ PROGRAM = Command(
     "Play virt-launcher against the real sidecar: collect it, make all passes of a boot, shut it down.",
     (
         _file("--vmi", "the VM or VirtualMachineInstance, YAML or JSON"),
-        _file("--domain", "the domain of the first pass as XML"),
+        _file("--domain", "the domain of the first pass as XML (default: made of the VM, as KubeVirt does)"),
         _file("--env-file", "the pod's allocation: lines of NAME=VALUE", repeat=True),
         Argument(
             ("--host",),

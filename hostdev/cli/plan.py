@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from domxml.errors import BadInput, ExitCode, PassgateError
 from domxml.finding import Finding, Severity
 from domxml.version import LibvirtVersion
+from hostdev.allocation.env_file import parse_env_file
 from hostdev.inject.gather import read_file
 from hostdev.inject.hook import Launcher
 from hostdev.kubevirt.admission import Beside, Cluster
@@ -67,10 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _asked(arguments: argparse.Namespace) -> Asked:
     environment = dict(_variable(text) for text in arguments.env or ())
+    owners: dict[str, tuple[str, ...]] = {}
     for path in arguments.env_file or ():
-        lines = read_file(path).decode(errors="replace").replace("\0", "\n").splitlines()
-        told = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-        environment |= {name: value for name, _, value in told}
+        file = parse_env_file(read_file(path))
+        for finding in file.findings:
+            output.note(f"{finding.severity}: {path}: {finding.what} [{finding.code}]")
+        environment |= file.variables
+        owners |= file.resources
     network_info = read_file(arguments.network_info) if arguments.network_info else b""
     libvirt = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else Launcher().libvirt
     machine = None
@@ -80,7 +84,7 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         machine = machine_at(arguments.host)
     return Asked(
         _release(arguments.kubevirt),
-        Given(environment, network_info),
+        Given(environment, network_info, owners),
         machine=machine,
         sidecar=not arguments.without_sidecar,
         launcher=Launcher(libvirt),

@@ -122,8 +122,8 @@ def _template(value: Fields) -> dict[str, Any]:
     for step in steps:
         template = get_map(template, step)
     metadata = dict(get_map(template, "metadata"))
-    for key in ("name", "namespace"):
-        metadata[key] = metadata.get(key) or get_text(value, "metadata", key)
+    metadata["name"] = metadata.get("name") or get_text(value, "metadata", "name")
+    metadata["namespace"] = metadata.get("namespace") or get_text(value, "metadata", "namespace") or "default"
     return {"kind": "VirtualMachineInstance", **template, "metadata": metadata}
 
 

@@ -40,6 +40,8 @@ class Given(NamedTuple):
     environment: Mapping[str, str] = MappingProxyType({})
     """Variables of device plugins, as the compute container and the allocation file have them."""
     network_info: bytes = b""
+    owners: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """The resources of a variable, where an allocation file tells."""
 
 
 class Asked(NamedTuple):
@@ -100,7 +102,8 @@ def bring(spec: Spec, vmi: Vmi, asked: Asked) -> Brought:
         else:
             by_network.append(Allocation(device, label=name, name=name, told_by=(f"{NETWORK_INFO} {name}",)))
         assumed.append(f"interface {name}: a virtual function")
-    variables = from_environment(asked.given.environment, resources(vmi), channel=ENVIRONMENT)
+    given = asked.given
+    variables = from_environment(given.environment, resources(vmi), channel=ENVIRONMENT, owners=given.owners)
     told = merge(told, Gathered(tuple(by_network)), variables)
     missing = tuple(_missing(vmi, told, addresses))
     counts = Counter(allocation.resource for allocation in missing)

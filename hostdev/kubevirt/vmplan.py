@@ -76,27 +76,43 @@ class VmPlan(NamedTuple):
     vmi: Vmi = Vmi()
 
 
-def plan_vm(value: Fields, asked: Asked) -> VmPlan:
-    """Plan a VM or VMI as its manifest has it. Refuses what virt-launcher, or the sidecar, would refuse."""
+class Made(NamedTuple):
+    """A VM as virt-launcher is given it, and the domain that it makes of it at first."""
+
+    vmi: Fields
+    domain: bytes
+    parsed: Vmi
+    brought: Brought
+    unknown: tuple[str, ...] = ()
+
+
+def make_domain(value: Fields, asked: Asked) -> Made:
+    """Admit a VM or VMI as its manifest has it, and convert it."""
     admitted = admit(value, asked.release, asked.cluster, asked.beside)
     vmi = vmi_of(as_object(admitted.vmi, "", CODE))
     spec = Spec(admitted.vmi)
     brought = bring(spec, vmi, asked)
-    first = first_domain(spec, asked.release, brought.pod)
-    done = VmPlan(str(vmi), asked.release, unknown=(*admitted.unknown, *brought.assumed), first=first, vmi=vmi)
-    hook = _Hook(vmi, brought, asked)
-    guest = Guest.of_vmi(vmi, Domain.parse(first))
+    domain = first_domain(spec, asked.release, brought.pod)
+    return Made(admitted.vmi, domain, vmi, brought, (*admitted.unknown, *brought.assumed))
+
+
+def plan_vm(value: Fields, asked: Asked) -> VmPlan:
+    """Plan a VM or VMI as its manifest has it. Refuses what virt-launcher, or the sidecar, would refuse."""
+    made = make_domain(value, asked)
+    done = VmPlan(str(made.parsed), asked.release, first=made.domain, vmi=made.parsed)
+    hook = _Hook(made.parsed, made.brought, asked)
+    guest = Guest.of_vmi(made.parsed, Domain.parse(made.domain))
     try:
-        passes = boot(first, hook.answer, standin.define, guest, asked.release)
+        passes = boot(made.domain, hook.answer, standin.define, guest, asked.release)
     except PassgateError as error:
         if error.code != standin.UNKNOWN:
             raise
-        return done._replace(unknown=(*done.unknown, *hook.unknown, error.message), findings=hook.findings)
+        return done._replace(unknown=(*made.unknown, *hook.unknown, error.message), findings=hook.findings)
     final = passes[-1].defined
-    done = done._replace(unknown=(*done.unknown, *hook.unknown))
     return done._replace(
         passes=len(passes),
         items=items_of(Domain.parse(final)),
+        unknown=(*made.unknown, *hook.unknown),
         findings=hook.findings,
         last=passes[-1].answered,
         final=final,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -34,10 +33,15 @@ class Manifest(NamedTuple):
 
 def parse_manifest(data: bytes) -> Manifest:
     """The one VM in a file; documents and list items of other kinds are passed over."""
-    return _only(data)[0]
+    return manifest_of(find_vm(data))
 
 
-def _only(data: bytes) -> tuple[Manifest, JsonObject]:
+def find_vm(data: bytes) -> JsonObject:
+    """The object itself, as it is written; KubeVirt leaves the kind out when it hands a VMI to a hook."""
+    if data.lstrip()[:1] == b"{":
+        alone = as_object(parse_json(data, FILE), "", CODE)
+        if "kind" not in alone.fields and alone.has("spec"):
+            return alone
     found = [document for document in _documents(data) if document.get_str("kind") in TEMPLATES]
     if not found:
         what = f"holds none of {', '.join(TEMPLATES)}"
@@ -45,23 +49,7 @@ def _only(data: bytes) -> tuple[Manifest, JsonObject]:
     if len(found) > 1:
         names = ", ".join(str(manifest_of(document)) for document in found[:5])
         raise BadInput(CODE, f"holds {len(found)} VMs: {names}", subject=FILE.name, hint="give one VM at a time")
-    return manifest_of(found[0]), found[0]
-
-
-def instance_json(data: bytes) -> bytes:
-    """The VMI that KubeVirt makes of a VM in a file, as JSON for a hook; a VMI as JSON is given back as it stands."""
-    if data.lstrip()[:1] == b"{":
-        document = as_object(parse_json(data, FILE), "", CODE)
-        if document.fields.get("kind") in {None, "VirtualMachineInstance"}:
-            return data
-    manifest, document = _only(data)
-    template = document
-    for key in TEMPLATES[manifest.kind]:
-        template = template.get_object(key)
-    own, inner = (one.get_object("metadata").fields for one in (document, template))
-    metadata = {"namespace": "default", **inner, **{key: own[key] for key in ("name", "namespace") if key in own}}
-    fields = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "metadata": metadata}
-    return json.dumps({**template.fields, **fields}).encode()
+    return found[0]
 
 
 def manifest_of(document: JsonObject) -> Manifest:

@@ -180,7 +180,6 @@ def test_no_permission_is_told(readable: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (files("q35-default")[:2], "error: --domain is missing [bad-usage]"),
         (files("q35-default")[2:], "error: --vmi is missing [bad-usage]"),
         (("--kubevirt", "2.0"), "error: --kubevirt: '2.0' is no release that is known [bad-usage]"),
         (("--kubevirt", "1.7.9"), "hint: 1.7.4 is the newest of its kind that is known"),
@@ -227,3 +226,14 @@ def test_an_image_without_the_rehearsal_says_so(tmp_path: Path) -> None:
 
     assert said.returncode == 2
     assert said.stderr.startswith("error: a rehearsal needs hooksidecar.rehearsal [module-missing]\n")
+
+
+def test_a_manifest_alone_is_rehearsed_as_kubevirt_would_boot_it(tmp_path: Path) -> None:
+    allocation = tmp_path / "allocation.env"
+    allocation.write_text("QAT0=0000:3d:02.2\n")
+    vm = ROOT / "deploy/examples/qat/vm.yaml"
+
+    told = document(rehearse("--vmi", str(vm), "--env-file", str(allocation), "--kubevirt", "1.8", "-o", "json"))
+
+    assert [len(call["devices"]) for call in told["passes"]] == [1, 1, 1]
+    assert told["passed"]

@@ -53,6 +53,10 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
 """What to do instead of an option, for every command that has none of the name."""
 
 
+_ALIKE = 0.7
+"""Less alike than this, an option is a guess."""
+
+
 class Spelling(NamedTuple):
     """An argument under some name, and its value where the name says that too."""
 
@@ -91,7 +95,7 @@ def advice(command: Command, word: str) -> str:
         return said
     known = {name: option for option in command.every_option for name in option.names}
     whole = f"-{word}"
-    near = whole if word[:2] != "--" and whole in known else nearest(word, known)
+    near = whole if word[:2] != "--" and whole in known else nearest(word, known, cutoff=_ALIKE)
     if not near or known[near].takes_away:
         return ""
     return f"did you mean {near}, with two dashes?" if near == whole else f"did you mean {near}?"

@@ -52,15 +52,16 @@ def _prefix_text(prefix: str) -> str:
         "" if prefix else section("topics", ((f"help {topic}", about) for topic, about in table.TOPICS.items())),
         arguments("options", COMMON if prefix else (VERSION, *COMMON)),
         paragraph(f"`{name} COMMAND --help` tells more about one of them."),
-        "" if prefix else paragraph(_SHORT),
+        "" if prefix else paragraph(SHORT),
         codes_hint("passgate") if prefix else "",
     )
 
 
-_SHORT = (
+SHORT = (
     f"The commands of `passgate {resolve.SHORT}` go without that word too: `passgate list`. "
     "Options may stand before the command."
 )
+"""How a command line may be shorter than the rows say."""
 
 
 def _exit_codes() -> str:

@@ -54,7 +54,7 @@ def _prefix_page(prefix: str) -> str:
         helppages.full_name(prefix),
         purpose,
         "COMMAND ...",
-        purpose,
+        purpose if prefix else f"{purpose}\n{helppages.SHORT}",
         _section("COMMANDS", ((f"{_title(name)}(1)", summary) for name, summary in full.items())),
         _arguments("OPTIONS", COMMON if prefix else (VERSION, *COMMON)),
         codes=errors.MEANINGS,

@@ -228,6 +228,7 @@ WATCH = Command(
         COLOR,
     ),
     run="hostdev.cli.node.watch:run",
+    instead={"--host": "only this running node has events; `passgate node compare OLD NEW` tells two recordings apart"},
     examples=(("passgate node watch 3d:02.2 --timeout 60 -o json", "one JSON object a line, for a minute"),),
 )
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from domxml.errors import ExitCode, HostUnreadable
 from domxml.finding import Finding, Severity
@@ -24,6 +25,9 @@ from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import looker
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2  # noqa: F401  loaded before a pod waits for it
 
+if TYPE_CHECKING:
+    from hooksidecar.agent.manager import Manager
+
 WHOLE = 60.0
 """Seconds between two sweeps over all pods, whatever was told meanwhile."""
 STUCK = 60.0
@@ -33,7 +37,7 @@ STUCK = 60.0
 class Loop:
     """Goes round until it is told to end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it goes round
         self,
         node: Node,
         watch: Watch,
@@ -41,7 +45,9 @@ class Loop:
         *,
         tell: Callable[[Sweep], None],
         ended: Callable[[], bool],
+        manager: Manager | None = None,
     ) -> None:
+        self._manager = manager
         self._node = node
         self._record = node.record
         self._watch = watch
@@ -53,12 +59,16 @@ class Loop:
     def once(self) -> Sweep:
         """One sweep over all pods, and a look around."""
         swept = self._node.sweep(whole=True)
+        if self._manager:
+            self._manager.turn()
         self._surroundings.look_twice()
         return self._told(swept)
 
     def run(self) -> None:
         """Sweep whenever there is a reason to."""
         self._surroundings.start(self._watch.wake)
+        if self._manager:
+            self._manager.start(self._watch.wake)
         woken, look_at, whole_at = Woken(everything=True), 0.0, 0.0
         while not self._ended():
             now = time.monotonic()
@@ -85,7 +95,8 @@ class Loop:
 
     def _told(self, swept: Sweep) -> Sweep:
         seen = self._surroundings.seen
-        swept = swept._replace(machine=seen.machine, findings=(*swept.findings, *seen.findings))
+        kept = self._manager.seen.findings if self._manager else ()
+        swept = swept._replace(machine=seen.machine, findings=(*swept.findings, *seen.findings, *kept))
         self._tell(swept)
         return swept
 
@@ -103,7 +114,8 @@ class Agent:
         self._look = looker(options.host)
         node = Node(options.kubelet_dir, self._record, self._watch.arm, writes=not options.observe, ended=ended)
         surroundings = Surroundings(self._look, options.kubelet_dir, Record(options.kubelet_dir, self._boot_id))
-        self._loop = Loop(node, self._watch, surroundings, tell=self._tell, ended=ended)
+        self._manager = _manager(options)
+        self._loop = Loop(node, self._watch, surroundings, tell=self._tell, ended=ended, manager=self._manager)
         self._diary = Diary()
         self._metrics = Metrics()
         self._labels = Labels(options.features_dir)
@@ -123,6 +135,9 @@ class Agent:
             if self._options.node_hook_socket:
                 self._serve_hooks(faces)
             directory = os.path.abspath(self._options.kubelet_dir)  # noqa: PTH100
+            if self._manager:
+                faces.callback(self._manager.close)
+                log.info("managing", file=self._options.manage)
             log.info("watching", directory=directory, observe=self._options.observe)
             self._loop.run()
 
@@ -162,11 +177,21 @@ class Agent:
         swept = swept._replace(findings=tuple(map(self._as_expected, swept.findings)))
         self._diary.write(swept)
         self._metrics.swept(swept)
+        if self._manager:
+            self._metrics.managed(self._manager.seen.standings, self._manager.seen.outcomes)
         self._labels.write(swept, self._record.checkpoint)
 
     def _as_expected(self, finding: Finding) -> Finding:
         """What the node is meant to be is no alarm."""
         return finding._replace(severity=Severity.INFO) if finding.code in self._options.expected else finding
+
+
+def _manager(options: Options) -> Manager | None:
+    if not options.manage:
+        return None
+    from hooksidecar.agent.manager import Manager, steward_of  # noqa: PLC0415  only where it is asked for
+
+    return Manager(steward_of(options.manage, options.node, options.state_dir))
 
 
 def _boot_id(host: str) -> str:

@@ -6,7 +6,7 @@ import platform
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import NamedTuple, TypeAlias
 
@@ -29,6 +29,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 NO_DRIVER = "none"
 VIABLE = ("yes", "no", "unknown")
+STANDINGS = ("held", "drifted", "waiting", "refused", "unknown")
+MADE = ("done", "refused", "undone", "stuck", "pending")
 OUTCOMES = ("written", "kept", "removed", "failed")
 
 
@@ -56,6 +58,8 @@ class Metrics:
         self._findings: Counts = Counter()
         self._files: Counts = Counter({(outcome,): 0 for outcome in OUTCOMES})
         self._verdicts: Counts = Counter()
+        self._standings: Counts | None = None
+        self._changes: Counts = Counter()
         self._seconds: Counter[float] = Counter()
         self._total_seconds = 0.0
         self._succeeded: float | None = None
@@ -82,6 +86,12 @@ class Metrics:
         with self._lock:
             self._verdicts[hook, verdict] += 1
 
+    def managed(self, standings: Mapping[str, int], outcomes: Mapping[str, int]) -> None:
+        """Take over how the declared node state stands, and what was done for it."""
+        with self._lock:
+            self._standings = Counter({(word,): standings.get(word, 0) for word in STANDINGS})
+            self._changes = Counter({(word,): outcomes.get(word, 0) for word in MADE})
+
     def text(self) -> bytes:
         """All of it, as Prometheus scrapes it."""
         return generate_latest(self._registry)
@@ -102,6 +112,11 @@ class Metrics:
         yield _counter("passgate_allocation_files", help_, ("outcome",), self._files)
         help_ = "Answers to KubeVirt's node hooks."
         yield _counter("passgate_hook_verdicts", help_, ("hook", "verdict"), self._verdicts)
+        if self._standings is not None:
+            help_ = "Entries of the declared node state, by how they stand."
+            yield _gauge("passgate_node_state", help_, ("state",), self._standings)
+            help_ = "Changes made for the declared node state, by how they ended."
+            yield _counter("passgate_node_state_changes", help_, ("outcome",), self._changes)
         yield self._durations()
         if self._succeeded is not None:
             help_ = "When a sweep last saw the host and left no file undone."

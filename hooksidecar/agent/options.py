@@ -10,6 +10,7 @@ from domxml.errors import BadInput
 from hooksidecar import flags
 from hooksidecar.log import LEVELS
 from hostdev.argumentparser import read_given
+from hostdev.binding.lock import STATE_DIR
 from hostdev.commandline import Argument, Command, Complete
 
 
@@ -22,6 +23,9 @@ class Options(NamedTuple):
     listen: str = ""
     features_dir: str = ""
     expect: str = ""
+    manage: str = ""
+    node: str = ""
+    state_dir: str = STATE_DIR
     observe: bool = False
     once: bool = False
     log_level: str = "info"
@@ -67,6 +71,20 @@ OPTIONS = (
         metavar="CODE[,CODE]…",
         complete=Complete.CODE,
     ),
+    Argument(
+        ("--manage",),
+        "keep the node as this NodeState file declares it: drivers, VFs",
+        metavar="FILE",
+        complete=Complete.FILE,
+    ),
+    Argument(("--node",), "the node's name, for a file with documents for several", metavar="NAME"),
+    Argument(
+        ("--state-dir",),
+        "where the journal of changes is kept, with --manage",
+        metavar="DIR",
+        default=_DEFAULTS.state_dir,
+        complete=Complete.DIRECTORY,
+    ),
     Argument(("--observe",), "write nothing into pods: tell only", flag=True),
     Argument(("--once",), "one sweep over all pods, then end", flag=True),
     Argument(("--log-level",), "what goes to standard error", choices=tuple(LEVELS), default=_DEFAULTS.log_level),
@@ -90,11 +108,14 @@ PROGRAM = Command(
 def parse(words: Sequence[str]) -> Options:
     """Read the words after the program's name."""
     options = Options(**read_given(PROGRAM, words))
-    flags.check_host(PROGRAM, options.host)
     if options.once and (options.listen or options.node_hook_socket):
         raise PROGRAM.wrong("--once ends at once, and serves nothing")
     if options.host == "none" and (options.node_hook_socket or options.features_dir):
         raise PROGRAM.wrong("--node-hook-socket and --features-dir tell of a host, and --host is none")
+    if options.manage and options.observe:
+        raise PROGRAM.wrong("--manage changes the node, and --observe changes nothing")
+    if options.manage and options.host != "/":
+        raise PROGRAM.wrong("--manage changes the running node, and --host names another")
     for code in options.expected:
         _check_code(code)
     return options

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from hostdev.binding.drift import AUTO, matches
-from hostdev.binding.identity import Places
+from hostdev.binding.drift import AUTO, Places, matches
 from hostdev.binding.state import NodeState
 from hostdev.inventory import pciclasses, pciids
 from hostdev.inventory.machine import Machine, PciFunction
@@ -51,7 +50,7 @@ class Form(NamedTuple):
         return found
 
 
-def service(command: Sequence[str], *, after: Iterable[str] = ()) -> str:
+def service(program: Sequence[str], *, after: Iterable[str] = ()) -> str:
     """The systemd service: before kubelet hands out devices, and after udev has named them."""
     before = " ".join(f"{name}.service" for name in (*KUBELETS, "libvirtd", "virtqemud"))
     waits = " ".join(("systemd-udev-settle.service", "systemd-modules-load.service", "local-fs.target", *after))
@@ -67,7 +66,9 @@ def service(command: Sequence[str], *, after: Iterable[str] = ()) -> str:
         "[Service]\n"
         "Type=oneshot\n"
         "RemainAfterExit=yes\n"
-        f"ExecStart={' '.join(map(_quoted, command))}\n"
+        # What a run before this one in the same boot left open would stand in the way.
+        f"ExecStartPre=-{' '.join(map(_quoted, (*program, 'node', 'journal', 'recover', '--yes')))}\n"
+        f"ExecStart={' '.join(map(_quoted, (*program, 'node', 'state', 'apply', '--yes', STATE_FILE)))}\n"
         # A write that waits for a VM would be killed in vain.
         "TimeoutStartSec=10min\n"
         "KillMode=process\n"
@@ -79,8 +80,7 @@ def service(command: Sequence[str], *, after: Iterable[str] = ()) -> str:
 
 def installed_files(wanted: Form) -> Mapping[str, str]:
     """The files of a host with systemd and a writable /etc, by path."""
-    command = (*wanted.program, "node", "state", "apply", "--yes", STATE_FILE)
-    return {STATE_FILE: wanted.text, UNIT_FILE: service(command)}
+    return {STATE_FILE: wanted.text, UNIT_FILE: service(wanted.program)}
 
 
 def too_late(state: NodeState, machine: Machine) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _container(wanted: Form) -> tuple[str, ...]:
     """The service's command where the host has no Python: the node image, with all of the host that it needs."""
     mounts = (word for volume in _VOLUMES for word in ("--volume", volume))
     runs = ("/usr/bin/podman", "run", "--rm", "--privileged", "--pid=host", "--network=host", *mounts)
-    return (*runs, wanted.image, "node", "state", "apply", "--yes", STATE_FILE)
+    return (*runs, wanted.image)
 
 
 def _machine_config(wanted: Form) -> str:

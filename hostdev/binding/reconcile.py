@@ -8,10 +8,9 @@ from typing import NamedTuple
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev.binding.drift import AUTO, Claims, Item, compare
+from hostdev.binding.drift import AUTO, Claims, Item, Places, compare
 from hostdev.binding.drivers import UNKNOWN, Drivers
 from hostdev.binding.effects import Effects, Outcome, effects_of
-from hostdev.binding.identity import Places
 from hostdev.binding.plan import bind, unbind
 from hostdev.binding.state import DeviceEntry, NodeState, VfEntry
 from hostdev.binding.vfs import HOST, vfs

@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 from domxml.errors import BadInput
 from domxml.finding import Finding
 from domxml.text import listed
-from hostdev.binding.identity import Places
+from hostdev.binding.drift import Places
 from hostdev.binding.state import CODE, KIND, NodeState, Reader, document_flaw
 from hostdev.findings.nodestate import BAD_NODE_STATE, NODE_STATE_VERSION
 from hostdev.inventory.machine import Machine
-from hostdev.jsontext import Format, check_plain, check_size
+from hostdev.jsontext import Format, check_plain, check_size, parse_json
 from hostdev.jsonutil import JsonObject, as_object
 from hostdev.printing.documents import API_VERSION
 from hostdev.vmi.yamltext import Document, mark_at, path_steps, position, read_yaml
 
+NO_LIBRARY = "module-missing"
 LARGEST = 4 << 20
 _PLACE = re.compile(r" \(line (\d+), column (\d+)\)$")
 _GROUP = API_VERSION.partition("/")[0]
@@ -53,7 +54,7 @@ def read_states(data: bytes, file: str) -> tuple[NodeState, ...]:
     format_ = Format(file, CODE, LARGEST)
     try:
         check_size(data, format_)
-        documents = [found for one in read_yaml(data, format_) for found in _unfolded(one, format_)]
+        documents = [found for one in _documents(data, format_) for found in _unfolded(one, format_)]
     except BadInput as error:
         raise BadState((_unreadable(error, file),)) from None
     newer = tuple(flaw for one in documents if (flaw := _version_flaw(one, file)))
@@ -95,10 +96,22 @@ class _Object(NamedTuple):
     path: str = ""
 
 
+def _documents(data: bytes, format_: Format) -> Iterator[Document]:
+    """JSON is YAML, but for hosts without a library for that."""
+    try:
+        yield from read_yaml(data, format_)
+    except BadInput as error:
+        if error.code != NO_LIBRARY or data.lstrip()[:1] != b"{":
+            raise
+        yield Document(parse_json(data, format_), {})
+
+
 def _unreadable(error: BadInput, file: str) -> Flaw:
     """No document can be taken from the file, which may say where that shows."""
     place = _PLACE.search(error.message)
     found = BAD_NODE_STATE.found("", _PLACE.sub("", error.message), hint=error.hint)
+    if error.code == NO_LIBRARY:
+        return Flaw(found._replace(code=NO_LIBRARY), file)
     return Flaw(found, error.subject or file, *(map(int, place.groups()) if place else ()))
 
 

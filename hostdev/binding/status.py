@@ -11,9 +11,8 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.bootline import Boot, Shortfall, places, shortfalls
-from hostdev.binding.drift import Drift, Item
+from hostdev.binding.drift import Drift, Item, same_driver
 from hostdev.binding.effects import Effects, Outcome
-from hostdev.binding.identity import same_driver
 from hostdev.binding.journal import Journal, Transaction
 from hostdev.binding.managers import managers_of
 from hostdev.binding.reconcile import Change

@@ -16,6 +16,7 @@ from hostdev.binding.drift import Drift
 from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Outcome
 from hostdev.binding.reconcile import Change, plan_changes
+from hostdev.binding.recover import recover
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines, standing_of
@@ -81,6 +82,10 @@ class Steward:
             return Turn(findings=(_as_finding(error),))
         with self.means.kernel.host() as host:
             machine = self.scan(host)
+            if self.means.journal.running(machine.kernel.boot_id):
+                # Cut off with the last agent, or not back yet: while it is open, its devices are left alone.
+                recover(self.means)
+                machine = self.scan(host)
             state = state_for(states, machine, self.node) or NodeState()
             drivers = self._drivers(host, machine)
             due = tuple(self._due(plan_changes(state, machine, drivers, self.means.despite)))

@@ -10,20 +10,24 @@ import pytest
 import yaml
 
 from hooksidecar.agent import options
+from hostdev.binding.state import NodeState
+from hostdev.binding.statefile import read_states
 from tests.deploy.kubectl import by_name, kubectl, skip_without
 from tests.deploy.kustomize import documents, render
 from tests.deploy.manifests import DEPLOY, FOLDERS, PLUGINS, VERSION, daemon, manifest
 
 COMPONENTS = ("chosen-nodes", "device-nodes", "nfd", "podmonitor", "selinux")
 AGENTS = ("overlays/agent-observe", "overlays/agent", *PLUGINS)
+MANAGER = "overlays/agent-manage"
 
 
 def host_paths(folder: str) -> dict[str, bool]:
     """What of the node the agent has, and whether it may write there."""
     pod = daemon(folder)
     (container,) = pod["containers"]
-    paths = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"]}
-    return {paths[mount["name"]]: not mount.get("readOnly", False) for mount in container["volumeMounts"]}
+    paths = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume}
+    mounts = (mount for mount in container["volumeMounts"] if mount["name"] in paths)
+    return {paths[mount["name"]]: not mount.get("readOnly", False) for mount in mounts}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -73,6 +77,20 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
             },
         ),
         (
+            MANAGER,
+            {
+                "/var/lib/kubelet/device-plugins": False,
+                "/var/lib/kubelet/pod-resources": False,
+                "/var/lib/kubelet/pods": True,
+                "/var/lib/passgate": True,
+                "/sys": True,
+                "/dev": False,
+                "/lib/modules": False,
+                "/etc": False,
+                "/run/udev": False,
+            },
+        ),
+        (
             "overlays/plugin",
             {
                 "/var/lib/kubelet/device-plugins": False,
@@ -111,6 +129,31 @@ def test_the_agent_is_confined(folder: str) -> None:
     assert context["capabilities"].get("add", []) == ([] if "observe" in folder else ["CHOWN", "DAC_OVERRIDE"])
     assert container["resources"]["limits"].keys() == {"memory"}
     assert ("--observe" in container["args"]) == ("observe" in folder)
+
+
+def test_the_manager_has_what_it_needs_and_no_more() -> None:
+    """Observe, agent, manage: each level has what the one below has, and what is written down here."""
+    pod = daemon(MANAGER)
+    (container,) = pod["containers"]
+    context = container["securityContext"]
+
+    assert not pod["automountServiceAccountToken"]
+    assert {name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)} == {"hostNetwork", "hostPID"}
+    assert (context["readOnlyRootFilesystem"], context["allowPrivilegeEscalation"]) == (True, False)
+    assert "privileged" not in context
+    assert context["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "SYS_PTRACE", "NET_ADMIN"]}
+    kinds = {volume["hostPath"].get("type") for volume in pod["volumes"] if "hostPath" in volume}
+    assert kinds == {"Directory", "DirectoryOrCreate"}
+    options.parse([word.replace("$(NODE_NAME)", "worker-1") for word in container["args"]])
+
+
+def test_the_state_that_comes_with_the_manager_declares_nothing() -> None:
+    config = manifest(MANAGER, "ConfigMap")
+    (container,) = daemon(MANAGER)["containers"]
+    (name,) = config["data"]
+
+    assert f"--manage=/etc/passgate/{name}" in container["args"]
+    assert read_states(config["data"][name].encode(), name) == (NodeState("nothing"),)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -69,16 +69,16 @@ class Started:
         return Result(_exit_code(self.share), time.monotonic() - self.begun, console)
 
 
-def boot(image: Image, share: Path, *, timeout: float, append: str = "") -> Result:
+def boot(image: Image, share: Path, *, timeout: float, append: str = "", init: Path = INIT) -> Result:
     """Start the host with `share` at /share, have it execute /share/run, and wait for its power-off."""
-    with started(image, share, append=append) as host:
+    with started(image, share, append=append, init=init) as host:
         return host.result(timeout)
 
 
 @contextmanager
-def started(image: Image, share: Path, *, append: str = "") -> Iterator[Started]:
+def started(image: Image, share: Path, *, append: str = "", init: Path = INIT) -> Iterator[Started]:
     """The same without waiting; at the end of the `with` block it is no more."""
-    shutil.copy(INIT, share / "init")
+    shutil.copy(init, share / "init")
     for name in (EXIT_CODE, CONSOLE):
         (share / name).unlink(missing_ok=True)
     for name in topology.SPARE_DISKS:

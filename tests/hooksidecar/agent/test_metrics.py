@@ -202,8 +202,21 @@ def test_the_sidecar_goes_without() -> None:
 
 def test_every_metric_is_documented() -> None:
     metrics = swept(Sweep(machine=machine("qat")))
+    metrics.managed({}, {})
     page = Path(ROOT / "docs/agent.md").read_text()
     rows = set(re.findall(r"^\| `(passgate_[a-z_]+)`", page, re.MULTILINE))
     families = set(re.findall(rb"^# TYPE (\S+)", metrics.text(), re.MULTILINE))
 
     assert rows == {name.decode() for name in families}
+
+
+def test_node_state_is_counted_where_it_is_managed() -> None:
+    metrics = swept(Sweep())
+    assert not any(name.startswith("passgate_node_state") for name, _ in read(metrics))
+
+    metrics.managed({"held": 3, "drifted": 1}, {"done": 2})
+    found = read(metrics)
+
+    assert found[sample("node_state", state="held")] == 3
+    assert found[sample("node_state", state="waiting")] == 0
+    assert found[sample("node_state_changes_total", outcome="done")] == 2

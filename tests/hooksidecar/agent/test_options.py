@@ -25,13 +25,14 @@ def test_switches_and_values() -> None:
     [
         (["--onc"], "there is no option --onc"),
         (["--listen", ":1", "--listen", ":2"], "--listen is given twice: ':1' and ':2'"),
-        (["--host", "-"], "--host -: standard input can be read once"),
         (["--once=yes"], "--once takes no value"),
         (["--kubelet-dir"], "--kubelet-dir needs a value: DIR"),
         (["--log-level", "loud"], "--log-level cannot be 'loud'"),
         (["--once", "--listen", ":1"], "--once ends at once"),
         (["--expect", "no-iommo"], "--expect: there is no"),
         (["--expect", "no-iommu,"], "--expect: there is no"),
+        (["--manage", "/f", "--observe"], "--manage changes the node, and --observe changes nothing"),
+        (["--manage", "/f", "--host", "/host"], "--manage changes the running node"),
         (["--host", "none", "--features-dir", "/f"], "--node-hook-socket and --features-dir tell of a host"),
     ],
 )

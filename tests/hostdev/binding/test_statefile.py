@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -261,3 +262,16 @@ def test_any_spec_is_read_or_refused_with_a_sentence(spec: dict[str, object]) ->
     document = {"apiVersion": "passgate.dev/v1", "kind": "NodeState", "spec": spec}
     with contextlib.suppress(BadState):
         read_states(json.dumps(document).encode(), "node.yaml")
+
+
+def test_json_needs_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    document = {"apiVersion": "passgate.dev/v1", "kind": "NodeState", "spec": {"devices": 1}}
+
+    (flaw,) = flaws(json.dumps(document))
+    assert flaw.finding.message == "must be a list of objects, is 1"
+    (missing,) = flaws(WHOLE)
+    assert (missing.finding.code, missing.finding.hint) == (
+        "module-missing",
+        "pip install 'passgate[cli]', or give JSON",
+    )

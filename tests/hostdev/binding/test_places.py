@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hostdev.binding.identity import Places
+from hostdev.binding.drift import Places
 from hostdev.binding.state import Match
 from tests.hostdev.cli.running import machine as recorded
 from tests.hostdev.gate.build import at, bridge, function, machine, pf, vf

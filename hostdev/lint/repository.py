@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
 from domxml.finding import Finding, Severity
-from hostdev.findings import sriovobjects
 from hostdev.findings.admission import (
     FIELD_BY_RELEASE,
     GATE_CLOSED,
@@ -135,10 +134,9 @@ def lint_objects(objects: Sequence[Object], told: Cluster) -> Iterator[Result]:
 
 
 def document_findings(documents: Iterable[dict[str, Any]]) -> tuple[Finding, ...]:
-    """What is wrong between a VM and the SR-IOV objects that were made for it."""
-    codes = {kind.code for kind in sriovobjects.KINDS}
+    """What is wrong with a VM and with the objects that were made for it, also between them; no infos."""
     results = lint_objects([Object(document) for document in documents], Cluster())
-    return tuple(one.finding for one in results if one.finding.code in codes)
+    return tuple(one.finding for one in results if one.finding.severity is not Severity.INFO)
 
 
 def _quieted(one: Object, findings: Iterator[Finding]) -> Iterator[Result]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from domxml.finding import Finding, Severity
+from domxml.finding import Finding
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciids import Namer
-from hostdev.jsonutil import as_object
-from hostdev.lint.lint import lint
 from hostdev.lint.repository import document_findings
 from hostdev.manifest import checks, cluster, vm
 from hostdev.manifest.entries import entries
@@ -17,7 +15,6 @@ from hostdev.manifest.guestnetwork import BOND, ports_shared
 from hostdev.manifest.pool import By, Document, Pool, Wanted
 from hostdev.manifest.pools import pools
 from hostdev.manifest.words import find_functions, read_words
-from hostdev.vmi.file import manifest_of
 
 __all__ = ["Made", "Wanted", "make"]
 
@@ -42,14 +39,8 @@ def make(machine: Machine, namer: Namer, selections: Iterable[str], wanted: Want
         "cluster": (*cluster.kubevirt_documents(made, wanted), *cluster.network_documents(made, wanted)),
         "vm": (vm.document(made, asked, wanted, machine.kernel.architecture),),
     }
-    (guest,) = parts["vm"]
-    linted = (
-        *lint(manifest_of(as_object(guest, "the VM", "bad-manifest"))),
-        *document_findings(document for documents in parts.values() for document in documents),
-    )
-    told = dict.fromkeys(
-        (*checks.findings(machine, made), *(one for one in linted if one.severity is not Severity.INFO))
-    )
+    linted = document_findings(document for documents in parts.values() for document in documents)
+    told = dict.fromkeys((*checks.findings(machine, made), *linted))
     return Made(
         parts,
         tuple(sorted(told, key=lambda finding: -finding.severity.rank)),

@@ -85,6 +85,13 @@ def test_devices_of_one_resource_have_a_list_of_addresses() -> None:
     assert (entry["count"], entry["guestAddress"]) == (2, ["0000:10:00.0", "0000:11:00.0"])
 
 
+@pytest.mark.parametrize(
+    ("guest", "code"), [("04:00.0", "guest-address-crowded"), ("10:00.3", "function-zero-missing")]
+)
+def test_what_lint_has_against_the_vm_is_told_once(guest: str, code: str) -> None:
+    assert said(made("qat", "3d:02.2", guests=guests(guest))).count(code) == 1
+
+
 def test_a_card_has_one_guest_address() -> None:
     documents = made("consumer-gpu", "01:00.0", "01:00.1", guests=guests("10:00.0"))
 

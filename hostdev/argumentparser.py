@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hostdev.commandline import Argument, Command, Complete
-from hostdev.habits import Spelling, advice, spellings
+from hostdev.habits import FORMS, Spelling, advice, spellings
 
 STANDARD_INPUT = "-"
 
@@ -129,6 +129,9 @@ class _Reading:
         from domxml.text import nearest  # noqa: PLC0415  only a mistake needs it
 
         one_of = ", ".join(argument.choices)
+        form = text.partition("=")[0] if "--output" in argument.names and "csv" in argument.choices else ""
+        if form in FORMS:
+            return self._command.wrong(f"--output cannot be {text[:60]!r}", FORMS[form])
         near = None if argument.takes_away else nearest(text, argument.choices)
         hint = f"did you mean {near}? It is one of {one_of}" if near else f"it is one of {one_of}"
         long = argument.names[-1] if name.startswith("-") else name

@@ -17,7 +17,8 @@ ALSO: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "--color": ("--colour",),
         "--namespace": ("-n",),
         "--output": ("--format",),
-        "--columns": ("--cols",),
+        "--columns": ("--cols", "--fields"),
+        "--sort": ("--sort-by",),
         "--no-headers": ("--no-header", "--noheadings"),
     }
 )
@@ -26,6 +27,14 @@ FIXED: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"--no-color": ("--color", "never"), "--no-colour": ("--color", "never")}
 )
 """Options and values that go by one word."""
+
+FORMS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(
+        ("custom-columns", "jsonpath", "go-template", "template"),
+        "choose columns with --columns and -o csv, or pick from -o json with jq",
+    )
+)
+"""Forms of output that kubectl has, and what to do instead."""
 
 _CLUSTER = "no cluster is asked: name files, as in `kubectl get vm NAME -o yaml | passgate lint -`"
 _NO_WRITE = "nothing is ever written, so every run is a dry one"

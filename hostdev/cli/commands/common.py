@@ -40,6 +40,12 @@ SELECTORS = Argument(
     metavar="DEVICE|SELECTOR",
     complete=Complete.SELECTOR,
 )
+SELECTOR_KEYS = ("name", "group", "role", "use", "passthrough", "reason", "address", "pf", "has", "reset")
+"""Selectors that are no options; --name is -o name already."""
+INSTEAD_OF_SELECTORS = {
+    **{f"--{key}": f"write {key}=VALUE, without dashes" for key in SELECTOR_KEYS if key != "name"},
+    **{f"--{word}": f"write {word}, without dashes" for word in ("ready", "passable", "unused", "used", "unbound")},
+}
 SELECTOR_OPTIONS = (
     Argument(("--class",), "the same as the selector class=", metavar="CLASS", repeat=True),
     Argument(("--vendor",), "the same as vendor=", metavar="VENDOR", repeat=True),

@@ -7,6 +7,7 @@ from hostdev.cli.commands.common import (
     DESPITE,
     DEVICES,
     HOST,
+    INSTEAD_OF_SELECTORS,
     PCI_IDS,
     SELECTOR_OPTIONS,
     SELECTORS,
@@ -35,6 +36,7 @@ LIST = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.listing:run",
+    instead=INSTEAD_OF_SELECTORS,
     examples=(
         ("passgate node list", "the devices of this node"),
         ("passgate node list gpu not-ready numa=0", "graphics cards of one NUMA node that no VM can have yet"),
@@ -64,6 +66,7 @@ GROUPS = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.groups:run",
+    instead=INSTEAD_OF_SELECTORS,
     examples=(
         ("passgate node groups 7 12", "two groups and who blocks them"),
         ("passgate node groups 01:00.0", "the group of a device, with all that is in it"),
@@ -85,6 +88,7 @@ SHOW = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.show:run",
+    instead=INSTEAD_OF_SELECTORS,
     examples=(
         ("passgate node show 3d:02.2", "a short address means PCI domain 0000"),
         ("passgate node show ens1f0 nvme0n1 group:43", "several, by whatever they are called"),
@@ -109,6 +113,7 @@ DOCTOR = Command(
         COLOR,
     ),
     run="hostdev.cli.node.doctor:run",
+    instead=INSTEAD_OF_SELECTORS,
     examples=(
         ("passgate node doctor 3d:02.2 || echo not ready", "a gate for a script"),
         ("passgate node doctor --problems gpu nic", "what is wrong with graphics and network cards"),
@@ -164,6 +169,7 @@ WHO = Command(
         COLOR,
     ),
     run="hostdev.cli.node.who:run",
+    instead=INSTEAD_OF_SELECTORS,
     examples=(
         ("passgate node who 3d:02.2 -o wide", "with the containers and the UIDs of the pods"),
         ("passgate node who 3d:02.2 ens1f0 43", "of several devices, and of a whole IOMMU group"),

@@ -10,7 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from domxml.errors import ExitCode
+from hostdev.cli.commands.common import SELECTOR_KEYS
 from hostdev.cli.node import groups, listing
+from hostdev.cli.selection import OPTIONS
+from hostdev.gate.selection import KEYS
 from tests.hostdev.cli.running import PCI_IDS, Ran, host
 from tests.hostdev.cli.terminal import SGR, at_terminal
 
@@ -109,8 +112,9 @@ def test_a_column_that_is_not_there_is_refused(words: tuple[str, ...], text: str
     for verb in ("list", "groups"):
         ran = cli("node", verb, *words, *QAT)
 
-        assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+        assert ran.code == ExitCode.USAGE
         assert text in ran.err
+        assert not ran.out.startswith("ADDRESS")
 
 
 def test_help_about_columns_needs_no_host(cli: Callable[..., Ran]) -> None:
@@ -194,3 +198,28 @@ def test_a_narrow_table_says_what_it_leaves_out() -> None:
     assert "no room" not in at_terminal("node", "list", *X710, width=120)
     named = SGR.sub("", at_terminal("node", "list", "--columns", "address,class,numa,role,name", *X710, width=60))
     assert named.splitlines()[0].split() == ["ADDRESS", "CLASS", "NUMA", "ROLE", "NAME"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--passable",), "write passable, without dashes"),
+        (("--ready",), "write ready, without dashes"),
+        (("--role", "vf"), "write role=VALUE, without dashes"),
+        (("-o", "custom-columns=NAME:.name"), "choose columns with --columns and -o csv"),
+        (("-o", "jsonpath={.items}"), "or pick from -o json with jq"),
+    ],
+)
+def test_habits_of_others_are_answered(words: tuple[str, ...], text: str, cli: Callable[..., Ran]) -> None:
+    for verb in ("list", "groups"):
+        ran = cli("node", verb, *words, *QAT)
+        assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+        assert text in ran.err
+    by = lines(cli("node", "list", "--sort-by", "driver", "--fields", "driver", *QAT))
+    assert by == lines(cli("node", "list", "--sort", "driver", "--columns", "driver", *QAT))
+
+
+def test_every_selector_is_an_option_or_answered_as_one() -> None:
+    keys = {key.names[0] for key in KEYS}
+
+    assert keys == {*SELECTOR_KEYS, *OPTIONS}

@@ -31,7 +31,8 @@ _NETWORK = "000200C0"
 _NETWORK6 = "20010db8" + "0" * 24
 _ANY6 = "0" * 32
 _LOCAL6 = ("fe80", "ff")
-_ADDRESS = re.compile(r"(?<=addr=)[0-9a-fA-F.:]{3,}|^[0-9a-fA-F.:]{3,}$", re.ASCII)
+_ADDRESS = re.compile(r"(?<=addr=)[^,\s]+|^[0-9a-fA-F.:]{3,}$", re.ASCII)
+"""The ports of Fibre Channel are named by their WWNs, as nn-0x…:pn-0x…."""
 _SERVER = "192.0.2.1"
 _NAME = "E:ID_FS_LABEL="
 _MAY_HOLD_NAMES = re.compile(rf"/net\b|/(?:upp|low)er_|^dev/|^{NVMET}|^{LIO}|^{POOLS}")
@@ -213,6 +214,11 @@ def _server_line(line: str, _names: owner.Names) -> str:
     return _ADDRESS.sub(_SERVER, line)
 
 
+def _host_line(line: str, names: owner.Names) -> str:
+    """A server that may also be told by its name."""
+    return _SERVER if _ADDRESS.fullmatch(line) else names.of(line) if line else line
+
+
 def _uevent_line(line: str, names: owner.Names) -> str:
     name, equals, value = line.partition("=")
     return f"{name}={names.of_interface(value)}" if equals and name == "INTERFACE" else line
@@ -236,6 +242,6 @@ _LINES: dict[str, _Change] = {
     "sys/devices/*/net/*/uevent": _uevent_line,
     f"{NVMET}/*/device_path": lambda line, names: names.of_path(line),
     f"{LIO}/*/udev_path": lambda line, names: names.of_path(line),
-    "sys/class/iscsi_connection/*/*address": _server_line,
+    "sys/class/iscsi_connection/*/*address": _host_line,
     "sys/class/nvme/*/address": _server_line,
 }

@@ -10,6 +10,7 @@ from hostdev.commandline import Argument, Command, Complete
 from hostdev.habits import FORMS, Spelling, advice, spellings
 
 STANDARD_INPUT = "-"
+_LONGEST = 60
 
 
 def read_arguments(command: Command, words: Sequence[str]) -> dict[str, Any]:
@@ -83,7 +84,9 @@ class _Reading:
             del self.loose[: max(most, 0)]
         if self.loose:
             word = self.loose[0]
-            raise self._command.wrong(f"{word!r} is one argument too many", _instead_of_loose(self._command, word))
+            raise self._command.wrong(
+                f"{_shown(word)} is one argument too many", _instead_of_loose(self._command, word)
+            )
 
     def _has_one_dash(self, word: str) -> bool:
         """Whether it is a long option with one dash, as Go programs have them."""
@@ -110,7 +113,9 @@ class _Reading:
         self._texts[argument.dest] = text
 
     def _twice(self, name: str, first: str, second: str) -> Exception:
-        return self._command.wrong(f"{name} is given twice: {first!r} and {second!r}", "it takes one; leave one out")
+        return self._command.wrong(
+            f"{name} is given twice: {_shown(first)} and {_shown(second)}", "it takes one; leave one out"
+        )
 
     def _read(self, name: str, argument: Argument, text: str) -> object:
         if argument.choices and text not in argument.choices:
@@ -122,7 +127,7 @@ class _Reading:
         try:
             return argument.type(text)
         except ValueError as error:
-            what = f"needs a number, not {text[:60]!r}" if argument.type in {int, float} else str(error)
+            what = f"needs a number, not {_shown(text)}" if argument.type in {int, float} else str(error)
             raise self._command.wrong(f"{name} {what}") from None
 
     def _no_choice(self, name: str, argument: Argument, text: str) -> Exception:
@@ -135,7 +140,7 @@ class _Reading:
         near = None if argument.takes_away else nearest(text, argument.choices)
         hint = f"did you mean {near}? It is one of {one_of}" if near else f"it is one of {one_of}"
         long = argument.names[-1] if name.startswith("-") else name
-        return self._command.wrong(f"{long} cannot be {text[:60]!r}", hint)
+        return self._command.wrong(f"{long} cannot be {_shown(text)}", hint)
 
 
 def _instead_of_loose(command: Command, word: str) -> str:
@@ -168,6 +173,11 @@ def _split(word: str) -> tuple[str, str | None]:
         name, equals, value = word.partition("=")
         return name, value if equals else None
     return word[:2], word[2:].removeprefix("=") if len(word) > 2 else None
+
+
+def _shown(text: str) -> str:
+    """A value as sentences show it: that of a shim may be a whole domain."""
+    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
 def _whole(word: str) -> str:

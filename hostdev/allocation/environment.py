@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+from domxml.errors import BadInput
 from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
@@ -84,6 +85,19 @@ def read_value(environment: Mapping[str, str], channel: str) -> tuple[list[Readi
             text = "looks like PCI devices; no known plugin sets it"
             findings.append(UNKNOWN_DIALECT.found(printable(variable), text, evidence=evidence))
     return sorted(readings, key=lambda reading: reading.place), findings
+
+
+def read_variables(texts: Iterable[str]) -> dict[str, str]:
+    """Read variables as a command line gives them, each once."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise BadInput("bad-variable", f"{text[:60]!r} is not NAME=VALUE", hint="write it as `env` prints it")
+        if found.setdefault(name, value) != value:
+            what = f"{name} is given twice: {found[name]!r} and {value!r}"
+            raise BadInput("bad-variable", what, hint="an environment has one of each name")
+    return found
 
 
 def naming_variables(environment: Mapping[str, str]) -> list[str]:

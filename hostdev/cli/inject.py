@@ -146,13 +146,14 @@ def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request,
     own = _own_environment(arguments)
     if not (arguments.vmi or own or arguments.env or arguments.env_file or arguments.network_info):
         return Inputs(named=named)
-    from hostdev.inject.gather import Channels, gather  # noqa: PLC0415  devices named outright need none of it
+    from hostdev.allocation.environment import read_variables  # noqa: PLC0415  devices named outright need none of it
+    from hostdev.inject.gather import Channels, gather  # noqa: PLC0415
     from hostdev.inject.vmplan import account_inputs, resources, vm_inputs  # noqa: PLC0415
 
     vmi = _vmi(arguments.vmi)
     channels = Channels(
         files=tuple(arguments.env_file or ()),
-        environment={**own, **_variables(arguments.env or ())},
+        environment={**own, **read_variables(arguments.env or ())},
         network_info=arguments.network_info or "",
     )
     gathered = gather(channels, domain, vmi, resources(vmi, named))
@@ -216,22 +217,6 @@ def _vmi(path: str | None) -> Vmi | None:
         manifest = parse_manifest(read_file(path))
     check_own_annotations(manifest.kind, manifest.own_annotations)
     return manifest.vmi
-
-
-def _variables(texts: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in map(_variable, texts):
-        if found.setdefault(name, value) != value:
-            what = f"{name} is given twice: {found[name]!r} and {value!r}"
-            raise BadInput("bad-variable", what, hint="an environment has one of each name")
-    return found
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise BadInput("bad-variable", f"{text[:60]!r} is not NAME=VALUE", hint="write it as `env` prints it")
-    return name, value
 
 
 def _read(name: str) -> bytes:

@@ -12,6 +12,7 @@ from domxml.errors import BadInput, ExitCode, PassgateError
 from domxml.finding import Finding, Severity
 from domxml.version import LibvirtVersion
 from hostdev.allocation.env_file import parse_env_file
+from hostdev.allocation.environment import read_variables
 from hostdev.inject.gather import read_file
 from hostdev.inject.hook import Launcher
 from hostdev.kubevirt.admission import Beside, Cluster
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:
-    environment = dict(_variable(text) for text in arguments.env or ())
+    environment = read_variables(arguments.env or ())
     owners: dict[str, tuple[str, ...]] = {}
     for path in arguments.env_file or ():
         file = parse_env_file(read_file(path))
@@ -96,13 +97,6 @@ def _release(text: str) -> Release:
     if release.name == "any":
         raise BadInput("bad-usage", "--kubevirt: a plan is for one release", hint=f"name one, such as {NEWEST}")
     return release
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise BadInput("bad-variable", f"{text[:60]!r} is not NAME=VALUE", hint="write it as `env` prints it")
-    return name, value
 
 
 def _objects(names: Sequence[str]) -> tuple[Object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tomllib
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domxml.errors import BadInput, PassgateError
 from hooksidecar import options, precloudinitiso, shim
 from hooksidecar.agent import options as agent_options
 from hooksidecar.rehearsal import command as rehearsal
@@ -18,6 +20,7 @@ from hostdev.argumentparser import read_arguments
 from hostdev.cli.commands import table
 from hostdev.cli.manpage import command_page
 from hostdev.commandline import Command
+from hostdev.habits import FILES, INSTEAD
 from tests.house import ROOT
 
 LEAN = (options.PROGRAM, agent_options.PROGRAM)
@@ -98,3 +101,22 @@ def test_words_are_read_as_argparse_reads_them(data: st.DataObject) -> None:
     except SystemExit:
         return
     assert read_arguments(command, line) == expected
+
+
+@given(st.data())
+def test_any_words_are_arguments_or_a_sentence(data: st.DataObject) -> None:
+    command = data.draw(st.sampled_from(ROWS))
+    names = [name for option in command.every_option for name in option.names]
+    word = st.sampled_from([*names, *FILES, *INSTEAD, "--", "-", "-x", "--json", "--no-color", "="]) | st.text(
+        max_size=9
+    )
+
+    with suppress(BadInput):
+        read_arguments(command, data.draw(st.lists(word | word.map(lambda name: f"{name}=x"), max_size=6)))
+
+
+def test_a_value_that_is_long_is_cut_where_it_is_told() -> None:
+    with pytest.raises(PassgateError) as twice:
+        read_arguments(shim.PROGRAM, ["--domain", "<" * 10_000, "--domain", "x"])
+
+    assert len(twice.value.message) < 200

@@ -23,6 +23,10 @@ SECONDS: Mapping[str, float] = {
     "every_verdict_is_what_qemu_does": 60.0,
     "disks_are_used_through_every_layer": 40.0,
     "interfaces_are_used_or_unknown": 20.0,
+    "disks_in_use_are_found_right_before_the_write": 25.0,
+    "interfaces_in_use_are_found_right_before_the_write": 15.0,
+    "nothing_waits_with_a_removal_that_waits": 25.0,
+    "vfs_are_made_changed_and_taken_away": 25.0,
 }
 """About what scenarios take."""
 BASE_SECONDS = 240

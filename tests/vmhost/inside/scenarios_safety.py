@@ -20,7 +20,7 @@ from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
 from tests.vmhost.inside import layers, pci, vfioholder
 from tests.vmhost.inside.prepare import run
-from tests.vmhost.inside.product import PASSGATE
+from tests.vmhost.inside.product import PASSGATE, passgate_json
 from tests.vmhost.inside.scenario import expect, scenario
 from tests.vmhost.topology import BY_ID
 
@@ -139,10 +139,10 @@ def vfs_are_made_changed_and_taken_away(bench: Bench) -> None:
         before, had = _machine(), _count(port)
         done = _carried(vfs(before, before.functions[port], count, more, driver=driver), before)
         expect(done.outcome in {Outcome.DONE, Outcome.NOTHING}, f"{port}, {count}: {done.outcome}: {done.findings}")
-        links = sorted(pci.directory(port).glob("virtfn*"))
-        drivers = sorted({str(pci.driver(PciAddress.parse(link.readlink().name))) for link in links})
-        bench.record(f"{port}: {had} to {count}, {driver}", f"{count} VFs", f"{len(links)} VFs, on {drivers}")
-        expect(len(links) == count, f"{port}: there are {len(links)} VFs, not {count}")
+        each = _drivers(port)
+        drivers = sorted(set(each))
+        bench.record(f"{port}: {had} to {count}, {driver}", f"{count} VFs", f"{len(each)} VFs, on {drivers}")
+        expect(len(each) == count, f"{port}: there are {len(each)} VFs, not {count}")
         wanted = {NONE: ["None"], HOST: ["igbvf"], pci.VFIO: ["vfio-pci"]}[driver] if count else []
         expect(drivers == wanted, f"{port}: {count} VFs on {drivers}, not {wanted}")
         if more:
@@ -155,6 +155,22 @@ def vfs_are_made_changed_and_taken_away(bench: Bench) -> None:
         said = _forbidden(vfs(machine, machine.functions[port], 9), machine, "too-many-vfs", "9 VFs")
         bench.record(f"{port}: 9 VFs", "refused: too-many-vfs", said)
         _restored(port, BY_ID[part].vfs)
+
+
+@scenario
+def a_change_of_vfs_is_undone_by_the_journal(bench: Bench) -> None:
+    """`passgate node vfs` makes them anew, and `passgate node journal undo` puts back the number and their drivers."""
+    port, count = str(PORT), BY_ID["igb1"].vfs
+    _restored()
+    before = _drivers(PORT)
+    done = passgate_json("node", "vfs", port, "2", "--set", f"0.mac={MAC}", "--yes")
+    made = _drivers(PORT)
+    expect(done["outcome"] == "done" and made == ["vfio-pci"] * 2, f"{done['outcome']}: {made}")
+    bench.record(f"passgate node vfs {port} 2", "2 VFs on vfio-pci", f"{len(made)} VFs on {sorted(set(made))}")
+    undone = passgate_json("node", "journal", "undo", done["id"], "--yes")
+    after = _drivers(PORT)
+    expect(after == before, f"{undone}: the drivers are {after}, and were {before}")
+    bench.record("passgate node journal undo", f"{count} VFs as before", f"{len(after)} VFs on {sorted(set(after))}")
 
 
 PORT_VF = BY_ID["igb1"].vf(0)
@@ -197,6 +213,12 @@ def _forbidden(effects: Effects, machine: Machine, code: str, words: str) -> str
 
 def _count(port: PciAddress) -> int:
     return len([*pci.directory(port).glob("virtfn*")])
+
+
+def _drivers(port: PciAddress) -> list[str]:
+    """The driver of each VF, in their order."""
+    links = sorted(pci.directory(port).glob("virtfn*"))
+    return [str(pci.driver(PciAddress.parse(link.readlink().name))) for link in links]
 
 
 def _within(*command: str) -> str:

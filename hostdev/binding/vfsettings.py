@@ -70,7 +70,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "vgpu_type",
-        "the number of a type in `nvidia/creatable_vgpu_types`; the VF stays on the nvidia driver",
+        "the number of a type that `creatable_vgpu_types` lists; the VF stays on the nvidia driver",
         _is_on("nvidia"),
         _NUMBER,
         "NVIDIA Virtual GPU Software User Guide: vGPUs on SR-IOV VFs",

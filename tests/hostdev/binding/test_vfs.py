@@ -12,10 +12,12 @@ from hostdev.binding.drivers import Drivers
 from hostdev.binding.effects import Effects, Outcome, describe
 from hostdev.binding.journal import Journal
 from hostdev.binding.vfs import HOST, NONE, vfs
+from hostdev.binding.vfsettings import SETTINGS
 from hostdev.inventory.machine import Machine, NetDevice, PciFunction
 from tests.hostdev.binding.drivercore import DriverCore, Killed
 from tests.hostdev.binding.hosts import means
 from tests.hostdev.gate.build import NVME, at, function, in_use, machine, pf, vf
+from tests.house import ROOT
 
 PF = "0000:3b:00.0"
 VFS = ("0000:3b:02.0", "0000:3b:02.1", "0000:3b:02.2")
@@ -218,6 +220,22 @@ def test_a_setting_that_does_not_fit_is_refused(settings: dict[str, str], words:
 
     (finding,) = plan.findings
     assert (finding.code, words in finding.message, plan.outcome) == ("vf-setting-unfit", True, Outcome.REFUSED)
+
+
+def test_the_page_has_the_settings_of_the_table() -> None:
+    page = (ROOT / "docs/node-state.md").read_text().split("| setting |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()[2:]]
+
+    assert rows == [
+        [
+            f"`{one.name}`",
+            "each VF" if one.of_vf else "the PF",
+            one.meaning,
+            one.source,
+            "igb, emulated" if one.tried else "no",
+        ]
+        for one in SETTINGS
+    ]
 
 
 def test_vfs_of_nvme_are_said_to_be_offline() -> None:

@@ -14,6 +14,7 @@ from hostdev.holders.inquiry import Inquiry, describe_holders
 from hostdev.inventory.host import Host
 from hostdev.inventory.recorded.layout import lay_out
 from hostdev.inventory.scan import scan
+from tests.hooksidecar.agent.kubelet import Kubelet
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.machines.fixtures import fixture
 
@@ -103,6 +104,32 @@ def test_a_domain_that_cannot_be_read_is_told_and_hides_no_other(root: Path) -> 
         answer = Inquiry(host).ask(machine, machine.functions[PciAddress.parse(ADDRESS)])
         assert _held(answer) == [(How.DOMAIN, "tenant")]
         assert "/run/libvirt/qemu/broken.xml" in dict(host.unread)
+
+
+POD = "0a1b2c3d-0000-4000-8000-00000000000a"
+SLICE = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "held"),
+    [(None, True), ("system.slice", False), (SLICE, True), (f"kubepods/besteffort/pod{POD}", True)],
+)
+def test_after_a_boot_a_grant_holds_only_what_a_pod_with_a_cgroup_has(
+    root: Path, cgroup: str | None, *, held: bool
+) -> None:
+    """Kubelet does not run yet: its record and the directories of pods are there, and none of the pods is."""
+    kubelet = Kubelet(root / "var/lib/kubelet")
+    kubelet.pod(POD)
+    kubelet.allocate(POD, {"PCIDEVICE_INTEL_COM_NET": ADDRESS}, ids=[ADDRESS], resource="intel.com/net")
+    kubelet.save()
+    if cgroup:
+        (root / "sys/fs/cgroup" / cgroup).mkdir(parents=True)
+        (root / "sys/fs/cgroup/cgroup.procs").touch()
+    with Host(root) as host:
+        machine = scan(host)
+        answer = Inquiry(host, root=root).ask(machine, machine.functions[PciAddress.parse(ADDRESS)])
+
+    assert bool(answer.holding) == held, answer
 
 
 def test_holders_are_told_with_the_process_first() -> None:

@@ -139,11 +139,12 @@ class Selector:
 
 def parse(word: str) -> Selector | None:
     """Read a word as a selector; None where it is none, and may be the name of a device."""
-    found = re.fullmatch(r"([A-Za-z_]+)(!?=)(.*)", word)
+    found = re.fullmatch(r"([A-Za-z_]+)(!=|==?)(.*)", word)
     if found:
         return _of_key(word, found[1].lower().replace("_", "-"), found[3].lower(), negated=found[2] == "!=")
-    negated = word.startswith(NOT)
-    plain = word.removeprefix(NOT).lower()
+    plain = word.lower()
+    negated = plain.startswith((NOT, "!"))
+    plain = plain.removeprefix("!" if plain.startswith("!") else NOT) if negated else plain
     asked = _of_word(plain, negated=negated)
     if asked is None and negated:
         known = (*FLAGS, *_CLASS_WORDS)
@@ -214,6 +215,9 @@ def _pattern(key: Key, value: str) -> str:
         return value
     if name == "class":
         value = _CLASS_WORDS.get(value, value)
+    # The kernel says -1 where there is no NUMA node.
+    if key.number and value == "-1":
+        return NONE
     if key.number and value != NONE and not re.fullmatch(r"[0-9*?]+", value):
         raise _bad(f"{name} cannot be {printable(value)!r}", f"it is a number, or {NONE}")
     values = key.values()

@@ -21,6 +21,9 @@ from hostdev.printing.cells import Cell, Fit, Tone, dash
 from hostdev.printing.documents import emit
 from hostdev.printing.fields import Field, Listing, check_form, write_lines
 
+VIABLE = {"viable": True, "not-viable": False, "!viable": False}
+"""Words for groups alone."""
+
 
 class MemberRow(NamedTuple):
     """A member of a group, and what stands in its line."""
@@ -39,8 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.DONE
     machine = devices.machine_at(arguments.host)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
-    groups = _selected(machine, names, read_words(arguments.group, arguments))
+    asked = [word for word in arguments.group if word.lower() not in VIABLE]
+    groups = _selected(machine, names, read_words(asked, arguments))
     verdicts = [group_verdict(machine, group) for group in groups]
+    for word in {word.lower() for word in arguments.group} & VIABLE.keys():
+        verdicts = [verdict for verdict in verdicts if verdict.viable is VIABLE[word]]
+        if not verdicts:
+            output.note(f"note: none of these groups is {word}")
     if arguments.output == "name":
         output.write("".join(f"{verdict.number}\n" for verdict in verdicts))
     elif arguments.output == "jsonl":

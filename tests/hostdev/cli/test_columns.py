@@ -174,6 +174,10 @@ def test_groups_of_devices_and_of_what_fits(cli: Callable[..., Ran]) -> None:
     assert numbers("1", "5", "gpu") == ["1"]
     assert numbers("nvme", "--driver", "nvme") == ["4"]
     assert numbers("5", "4") == ["5", "4"]
+    assert numbers("not-viable", "gpu") == ["1", "2"]
+    assert numbers("viable") == []
+    assert "note: none of these groups is viable" in cli("node", "groups", "viable", *GPU).err
+    assert lines(cli("node", "groups", "Viable", "-o", "name", *QAT))[:2] == ["7", "8"]
     table = lines(
         cli("node", "groups", "gpu", "--columns", "group,address,ids", "--no-headers", "--sort", "-address", *GPU)
     )

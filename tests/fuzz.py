@@ -62,6 +62,7 @@ TARGETS: Mapping[str, Target] = {
     "network-info": Target(host.network_infos, host.read_network_info),
     "manifest": Target(host.manifests, host.read_manifest),
     "repository": Target(host.repositories, host.lint_repository, 4.0),
+    "plan": Target(host.manifests, host.plan_manifest, 2.0),
     "recording": Target(host.recordings, host.read_recording),
 }
 """Each by its name; a row more is all that a reader needs to be fuzzed."""

@@ -12,18 +12,22 @@ from hostdev.inject.plan import plan
 from hostdev.inject.vmplan import account_inputs, resources, vm_inputs
 from hostdev.inventory.recorded import toml
 from hostdev.kubelet.checkpoint import parse
+from hostdev.kubevirt.channels import Asked
+from hostdev.kubevirt.releases import release_of
+from hostdev.kubevirt.vmplan import plan_vm
 from hostdev.lint.admission.releases import Cluster
 from hostdev.lint.files import File
 from hostdev.lint.lint import lint
 from hostdev.lint.repository import gather as gather_objects
 from hostdev.lint.repository import lint_objects, report
 from hostdev.vmi.annotations import bonds
-from hostdev.vmi.file import parse_manifest
+from hostdev.vmi.file import find_vm, parse_manifest
 from hostdev.vmi.vmi import parse_vmi
 from tests.domxml.domains import FOLDER, load
 from tests.hostdev.machines.fixtures import NAMES, fixture
 from tests.house import ROOT
 
+NEWEST = release_of("1.9")
 DEPLOY = ROOT / "deploy"
 SCENARIOS = ROOT / "tests" / "fixtures" / "scenarios"
 KUBELET = ROOT / "tests" / "fixtures" / "kubelet" / "1.36.2.json"
@@ -105,6 +109,11 @@ def lint_repository(data: bytes) -> None:
     """Lint everything in it, for every release."""
     gathered = gather_objects([File("a.yaml", data)])
     report(gathered, lint_objects(gathered.objects, Cluster()), ())
+
+
+def plan_manifest(data: bytes) -> None:
+    """Plan its VM, for the newest release."""
+    plan_vm(find_vm(data).fields, Asked(NEWEST))
 
 
 def recordings() -> Sequence[bytes]:

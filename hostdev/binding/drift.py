@@ -212,7 +212,7 @@ def _items(places: Places, entry: Entry, claims: Claims) -> Iterator[Item]:
         yield _absent(places, entry)
     for function in found:
         if isinstance(entry, VfEntry):
-            yield _of_pf(places.machine, entry, function, claims)
+            yield from _of_pf(places.machine, entry, function, claims)
         elif claims.is_first(function.address, entry) or claims.driver_conflict(function.address):
             yield _of_device(places.machine, entry, function, claims)
 
@@ -256,26 +256,26 @@ def driver_drift(function: PciFunction, driver: str) -> Iterator[Drift]:
         yield Drift("driver_override", None, override)
 
 
-def _of_pf(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Item:
+def _of_pf(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Iterator[Item]:
+    """The PF by the number of its VFs; where that is right, each VF that is not on its driver."""
     conflict = claims.count_conflict(pf.address)
     findings = (ENTRIES_CONFLICT.found(str(pf.address), conflict),) if conflict else ()
     unknown = _unread(machine, pf, "sriov_numvfs", "sriov_totalvfs")
-    if pf.total_vfs is None:
-        return Item(entry, pf.address, (Drift("count", entry.number, None),) if entry.number else (), findings, unknown)
-    return Item(entry, pf.address, tuple(_pf_drift(machine, entry, pf, claims)), findings, unknown)
+    now = None if pf.total_vfs is None else pf.num_vfs
+    drift = () if (now or 0) == entry.number else (Drift("count", entry.number, now),)
+    yield Item(entry, pf.address, drift, findings, unknown)
+    if not drift and not conflict and not unknown:
+        yield from _of_vfs(machine, entry, pf, claims)
 
 
-def _pf_drift(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Iterator[Drift]:
-    if pf.num_vfs != entry.number:
-        yield Drift("count", entry.number, pf.num_vfs)
-        return
+def _of_vfs(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Iterator[Item]:
     for address in pf.virtfns if entry.driver else ():
         vf = machine.functions.get(address)
         if vf is None:
-            yield Drift(f"{address}", "there", None)
-        elif not claims.has_driver(address):
-            for one in driver_drift(vf, entry.driver):
-                yield one._replace(what=f"{one.what} of {address}")
+            what = f"{address} of {pf.address} could not be read"
+            yield Item(entry, address, (Drift("device", str(address), None),), (), what)
+        elif not claims.has_driver(address) and (drift := tuple(driver_drift(vf, entry.driver))):
+            yield Item(entry, address, drift, (), _unread(machine, vf, "driver", "vfio-dev"))
 
 
 def _unread(machine: Machine, function: PciFunction, *names: str) -> str:

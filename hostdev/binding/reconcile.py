@@ -8,7 +8,7 @@ from typing import NamedTuple
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev.binding.drift import AUTO, Claims, Item, Places, compare
+from hostdev.binding.drift import AUTO, Item, compare
 from hostdev.binding.drivers import UNKNOWN, Drivers
 from hostdev.binding.effects import Effects, Outcome, effects_of
 from hostdev.binding.plan import bind, unbind
@@ -52,7 +52,7 @@ def plan_changes(
 ) -> tuple[Change, ...]:
     """Every item of a state with what would make it so; one that is held has nothing to do."""
     items = compare(state, machine)
-    planner = _Planner(state, machine, drivers, despite, items)
+    planner = _Planner(machine, drivers, despite, items)
     return tuple(Change(batch, planner.effects(batch)) for batch in _batches(items, machine))
 
 
@@ -77,13 +77,10 @@ def _group(item: Item, machine: Machine) -> object:
 class _Planner:
     """Plans one batch after the other."""
 
-    def __init__(
-        self, state: NodeState, machine: Machine, drivers: Drivers, despite: frozenset[str], items: tuple[Item, ...]
-    ) -> None:
+    def __init__(self, machine: Machine, drivers: Drivers, despite: frozenset[str], items: tuple[Item, ...]) -> None:
         self._machine = machine
         self._drivers = drivers
         self._despite = despite
-        self._claims = Claims(state, Places(machine))
         self._vfs_come = any(isinstance(item.entry, VfEntry) and item.drift for item in items)
 
     def effects(self, batch: tuple[Item, ...]) -> Effects:
@@ -116,17 +113,9 @@ class _Planner:
             return bind(machine, functions, goal, with_group=with_group, despite=despite, drivers=drivers)
         return unbind(machine, functions, None if driver == HOST else driver, despite=despite, drivers=drivers)
 
-    def _vfs(self, entry: VfEntry, pf: PciFunction) -> Effects:
-        if pf.num_vfs != entry.number:
-            return vfs(
-                self._machine,
-                pf,
-                entry.number,
-                entry.settings,
-                self._despite,
-                driver=entry.driver or HOST,
-                drivers=self._drivers,
-            )
-        functions = (self._machine.functions.get(address) for address in pf.virtfns)
-        own = [vf for vf in functions if vf is not None and not self._claims.has_driver(vf.address)]
-        return self._move(entry.driver, own)
+    def _vfs(self, entry: VfEntry, function: PciFunction) -> Effects:
+        if function.physfn is not None:
+            return self._move(entry.driver, [function])
+        driver, drivers = entry.driver or HOST, self._drivers
+        number, settings = entry.number, entry.settings
+        return vfs(self._machine, function, number, settings, self._despite, driver=driver, drivers=drivers)

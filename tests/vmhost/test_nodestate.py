@@ -98,6 +98,7 @@ driver() {{ basename "$(readlink $devices/{NIC}/driver)"; }}
 snatch
 echo 0 >$devices/{PORT}/sriov_numvfs
 $agent --log-level=info >/share/agent.log 2>&1 &
+agent_pid=$!
 for i in $(seq 120); do [ "$(driver)" = vfio-pci ] && [ -e $devices/{PORT}/virtfn2/vfio-dev ] && break; sleep 1; done
 $status >/share/managed.json; echo $? >/share/managed-code
 snatch
@@ -106,7 +107,7 @@ driver >/share/driver-after-first
 snatch
 for i in $(seq 60); do grep -q node-state-contested /share/agent.log && break; sleep 1; done
 driver >/share/driver-after-second
-kill %1; wait %1; echo $? >/share/agent-code
+kill $agent_pid; wait $agent_pid; echo $? >/share/agent-code
 journalctl -b -o short-monotonic -u passgate-node-state -u kubelet -u systemd-udev-settle >/share/journal
 passgate node journal >/share/changes
 echo 0 >/share/exit-code

@@ -153,14 +153,21 @@ def tell_changes(arguments: argparse.Namespace, wanted: Wanted, made: Sequence[C
     if arguments.output == "text":
         screen = Screen.of(arguments.color)
         for change in made:
-            named = listed(change.devices, 6)
-            screen.line(Cell(change.entry, Tone.STRONG), f"  {named}" if named else "")
-            changes.show(screen, change.effects)
-            screen.line()
+            _show_change(screen, change)
         changes.show_findings(screen, pending)
     else:
         emit(_plan_document(wanted.machine, made, pending), arguments.output)
     return changes.EXITS[worst_outcome(made)]
+
+
+def _show_change(screen: Screen, change: Change) -> None:
+    named = "".join(f"  {word}" for word in [listed(change.devices, 6)] if word)
+    if change.effects.outcome == Outcome.NOTHING and not change.effects.findings:
+        screen.line(Cell(change.entry, Tone.STRONG), f"{named}  nothing to do")
+        return
+    screen.line(Cell(change.entry, Tone.STRONG), named)
+    changes.show(screen, change.effects)
+    screen.line()
 
 
 def worst_outcome(made: Iterable[Change]) -> Outcome:

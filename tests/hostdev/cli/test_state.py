@@ -54,9 +54,11 @@ def test_drift_is_told_and_ends_with_1(cli: Callable[..., Ran], file: Callable[[
     assert told.code == 1
     assert document["kind"] == "NodeStateStatus"
     assert list(errors(document, schema("nodestatestatus.json"))) == []
-    (item,) = document["items"]
-    assert (item["entry"], item["device"], item["state"]) == ("virtualFunctions[0]", "0000:3f:00.0", "drifted")
-    assert item["drift"][0] == {"what": "driver of 0000:3f:01.0", "want": "vfio-pci", "have": "c6xxvf", "by": None}
+    pf, first, *others = document["items"]
+    assert (pf["entry"], pf["device"], pf["state"]) == ("virtualFunctions[0]", "0000:3f:00.0", "held")
+    assert (first["entry"], first["device"], first["state"]) == ("virtualFunctions[0]", "0000:3f:01.0", "drifted")
+    assert first["drift"] == [{"what": "driver", "want": "vfio-pci", "have": "c6xxvf", "by": None}]
+    assert len(others) == 15
 
 
 def test_a_missing_parameter_is_a_pending_reboot(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
@@ -114,8 +116,9 @@ def test_a_plan_has_a_transaction_an_item(cli: Callable[..., Ran], file: Callabl
     assert told.code == 0
     assert (document["kind"], document["outcome"]) == ("Effects", "planned")
     assert list(errors(document, schema("effects.json"))) == []
-    (item,) = document["items"]
-    assert (item["entry"], item["devices"], item["outcome"]) == ("virtualFunctions[0]", ["0000:3f:00.0"], "planned")
+    pf, item, *_ = document["items"]
+    assert (pf["devices"], pf["outcome"], pf["steps"]) == (["0000:3f:00.0"], "nothing", [])
+    assert (item["entry"], item["devices"], item["outcome"]) == ("virtualFunctions[0]", ["0000:3f:01.0"], "planned")
     assert item["steps"][0]["write"] == "/sys/bus/pci/devices/0000:3f:01.0/driver_override"
     assert {step["state"] for step in item["steps"]} == {"todo"}
 
@@ -137,7 +140,7 @@ def test_a_plan_that_is_refused_ends_with_5_and_shows_the_others(
 
     assert told.code == 5
     assert (
-        "virtualFunctions[0]  0000:3f:00.0\necho vfio-pci > /sys/bus/pci/devices/0000:3f:01.0/driver_override"
+        "virtualFunctions[0]  0000:3f:01.0\necho vfio-pci > /sys/bus/pci/devices/0000:3f:01.0/driver_override"
         in told.out
     )
     assert "[pf-with-vfs]" in told.out

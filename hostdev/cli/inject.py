@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.apply import ADDED
@@ -21,7 +22,7 @@ from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.inject.plan import Inputs, Plan, plan
 from hostdev.printing import output
-from hostdev.vmi.request import Request, split_settings
+from hostdev.vmi.request import Request, parse_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ class Run(NamedTuple):
 def run(arguments: argparse.Namespace) -> int:
     """Read, inject, print. Nothing is printed on standard output unless everything went well."""
     machine = _machine(arguments.host)
-    named = tuple(_request(spec, machine) for spec in arguments.device or ())
+    named = tuple(parse_device(spec, partial(_find_device, machine=machine)) for spec in arguments.device or ())
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
     with about_file(arguments.domain):
         data, taken_out = _take_out(_read(arguments.domain))
@@ -69,18 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _request(spec: str, machine: Machine | None) -> Request:
-    """One `--device`: where there is a host to look at, it may be named as everywhere else."""
-    word, request = split_settings(spec)
+def _find_device(word: str, machine: Machine | None) -> HostDevice:
+    """The device of a `--device`: where there is a host to look at, it may be named as everywhere else."""
     try:
-        return request._replace(address=parse_host_device(word))
+        return parse_host_device(word)
     except BadInput as error:
         if machine is None:
             error.hint = f"{error.hint}; with --host an interface, a disk, ids or a group, too"
             raise
     from hostdev.inventory.devicenames import find_one  # noqa: PLC0415  an offline run has addresses
 
-    return request._replace(address=find_one(machine, word))
+    return find_one(machine, word)
 
 
 def _inject(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -42,10 +42,10 @@ class Request(NamedTuple):
     attributes: Mapping[str, str] = MappingProxyType({})
 
 
-def parse_device(spec: str) -> Request:
-    """Read `0000:3d:02.2[,name=…][,guest=…][,functions=all][,numa=host][,rom.bar=off]…`, or the same with a UUID."""
+def parse_device(spec: str, find: Callable[[str], HostDevice] = parse_host_device) -> Request:
+    """Read `0000:3d:02.2[,name=…][,guest=…][,functions=all][,numa=host]…`, or the same with what else `find` knows."""
     head, request = split_settings(spec)
-    return request._replace(address=parse_host_device(head))
+    return request._replace(address=find(head))
 
 
 def split_settings(spec: str) -> tuple[str, Request]:
@@ -66,6 +66,8 @@ def split_settings(spec: str) -> tuple[str, Request]:
             raise _bad(spec, f"{written} says which device is meant, and that stands at the beginning", hint)
         if key in values:
             raise _bad(spec, f"{key} is given twice", "give it once")
+        if not value:
+            raise _bad(spec, f"{written} has no value", f"{SETTINGS[key].meaning}: {SETTINGS[key].example}")
         values[key] = value
     return head, _request(spec, values)
 

@@ -105,6 +105,8 @@ def test_a_habit_is_understood(typed: str, means: str, cli: Callable[..., Ran]) 
         ("inject DOMAIN --device ens1f0", "'ens1f0' is not a PCI address", "with --host an interface"),
         ("inject DOMAIN --device 3d:02 HOST", "3d:02: names 8 devices by their slot", "name one of them"),
         ("manifest 3d:02.2 --dry-run", "there is no option --dry-run", "kubectl diff -f -"),
+        ("inject DOMAIN --device 3d:02.2,name=", "name has no value", "name=qat"),
+        ("inject DOMAIN --device 3d:02.2,Guest=10:00.0", "there is no setting 'Guest'", "did you mean guest?"),
         ("inject DOMAIN 3d:02.2", "'3d:02.2' is one argument too many", "a device is named with --device 3d:02.2"),
         ("inject DOMAIN --env A=1 --env A=2", "A is given twice: '1' and '2'", "an environment has one of each name"),
         ("lint DOMAIN --vmi x", "--vmi and FILE exclude each other", "name all files without an option"),

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domxml.errors import OUTPUT_LOST, ExitCode, OutputLost, PassgateError
 from domxml.finding import Finding
+from domxml.kubevirt import places_again
+from domxml.version import OLDEST, LibvirtVersion
 from hooksidecar.container import channels
 from hooksidecar.flags import answer_help, read_seconds
 from hooksidecar.options import VERSIONS
 from hostdev.argumentparser import read_arguments
 from hostdev.commandline import HELP, Argument, Command, Complete
-from hostdev.inject.hook import HookCore
+from hostdev.inject.hook import HookCore, Launcher
 from hostdev.inventory.scan import looker
 from hostdev.printing import output
 
+KUBEVIRT, LIBVIRT = "PASSGATE_KUBEVIRT", "PASSGATE_LIBVIRT"
+"""Variables of the sidecar's container."""
 LIMIT = 20.0
 """virt-handler gives all the calls of a boot together so many seconds."""
 
@@ -113,8 +117,19 @@ PROGRAM = Command(
             default=2.0,
             type=seconds,
         ),
+        Argument(
+            ("--kubevirt",),
+            f"the cluster's KubeVirt, such as 1.7.4 (default ${KUBEVIRT})",
+            metavar="RELEASE",
+        ),
+        Argument(
+            ("--libvirt",),
+            f"virt-launcher's libvirt (default ${LIBVIRT}, or {OLDEST})",
+            metavar="VERSION",
+        ),
         VERSION,
     ),
+    # KubeVirt's shim gives --vmi and --domain alone: what it cannot say comes from the image, or a script before it.
     run="hooksidecar.shim:run",
     program="onDefineDomain",
     general=GENERAL,
@@ -130,17 +145,26 @@ def run() -> int:
     return main(sys.argv[1:])
 
 
+def launcher_of(kubevirt: str | None, libvirt: str | None, environment: Mapping[str, str]) -> Launcher:
+    """What is known of virt-launcher: from options, else from the container's variables; an empty one says nothing."""
+    version = libvirt or environment.get(LIBVIRT, "")
+    release = kubevirt or environment.get(KUBEVIRT, "")
+    return Launcher(LibvirtVersion.parse(version) if version else OLDEST, places_again(release) if release else None)
+
+
 def main(argv: Sequence[str]) -> int:
     """Answer one call."""
     return run_shim(PROGRAM, argv, _answer)
 
 
 def _answer(arguments: dict[str, Any]) -> int:
-    core = HookCore(
-        lambda: channels(arguments["socket_dir"], os.environ), looker(arguments["host"]), wait=arguments["wait"]
-    )
-
     def call(deadline: float) -> Reply:
+        core = HookCore(
+            lambda: channels(arguments["socket_dir"], os.environ),
+            looker(arguments["host"]),
+            wait=arguments["wait"],
+            launcher=launcher_of(arguments["kubevirt"], arguments["libvirt"], os.environ),
+        )
         given = core.define(argument_bytes(arguments["domain"]), argument_bytes(arguments["vmi"]), deadline=deadline)
         trouble = f"{given.trouble}; a domain is defined already, so it goes back as it came" if given.trouble else ""
         return Reply(given.xml, given.findings, trouble)

@@ -146,7 +146,10 @@ PROGRAM = Command(
         ),
         Argument(("--connect",), "the libvirt that reads each answer back", metavar="URI", default=""),
         Argument(
-            ("--kubevirt",), "the release that is played (default any); see below", metavar="RELEASE", default="any"
+            ("--kubevirt",),
+            "the release that is played, and told to our own sidecar (default any); see below",
+            metavar="RELEASE",
+            default="any",
         ),
         Argument(
             ("--mode",),
@@ -236,6 +239,9 @@ def _server_flags(arguments: Namespace, given: Inputs) -> list[str]:
     pairs = {"--host": given.host, "--wait": str(arguments.wait), "--log-level": arguments.log_level}
     pairs |= {"--libvirt": arguments.libvirt} if arguments.libvirt else {}
     pairs |= {"--version": arguments.version} if arguments.version else {}
+    # Another sidecar's command says itself what it is told.
+    told = arguments.kubevirt != "any" and not arguments.server and arguments.mode == "hook"
+    pairs |= {"--kubevirt": arguments.kubevirt} if told else {}
     there = {word.partition("=")[0] for word in given.command}
     flags = [word for name, value in pairs.items() if name not in there for word in (name, value)]
     return [*flags, *["--cloud-init"] * arguments.cloud_init]

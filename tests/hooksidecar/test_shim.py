@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from domxml.errors import ExitCode
+from tests.boots import boot_of
 from tests.domxml.domains import FOLDER, load
 from tests.domxml.guestslots import tree_of
 
@@ -21,11 +22,13 @@ WANTED = json.dumps(
 )
 
 
-def run(vmi: str, domain: str, *more: str, line: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    vmi: str, domain: str, *more: str, line: str = "", host: str = str(MACHINE), **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`line` is a line of sh in which "$@" is the command."""
     shell = ["sh", "-c", line, "sh"] if line else []
     command = [*shell, sys.executable, "-c", "from hooksidecar.shim import run; raise SystemExit(run())"]
-    arguments = ["--vmi", vmi, "--domain", domain, "--host", str(MACHINE), "--wait", "0", *more]
+    arguments = ["--vmi", vmi, "--domain", domain, "--host", host, "--wait", "0", *more]
     clean = {"PATH": os.environ["PATH"]} | environment
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=clean, timeout=60)
 
@@ -106,3 +109,44 @@ def test_an_answer_that_cannot_be_written_is_a_sentence(line: str) -> None:
     assert done.returncode == 74
     assert "[output-lost]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+PLACED_TWICE = boot_of("nics4-e1000-watchdog", "1.7.4")
+RELEASE_TOLD = {
+    "not at all": ((), {}, True),
+    "by an option": (("--kubevirt", "1.7.4"), {}, False),
+    "by a variable": ((), {"PASSGATE_KUBEVIRT": "1.7.4"}, False),
+    "by an empty variable": ((), {"PASSGATE_KUBEVIRT": ""}, True),
+    "by both": (("--kubevirt", "1.7.4"), {"PASSGATE_KUBEVIRT": "no release"}, False),
+}
+
+
+@pytest.mark.parametrize(("more", "environment", "unknown"), RELEASE_TOLD.values(), ids=RELEASE_TOLD)
+def test_the_release_can_be_told(more: tuple[str, ...], environment: dict[str, str], unknown: bool) -> None:
+    vm = PLACED_TWICE.vm
+    given = {**vm.allocation, **vm.environment, **environment}
+    done = run(vm.vmi_json.decode(), PLACED_TWICE.passes[0].decode(), *more, host="none", **given)
+
+    assert done.returncode == 0, done.stderr
+    assert ("kubevirt-places-again" in done.stderr) == unknown
+
+
+@pytest.mark.parametrize("name", ["PASSGATE_KUBEVIRT", "PASSGATE_LIBVIRT"])
+def test_what_is_no_version_is_refused(name: str) -> None:
+    done = run(VMI, load("q35-default").decode(), **{name: "newest", "QAT0": "0000:3d:02.2"})
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "newest" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("told", ["option", "variable"])
+def test_the_libvirt_can_be_told(told: str) -> None:
+    asks = '[{"resource": "qat.intel.com/generic", "driverModel": "qat_vfio_pci"}]'
+    vmi = json.loads(VMI) | {"metadata": {"name": "vm", "annotations": {"passgate.dev/devices": asks}}}
+    more = ("--libvirt", "11.3") if told == "option" else ()
+    environment = {} if told == "option" else {"PASSGATE_LIBVIRT": "11.3"}
+    done = run(json.dumps(vmi), load("q35-default").decode(), *more, QAT0="0000:3d:02.2", **environment)
+
+    assert done.returncode == 0, done.stderr
+    assert tree_of(done.stdout).find("devices/hostdev/driver").get("model") == "qat_vfio_pci"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.boots import boot_of
 from tests.domxml.domains import FOLDER
 from tests.hooksidecar.rehearsal.rehearsing import document, files, rehearse
 from tests.house import ROOT
@@ -237,3 +238,20 @@ def test_a_manifest_alone_is_rehearsed_as_kubevirt_would_boot_it(tmp_path: Path)
 
     assert [len(call["devices"]) for call in told["passes"]] == [1, 1, 1]
     assert told["passed"]
+
+
+@pytest.mark.parametrize(
+    ("more", "moves"), [((), False), (("--server", f"{sys.executable} -m hooksidecar.main --socket-dir {PLACE}"), True)]
+)
+def test_the_release_is_told_to_our_own_sidecar(tmp_path: Path, more: tuple[str, ...], *, moves: bool) -> None:
+    """A sidecar that knows it leaves the second placement to KubeVirt; one that does not tells what sits elsewhere."""
+    boot = boot_of("nics4-e1000-watchdog", "1.7.4")
+    (tmp_path / "vmi.json").write_bytes(boot.vm.vmi_json)
+    (tmp_path / "domain.xml").write_bytes(boot.passes[0])
+    (tmp_path / "file.env").write_text(
+        "".join(f"{k}={v}\n" for k, v in {**boot.vm.allocation, **boot.vm.environment}.items())
+    )
+    files = ("--vmi", str(tmp_path / "vmi.json"), "--domain", str(tmp_path / "domain.xml"))
+    ran = rehearse(*files, "--env-file", str(tmp_path / "file.env"), "--host", "none", "--kubevirt", "1.7.4", *more)
+
+    assert ("kubevirt-places-again" in ran.stderr) == moves, ran.stderr

@@ -122,7 +122,7 @@ RELEASE_TOLD = {
 
 
 @pytest.mark.parametrize(("more", "environment", "unknown"), RELEASE_TOLD.values(), ids=RELEASE_TOLD)
-def test_the_release_can_be_told(more: tuple[str, ...], environment: dict[str, str], unknown: bool) -> None:
+def test_the_release_can_be_told(more: tuple[str, ...], environment: dict[str, str], *, unknown: bool) -> None:
     vm = PLACED_TWICE.vm
     given = {**vm.allocation, **vm.environment, **environment}
     done = run(vm.vmi_json.decode(), PLACED_TWICE.passes[0].decode(), *more, host="none", **given)

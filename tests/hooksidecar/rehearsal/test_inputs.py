@@ -231,7 +231,6 @@ def test_an_image_without_the_rehearsal_says_so(tmp_path: Path) -> None:
     assert said.stderr.startswith("error: a rehearsal needs hooksidecar.rehearsal [module-missing]\n")
 
 
-<<<<<<< HEAD
 def test_a_manifest_alone_is_rehearsed_as_kubevirt_would_boot_it(tmp_path: Path) -> None:
     allocation = tmp_path / "allocation.env"
     allocation.write_text("QAT0=0000:3d:02.2\n")
@@ -243,19 +242,16 @@ def test_a_manifest_alone_is_rehearsed_as_kubevirt_would_boot_it(tmp_path: Path)
     assert told["passed"]
 
 
-=======
->>>>>>> 745a90e (The rehearsal's own sidecar knows the release that is played)
-@pytest.mark.parametrize(
-    ("more", "moves"), [((), False), (("--server", f"{sys.executable} -m hooksidecar.main --socket-dir {PLACE}"), True)]
-)
+ANOTHER = ("--server", f"{sys.executable} -m hooksidecar.main --socket-dir {PLACE}")
+
+
+@pytest.mark.parametrize(("more", "moves"), [((), False), (ANOTHER, True)], ids=["own", "another"])
 def test_the_release_is_told_to_our_own_sidecar(tmp_path: Path, more: tuple[str, ...], *, moves: bool) -> None:
-    """A sidecar that knows it leaves the second placement to KubeVirt; one that does not tells what sits elsewhere."""
+    """A sidecar that knows it leaves the second placement to KubeVirt; with one that does not, devices move."""
     boot = boot_of("nics4-e1000-watchdog", "1.7.4")
     (tmp_path / "vmi.json").write_bytes(boot.vm.vmi_json)
     (tmp_path / "domain.xml").write_bytes(boot.passes[0])
-    (tmp_path / "file.env").write_text(
-        "".join(f"{k}={v}\n" for k, v in {**boot.vm.allocation, **boot.vm.environment}.items())
-    )
+    (tmp_path / "file.env").write_bytes(boot.vm.allocation_env)
     files = ("--vmi", str(tmp_path / "vmi.json"), "--domain", str(tmp_path / "domain.xml"))
     ran = rehearse(*files, "--env-file", str(tmp_path / "file.env"), "--host", "none", "--kubevirt", "1.7.4", *more)
 

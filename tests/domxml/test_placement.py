@@ -311,3 +311,23 @@ def test_a_device_that_kubevirt_made_keeps_its_alias_and_the_others_their_places
     assert after["HOSTDEV 1"] == "0000:0c:00.0"
     assert {key: after.get(key) for key in before} == before
     assert not result.findings
+
+
+@pytest.mark.parametrize("bus", [0xFF, 0xC0])
+def test_a_bus_too_far_is_refused_with_the_highest_there_is_room_for(bus: int) -> None:
+    with pytest.raises(PassgateError) as refusal:
+        inject(load("q35-default"), wish("x", "3d:02.2", f"{bus:02x}:00.0"))
+    highest = refusal.value.hint.partition("bus: ")[2].partition(" ")[0]
+
+    assert f"guest bus {bus:#04x}" in refusal.value.message
+    assert guest_of(inject(load("q35-default"), wish("x", "3d:02.2", f"{highest}:00.0"))) == {
+        "ua-passgate-x": f"0000:{highest}:00.0"
+    }
+
+
+@pytest.mark.parametrize("function", [1, 7])
+def test_an_address_of_another_function_than_the_first_is_refused(function: int) -> None:
+    with pytest.raises(PassgateError) as refusal:
+        inject(load("q35-default"), multifunction("x", "3d:02.0", 2, f"10:00.{function}"))
+
+    assert (refusal.value.code, refusal.value.hint) == ("bad-functions", "ask for 0000:10:00.0")

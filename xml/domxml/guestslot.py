@@ -47,6 +47,14 @@ class GuestSlot(NamedTuple):
                 subject=self.name,
                 hint="a multifunction device needs distinct functions, and function 0 among them",
             )
+        if self.guest is not None and self.guest.function != functions[0]:
+            raise BadInput(
+                "bad-functions",
+                f"guest address {self.guest} is that of function {self.guest.function}, and the functions are "
+                f"{functions}, of which the first is there",
+                subject=self.name,
+                hint=f"ask for {self.guest.with_function(functions[0])}",
+            )
 
     def address_of(self, member: GuestFunction, slot: PciAddress) -> PciAddress:
         """Where a member sits when the wish sits in `slot`."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from domxml.alias import is_legal
 from domxml.document import Domain, Element
+from domxml.errors import Refused
 from domxml.finding import Finding
 from domxml.guestfindings import GUEST_BUS_LOWER, NUMA_NOT_POSSIBLE
 from domxml.guestpci.connect import NONE, Step
@@ -50,12 +51,22 @@ def place_on_ports(room: Room, pending: Sequence[GuestSlot], asked_buses: frozen
     for number in range(start, last + 1):
         address = next(places, None)
         if address is None:
-            raise no_room(f"{last - start + 1} more root ports are needed, and there is room for {number - start}")
+            raise _no_ports(last, start, number, asked_buses)
         why = wanted.get(number, f"keeps libvirt from filling the gap below bus {last} by itself")
         # Function 0 announces that more may follow: a guest looks no further otherwise.
         port = PlacedController(number, PORT, address, why, multifunction=address.function == 0)
         room.add_controller(port)
     return slots
+
+
+def _no_ports(last: int, start: int, number: int, asked_buses: frozenset[int]) -> Refused:
+    what = f"{last - start + 1} more root ports are needed, and there is room for {number - start}"
+    far = max(asked_buses, default=0)
+    if far < number:
+        return no_room(what)
+    return no_room(
+        f"for guest bus {far:#04x} {what}", f"ask for a lower bus: {number - 1:02x} is the highest there is room for"
+    )
 
 
 def add_seats(room: Room, names: Sequence[str]) -> list[int]:

@@ -255,6 +255,6 @@ def address_taken(wish: GuestSlot, address: PciAddress, owner: str) -> Refused:
     return GUEST_ADDRESS_TAKEN.refused(wish.name, f"guest address {address} belongs to {owner} ({said})")
 
 
-def no_room(what: str) -> Refused:
+def no_room(what: str, hint: str | None = None) -> Refused:
     """Nothing more fits."""
-    return NO_FREE_PLACE.refused("", what)
+    return NO_FREE_PLACE.refused("", what, hint)

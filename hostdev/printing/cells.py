@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,27 @@ def markdown(text: str, *, color: bool) -> str:  # noqa: ARG001  what a terminal
 def label(row: Row, *, color: bool) -> str:
     """Pieces of a line, one after another."""
     return "".join(paint(cell(part), color=color) for part in row)
+
+
+_PIECE = re.compile(r"`[^`]*`\S*|\S+|\s+")
+"""A word, a command as a whole, or what is between them."""
+
+
+def fold(row: Row, *, columns: int, hang: int, color: bool) -> str:
+    """Pieces of a line, broken between words into lines that hang below its beginning."""
+    lines, used = [""], 0
+    for part in map(cell, row):
+        for piece in _PIECE.findall(part.text):
+            size = width(piece)
+            if used + size > columns and used > hang:
+                lines[-1] = lines[-1].rstrip(" ")
+                lines.append(" " * hang)
+                used = hang
+                if piece.isspace():
+                    continue
+            lines[-1] += paint(Cell(piece, part.tone, part.color), color=color)
+            used += size
+    return "\n".join(lines)
 
 
 def paint(shown: Cell, *, color: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from hostdev.printing.cells import Branch, Cell, Column, Row
 
 FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
 """Variables that ask for colours in a pipe too."""
+
+
+_COMMAND = "; do "
+"""In a loop of the shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,14 @@ class Screen:
     def line(self, *parts: Cell | str) -> None:
         """Print a line made of pieces."""
         output.write(cells.label(parts, color=self.color) + "\n")
+
+    def folded(self, *parts: Cell | str, hang: int) -> None:
+        """Print a line; at a terminal in words below each other, but for a command, which is pasted as it stands."""
+        columns = shutil.get_terminal_size().columns if self.terminal else 0
+        if columns > hang and not any(_COMMAND in cells.cell(part).text for part in parts):
+            output.write(cells.fold(parts, columns=columns, hang=hang, color=self.color) + "\n")
+        else:
+            self.line(*parts)
 
     def _renderer(self) -> ModuleType:
         if self.terminal:

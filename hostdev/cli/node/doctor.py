@@ -32,6 +32,8 @@ TONES = {
 }
 
 
+INDENT = 11
+"""Where the text of a check begins."""
 MOST = 32
 """So many addresses are named in a line of `--problems`."""
 
@@ -72,7 +74,7 @@ def _print(screen: Screen, done: Sequence[Check], parts: Sequence[Alike]) -> Non
         first, *others = part.subjects
         screen.line(Cell(first, Tone.STRONG), f" and {len(others)} more of which the same is true" if others else "")
         if others:
-            screen.line(Cell(f"  {listed(others, MOST)}", Tone.FAINT))
+            screen.folded(Cell(f"  {listed(others, MOST)}", Tone.FAINT), hang=2)
         for check in part.checks:
             _print_check(screen, check, waits_for(check, done), again=told.issuperset(check.findings))
             told.update(check.findings)
@@ -88,10 +90,10 @@ def _print_check(screen: Screen, check: Check, blocking: Check | None, *, again:
         detail, found = f"not to be seen before this is right: {blocking.title}", ()
     elif found and again:
         detail, found = f"as above {' '.join(f'[{one.code}]' for one in found)}", ()
-    screen.line("  ", Cell(f"{check.status:<7}", TONES[check.status]), f"  {check.title}: {detail}")
+    screen.folded("  ", Cell(f"{check.status:<7}", TONES[check.status]), f"  {check.title}: {detail}", hang=INDENT)
     for one in found:
         for row in findings.detail_rows(one):
-            screen.line("  ", *row)
+            screen.folded("  ", *row, hang=INDENT)
 
 
 def _print_problems(screen: Screen, done: Sequence[Check], problems: Sequence[Problem]) -> None:
@@ -99,12 +101,13 @@ def _print_problems(screen: Screen, done: Sequence[Check], problems: Sequence[Pr
     for problem in problems:
         several = f"{len(problem.subjects)} devices: " if len(problem.subjects) > 1 else ""
         where = "" if problem.message.startswith(problem.subjects[0]) else listed(problem.subjects, MOST)
-        screen.line(
+        screen.folded(
             Cell(f"{problem.status:<9}", TONES[problem.status]),
             Cell(f"{several}{where}{': ' if where else ''}", Tone.STRONG),
             "; ".join(_sentences(problem)),
             " ",
             findings.code_cell(problem.code),
+            hang=INDENT - 2,
         )
     if not problems:
         screen.line(Cell("no problems", Tone.GOOD), f": {len(done)} checks of {_subjects(done)}")

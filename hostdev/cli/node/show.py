@@ -48,12 +48,12 @@ def _print(screen: Screen, machine: Machine, device: Device) -> None:
     function = device.function
     screen.line(Cell(str(function.address), Tone.STRONG), f"  {device.class_name}  {device.title}")
     for label, text in _facts(machine, device):
-        screen.line(Cell(f"  {label:<{LABEL}}", Tone.FAINT), text)
+        screen.folded(Cell(f"  {label:<{LABEL}}", Tone.FAINT), text, hang=LABEL + 2)
     screen.line(Cell(f"  {'passthrough':<{LABEL}}", Tone.FAINT), device.answer)
     for found in sorted(device.verdict.findings, key=lambda found: -found.severity.rank):
         screen.line()
         for row in findings.finding_rows(found, evidence=True):
-            screen.line(*row)
+            screen.folded(*row, hang=len(findings.INDENT))
 
 
 def _facts(machine: Machine, device: Device) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,12 @@ import select
 import subprocess
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hostdev.printing.cells import Cell, Tone, fold, width
 from hostdev.printing.output import progress
-from tests.hostdev.cli.running import COMMAND, PCI_IDS, environment, host
+from tests.hostdev.cli.running import COMMAND, PCI_IDS, environment, host, process
 from tests.hostdev.cli.terminal import SGR, at_terminal
 
 LIST = ("node", "list", "--all", *host("two-socket-x710"), "--pci-ids", PCI_IDS)
@@ -94,3 +97,28 @@ def test_patience_shows_after_a_while() -> None:
     assert running.returncode == 0
     assert b"counting sheep" in text
     assert b"goats" not in text
+
+
+PIECES = st.lists(st.tuples(st.text("ab cé漢`-", max_size=30), st.sampled_from(["", "bold"])), max_size=6)
+
+
+@given(PIECES, st.integers(10, 60), st.integers(0, 8))
+def test_a_folded_line_says_the_same_in_words(pieces: list[tuple[str, str]], columns: int, hang: int) -> None:
+    row = tuple(Cell(text, Tone(tone)) for text, tone in pieces)
+    folded = fold(row, columns=columns, hang=hang, color=False)
+
+    assert "".join(folded.split()) == "".join("".join(text for text, _ in pieces).split())
+    for line in folded.split("\n"):
+        assert width(line) <= columns or len(line[hang:].split()) <= 1 or "`" in line
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_doctor_is_folded_between_words_and_a_command_is_not(columns: int) -> None:
+    words = ("node", "show", "3b:00.1", *host("two-socket-x710"))
+    text = SGR.sub("", at_terminal(*words, width=columns))
+
+    assert max(map(len, text.splitlines())) <= columns + 40, "a path is one word"
+    assert ("\n                routes through br-storage" in text) is (columns == 60)
+    assert " ".join(text.split()) == " ".join(process(*words).out.split())
+    command = SGR.sub("", at_terminal("node", "show", "3b:02.4", *host("two-socket-x710"), width=columns))
+    assert "; do echo vfio-pci >$d/driver_override; echo $d >$d/driver/unbind; echo $d >../drivers_probe; " in command

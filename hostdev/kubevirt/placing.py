@@ -55,8 +55,9 @@ def place_on_cells(
     found: list[Element] = []
     for cell in sorted(groups):
         index += 1
-        bus, number = index, _BUS_NUMBERS - len(found) - 1
-        found.append(_expander(bus, number, cell))
+        bus = index
+        # Its ports have the numbers above its own.
+        found.append(_expander(bus, _BUS_NUMBERS - len(found) - len(groups[cell]) - 1, cell))
         for slot, (_, device) in enumerate(sorted(groups[cell], key=lambda pair: pair[0])):
             index += 1
             port = etree.Element("controller", type="pci", index=str(index), model="pcie-root-port")

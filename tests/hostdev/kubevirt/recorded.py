@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from hostdev.kubevirt.pod import Pod
 from tests.boots import Boot
 
-ON_NODE_0 = {"0000:61:00.0": 0, **{f"0000:d1:00.{function}": 0 for function in range(4)}}
-CELLS: Mapping[str, Mapping[str, int]] = {"pcinuma-functions-all-1.9.0": ON_NODE_0}
+ON_NODE_1 = {"0000:61:00.0": 1, **{f"0000:d1:00.{function}": 1 for function in range(4)}}
+CELLS: Mapping[str, Mapping[str, int]] = {"pcinuma-functions-all-1.9.0": ON_NODE_1}
 """The guest cell of the cards, in the boots that were recorded with NUMA placement."""
 
 

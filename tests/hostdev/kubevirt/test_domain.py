@@ -39,8 +39,9 @@ def facts(element: Element) -> tuple[Any, ...]:
     if element.tag == "disk":
         own.pop("type", None)  # What kind of volume it is has no weight.
     model = said.get("model", {}).get("type")
-    bus = said.get("target", {}).get("bus")
-    return str(element.tag), own, model, bus, said.get("alias", {}).get("name"), guest_of(element)
+    bus = said.get("target", {}).get("bus") or said.get("target", {}).get("busNr")
+    node = element.findtext("target/node")
+    return str(element.tag), own, model, bus, node, said.get("alias", {}).get("name"), guest_of(element)
 
 
 def devices(xml: bytes) -> list[tuple[Any, ...]]:

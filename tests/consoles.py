@@ -15,6 +15,7 @@ from tests.house import ROOT
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/install.md"),
     *("deploy/README.md", "deploy/examples/README.md", "docs/node-state.md"),
+    *("docs/start.md", "docs/gitops.md", "docs/reboot.md", "docs/glossary.md", "docs/manifest.md"),
 )
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domxml.errors import BadInput, PassgateError, Refused
 from domxml.finding import Severity
 from hostdev.cloudinit.hook import Answer, CloudInitHook, Documents
-from tests.hostdev.cloudinit.build import BOND, DEFAULT, LEFT, RIGHT, documents, vmi
+from tests.hostdev.cloudinit.build import ADDRESSED, BOND, DEFAULT, LEFT, RIGHT, documents, vmi
 from tests.hostdev.vmi.jsonvalues import JSON
 
 LATER = 1e12
@@ -191,3 +191,20 @@ def test_whatever_comes_is_answered_or_refused_with_a_sentence(
     ):
         expected = {**before, key: found.network_data} if found.network_data and before is not None else before
         assert json.loads(after) == expected
+
+
+def test_an_interface_gets_its_addresses_without_a_bond() -> None:
+    found = once(documents(), vmi(DEFAULT, LEFT, addressed=[ADDRESSED]))
+
+    assert json.loads(found.network_data)["ethernets"]["left"]["addresses"] == ADDRESSED["addresses"]
+    assert json.loads(found.documents.data)["NetworkData"] == found.network_data
+
+
+@pytest.mark.parametrize(
+    ("given_", "text"), [(documents(OWN), "of its own"), (documents(source="configDrive"), "config drive")]
+)
+def test_addresses_that_can_be_written_nowhere_are_refused(given_: Documents, text: str) -> None:
+    with pytest.raises(Refused, match=text) as refused:
+        once(given_, vmi(DEFAULT, LEFT, addressed=[ADDRESSED]))
+
+    assert refused.value.code == "interface-not-possible"

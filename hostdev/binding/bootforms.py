@@ -17,6 +17,10 @@ from hostdev.printing.documents import Document
 
 SERVICE = "passgate-node-state.service"
 STATE_FILE = "/etc/passgate/node-state.yaml"
+VFIO = "modprobe@vfio_pci.service"
+"""Systemd's own unit: a module may take longer to load than a write may take."""
+PATIENCE = "120"
+"""Seconds for a write while a host boots."""
 UNIT_FILE = f"/etc/systemd/system/{SERVICE}"
 WANTED_BY = f"/etc/systemd/system/multi-user.target.wants/{SERVICE}"
 MODPROBE_FILE = "/etc/modprobe.d/passgate.conf"
@@ -53,8 +57,8 @@ class Form(NamedTuple):
 def service(program: Sequence[str], *, after: Iterable[str] = ()) -> str:
     """The systemd service: before kubelet hands out devices, and after udev has named them."""
     before = " ".join(f"{name}.service" for name in (*KUBELETS, "libvirtd", "virtqemud"))
-    waits = " ".join(("systemd-udev-settle.service", "systemd-modules-load.service", "local-fs.target", *after))
-    wants = " ".join(("systemd-udev-settle.service", *after))
+    wants = " ".join(("systemd-udev-settle.service", VFIO, *after))
+    waits = f"{wants} systemd-modules-load.service local-fs.target"
     return (
         "[Unit]\n"
         f"Description=PCI devices for VMs as {STATE_FILE} declares them\n"
@@ -68,7 +72,7 @@ def service(program: Sequence[str], *, after: Iterable[str] = ()) -> str:
         "RemainAfterExit=yes\n"
         # What a run before this one in the same boot left open would stand in the way.
         f"ExecStartPre=-{' '.join(map(_quoted, (*program, 'node', 'journal', 'recover', '--yes')))}\n"
-        f"ExecStart={' '.join(map(_quoted, (*program, 'node', 'state', 'apply', '--yes', STATE_FILE)))}\n"
+        f"ExecStart={' '.join(map(_quoted, (*program, 'node', 'state', 'apply', '--yes', '--deadline', PATIENCE, STATE_FILE)))}\n"
         # A write that waits for a VM would be killed in vain.
         "TimeoutStartSec=10min\n"
         "KillMode=process\n"

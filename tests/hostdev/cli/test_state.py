@@ -188,8 +188,11 @@ def test_a_dry_run_of_install_prints_the_service(
     told = cli("node", "state", "install", file(DRIFTED), *host("qat"), "--dry-run")
 
     assert told.code == 0
-    assert f"ExecStart={tmp_path}/passgate node state apply --yes /etc/passgate/node-state.yaml\n" in told.out
-    assert "After=systemd-udev-settle.service" in told.out
+    assert (
+        f"ExecStart={tmp_path}/passgate node state apply --yes --deadline 120 /etc/passgate/node-state.yaml\n"
+        in told.out
+    )
+    assert "After=systemd-udev-settle.service modprobe@vfio_pci.service" in told.out
     assert "Before=kubelet.service k3s.service" in told.out
     monkeypatch.setenv("PATH", "/nowhere")
     assert "[no-program]" in cli("node", "state", "install", file(DRIFTED), *host("qat"), "--dry-run").err

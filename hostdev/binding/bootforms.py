@@ -71,8 +71,8 @@ def service(program: Sequence[str], *, after: Iterable[str] = ()) -> str:
         "Type=oneshot\n"
         "RemainAfterExit=yes\n"
         # What a run before this one in the same boot left open would stand in the way.
-        f"ExecStartPre=-{' '.join(map(_quoted, (*program, 'node', 'journal', 'recover', '--yes')))}\n"
-        f"ExecStart={' '.join(map(_quoted, (*program, 'node', 'state', 'apply', '--yes', '--deadline', PATIENCE, STATE_FILE)))}\n"
+        f"ExecStartPre=-{_line(*program, 'node', 'journal', 'recover', '--yes')}\n"
+        f"ExecStart={_line(*program, 'node', 'state', 'apply', '--yes', '--deadline', PATIENCE, STATE_FILE)}\n"
         # A write that waits for a VM would be killed in vain.
         "TimeoutStartSec=10min\n"
         "KillMode=process\n"
@@ -279,6 +279,10 @@ FORMS = MappingProxyType(
     }
 )
 """By name of the kind of host."""
+
+
+def _line(*words: str) -> str:
+    return " ".join(map(_quoted, words))
 
 
 def _quoted(word: str) -> str:

@@ -94,6 +94,26 @@ NO_VFS_POSSIBLE = FindingKind(
     ),
 )
 
+GPU_WITHOUT_VFS = FindingKind(
+    code="gpu-without-vfs",
+    severity=Severity.INFO,
+    title="The driver of an Intel GPU offers no VFs of it",
+    cause=(
+        "There is no `sriov_totalvfs`: the GPU has no SR-IOV, its driver makes no VFs on this kernel, or it was not "
+        "told to. Upstream i915 makes none; those of some distributions and the module `i915-sriov-dkms` do, with "
+        "parameters. xe makes them, platform by platform. Integrated GPUs have SR-IOV from Alder Lake on."
+    ),
+    hint="boot with i915.enable_guc=3 i915.max_vfs=7 and an i915 that makes VFs, or with xe and xe.max_vfs",
+    remedy=(
+        "1. `dmesg | grep -i -e guc -e sr-iov` tells what the driver made of it; GuC firmware must be in "
+        "/lib/firmware.\n"
+        "2. `modinfo -p i915` or `modinfo -p xe` shows whether this driver knows `max_vfs`.\n"
+        "3. Declare the parameters under `kernel` in a NodeState: `passgate node state status FILE` compares them, "
+        "`passgate node state install FILE --for grub` prints where they go.\n"
+        "4. Without SR-IOV the whole GPU can go to one VM, and the host loses its console."
+    ),
+)
+
 TOO_MANY_VFS = FindingKind(
     code="too-many-vfs",
     severity=Severity.ERROR,
@@ -184,6 +204,7 @@ KINDS = (
     VF_TOKEN_NEEDED,
     VF_WITHOUT_GROUP,
     VF_AUTOPROBE_ON,
+    GPU_WITHOUT_VFS,
     NO_VFS_POSSIBLE,
     TOO_MANY_VFS,
     VFS_MADE_ANEW,

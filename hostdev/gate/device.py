@@ -15,7 +15,7 @@ from hostdev.findings.device import (
     PLATFORM_DEVICE,
 )
 from hostdev.findings.driver import NO_RESET_METHOD, SHARED_RESET
-from hostdev.findings.sriov import PF_WITH_VFS, VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
+from hostdev.findings.sriov import GPU_WITHOUT_VFS, PF_WITH_VFS, VF_AUTOPROBE_ON, VF_TOKEN_NEEDED
 from hostdev.gate import rule
 from hostdev.gate.rule import Rule, View, device_findings, not_visible
 from hostdev.inventory import pciclasses
@@ -184,6 +184,9 @@ OTHER_RULES: tuple[Rule[View], ...] = (
 )
 
 
+_SPLITTING = frozenset({"i915", "xe"})
+
+
 def _find(view: View) -> Iterator[Finding]:
     function = view.function
     if function.num_vfs:
@@ -191,6 +194,12 @@ def _find(view: View) -> Iterator[Finding]:
             view.subject,
             f"has {function.num_vfs} VFs, which would vanish",
             evidence=(rule.attribute_evidence(view.address, "sriov_numvfs", function.num_vfs),),
+        )
+    if _could_be_split(function):
+        yield GPU_WITHOUT_VFS.found(
+            view.subject,
+            f"{function.driver} offers no VFs of it",
+            evidence=(rule.attribute_evidence(view.address, "sriov_totalvfs", None), rule.driver_evidence(function)),
         )
     parent = _pf(view)
     if parent is None:
@@ -207,6 +216,12 @@ def _find(view: View) -> Iterator[Finding]:
             hint=f"before the VFs are created: echo 0 >{autoprobe.file}",
             evidence=(autoprobe, rule.driver_evidence(function)),
         )
+
+
+def _could_be_split(function: PciFunction) -> bool:
+    """An Intel GPU on one of the drivers that make VFs somewhere, and do not here."""
+    display = pciclasses.base(function.class_code) == pciclasses.DISPLAY
+    return display and function.driver in _SPLITTING and function.physfn is None and function.total_vfs is None
 
 
 def _pf(view: View) -> PciFunction | None:

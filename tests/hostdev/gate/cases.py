@@ -158,6 +158,11 @@ CASES: Mapping[str, Case] = {
     "vf-without-group": Case(
         machine(vf(D, "0000:64:00.0", group=None), pf("0000:64:00.0")), "its PF 0000:64:00.0 is in group 30", "again"
     ),
+    "gpu-without-vfs": Case(
+        machine(function(D, class_code=GPU, driver="i915")),
+        "i915 offers no VFs of it",
+        "boot with i915.enable_guc=3 i915.max_vfs=7 and an i915 that makes VFs, or with xe and xe.max_vfs",
+    ),
     "vf-autoprobe-on": Case(
         machine(vf(D, "0000:64:00.0", driver="iavf"), pf("0000:64:00.0", vf_autoprobe=True)),
         "iavf took it",

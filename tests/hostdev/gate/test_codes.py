@@ -68,6 +68,7 @@ def test_errors_only_where_something_is_wrong(code: str) -> None:
         "noiommu-group": {"no-iommu"},
         "denylisted-device": {"not-bound-to-vfio"},
         "vf-autoprobe-on": {"not-bound-to-vfio"},
+        "gpu-without-vfs": {"not-bound-to-vfio"},
         "host-network-device": {"not-bound-to-vfio"},
         "host-root-disk": {"not-bound-to-vfio"},
         "host-uses-device": {"not-bound-to-vfio"},

@@ -60,6 +60,7 @@ SUBJECTS = (
     Subject(device.KINDS, DEVICE),
     Subject(driver.KINDS, DEVICE),
     Subject(sriov.KINDS, DEVICE),
+    Subject(sriov.CHANGE_KINDS, "passgate node vfs PF COUNT --dry-run"),
     Subject(hostuse.KINDS, DEVICE),
     Subject(binding.KINDS, "passgate node bind DEVICE --dry-run"),
     Subject(allocation.KINDS, PLAN),

@@ -205,6 +205,8 @@ KINDS = (
     VF_WITHOUT_GROUP,
     VF_AUTOPROBE_ON,
     GPU_WITHOUT_VFS,
+)
+CHANGE_KINDS = (
     NO_VFS_POSSIBLE,
     TOO_MANY_VFS,
     VFS_MADE_ANEW,
@@ -213,3 +215,4 @@ KINDS = (
     VFS_OFFLINE,
     VF_SETTING_UNFIT,
 )
+"""Told of a change of VFs, before it is made."""

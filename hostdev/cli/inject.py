@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.apply import ADDED
 from domxml.document import MAX_BYTES, Domain
+from domxml.editfindings import DEVICE_MOVES, DEVICE_RENAMED, LAYOUT_NOT_KEPT, SETTING_IGNORED
 from domxml.errors import BadInput, ExitCode, about_file
 from domxml.finding import Finding, Severity
-from domxml.guestfindings import DEVICE_MOVES, DEVICE_RENAMED, LAYOUT_NOT_KEPT, SETTING_IGNORED
 from domxml.kubevirt import places_again
 from domxml.placement.ports import node_of
 from domxml.source import parse_host_device
@@ -53,8 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     machine = _machine(arguments.host)
     named = tuple(parse_device(spec, partial(_find_device, machine=machine)) for spec in arguments.device or ())
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
-    with about_file(arguments.domain):
-        data, taken_out = _take_out(_read(arguments.domain))
+    if arguments.output == "hostdev":
+        return _snippets(arguments, machine, named, version or OLDEST)
+    name = arguments.domain or "-"
+    with about_file(name):
+        data, taken_out = read_domain(name, arguments.connect, inactive=True)
         domain = Domain.parse(data)
     connection = _connect(arguments.validate)
     done = _inject(arguments, domain, machine, named, version or (connection.version if connection else OLDEST))
@@ -81,6 +84,37 @@ def _find_device(word: str, machine: Machine | None) -> HostDevice:
     from hostdev.inventory.devicenames import find_one  # noqa: PLC0415  an offline run has addresses
 
     return find_one(machine, word)
+
+
+def _snippets(
+    arguments: argparse.Namespace, machine: Machine | None, named: tuple[Request, ...], libvirt: LibvirtVersion
+) -> int:
+    """Print a <hostdev> for each device; no domain is read where none is named."""
+    from domxml.hotplug import make_snippets, no_domain  # noqa: PLC0415  the plain filter goes without
+
+    if arguments.remove or arguments.prune:
+        hint = "`virsh detach-device` takes the <hostdev> that `virsh dumpxml` prints"
+        raise BadInput("bad-usage", "-o hostdev is for devices that come, not for those that go", hint=hint)
+    known = bool(arguments.domain or arguments.connect)
+    found: tuple[Finding, ...] = ()
+    domain = no_domain()
+    if known:
+        with about_file(arguments.domain or "-"):
+            data, found = read_domain(arguments.domain or "-", arguments.connect)
+            domain = Domain.parse(data)
+    elif output.is_fed():
+        output.note("note: no domain was named, and standard input was not read; name - to have it read")
+    planned = plan(domain, _inputs(arguments, domain, named), machine)
+    if not planned.slots:
+        raise BadInput("bad-usage", "no device is named", hint="name one: --device 3d:02.2")
+    done = make_snippets(domain, planned.slots, known=known, libvirt=libvirt)
+    findings = (*found, *planned.findings, *done.findings)
+    for finding in findings:
+        output.note(_finding(finding))
+    if _fails(findings, arguments.fail_on):
+        return ExitCode.FINDINGS
+    output.write_bytes(b"".join(done.xml))
+    return ExitCode.DONE
 
 
 def _inject(
@@ -219,6 +253,21 @@ def _vmi(path: str | None) -> Vmi | None:
     return manifest.vmi
 
 
+def read_domain(name: str, uri: str | None, *, inactive: bool = False) -> tuple[bytes, tuple[Finding, ...]]:
+    """Read the domain XML: from a file, from `-`, or by the domain's name from the libvirt at a URI.
+
+    `inactive` asks for what the next `virsh define` replaces, with its secrets.
+    """
+    if uri is None:
+        return _take_out(_read(name))
+    from hostdev.cli.livelibvirt import Connection  # noqa: PLC0415  libvirt costs 46 ms
+
+    if name == "-":
+        hint = "name a domain as `virsh list --all` shows it"
+        raise BadInput("bad-usage", "--connect needs the name of a domain", hint=hint)
+    return Connection(uri, read_only=not inactive).dump(name, inactive=inactive), ()
+
+
 def _read(name: str) -> bytes:
     try:
         if name == "-":
@@ -230,7 +279,7 @@ def _read(name: str) -> bytes:
             "unreadable-file",
             f"cannot read the domain XML: {error.strerror}",
             subject=name,
-            hint="name a file, or - for standard input",
+            hint="name a file, or - for standard input; with --connect URI the name of a domain",
         ) from None
 
 

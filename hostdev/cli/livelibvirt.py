@@ -9,8 +9,9 @@ from typing import Any
 from lxml import etree
 
 from domxml.document import Domain
-from domxml.errors import PassgateError, Refused
+from domxml.errors import BadInput, PassgateError, Refused
 from domxml.pciaddress import PciAddress
+from domxml.text import listed
 from domxml.version import LibvirtVersion
 from hostdev.cli.libvirtclient import connect, refusal, unreachable
 from hostdev.holders.claim import Claim, How
@@ -22,9 +23,10 @@ libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
 class Connection:
     """One connection; errors come back as sentences."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, read_only: bool = False) -> None:
+        self._uri = uri
         try:
-            self._connection = connect(uri)
+            self._connection = connect(uri, read_only=read_only)
         except libvirt.libvirtError as error:
             raise unreachable(uri, error.get_error_message()) from None
 
@@ -32,6 +34,20 @@ class Connection:
     def version(self) -> LibvirtVersion:
         """Which libvirt answers."""
         return LibvirtVersion.from_number(self._connection.getLibVersion())
+
+    def dump(self, name: str, *, inactive: bool) -> bytes:
+        """The XML of a domain; `inactive` what a define replaces, passwords included, else what runs where it runs."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE if inactive else 0
+        try:
+            return str(self._connection.lookupByName(name).XMLDesc(flags)).encode()
+        except libvirt.libvirtError as error:
+            known = listed(sorted(domain.name() for domain in self._connection.listAllDomains()), most=8) or "none"
+            raise BadInput(
+                "no-such-domain",
+                f"libvirt says: {error.get_error_message()}",
+                subject=name,
+                hint=f"domains of {self._uri}: {known}",
+            ) from None
 
     def validate(self, given: bytes, result: bytes) -> str:
         """Let libvirt read the result and hand out addresses, as for a define; answer what it could not judge."""

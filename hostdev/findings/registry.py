@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from domxml import guestfindings
+from domxml import editfindings, guestfindings
 from domxml.errors import BadInput
 from domxml.finding import FindingKind
 from domxml.text import did_you_mean
@@ -76,6 +76,7 @@ SUBJECTS = (
     Subject(sriovobjects.KINDS, LINT_FILES),
     Subject(admission.UPGRADE_KINDS, "passgate lint FILE --kubevirt OLD --against NEW"),
     Subject(guestfindings.KINDS, PLAN),
+    Subject(editfindings.KINDS, PLAN),
 )
 """Every table of findings, registered here and nowhere else."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,15 @@ def read_input(most: int = -1) -> bytes:
     if sys.stdin.isatty():
         note("note: reading from the terminal; end with Ctrl-D")
     return sys.stdin.buffer.read(most)
+
+
+def is_fed() -> bool:
+    """Whether standard input is a pipe or a file: then it is meant to be read."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode if sys.stdin is not None else 0
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def write(text: str) -> None:

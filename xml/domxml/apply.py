@@ -47,7 +47,7 @@ def apply(
     for port in placement.vacant:
         if _ensure_child(port, "alias", "name", f"{VACANCY}{port.get('index')}"):
             _lay_out(domain.devices, port)
-    added = [_new(machine, placed) for placed in placement.devices if placed.function.device not in held]
+    added = [make_hostdev(machine, placed) for placed in placement.devices if placed.function.device not in held]
     _append(domain.devices, added, after="hostdev")
     return tuple(_change(domain, placed, held.get(placed.function.device)) for placed in placement.devices)
 
@@ -66,7 +66,8 @@ def take_out(parent: Element, element: Element) -> None:
         previous.tail = kept
 
 
-def _new(machine: MachineType, placed: PlacedDevice) -> Element:
+def make_hostdev(machine: MachineType, placed: PlacedDevice) -> Element:
+    """A <hostdev> that is in no domain yet."""
     device = placed.function.device
     made = DomainDevice(_hostdev(device, machine), device)
     _fill(made, placed)

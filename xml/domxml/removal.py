@@ -8,15 +8,11 @@ from typing import NamedTuple
 from domxml import alias as aliases
 from domxml.apply import apply, take_out
 from domxml.document import Domain, DomainDevice, Element
+from domxml.editfindings import NOT_IN_DOMAIN, PORT_STAYS, REMOVAL_NOT_PREDICTED
 from domxml.errors import PassgateError, Refused
 from domxml.finding import Finding
-from domxml.guestfindings import (
-    BASE_DEVICE_MOVES,
-    FUNCTION_ZERO_MISSING,
-    NOT_IN_DOMAIN,
-    PORT_STAYS,
-    REMOVAL_NOT_PREDICTED,
-)
+from domxml.guestfindings import BASE_DEVICE_MOVES, FUNCTION_ZERO_MISSING
+from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
@@ -55,6 +51,11 @@ def mark_controller(controller: PlacedController) -> PlacedController:
     return controller._replace(alias=f"{FROZEN if controller.is_libvirts else OWN}{controller.number}")
 
 
+def is_marked(controller: Device) -> bool:
+    """Whether it is there because of us."""
+    return bool(_mark(controller))
+
+
 def find_devices(domain: Domain, words: Iterable[str]) -> tuple[HostDevice, ...]:
     """Find what is to be taken out: by host address, UUID, alias, or the name that we gave it."""
     held = domain.host_devices
@@ -86,7 +87,7 @@ def take_out_devices(domain: Domain, leaving: Sequence[HostDevice], libvirt: Lib
     holders = [held[device] for device in leaving]
     topology = Topology(domain, libvirt)
     _check(holders, topology)
-    before = predict(topology)
+    before = _predict(topology)
     gone = {holder.element for holder in holders}
     buses = {d.address.bus for d in topology.devices if d.element in gone and d.address is not None}
     for holder in holders:
@@ -107,6 +108,16 @@ def take_out_devices(domain: Domain, leaving: Sequence[HostDevice], libvirt: Lib
     findings += tuple(_left(Topology(domain, libvirt), buses))
     controllers = tuple(RemovedController(one.index, one.model, one.address) for one in dropped)
     return Removal(tuple(map(_name, holders)), controllers, pinned, findings)
+
+
+def _predict(topology: Topology) -> Prediction:
+    buses = {0, *(controller.index for controller in topology.controllers)}
+    missing = [
+        device.address.bus for device in topology if device.address is not None and device.address.bus not in buses
+    ]
+    if missing and topology.machine.root is RootKind.ZPCI:
+        return Prediction(unknown=(f"libvirt adds a bridge for bus {min(missing)}, and its place is not known",))
+    return predict(topology)
 
 
 def _check(holders: Sequence[DomainDevice], topology: Topology) -> None:

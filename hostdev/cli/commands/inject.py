@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import fail_on, output_in
+from hostdev.cli.commands.common import COLOR, TABLE_OPTIONS, fail_on, output_in
 from hostdev.commandline import Argument, Command, Complete
 
+_DOMAIN = Argument(
+    ("DOMAIN",),
+    "the domain XML; - or nothing is standard input; with --connect the name of a domain",
+    nargs="?",
+    complete=Complete.FILE,
+)
+_CONNECT = Argument(("--connect",), "take the domain of that name from the libvirt at this URI", metavar="URI")
 INJECT = Command(
     "inject",
     "Put host devices into a libvirt domain and print the new domain.",
@@ -12,7 +19,8 @@ INJECT = Command(
     "The XML goes to standard output, findings go to standard error. A device that is there already is kept as it is "
     "and repaired where needed; nothing else of the domain changes.",
     (
-        Argument(("DOMAIN",), "the domain XML; - is standard input", nargs="?", default="-", complete=Complete.FILE),
+        _DOMAIN,
+        _CONNECT,
         Argument(
             ("--device",),
             "a host device: a PCI address or the UUID of a mediated device, with settings after commas: name, guest, "
@@ -72,8 +80,9 @@ INJECT = Command(
             "plan",
             "wide",
             "json",
-            help="how to print it: the domain, a patch, what is done and why (wide: with every PCI controller), or "
-            "that for programs",
+            "hostdev",
+            help="how to print it: the domain, a patch, what is done and why (wide: with every PCI controller), "
+            "that for programs, or a <hostdev> for `virsh attach-device`, for which no DOMAIN is needed (default: xml)",
         ),
         fail_on(),
     ),
@@ -96,7 +105,32 @@ INJECT = Command(
             "with settings: at this guest address, and without its ROM",
         ),
         ("virsh dumpxml vm | passgate inject --device 3d:02.2 -o diff", "show what would change"),
+        ("passgate inject vm.xml --remove 3d:02.2", "take it out again, with its ports"),
+        ("passgate inject --device 3d:02.2 -o hostdev", "what `virsh attach-device` takes"),
     ),
 )
 
-COMMANDS = (INJECT,)
+SLOTS = Command(
+    "slots",
+    "List every device of a libvirt domain with its guest PCI address.",
+    "Reads a libvirt domain and lists what is on its PCI buses, in the order of the guest: where each device is, what "
+    "it has of the host, on which PCI controller it sits, and how its place is known: it is written down, or libvirt "
+    "will put it there (planned), or that is unknown, and why. Devices on other buses, such as SATA disks, are not "
+    "listed.",
+    (
+        _DOMAIN,
+        _CONNECT,
+        Argument(("--libvirt",), "predict for this version of libvirt", metavar="VERSION"),
+        *TABLE_OPTIONS,
+        output_in("table", "wide", "csv", "json", "yaml", help="how to print it; wide lists the PCI controllers, too"),
+        COLOR,
+    ),
+    run="hostdev.cli.slots:run",
+    examples=(
+        ("passgate slots vm.xml", "what is where"),
+        ("passgate slots --connect qemu:///system vm", "of a domain that libvirt knows"),
+        ("virsh dumpxml vm | passgate slots -o csv --columns guest-address,source", "for a script"),
+    ),
+)
+
+COMMANDS = (INJECT, SLOTS)

@@ -32,6 +32,7 @@ DOCUMENTS = {
 DOMAIN = "demo/q35.xml"
 OF_VMS = {
     "Lint": ("lint", "--vmi", "tests/fixtures/domains/q35-gpu-1.vmi.json"),
+    "SlotList": ("slots", DOMAIN),
     "Plan": ("inject", DOMAIN, "--device", "0000:3d:02.2,name=qat"),
     "VmPlan": ("plan", "deploy/examples/qat/vm.yaml"),
     "VmPlanList": ("plan", "deploy/examples/qat/vm.yaml", "tests/fixtures/scenarios/qat-i440fx/vm.yaml"),

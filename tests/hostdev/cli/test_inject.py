@@ -309,3 +309,25 @@ def test_a_diff_is_a_patch_of_the_file(tmp_path: Path) -> None:
         subprocess.run(["patch", "--binary", "-s", str(path)], input=patch, check=True)
 
         assert path.read_bytes() == wanted
+
+
+def test_a_snippet_needs_no_domain() -> None:
+    outcome = inject("--device", f"{QAT},name=qat", "--device", "3d:02.3", "-o", "hostdev")
+
+    assert outcome.code == 0
+    assert "standard input was not read" in outcome.err
+    first, second = outcome.out.decode().split("</hostdev>\n")[:2]
+    assert tree_of(f"{first}</hostdev>").find("alias").get("name") == "ua-passgate-qat"
+    assert tree_of(f"{second}</hostdev>").find("address") is None
+    given = inject("-", "--device", QAT, "-o", "hostdev", given=load("q35-default"))
+    assert (given.code, "place-not-checked" in given.err) == (0, True)
+    assert "no device is named" in refused(inject("-o", "hostdev"), 2)
+    assert "detach-device" in refused(inject("--remove", "qat", "-o", "hostdev"), 2)
+
+
+@pytest.mark.parametrize("word", ["nvidia-222", "i915-GVTg_V5_4", "vfio_ap-passthrough"])
+def test_a_type_of_mediated_devices_is_told_from_one(word: str) -> None:
+    words = refused(inject("--device", word, given=load("q35-default")), 2)
+
+    assert "type of mediated devices; a device has a UUID" in words
+    assert "mdevctl list" in words

@@ -109,6 +109,12 @@ TASKS = (
         f"for d in {D} demo/i440fx.xml; do passgate inject $d --device 3d:02.2 -o json; done | grep guestAddress",
         ('"guestAddress": "0000:06:00.0"', '"guestAddress": "0000:00:'),
     ),
+    Task("B10", "the guest addresses of all devices", f"passgate slots {D}", ("0000:",)),
+    Task(
+        *("B11", "a snippet for virsh attach-device", f"passgate inject {D} --device 3d:02.2 -o hostdev"),
+        ("<hostdev",),
+        ("<domain",),
+    ),
     Task("B12", "names as virsh has them", f"passgate inject - --device pci_0000_3d_02_2 -o plan <{D}", ("-> guest",)),
     Task(
         *("B13", "another alias"),

@@ -24,6 +24,7 @@ from hostdev.findings.binding import (
     TAKEN_WHEN_LOADED,
 )
 from hostdev.findings.group import GROUP_NOT_VIABLE
+from hostdev.gate.driver import removal_finding
 from hostdev.gate.group import group_verdict
 from hostdev.gate.rule import attribute_evidence, driver_evidence
 from hostdev.inventory.machine import Machine, PciFunction
@@ -98,6 +99,9 @@ def _vfio_goal(function: PciFunction, driver: str | None, drivers: Drivers) -> s
 
 
 def _is_elsewhere(move: _Move, driver: str | None) -> bool:
+    if move.function.removing:
+        # `uevent` names the driver until the end: it may look as if nothing were to do.
+        return True
     if driver is None and is_on_vfio(move.function):
         return False
     return move.function.driver != move.goal
@@ -225,6 +229,8 @@ def _only_fit(function: PciFunction, drivers: Drivers) -> str | None:
 
 def _is_not_back(move: _Move, to: str | None) -> bool:
     driver = move.function.driver
+    if move.function.removing:
+        return True
     away = driver is None or is_on_vfio(move.function) or driver in HARMLESS_DRIVERS
     # On a driver of the host it stays, unless another was named.
     return driver != move.goal if away or to else False
@@ -236,6 +242,8 @@ def _against_return(
     accepted = despite if move.named else frozenset[str]()
     function = move.function
     subject = str(function.address)
+    if function.removing:
+        yield removal_finding(function)
     yield from weigh(_foreign_override(function, move.goal), accepted)
     yield from of_host_use(machine, function, accepted) if not is_on_vfio(function) else ()
     modules = drivers.modules.get(function.address, ())

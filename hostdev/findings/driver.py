@@ -14,9 +14,10 @@ NOT_BOUND_TO_VFIO = FindingKind(
         "as mlx5_vfio_pci on an older kernel is not recognised. virt-launcher cannot bind a device by itself: `/sys` "
         "is read-only in its pod, so that `managed='yes'` fails too."
     ),
-    hint="bind it to vfio-pci with driver_override and drivers_probe",
+    hint="bind it to a vfio driver: passgate node bind DEVICE",
     remedy=(
-        "If the host can do without the device:\n\n"
+        "`passgate node bind DEVICE` proves that the host can do without the device, writes down where it was, and "
+        "puts it on the driver that fits; `--dry-run` prints the writes. By hand, if the host can do without it:\n\n"
         "```sh\n"
         "modprobe vfio-pci\n"
         "echo vfio-pci > /sys/bus/pci/devices/DEVICE/driver_override\n"

@@ -27,16 +27,8 @@ MENDED = frozenset(kind.code for kind in (NOT_BOUND_TO_VFIO, GROUP_NOT_VIABLE, V
 
 
 def bind_command(functions: Iterable[PciFunction]) -> str:
-    """One line of shell that binds functions to vfio-pci by their addresses, and stops where one does not get there."""
-    several = list(functions)
-    names = " ".join(str(function.address) for function in several)
-    unbind = "echo $d >$d/driver/unbind; "
-    if not all(function.driver for function in several):
-        unbind = f"[ ! -e $d/driver ] || {unbind}" if any(function.driver for function in several) else ""
-    return (
-        f"(set -e; modprobe {GENERIC}; cd /sys/bus/pci/devices; for d in {names}; do "
-        f"echo {GENERIC} >$d/driver_override; {unbind}echo $d >../drivers_probe; ls -d ../drivers/{GENERIC}/$d; done)"
-    )
+    """What plans, proves and does it, and prints each write with --dry-run."""
+    return " ".join(("passgate node bind", *(str(function.address) for function in functions)))
 
 
 def advise(view: View, findings: Sequence[Finding], against: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -67,10 +59,11 @@ def _own(view: View, finding: Finding) -> str:
     kept = _why_kept(view, view.function)
     if kept:
         return _unseen(view.function) or f"{kept}: choose another device"
-    return _fitting(finding, [view.function])
+    return _whole_group(view, finding)
 
 
-def _of_neighbours(view: View, finding: Finding) -> str:
+def _whole_group(view: View, finding: Finding) -> str:
+    """One command for all that keeps the group from a VM: half of it would help none."""
     functions = blockers(view)
     for function in functions:
         if function.bridge:
@@ -78,7 +71,9 @@ def _of_neighbours(view: View, finding: Finding) -> str:
         kept = _why_kept(view, function)
         if kept:
             return _unseen(function) or f"{function.address}: {kept}; move the card to a slot of its own IOMMU group"
-    return _fitting(finding, functions)
+    if is_on_vfio(view.function) or _why_kept(view, view.function):
+        return _fitting(finding, functions)
+    return _fitting(finding, [view.function, *functions])
 
 
 def _unseen(function: PciFunction) -> str | None:
@@ -88,11 +83,11 @@ def _unseen(function: PciFunction) -> str | None:
 
 
 def _fitting(finding: Finding, functions: Sequence[PciFunction]) -> str:
-    """The command where it fits into one sentence with the finding, else what it would do."""
+    """The command where it fits into one sentence with the finding, else one that is as good."""
     command = bind_command(functions)
     if len(f"{finding.code}: {finding.what}: {command}") < SENTENCE_LIMIT:
         return command
-    return f"bind these {len(functions)} to {GENERIC} too, each by driver_override and drivers_probe"
+    return f"{bind_command(functions[:1])} --with-group"
 
 
 def _why_kept(view: View, function: PciFunction) -> str | None:
@@ -108,4 +103,4 @@ def _why_kept(view: View, function: PciFunction) -> str | None:
     return why_kept(view.machine, function)
 
 
-_HINTS = {NOT_BOUND_TO_VFIO.code: _own, GROUP_NOT_VIABLE.code: _of_neighbours}
+_HINTS = {NOT_BOUND_TO_VFIO.code: _own, GROUP_NOT_VIABLE.code: _whole_group}

@@ -23,9 +23,9 @@ from hostdev.inventory.scan import scan
 from tests.hostdev.machines.fixtures import NAMES, picture
 from tests.hostdev.machines.realhosts import real_hosts
 
-TAKES = re.compile(r"/?driver(?:/unbind|_override)\b.*drivers_probe")
+TAKES = re.compile(r"passgate node bind [0-9a-f]{4}")
 """What takes a device from its driver."""
-SHELL = re.compile(r"(?:^|[;(:] ?)(?:modprobe|echo|cd) ")
+SHELL = re.compile(r"(?:^|[;(:] ?)(?:modprobe|echo|cd|passgate node bind [0-9a-f]{4})")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  directories of our own in it
 """Thousands of small files take ten times as long on a disk."""
 ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")

@@ -27,6 +27,11 @@ SECONDS: Mapping[str, float] = {
     "interfaces_in_use_are_found_right_before_the_write": 15.0,
     "nothing_waits_with_a_removal_that_waits": 25.0,
     "vfs_are_made_changed_and_taken_away": 25.0,
+    "devices_go_to_vfio_and_back": 40.0,
+    "a_group_goes_to_vfio_as_a_whole": 40.0,
+    "what_is_in_use_stays_where_it_is": 20.0,
+    "a_write_that_waits_is_left_alone_and_recovered": 35.0,
+    "killed_at_every_write_it_is_recovered": 25.0,
 }
 """About what scenarios take."""
 BASE_SECONDS = 240

@@ -101,8 +101,7 @@ CASES: Mapping[str, Case] = {
     "group-not-viable": Case(
         _gpu_with_audio("snd_hda_intel"),
         "group 43 is not viable: 0000:65:00.1 is on snd_hda_intel",
-        "for d in 0000:65:00.1; do echo vfio-pci >$d/driver_override; echo $d >$d/driver/unbind; "
-        "echo $d >../drivers_probe",
+        "passgate node bind 0000:65:00.1",
     ),
     "reserved-region": Case(
         with_group(machine(function(D)), 43, reserved=(ReservedRegion(0xE8000, 0xE8FFF, "direct"),)),
@@ -132,8 +131,7 @@ CASES: Mapping[str, Case] = {
     "not-bound-to-vfio": Case(
         machine(function(D, driver="ice")),
         "is on ice",
-        "for d in 0000:65:00.0; do echo vfio-pci >$d/driver_override; echo $d >$d/driver/unbind; "
-        "echo $d >../drivers_probe",
+        "passgate node bind 0000:65:00.0",
     ),
     "variant-driver": Case(
         machine(function(D, driver="mlx5_vfio_pci", vfio_dev="vfio0")),

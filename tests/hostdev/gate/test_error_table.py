@@ -27,7 +27,7 @@ NOT_SET = (
 
 
 def _on(driver: str | None, **changes: object) -> Case:
-    return Case(machine(function(D, driver=driver, **changes)), "", "driver_override")
+    return Case(machine(function(D, driver=driver, **changes)), "", "passgate node bind")
 
 
 def _neighbour(address: str, driver: str | None) -> Case:

@@ -40,6 +40,9 @@ WAITS, BLOCKED = "No device request channel registered", "Relaying device reques
 @scenario
 def devices_go_to_vfio_and_back(bench: Bench) -> None:
     """A network card, an NVMe disk and a VF without a driver: bound, and back where they were."""
+    # Only what udev has looked at is known not to hold anything.
+    run("udevadm", "trigger", "--action=change", "--subsystem-match=block")
+    run("udevadm", "settle")
     with _state_dir() as state:
         for address, before in ((NIC, "e1000e"), (DISK, "nvme"), (UNBOUND_VF, None)):
             expect(pci.driver(address) == before, f"{address} is on {pci.driver(address)}")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 NVME, SATA = BY_ID["nvme1"].address, PciAddress.parse("00:1f.2")
 NEAR, FAR = BY_ID["twin0"].address, BY_ID["twin1"].address
-COMMAND = "drivers_probe"
-"""A part of every command that takes a device from its driver."""
+COMMAND = "passgate node bind"
+"""The beginning of every command that takes a device from its driver."""
 Tried = tuple[PciAddress, str]
 
 

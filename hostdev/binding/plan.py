@@ -86,7 +86,7 @@ def unbind(  # noqa: PLR0913  a wish is made of these
     moves = [
         _Move(f, to or had.get(f.address) or _only_fit(f, drivers), f.address in wanted) for f in (*named, *members)
     ]
-    todo = [move for move in moves if _is_not_back(move, to)]
+    todo = [move for move in moves if vfio_driver(to) or _is_not_back(move, to)]
     found = chain.from_iterable(_against_return(machine, move, to, despite, drivers) for move in todo)
     return effects_of(chain(_returned(todo, drivers), _defused(move for move in moves if move not in todo)), found)
 
@@ -300,5 +300,5 @@ def _to_load(move: _Move, drivers: Drivers) -> tuple[str, ...]:
 def _defused(moves: Iterable[_Move]) -> Iterator[Step]:
     """On a driver of the host with an override for VMs: the next unbind would send it there."""
     for function in (move.function for move in moves):
-        if function.driver_override is not None and vfio_driver(function.driver_override):
+        if vfio_driver(function.driver_override) and not is_on_vfio(function):
             yield steps.override(function.address, None)

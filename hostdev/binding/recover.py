@@ -40,6 +40,8 @@ def undo(transaction: Transaction, means: Means) -> Transaction:
 
 
 def _recovered(transaction: Transaction, means: Means) -> Transaction:
+    _wait_for_writer(transaction)
+    # Only now: what a writer that was on its way has done must be seen.
     machine = means.kernel.look(transaction.addresses)
     if _is_waiting(transaction, machine):
         return _still_pending(transaction, means)
@@ -49,13 +51,16 @@ def _recovered(transaction: Transaction, means: Means) -> Transaction:
     return means.journal.end(back, back.effects)
 
 
+def _wait_for_writer(transaction: Transaction) -> None:
+    until = time.monotonic() + PATIENCE
+    while transaction.writer and is_alive(transaction.writer) and time.monotonic() < until:
+        time.sleep(_PAUSE)
+
+
 def _is_waiting(transaction: Transaction, machine: Machine) -> bool:
     """Its writer is still there, or the removal that it began."""
-    until = time.monotonic() + PATIENCE
-    while transaction.writer and is_alive(transaction.writer):
-        if time.monotonic() > until:
-            return True
-        time.sleep(_PAUSE)
+    if transaction.writer and is_alive(transaction.writer):
+        return True
     return any(machine.functions[one].removing for one in transaction.addresses if one in machine.functions)
 
 

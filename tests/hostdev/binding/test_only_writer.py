@@ -44,15 +44,12 @@ def _writes(module: Module) -> Iterator[str]:
             yield node.attr
         if isinstance(node, ast.Call):
             named = ast.unparse(node.func)
-            words = [one.value for one in (*node.args, *(word.value for word in node.keywords)) if _is_text(one)]
+            given = (*node.args, *(word.value for word in node.keywords))
+            words = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
             if named.endswith("open") and any(word.strip("bt+") in {"w", "a", "x"} for word in words):
                 yield named
             if named.rpartition(".")[2] in WRITES and not named.startswith("output."):
                 yield named
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_no_other_module_opens_anything_to_write() -> None:

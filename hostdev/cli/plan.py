@@ -103,7 +103,8 @@ def _objects(names: Sequence[str]) -> tuple[Object, ...]:
     gathered = gather(read_files(names or ["-"]))
     for result in gathered.results:
         if result.unreadable:
-            raise BadInput("bad-manifest", result.finding.message, subject=result.place, hint=result.finding.hint)
+            found = result.finding
+            raise BadInput(found.code, found.message, subject=result.place, hint=found.hint)
     return gathered.objects
 
 

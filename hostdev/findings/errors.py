@@ -70,6 +70,10 @@ _ASKED = {
     "libvirt-too-old": ("This libvirt would drop the attribute without a word", "leave it out, or tell --libvirt"),
     "bad-functions": ("These functions cannot be one guest device", "name distinct ones, function 0 among them"),
     "functions-need-host": ("Which functions a slot has is known to the host only", "give --host, or name them"),
+    "root-complex-full": (
+        "With placePCIDevicesOnRootComplex every device of the VM needs a slot of bus 0, and there are too few",
+        "take the annotation away, or some devices",
+    ),
     "functions-not-possible": ("The device has no other functions that belong to it", "leave functions out"),
     "companion-not-allocated": (
         "Another function of the card is in another IOMMU group, and the pod was not given it",

@@ -18,7 +18,7 @@ from tests.house import FLOORS
 
 CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 RAISED = {"BadInput", "Refused", "NotPermitted", "HostUnreadable", "PassgateError"}
-CONSTANT = re.compile(r"CODE|[A-Z_]*FAILED")
+CONSTANT = re.compile(r"CODE|[A-Z_]*FAILED|REFUSES|UNKNOWN")
 """How the source names a code that it uses more than once."""
 WITHOUT_EXCEPTION = {"output-lost", "internal-error", "no-threads"}
 """Written by the entry point itself."""

@@ -94,7 +94,8 @@ def _taken_over(command: Command) -> Iterable[tuple[str, Spelling]]:
             yield other, Spelling(by_name[name], value)
     output = by_name.get("--output")
     if output is not None:
-        yield from ((f"--{form}", Spelling(output, form)) for form in output.choices)
+        forms = (form for form in output.choices if f"--{form}" not in command.instead)
+        yield from ((f"--{form}", Spelling(output, form)) for form in forms)
 
 
 def advice(command: Command, word: str) -> str:

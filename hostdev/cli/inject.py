@@ -56,6 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "hostdev":
         return _snippets(arguments, machine, named, version or OLDEST)
     name = arguments.domain or "-"
+    readers = [*(arguments.env_file or ()), arguments.vmi, arguments.network_info, arguments.host]
+    if not arguments.domain and "-" in readers:
+        what = "DOMAIN and an option: standard input can be read once"
+        raise BadInput("bad-usage", what, hint="name a file for all but one of them")
     with about_file(name):
         data, taken_out = read_domain(name, arguments.connect, inactive=True)
         domain = Domain.parse(data)

@@ -95,7 +95,6 @@ INJECT = Command(
         "--add-device": "a device is named with --device 3d:02.2",
         "--host-device": "a device is named with --device 3d:02.2",
         "--define": "hand it over: passgate inject … | virsh define /dev/stdin",
-        "--connect": "--validate asks a libvirt; `virsh dumpxml VM | passgate inject …` reads a domain of one",
         "--domain": "the domain is named without an option",
     },
     examples=(

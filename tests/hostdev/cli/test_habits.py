@@ -162,7 +162,7 @@ def test_a_habit_is_answered_with_the_right_way(typed: str, what: str, hint: str
         ("inject DOMAIN -f DOMAIN", f"'{DOMAIN}' is one argument too many"),
         ("inject -f a -f b", "DOMAIN is given twice: 'a' and 'b'"),
         ("inject - --vmi -", "DOMAIN and --vmi: standard input can be read once"),
-        ("inject --vmi -", "DOMAIN and --vmi: standard input can be read once"),
+        ("inject --vmi -", "DOMAIN and an option: standard input can be read once"),
         ("inject DOMAIN --vmi - --env-file -", "--vmi and --env-file: standard input can be read once"),
         ("inject DOMAIN --env-file - --env-file -", "--env-file: standard input can be read once"),
         ("node compare - -", "OLD and NEW: standard input can be read once"),

@@ -1,0 +1,33 @@
+"""A look at the host in a child: what it answers, and what becomes of one that does not come back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from domxml.errors import BadInput
+from hostdev.binding.child import look_in_child
+from tests.hostdev.machines.fixtures import picture
+
+
+def _wrong() -> None:
+    raise BadInput("bad-usage", "it is wrong")
+
+
+def test_a_machine_comes_back_as_it_was_seen() -> None:
+    machine = picture("hgx-h100")
+
+    assert look_in_child(lambda: machine, 20) == machine
+
+
+def test_a_look_that_does_not_come_back_is_given_up() -> None:
+    begun = time.monotonic()
+
+    assert look_in_child(lambda: time.sleep(2) or "late", 0.1) is None
+    assert time.monotonic() - begun < 1
+
+
+def test_what_goes_wrong_there_is_told_as_ever() -> None:
+    with pytest.raises(BadInput, match="it is wrong"):
+        look_in_child(_wrong, 20)

@@ -15,6 +15,11 @@ def _wrong() -> None:
     raise BadInput("bad-usage", "it is wrong")
 
 
+def _late() -> str:
+    time.sleep(2)
+    return "late"
+
+
 def test_a_machine_comes_back_as_it_was_seen() -> None:
     machine = picture("hgx-h100")
 
@@ -24,7 +29,7 @@ def test_a_machine_comes_back_as_it_was_seen() -> None:
 def test_a_look_that_does_not_come_back_is_given_up() -> None:
     begun = time.monotonic()
 
-    assert look_in_child(lambda: time.sleep(2) or "late", 0.1) is None
+    assert look_in_child(_late, 0.1) is None
     assert time.monotonic() - begun < 1
 
 

@@ -16,15 +16,11 @@ from domxml.guestpci.machines import RootKind
 from domxml.guestpci.prediction import Prediction, predict
 from domxml.guestpci.topology import Device, Topology
 from domxml.pciaddress import PciAddress
-from domxml.placement.ports import frozen_controllers
-from domxml.placement.room import Pin, PlacedController, Placement
+from domxml.placement.ports import FROZEN, OWN, frozen_controllers, mark_controller
+from domxml.placement.room import Pin, Placement
 from domxml.source import HostDevice, parse_host_device
 from domxml.text import listed
 from domxml.version import LibvirtVersion
-
-OWN, FROZEN = "ua-passgate_port-", "ua-passgate_frozen-"
-"""Aliases of controllers that are there because of us: those that ours sit on, and those that libvirt would add itself.
-No device's name makes them, and libvirt keeps them."""
 
 
 class RemovedController(NamedTuple):
@@ -42,13 +38,6 @@ class Removal(NamedTuple):
     controllers: tuple[RemovedController, ...] = ()
     pinned: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-
-
-def mark_controller(controller: PlacedController) -> PlacedController:
-    """Give a new controller the alias by which a removal knows it."""
-    if controller.restores or controller.alias:
-        return controller
-    return controller._replace(alias=f"{FROZEN if controller.is_libvirts else OWN}{controller.number}")
 
 
 def is_marked(controller: Device) -> bool:

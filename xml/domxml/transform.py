@@ -22,6 +22,7 @@ from domxml.guestslot import GuestSlot
 from domxml.kubevirt import is_made_by_kubevirt, is_placeholder
 from domxml.pciaddress import PciAddress
 from domxml.placement.place import place
+from domxml.placement.ports import mark_controller
 from domxml.placement.room import PlacedController, Placement
 from domxml.source import HostDevice, Mdev
 from domxml.verify import verify
@@ -121,8 +122,6 @@ def _write(
 
 
 def _mark(placement: Placement) -> Placement:
-    from domxml.removal import mark_controller  # noqa: PLC0415  no hook takes anything out
-
     return placement._replace(controllers=tuple(map(mark_controller, placement.controllers)))
 
 

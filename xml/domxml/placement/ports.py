@@ -26,6 +26,17 @@ SEAT = "ua-passgate_seat-"
 """A device of the VM sits there, because one of ours was asked onto its place."""
 
 
+OWN, FROZEN = "ua-passgate_port-", "ua-passgate_frozen-"
+"""Controllers that are there because of us: those that ours sit on, and those that libvirt would add itself."""
+
+
+def mark_controller(controller: PlacedController) -> PlacedController:
+    """Give a new controller the alias by which a removal knows it."""
+    if controller.restores or controller.alias:
+        return controller
+    return controller._replace(alias=f"{FROZEN if controller.is_libvirts else OWN}{controller.number}")
+
+
 def frozen_controllers(prediction: Prediction) -> Iterator[PlacedController]:
     """Every controller that libvirt would add, where it would: written down, ours push none of them aside."""
     slots = [port.address.slot_address for port in prediction.ports if port.address]

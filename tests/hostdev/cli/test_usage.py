@@ -70,7 +70,7 @@ def test_inject_reads_its_arguments() -> None:
     parsed = parse(call.command, call.rest)
 
     assert (parsed.domain, parsed.device, parsed.output) == ("vm.xml", ["3d:00.0", "3d:00.1"], "diff")
-    assert parse(call.command, []).domain == "-"
+    assert parse(call.command, []).domain is None, "standard input, or a domain that --connect names"
     assert parse(call.command, ["-"]).device == []
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Semaphore
-from typing import TYPE_CHECKING, TypeAlias
+from threading import Event, Lock, Semaphore
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import grpc
 
@@ -110,7 +111,15 @@ and a sidecar may have 64 MB in all."""
 OPTIONS = (
     ("grpc.max_receive_message_length", HARD_LIMIT),
     ("grpc.max_send_message_length", HARD_LIMIT),
+    # Otherwise it takes in whole messages that nothing reads yet.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 1024),
 )
+LARGE = 256 * 1024
+"""Bytes of a message from which on it has the sidecar to itself: one of the largest takes what memory there is."""
+TURN, STALLED = 1.0, 5.0
+"""Seconds that a call waits for a large one to be answered, and for the message of another one to come."""
+SLICE = 0.1
 LONGEST_NAME = 120
 """Of a method in the log."""
 GRACE = 0.5
@@ -145,7 +154,7 @@ class Server:
 
 class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes none at run time
     def __init__(self, methods: Methods) -> None:
-        room = Semaphore(WAITING)
+        room = _Room()
         # Taken for streams, calls come here before their message does: it may be late, or never come.
         self._methods = {
             name: grpc.stream_unary_rpc_method_handler(_at_once(method) if name in AT_ONCE else _in_room(method, room))
@@ -165,16 +174,54 @@ def _at_once(method: Method) -> _Behavior:
     return lambda _messages, context: method(b"", context)
 
 
-def _in_room(method: Method, room: Semaphore) -> _Behavior:
-    def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        if not room.acquire(blocking=False):
-            refuse(Busy("busy", f"{WAITING} calls wait for an answer already", hint="ask again later"), context)
+class _Room:
+    """What the calls that wait may take, all together: a sidecar has 64 MB."""
+
+    def __init__(self) -> None:
+        self._calls = Semaphore(WAITING)
+        self._turn = Lock()
+        self._large = Event()
+
+    def answer(self, method: Method, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        if not self._calls.acquire(blocking=False):
+            _refuse_busy(f"{WAITING} calls wait for an answer already", context)
+        try:
+            return self._in_turn(method, messages, context)
+        finally:
+            self._calls.release()
+
+    def _in_turn(self, method: Method, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        mine = self._take_turn(context)
         try:
             message = next(messages, None)
             if message is None:
                 refuse(BadInput("bad-message", "the request holds no message"), context)
-            return method(message, context)
+            if mine and len(message) >= LARGE:
+                self._large.set()
+                return method(message, context)
         finally:
-            room.release()
+            if mine:
+                self._large.clear()
+                self._turn.release()
+        return method(message, context)
 
-    return behave
+    def _take_turn(self, context: grpc.ServicerContext) -> bool:
+        """How large a message is shows once it is read. Behind one that does not come all others are read."""
+        begun = time.monotonic()
+        left = context.time_remaining()
+        late = begun + min(STALLED, STALLED if left is None else left / 2)
+        while not self._turn.acquire(timeout=SLICE):
+            now = time.monotonic()
+            if self._large.is_set() and now - begun > TURN:
+                _refuse_busy("a call with a large document waits for an answer already", context)
+            if now > late:
+                return False
+        return True
+
+
+def _refuse_busy(what: str, context: grpc.ServicerContext) -> NoReturn:
+    refuse(Busy("busy", what, hint="ask again later"), context)
+
+
+def _in_room(method: Method, room: _Room) -> _Behavior:
+    return lambda messages, context: room.answer(method, messages, context)

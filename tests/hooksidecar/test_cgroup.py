@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,11 @@ from tests.hooksidecar.cgroups import MEMORY, Limited, Unavailable, limited
 from tests.hooksidecar.client import Client, Failed
 from tests.hooksidecar.domainhooks import ADDRESS
 from tests.hooksidecar.sidecar import Sidecar, environment
+from tests.house import ROOT
 
 CALLS = 100
 MIB = 1 << 20
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SMALL, VMI = load("q35-default"), (FOLDER / "q35-default.vmi.json").read_bytes()
 
 
@@ -32,7 +37,8 @@ def group() -> Iterator[Limited]:
 @pytest.fixture
 def sidecar(group: Limited, mount: Path) -> Iterator[Sidecar]:
     """The real sidecar with the real core, inside."""
-    made = Sidecar(mount, "", "--host", "none", "--wait", "0", env=environment(QAT0=ADDRESS))
+    given = environment(QAT0=ADDRESS) | dict(re.findall(r"(MALLOC_\w+)=(\w+)", DOCKERFILE))
+    made = Sidecar(mount, "", "--host", "none", "--wait", "0", env=given)
     made.command = [*group.entering(), *made.command]
     with made:
         yield made
@@ -86,3 +92,22 @@ def lasting(group: Limited, sidecar: Sidecar, client: Client) -> None:
         f"resident {sidecar.status('VmRSS')} KiB, of it not of files {sidecar.status('RssAnon')} KiB, "
         f"at most {sidecar.status('VmHWM')} KiB; charged at most {group.peak() // 1024} of {MEMORY // 1024} KiB"
     )
+
+
+def test_twelve_large_documents_at_once_are_not_the_end(group: Limited, sidecar: Sidecar) -> None:
+    client = sidecar.ready()
+    filler = b"<!--" + b"x" * int(3.5 * MIB) + b"-->"
+    domain = SMALL.replace(b"</domain>", filler + b"</domain>")
+
+    def call(_: int) -> str:
+        try:
+            return "answered" if b"ua-passgate-" in client.define(domain, VMI) else "lost"
+        except Failed as failed:
+            return "busy" if "ask again later" in str(failed) else str(failed)
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = Counter(pool.map(call, range(12)))
+
+    lasting(group, sidecar, client)
+    assert answers["answered"]
+    assert set(answers) <= {"answered", "busy"}

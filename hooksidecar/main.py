@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from domxml.errors import ExitCode, PassgateError
+from domxml.errors import ExitCode, NotPermitted, PassgateError
 from hooksidecar.process import Stop, end_process, run_answered, stop_on_signals
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _rehearse(words: Sequence[str]) -> int:
 def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
     # gRPC's C core would write lines of its own into our log; what is wrong with a socket, we say ourselves.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    _check_address_space()
     from hooksidecar import lean  # noqa: PLC0415  signals are handled before anything heavy is loaded
 
     lean.load()
@@ -84,6 +86,18 @@ def _serve(options: Options, make_core: MakeCore, stop: Stop) -> int:
         server.stop()
     log.info("stopped")
     return ExitCode.DONE
+
+
+LEAST_SPACE = 512 << 20
+"""Bytes of addresses, mostly stacks that are never touched: below it gRPC hangs at times, without a word."""
+
+
+def _check_address_space() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_SPACE:
+        what = f"the process may use {limit >> 20} MiB of addresses, and needs {LEAST_SPACE >> 20}"
+        hint = "`ulimit -v unlimited` before it starts; what bounds a sidecar is the memory limit of its container"
+        raise NotPermitted("address-space-limited", what, hint=hint)
 
 
 def _hook(options: Options, calls: Calls, stop: Stop) -> Methods:

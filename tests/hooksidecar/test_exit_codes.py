@@ -119,6 +119,26 @@ def test_a_limit_of_processes_is_told() -> None:
     assert "[no-threads]" in done.stderr
 
 
+@pytest.mark.parametrize("mebibytes", [200, 511])
+def test_a_limit_of_addresses_is_told(mount: Path, mebibytes: int) -> None:
+    """Below it gRPC hangs at times, and no socket appears."""
+    words = ["-m", "hooksidecar.main", "--socket-dir", str(mount), "--host", "none"]
+    line = f'ulimit -v {mebibytes << 10}; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, *words],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+        timeout=20,
+    )
+
+    assert done.returncode == ExitCode.NOT_PERMITTED
+    assert (
+        f"error: the process may use {mebibytes} MiB of addresses, and needs 512 [address-space-limited]" in done.stderr
+    )
+
+
 def test_a_log_that_nobody_reads_is_no_reason_to_fail(mount: Path) -> None:
     reader, writer = os.pipe()
     with Sidecar(mount, "device", "--log-level", "debug", log=writer) as sidecar:

@@ -107,7 +107,10 @@ _ASKED = {
 _SERVED = {
     # The sidecar and the agent.
     "bad-container-name": ("CONTAINER_NAME cannot name a socket", "leave it to KubeVirt"),
-    "address-space-limited": ("`ulimit -v` leaves the sidecar too few addresses", "start it without that limit"),
+    "address-space-limited": (
+        "The sidecar's process has too few addresses by `ulimit -v`",
+        "start it without that limit",
+    ),
     "no-threads": ("The pod may have no more processes", "look at the pids limit of the pod and of its node"),
     "socket-bind": ("No socket can be made in the mount", "look whether it is full or read-only"),
     "socket-busy": ("Another process uses the directory", "end it, or give each its own"),

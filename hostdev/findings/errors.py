@@ -111,10 +111,6 @@ _SERVED = {
         "The sidecar's process has too few addresses by `ulimit -v`",
         "start it without that limit",
     ),
-    "bad-manifest": (
-        "The file holds no VM that can be planned for",
-        "`passgate lint FILE` tells what is wrong with it",
-    ),
     "no-threads": ("The pod may have no more processes", "look at the pids limit of the pod and of its node"),
     "socket-bind": ("No socket can be made in the mount", "look whether it is full or read-only"),
     "socket-busy": ("Another process uses the directory", "end it, or give each its own"),

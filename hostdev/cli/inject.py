@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         what = "DOMAIN and an option: standard input can be read once"
         raise BadInput("bad-usage", what, hint="name a file for all but one of them")
     with about_file(name):
-        data, taken_out = read_domain(name, arguments.connect, inactive=True)
+        data, taken_out = _domain(arguments, name)
         domain = Domain.parse(data)
     connection = _connect(arguments.validate)
     done = _inject(arguments, domain, machine, named, version or (connection.version if connection else OLDEST))
@@ -75,6 +76,21 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.FINDINGS
     output.write_bytes(_render(arguments.output, done))
     return ExitCode.DONE
+
+
+def _domain(arguments: argparse.Namespace, name: str) -> tuple[bytes, tuple[Finding, ...]]:
+    """The domain that is named; of a VM that has none yet, the one that KubeVirt will make."""
+    path = arguments.domain
+    if path is None and arguments.vmi and arguments.vmi != "-" and sys.stdin is not None and sys.stdin.isatty():
+        path = arguments.vmi
+    if arguments.connect or path in {None, "-"} or str(path).endswith(".xml"):
+        return read_domain(name, arguments.connect, inactive=True)
+    from hostdev.cli.madedomain import is_manifest, made_domain  # noqa: PLC0415  a domain is what is usually there
+
+    if not is_manifest(path):
+        return read_domain(name, arguments.connect, inactive=True)
+    arguments.vmi = arguments.vmi or path
+    return made_domain(arguments, path), ()
 
 
 def _find_device(word: str, machine: Machine | None) -> HostDevice:

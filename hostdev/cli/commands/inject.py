@@ -7,7 +7,7 @@ from hostdev.commandline import Argument, Command, Complete
 
 _DOMAIN = Argument(
     ("DOMAIN",),
-    "the domain XML; - or nothing is standard input; with --connect the name of a domain",
+    "the domain XML, or the manifest of a VM; - or nothing is standard input; with --connect the name of a domain",
     nargs="?",
     complete=Complete.FILE,
 )

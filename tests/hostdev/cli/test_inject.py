@@ -331,3 +331,11 @@ def test_a_type_of_mediated_devices_is_told_from_one(word: str) -> None:
 
     assert "type of mediated devices; a device has a UUID" in words
     assert "mdevctl list" in words
+
+
+def test_a_manifest_is_as_good_as_a_domain() -> None:
+    done = passgate("inject", "deploy/examples/qat/vm.yaml", "--env", "QAT0=0000:3d:02.2", "-o", "json")
+
+    (device,) = json.loads(done.out)["devices"]
+    assert (device["source"], device["guestAddress"]) == ("0000:3d:02.2", "0000:10:00.0")
+    assert "the domain is made as KubeVirt 1.9" in done.err

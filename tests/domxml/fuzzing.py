@@ -17,7 +17,7 @@ from tests.domxml.realdomains import LEAVING, TAKEN
 NEW = LibvirtVersion(11, 3)
 CPUS = {0: frozenset(range(8)), 1: frozenset(range(8, 16))}
 SLOTS = (
-    (wish("qat", "3d:02.2", rom_bar="off", bootOrder="7", acpiIndex="9", ramfb="on"),),
+    (wish("qat", "3d:02.2", rom_bar="off", bootOrder="7", acpiIndex="9", display="on", ramfb="on"),),
     (wish("qat", "3d:02.2", "0a:00.0"), wish("vgpu", "c0ffee00-1111-2222-3333-444455556666")),
     (multifunction("gpu", "d1:00.0", 4), wish("near", "61:00.0", node=0)),
     (wish("low", "3d:02.2", "00:04.0"), wish("sriov0", "5e:02.0", "0e:00.0", teaming="ua-default")),

@@ -92,7 +92,9 @@ def _slot(  # noqa: PLR0913, PLR0917  all that decides about a slot
         alias = aliases.alias_for(name if speaks else f"{name}-{number}")
         renames = speaks and bool(one.request.name) and one.request.address is not None
         functions.append(GuestFunction(device, alias, number, one.request.attributes if speaks else {}, renames))
-    guest = one.guest if alone or one.guest is None else one.guest.slot_address
+    guest = one.guest
+    if guest is not None and isinstance(one.device, PciAddress) and guest.function == one.device.function and not alone:
+        guest = guest.slot_address
     return GuestSlot(name, tuple(functions), guest, _node(name, one, domain, machine, findings))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
@@ -59,6 +60,7 @@ def test_libvirt_attributes_round_trip(address: PciAddress) -> None:
     [
         ({"domain": "0", "bus": "61", "slot": "2", "function": "2"}, (0, 61, 2, 2)),
         ({"bus": "0X3D", "slot": "0x2"}, (0, 0x3D, 2, 0)),
+        ({"bus": " 0x01", "slot": "+1"}, (0, 1, 1, 0)),
         ({"slot": "010"}, (0, 0, 8, 0)),
         ({}, (0, 0, 0, 0)),
     ],
@@ -74,6 +76,20 @@ BAD_ATTRIBUTES = [{"bus": "zz"}, {"slot": "0x20"}, {"function": "8"}, {"bus": "-
 def test_impossible_attributes_are_refused(attributes: dict[str, str]) -> None:
     with pytest.raises(BadInput):
         PciAddress.from_attributes(attributes)
+
+
+@pytest.mark.parametrize("attributes", BAD_ATTRIBUTES)
+def test_the_element_of_an_impossible_address_is_named(attributes: dict[str, str]) -> None:
+    for outer, inner, named in (("vsock", "", "<vsock>"), ("hostdev", "source", "<hostdev>")):
+        disk = etree.SubElement(etree.XML("<devices>\n</devices>"), outer)
+        address = etree.SubElement(etree.SubElement(disk, inner) if inner else disk, "address", attributes)
+        with pytest.raises(BadInput) as refusal:
+            PciAddress.from_attributes(address)
+
+        assert refusal.value.subject == named
+    with pytest.raises(BadInput) as refusal:
+        PciAddress.from_attributes(etree.XML("<d>\n<vsock><address bus='x'/></vsock></d>")[0][0])
+    assert refusal.value.subject == "<vsock> in line 2"
 
 
 def test_a_domain_that_libvirt_cannot_name_is_refused() -> None:

@@ -16,6 +16,7 @@ from domxml.errors import PassgateError
 from domxml.guestpci import prediction
 from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
+from domxml.kubevirt import spare_ports
 from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 from tests.domxml.domains import load, names, recorded_passes
@@ -289,6 +290,29 @@ def test_many_devices_until_there_is_no_room(count: int) -> None:
 
     assert len(set(guest_of(result).values())) == count
     assert any(finding.code == "hotplug-ports-reduced" for finding in result.findings)
+
+
+@pytest.mark.parametrize("name", ["q35-minimal", "q35-default"])
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 12, 16, 17, 24, 40])
+def test_fewer_ports_for_hotplug_are_told_exactly_where_kubevirt_adds_fewer(name: str, count: int) -> None:
+    base, spare = load(name), spare_ports(Domain.parse(load(name)))
+    result = inject(base, *(wish(f"vf-{n}", f"61:{n // 8:02x}.{n % 8}") for n in range(count)))
+
+    def ports(xml: bytes) -> int:
+        """How many KubeVirt adds above the highest index that the domain has then, up to 31."""
+        topology = Topology(Domain.parse(xml))
+        foreseen = predict(topology)
+        return min(spare, max(0, 31 - max(port.index for port in foreseen.ports)))
+
+    told = [finding for finding in result.findings if finding.code == "hotplug-ports-reduced"]
+    assert bool(told) == (ports(result.xml) < ports(base))
+
+
+def test_a_vm_that_is_not_kubevirts_hears_nothing_of_its_ports() -> None:
+    plain = load("q35-minimal").replace(b"kubevirt", b"example")
+    result = inject(plain, *(wish(f"vf-{n}", f"61:{n // 8:02x}.{n % 8}") for n in range(40)))
+
+    assert "hotplug-ports-reduced" not in {finding.code for finding in result.findings}
 
 
 def test_pruning_takes_out_what_nobody_asks_for_any_more() -> None:

@@ -80,7 +80,11 @@ class PciAddress(NamedTuple):
     def from_attributes(cls, attributes: Attributes) -> PciAddress:
         """Read libvirt's four attributes: decimal, 0x-hex or octal, an absent one is 0."""
         get = attributes.get
-        return _from_texts(get("domain"), get("bus"), get("slot"), get("function"))
+        try:
+            return _from_texts(get("domain"), get("bus"), get("slot"), get("function"))
+        except BadInput as bad:
+            bad.subject = bad.subject or _owner(attributes)
+            raise
 
     def attributes(self) -> dict[str, str]:
         """The four attributes as libvirt prints them."""
@@ -112,6 +116,17 @@ class PciAddress(NamedTuple):
 def _from_texts(*texts: str | None) -> PciAddress:
     address = PciAddress(*(_number(name, text) for name, text in zip(_LIMITS, texts, strict=True)))
     return _checked(address, str(address))
+
+
+def _owner(attributes: Attributes) -> str:
+    """The element of a domain whose address it is, such as `<disk> in line 7`."""
+    parent = getattr(attributes, "getparent", lambda: None)()
+    while parent is not None and parent.tag == "source" and parent.getparent() is not None:
+        parent = parent.getparent()
+    if parent is None:
+        return ""
+    line = f" in line {parent.sourceline}" if parent.sourceline else ""
+    return f"<{parent.tag}>{line}"
 
 
 def _checked(address: PciAddress, text: str) -> PciAddress:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import PassgateError
+from hostdev.allocation.env_file import MAX_BYTES
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import Answer, HookCore
 from hostdev.inventory.scan import looker
@@ -79,6 +80,16 @@ def test_a_file_that_names_no_device_of_the_limits_refuses(tmp_path: Path, conte
     assert GENERIC in error.sentence()
     file.write_text(f"QAT0={FIRST}\n")
     assert call(core, vmi({GENERIC: "1"}, wish)).devices
+
+
+def test_a_file_that_is_too_large_to_be_read_refuses(tmp_path: Path) -> None:
+    file = tmp_path / "allocation.env"
+    file.write_bytes(b"#" * MAX_BYTES + f"\nQAT0={FIRST}\n".encode())
+    core = hook(file)
+
+    assert refused(core, vmi({GENERIC: "1"})).code == "allocation-file-unreadable"
+    file.write_text(f"QAT0={FIRST}\n")
+    assert call(core, vmi({GENERIC: "1"})).devices
 
 
 def test_a_late_file_is_refused_first_and_injected_by_the_retry(tmp_path: Path) -> None:

@@ -53,6 +53,29 @@ def test_a_companion_of_another_group_that_the_pod_was_not_given_is_refused() ->
     assert str(AUDIO) in refusal.value.message
 
 
+def asked_at(source: str, guest: str) -> Transformed:
+    domain = Domain.parse(load("q35-default"))
+    request = Request(address=PciAddress.parse(source), functions="0+1", guests=(PciAddress.parse(guest),))
+    return transform(domain, plan(domain, Inputs((request,), allowed=EVERY_CODE), None).slots)
+
+
+@pytest.mark.parametrize(("source", "guest"), [("65:00.0", "10:00.0"), ("65:00.1", "10:00.0"), ("65:00.1", "10:00.1")])
+def test_a_cards_guest_address_is_that_of_its_first_function_or_of_the_one_that_is_named(
+    source: str, guest: str
+) -> None:
+    places = [str(change.placed.address) for change in asked_at(source, guest).changes]
+
+    assert places == ["0000:10:00.0", "0000:10:00.1"]
+
+
+@pytest.mark.parametrize(("source", "guest"), [("65:00.0", "10:00.1"), ("65:00.1", "10:00.2"), ("65:00.0", "10:00.7")])
+def test_a_guest_address_of_another_function_is_refused(source: str, guest: str) -> None:
+    with pytest.raises(PassgateError) as refusal:
+        asked_at(source, guest)
+
+    assert (refusal.value.code, refusal.value.hint) == ("bad-functions", "ask for 0000:10:00.0")
+
+
 @pytest.mark.parametrize(
     ("shown", "published", "node"), [(None, None, None), (None, 1, 0), (1, None, 0), (1, 0, 0), (0, 1, 1)]
 )

@@ -27,6 +27,8 @@ class Place(NamedTuple):
     """The spec's name of the device; an entry that refers to it is the same device."""
     ours: bool = True
     whole_slot: bool = False
+    functions: tuple[int, ...] = ()
+    """Those that may stand in the address; empty where the device is not known."""
 
     def meets(self, other: Place) -> bool:
         """The two cannot be together."""
@@ -43,7 +45,7 @@ def impossible(view: View) -> Iterator[Finding]:
     for place in _places(view):
         if not place.ours:
             continue
-        why = _why_not(machine, place.address)
+        why = _why_not(machine, place.address) or _why_no_function(place)
         if why:
             what = f"guest address {place.address} is not possible: {why}"
             yield GUEST_ADDRESS_IMPOSSIBLE.found(place.where, what)
@@ -86,7 +88,9 @@ def _places(view: View) -> list[Place]:
         for index, address in enumerate(request.guests):
             where = f"{asked.place}.{asked.request.guest_key}" + (f"[{index}]" if len(request.guests) > 1 else "")
             whole = request.functions != "one"
-            places.append(Place(address, asked.place, where, request.device, whole_slot=whole))
+            source = request.address
+            functions = (0, source.function) if whole and isinstance(source, PciAddress) else ()
+            places.append(Place(address, asked.place, where, request.device, whole_slot=whole, functions=functions))
     return places
 
 
@@ -102,6 +106,12 @@ def _why_not(machine: MachineType, address: PciAddress) -> str:
         slots = f"slot {bus.first_slot} only" if bus.is_port else f"slots {bus.first_slot} to {bus.last_slot}"
         return f"bus {address.bus} is behind a {bus.name}, which has {slots}"
     return ""
+
+
+def _why_no_function(place: Place) -> str:
+    if not place.functions or place.address.function in place.functions:
+        return ""
+    return f"the functions are one device, and its address is that of function 0: {place.address.slot_address}"
 
 
 def _bus(machine: MachineType, number: int) -> BusModel | None:

@@ -73,6 +73,7 @@ class Recording:
 
 
 _PLAIN = Names(())
+LONGEST = 200
 DEEPEST = 64
 """Sysfs nests one directory for each bridge on the way; 32 levels of them would be a lot."""
 
@@ -106,4 +107,9 @@ def _check_target(path: str, target: str) -> None:
 
 
 def _bad(path: str, what: str) -> BadInput:
-    return BadInput("bad-recording", what, subject=repr(path), hint="record the machine again: passgate node snapshot")
+    return BadInput(
+        "bad-recording",
+        what,
+        subject=repr(path if len(path) <= LONGEST else path[:LONGEST] + "…"),
+        hint="record the machine again: passgate node snapshot",
+    )

@@ -355,8 +355,10 @@ def test_a_directory_is_opened_as_it_is(tmp_path: Path) -> None:
 def test_a_recording_of_endless_directories_is_refused() -> None:
     path = "sys/" + "/".join("d" for _ in range(1000))
 
-    with pytest.raises(BadInput, match="64 directories deep"):
+    with pytest.raises(BadInput, match="64 directories deep") as refused:
         Recording(entries={f"{path}/name": File(b"x")}).check()
+    assert len(refused.value.sentence()) < 300
+    assert len(refused.value.subject) < 210
 
 
 def test_an_empty_name_is_no_host() -> None:

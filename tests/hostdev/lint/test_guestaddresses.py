@@ -65,6 +65,14 @@ def test_injection_is_of_the_same_mind(machine: str, address: str, code: str) ->
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(("guest", "code"), [("10:00.0", ""), ("10:00.1", ""), ("10:00.2", IMPOSSIBLE)])
+def test_the_address_of_a_card_is_that_of_its_first_function_or_of_the_one_that_is_named(guest: str, code: str) -> None:
+    card = {"address": "0000:65:00.1", "functions": "0+1", "guestAddress": f"0000:{guest}"}
+    lines = [line for line in told([{"resource": QAT}, card]) if "guestAddress" in line]
+
+    assert [line.split()[1] for line in lines] == ([code] if code else [])
+
+
 @pytest.mark.parametrize(
     ("architecture", "code"), [("amd64", TAKEN), ("", TAKEN), ("arm64", ""), ("s390x", ""), ("riscv64", "")]
 )
@@ -112,7 +120,7 @@ def test_functions_of_one_slot() -> None:
         f"error {TAKEN}"
     )
     assert two({"guestAddress": "09:00.1"}, {"guestAddress": "0a:00.0"})[0].startswith(f"error {NO_ZERO}")
-    assert two({"guestAddress": "09:00.1", "functions": "0+1"}, {}) == []
+    assert two({"guestAddress": "09:00.1", "functions": "0+1"}, {})[0].startswith(f"error {IMPOSSIBLE}")
 
 
 DEVICES = {

@@ -43,8 +43,8 @@ VARIABLE_UNREADABLE = FindingKind(
     cause=(
         "An allocation file holds lines `NAME=VALUE`, unquoted, or the same separated by NUL bytes as in "
         "`/proc/self/environ`. Some of it is something else: a line without `=`, the second line of a value that has "
-        "several, a name that comes twice with different values (the first one counts, as it does for kubelet), or a "
-        "`_INFO` variable that is no JSON object."
+        "several, a name that comes twice with different values (the first one counts; where it names devices this is "
+        "an error, since either value may be the right one), or a `_INFO` variable that is no JSON object."
     ),
     hint="write one NAME=VALUE a line, or copy /proc/self/environ as it is",
     remedy=(

@@ -46,9 +46,9 @@ PLUGIN_DROPS_MODE = Trouble(
     code="plugin-drops-mode",
     title="KubeVirt's Plugin API loses an attribute of PCI host devices",
     cause=(
-        "As soon as the cluster has one Plugin object, KubeVirt 1.9.0 sends each domain through a library that demands "
-        "the attribute `mode`, which KubeVirt itself does not write. Every VM with a PCI host device in its spec "
-        "fails, whether it uses the plugin or not."
+        "As soon as the cluster has one Plugin object, KubeVirt 1.9.0, as head of August 2026, sends each domain "
+        "through a library that demands the attribute `mode`, which KubeVirt itself does not write. Every VM with a "
+        "PCI host device in its spec fails, whether it uses the plugin or not."
     ),
     hint="delete the Plugin objects and use the hook sidecar, or a KubeVirt in which this is repaired",
     remedy=(
@@ -63,8 +63,8 @@ DEVICE_NOT_PERMITTED = Trouble(
     code="device-not-permitted",
     title="The KubeVirt object does not permit the resource",
     cause=(
-        "A VM's `gpus` and `hostDevices` may only name resources of `permittedHostDevices` in the KubeVirt object, "
-        "also those of other device plugins. A resource in the VM's limits needs no permission."
+        "Where the KubeVirt object has `permittedHostDevices`, a VM's `gpus` and `hostDevices` may only name resources "
+        "that stand there, also those of other device plugins. A resource in the VM's limits needs no permission."
     ),
     hint="add the resource to permittedHostDevices, with externalResourceProvider where another plugin has it",
     remedy=(
@@ -115,8 +115,8 @@ RESOURCE_INSUFFICIENT = Trouble(
     hint="look at the node's Allocatable, and at who holds the devices",
     remedy=(
         "`kubectl describe node NODE` shows what is offered and given. On the node `passgate node list` shows which "
-        "devices can be passed through, and `passgate node who DEVICE` who has one. A VM that has ended keeps its "
-        "devices until its pod is gone."
+        "devices can be passed through, and `passgate node who DEVICE` who has one. A pod that is being ended keeps "
+        "its devices until its containers have ended."
     ),
     says=("nodes are available: {any} Insufficient {resource}", "Insufficient {resource}"),
     look="passgate node who",

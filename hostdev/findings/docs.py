@@ -140,7 +140,9 @@ server error. command SyncVMI failed: "… group-not-viable: 0000:01:00.0: group
   [The findings](findings/README.md) have a page for each code, and [errors](findings/errors.md) lists the others.
 - `passgate` ends its errors with the code in brackets.
   The logs of the sidecar and of the agent have it as `"code"`.
-- `allocation-missing` means that no [allocation file](sidecar.md) came: neither the agent nor the policy wrote one.
+- `allocation-missing` means that fewer devices were named than the VM's limits ask for.
+  Mostly no [allocation file](dialects.md#the-allocation-file) came: neither the agent nor the policy wrote one.
+  Or DRA serves the resource, so that there is nothing to write.
   Its [page](findings/allocation-missing.md) tells how to find out why.
 
 ## No command is printed

@@ -49,9 +49,9 @@ MEMLOCK_NOT_RAISED = FindingKind(
     title="Nobody raises the limit of locked memory for this VM",
     cause=(
         "VFIO pins the whole memory of the guest; libvirt wants the guest's memory (times the number of devices if "
-        "there is a virtual IOMMU) plus 1 GiB as limit. KubeVirt raises it only for a VM whose spec names a GPU, a "
-        "host device or an SR-IOV interface; a device that is only injected does not count, and an unprivileged "
-        "libvirt cannot raise it by itself."
+        "there is a virtual IOMMU) plus 1 GiB as limit. KubeVirt raises it for a VM whose spec names a GPU, a "
+        "host device or an SR-IOV interface, for realtime and SEV, and where `reservedOverhead` asks for it; a device "
+        "that is only injected does not count, and an unprivileged libvirt cannot raise it by itself."
     ),
     hint="set spec.domain.memory.reservedOverhead with memLock: Required, or keep one VFIO device in the spec",
     remedy=(

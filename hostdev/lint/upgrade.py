@@ -88,11 +88,12 @@ CHANGES = (
            "plugins (PCIDEVICE_…) are no longer read", Severity.WARNING),
     Change("1.8", _claimed, "the addresses of claimed devices come from files of the DRA driver, and no longer from "
            "the VMI's status; each device needs both claimName and requestName"),
+    Change("1.8", _all_alike, "VMs get the annotation kubevirt.io/pci-topology-version: v3, as from 1.6.4 and 1.7.2 "
+           "on; virt-launcher does not read it"),
     Change("1.9", _hooked, "hook sidecars are deprecated in favour of plugins; nothing is removed yet"),
     Change("1.9", _all_alike, "feature gates of the stage Beta are open unless they are disabled by name"),
     Change("head", _passed_through, "the limit of locked memory is lifted for VMs with VFIO devices, however many "
            "they are"),
-    Change("head", _all_alike, "new VMs get the annotation kubevirt.io/pci-topology-version: v3"),
 )  # fmt: skip
 """Defaults and mechanisms, from the notes and sources of the releases."""
 

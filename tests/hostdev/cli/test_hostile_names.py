@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
@@ -113,3 +114,26 @@ def test_no_command_carries_a_name_and_no_terminal_gets_it_raw(name: str) -> Non
 @given(NAMES, NAMES, NAMES, NAMES)
 def test_nor_any_other(driver: str, net: str, disk: str, option: str) -> None:
     _check(driver, net, disk, option)
+
+
+XML = r"""<domain type='kvm'><name>{0}</name><memory>1</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>
+<devices>
+<disk type='file' device='{0}'><target dev='{0}' bus='virtio'/><alias name='ua-{0}'/></disk>
+<interface type='user'><target dev='{0}'/><model type='virtio'/><alias name='ua-nic-{0}'/></interface>
+<hostdev mode='subsystem' type='pci'><source><address bus='0x3d' slot='2' function='3'/></source>
+<alias name='ua-passgate-{0}'/></hostdev></devices></domain>"""
+IN_XML = "\x80\x85\x9b\u061c\u200b\u200e\u202e\u2028\u2066\ufeff'\"<&$`;"
+
+
+@pytest.mark.parametrize(
+    "words", ["-o plan", "-o wide", "--remove 3d:02.3 -o plan", "--device 3d:02.2,teaming=x", "slots"]
+)
+@pytest.mark.parametrize("letter", IN_XML)
+def test_names_of_a_domain_reach_no_terminal_raw(tmp_path: Path, words: str, letter: str) -> None:
+    file = tmp_path / "vm.xml"
+    file.write_text(XML.format(escape(f"a{letter}b", {"'": "&apos;"})), encoding="utf-8")
+    line = ("slots", str(file)) if words == "slots" else ("inject", str(file), "--host", "none", *words.split())
+    text = _run((*line, "--device", "3d:02.2") if words.startswith("-o") else line)
+
+    assert text
+    assert all(shown.isprintable() for shown in text.split("\n")), text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import COLOR, HOST, PCI_IDS, fail_on, output_in
+from hostdev.cli.commands.common import CHECKED_HOST, COLOR, HOST, NETWORK_INFO, PCI_IDS, fail_on, output_in
 from hostdev.commandline import Argument, Command, Complete
 from hostdev.manifest.images import DISK
 from hostdev.manifest.images import HOOK as HOOK_IMAGE
@@ -139,19 +139,8 @@ PLAN = Command(
         Argument(
             ("--env-file",), "such variables, as lines NAME=VALUE", metavar="FILE", repeat=True, complete=Complete.FILE
         ),
-        Argument(
-            ("--network-info",),
-            "the pod's network information, as in /etc/podinfo/network-info",
-            metavar="FILE",
-            complete=Complete.FILE,
-        ),
-        Argument(
-            ("--host",),
-            "check the devices on a host: a root directory, a recorded machine (.toml), or none",
-            metavar="ROOT|MACHINE.toml|none",
-            default="none",
-            complete=Complete.FILE,
-        ),
+        NETWORK_INFO,
+        CHECKED_HOST,
         Argument(("--libvirt",), "the sidecar writes for this version of libvirt", metavar="VERSION"),
         output_in("table", "json", "yaml", "xml", "svg"),
         fail_on("error"),

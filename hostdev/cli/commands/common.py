@@ -15,6 +15,19 @@ HOST = Argument(
     default="/",
     complete=Complete.FILE,
 )
+CHECKED_HOST = Argument(
+    ("--host",),
+    "check the devices on a host: a root directory, a recorded machine (.toml), or none",
+    metavar="ROOT|MACHINE.toml|none",
+    default="none",
+    complete=Complete.FILE,
+)
+NETWORK_INFO = Argument(
+    ("--network-info",),
+    "the pod's network information, as in /etc/podinfo/network-info",
+    metavar="FILE",
+    complete=Complete.FILE,
+)
 PCI_IDS = Argument(
     ("--pci-ids",),
     "the list of PCI names to use instead of the system's",

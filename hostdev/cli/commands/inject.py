@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import COLOR, TABLE_OPTIONS, fail_on, output_in
+from hostdev.cli.commands.common import CHECKED_HOST, COLOR, NETWORK_INFO, TABLE_OPTIONS, fail_on, output_in
 from hostdev.commandline import Argument, Command, Complete
 
 _DOMAIN = Argument(
@@ -45,19 +45,8 @@ INJECT = Command(
         ),
         Argument(("--env",), "one such variable", metavar="NAME=VALUE", repeat=True),
         Argument(("--env-from-process",), "read such variables of this process's own environment", flag=True),
-        Argument(
-            ("--network-info",),
-            "the pod's network information, as in /etc/podinfo/network-info",
-            metavar="FILE",
-            complete=Complete.FILE,
-        ),
-        Argument(
-            ("--host",),
-            "check the devices on a host: a root directory, a recorded machine (.toml), or none",
-            metavar="ROOT|MACHINE.toml|none",
-            default="none",
-            complete=Complete.FILE,
-        ),
+        NETWORK_INFO,
+        CHECKED_HOST,
         Argument(
             ("--libvirt",), "write for this version of libvirt; without it only what 9.0 knows", metavar="VERSION"
         ),

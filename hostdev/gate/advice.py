@@ -26,9 +26,12 @@ MENDED = frozenset(kind.code for kind in (NOT_BOUND_TO_VFIO, GROUP_NOT_VIABLE, V
 """Errors that go away when every member of the group is bound."""
 
 
+BIND = "passgate node bind"
+
+
 def bind_command(functions: Iterable[PciFunction]) -> str:
     """What plans, proves and does it, and prints each write with --dry-run."""
-    return " ".join(("passgate node bind", *(str(function.address) for function in functions)))
+    return " ".join((BIND, *(str(function.address) for function in functions)))
 
 
 def advise(view: View, findings: Sequence[Finding], against: Sequence[Finding]) -> tuple[Finding, ...]:

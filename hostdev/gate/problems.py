@@ -11,7 +11,7 @@ from typing import NamedTuple
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.findings.group import GROUP_NOT_VIABLE
-from hostdev.gate.advice import MENDED
+from hostdev.gate.advice import BIND, MENDED
 from hostdev.gate.doctor import Check, Status
 from hostdev.gate.rule import HOST
 from hostdev.inventory.machine import Machine, PciFunction
@@ -112,7 +112,7 @@ def _problem(machine: Machine, same: Sequence[tuple[Check, Finding]], waiting: t
     if len(subjects) > 1 and first.code != GROUP_NOT_VIABLE.code:
         message, hint = (_own_words(machine, first.subject, text) for text in (message, hint))
     # A command for each becomes one for all.
-    hint = hint.replace(f"for d in {DEVICE};", f"for d in {' '.join(subjects)};")
+    hint = hint.replace(f"{BIND} {DEVICE}", f"{BIND} {' '.join(subjects)}")
     return Problem(_status(check, first), first.code, subjects, message, hint, waiting)
 
 

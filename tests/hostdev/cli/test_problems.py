@@ -38,7 +38,7 @@ def test_vfs_with_one_cause_are_one_line_with_their_addresses() -> None:
     assert problem.code == "not-bound-to-vfio"
     assert problem.subjects == tuple(map(str, wanted))
     assert problem.message == "is on c6xxvf"
-    assert f"for d in {' '.join(map(str, wanted))}; do" in problem.hint, "one command for all"
+    assert problem.hint == f"passgate node bind {' '.join(map(str, wanted))}", "one command for all"
 
 
 def test_the_same_but_for_its_own_number_is_the_same() -> None:

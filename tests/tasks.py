@@ -176,20 +176,20 @@ TASKS = (
     ),
     Task(
         *("D8", "what to do about a blocked GPU", f"passgate doctor 01:00.0 {GPU}"),
-        ("group 1 is not viable", "bind these 3 to vfio-pci too"),
+        ("group 1 is not viable", "passgate node bind 0000:01:00.1 0000:01:00.2 0000:01:00.3"),
         (),
         1,
     ),
     Task(
         *("D9", "a GPU that has vGPUs", f"passgate doctor 3b:00.0 {T4}"),
         ("the host would lose the mediated device",),
-        ("driver/unbind",),
+        ("driver/unbind", "node bind"),
         1,
     ),
     Task(
         *("D10", "a disk behind VMD", "passgate doctor 10000:e1:00.0 0000:00:0e.0 --host $M/vmd.toml"),
         ("FAIL",),
-        ("driver/unbind",),
+        ("driver/unbind", "node bind"),
         1,
     ),
     Task("D11", "a closed gate", "passgate explain HostDevices feature gate is not enabled", ("# gate-closed",)),

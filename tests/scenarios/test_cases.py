@@ -32,7 +32,7 @@ def vmi(case: Case) -> Vmi:
 
 
 def test_every_folder_is_a_case() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {case.name for case in CASES} | {"hosts", "cluster"}
+    assert {path.name for path in FOLDER.iterdir()} == {case.name for case in CASES} | {"hosts", "cluster", "node"}
 
 
 @pytest.mark.parametrize("name", RECORDED)

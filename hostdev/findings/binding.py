@@ -163,8 +163,8 @@ WRITE_PENDING = FindingKind(
     title="A write has not come back",
     cause=(
         "The kernel waits until the holder of the device lets go. The writer is left alone on purpose: a signal makes "
-        "it unkillable. Until it has come back, a second write to the device, a reset, or a look at `sriov_numvfs` of "
-        "its PF would hang as well."
+        "it unkillable. Until it has come back, a second unbind of the device or a reset would hang as well, and "
+        "while VFs are being taken away a look at `sriov_numvfs` of their PF."
     ),
     hint="end the VM or the process that holds it, then: passgate node journal recover",
     remedy=(

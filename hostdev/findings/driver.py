@@ -51,8 +51,8 @@ REMOVAL_PENDING = FindingKind(
         "when it ends. A vfio driver waits in between, without end, until the process that has the device open lets "
         "go; QEMU asks the guest, and a guest that is paused or has no driver for hotplug never answers. A sound "
         "driver waits for the processes that have a node of it open. Until then the device belongs to that process. "
-        "Whatever else writes to the device waits too, and cannot be killed; where the VFs of a PF are being taken "
-        "away, so does every read or write of `sriov_numvfs`, also of other PFs, and `rescan`."
+        "A second unbind, a reset, or a change of its power waits too, and cannot be killed; where the VFs of a PF are "
+        "being taken away, so does every read of that PF's `sriov_numvfs`, every write to that of any PF, and `rescan`."
     ),
     hint="write nothing to it; stop the VM or the process that has it open, and the removal ends by itself",
     remedy=(

@@ -136,7 +136,8 @@ GUEST_ADDRESS_CROWDED = FindingKind(
     title="The guest address asked for is where KubeVirt's own devices go",
     cause=(
         "Disks, interfaces, the balloon and KubeVirt's placeholders get the lowest buses, and how many they are "
-        "changes with the VM and the release. In the most ordinary VM 0000:09:00.0 is the balloon's. A taken address "
+        "changes with the VM and the release. In the most ordinary VM 0000:09:00.0 is the balloon's. What "
+        "would have been there goes elsewhere; an address that is written down, such as an interface's `pciAddress`, "
         "is refused when the VM starts."
     ),
     hint="ask for bus 0x10 or above, such as 0000:10:00.0",
@@ -161,7 +162,8 @@ RESOURCE_NOT_PERMITTED = FindingKind(
     title="The KubeVirt CR does not permit the device",
     cause=(
         "KubeVirt makes no pod for a VM whose GPU or host device names a resource that permittedHostDevices does not "
-        "have. The API accepts such a VM; the KubeVirt CR among the files does not list the resource."
+        "have, where there is such a list at all. The API accepts such a VM; the KubeVirt CR among the files does not "
+        "list the resource."
     ),
     hint="add the resource to permittedHostDevices of the KubeVirt CR",
     remedy="`passgate manifest DEVICE` writes the lines; another plugin's have externalResourceProvider: true.",

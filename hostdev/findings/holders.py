@@ -90,7 +90,7 @@ DRA_SERVES_RESOURCE = FindingKind(
         "1. `kubectl get pod POD -o jsonpath='{.status.extendedResourceClaimStatus}'` shows the claim, and which "
         "resource it serves.\n"
         "2. With the claim in the VM's `resourceClaims` and in `gpus` or `hostDevices` (`claimName`, `requestName`), "
-        "KubeVirt resolves the device by itself, and Passgate reads it from the VM's status.\n"
+        "KubeVirt resolves the device by itself and puts it into the domain, where Passgate finds it.\n"
         "3. With the admission policy instead of the agent the container writes down its own variables, if the driver "
         "sets any in a [known dialect](../dialects.md).\n"
         "4. A device plugin that offers the resource on the node is preferred as long as the node has some of it "

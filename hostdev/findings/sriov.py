@@ -16,7 +16,8 @@ PF_WITH_VFS = FindingKind(
     remedy=(
         "Pass a VF. If the whole card must go to one VM, make sure that nobody uses a VF, then "
         "`echo 0 > /sys/bus/pci/devices/PF/sriov_numvfs` (through the operator that owns the PF, or it will create "
-        "them again), and bind the PF to vfio-pci. Note that this write blocks while a VM has one of the VFs."
+        "them again), and bind the PF to vfio-pci. This write pulls a VF out of a running guest, or "
+        "waits until its VM has ended."
     ),
 )
 
@@ -151,9 +152,9 @@ VFS_IN_USE = FindingKind(
     severity=Severity.ERROR,
     title="A VF that would vanish is in use",
     cause=(
-        "The kernel removes VFs without asking the host: mounted disks and interfaces with addresses are gone. For one "
-        "that a VM holds the write waits without end, and with it every look at `sriov_numvfs` and every rescan of "
-        "the host."
+        "The kernel removes VFs without asking the host: mounted disks and interfaces with addresses are gone. One "
+        "that a VM holds is pulled out of a guest that answers; else the write waits until the VM ends, and with it "
+        "every look at `sriov_numvfs` of the PF, every write to that of any PF, and every rescan of the host."
     ),
     hint="free the VF first; `passgate node who VF` tells who has it",
     remedy="Stop the VM, or take the interface or disk out of use, then try again. Nothing sets this aside.",

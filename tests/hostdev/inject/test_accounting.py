@@ -138,6 +138,10 @@ def test_resources_of_kubernetes_and_kubevirt_need_no_device(name: str) -> None:
     assert answer.xml == DOMAIN
 
 
+def test_a_pool_under_kubevirts_name_is_one_of_devices() -> None:
+    assert refused(hook(), vmi({"devices.kubevirt.io/nvme": "1"})).code == "allocation-missing"
+
+
 def test_devices_named_outright_stand_for_the_limits() -> None:
     wish = {"passgate.dev/devices": json.dumps([{"address": FIRST}])}
 

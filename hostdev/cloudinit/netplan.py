@@ -220,14 +220,22 @@ def _not_written(
     return Network(findings=(*findings, NETWORK_DATA_NOT_WRITTEN.found(first.name, what, hint=hint)))
 
 
+_MOST_ALIKE = 64
+"""No VM has as many interfaces."""
+
+
 def _guest_names(interfaces: Sequence[Interface], taken: Sequence[str]) -> dict[str, str]:
     """A name for each in the guest; an interface that can have its own has it, whatever the others are called."""
     given: dict[str, str] = {}
     used = set(taken)
     for one in sorted(interfaces, key=lambda one: not is_guest_name(one.name)):
-        name = guest_name(one.name)
-        while name in used:
-            name = guest_name(f"{name}~")
+        if one.name in given:
+            continue
+        tried = (guest_name(f"{one.name}{'~' * number}") for number in range(_MOST_ALIKE))
+        name = next((name for name in tried if name not in used), None)
+        if name is None:
+            what = f"{_MOST_ALIKE} interfaces have names that the guest could not tell apart"
+            raise INTERFACE_NOT_POSSIBLE.refused(one.place, what, "give the interfaces shorter names")
         used.add(name)
         given[one.name] = name
     return given

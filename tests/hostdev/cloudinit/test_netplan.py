@@ -253,3 +253,16 @@ def test_addresses_that_cannot_be_given_are_refused(given: tuple[Any, ...], bond
 
     assert refused.value.code == "interface-not-possible"
     assert f"{refused.value.subject}: {refused.value.message}".startswith(says)
+
+
+def test_a_name_that_comes_again_and_again_ends() -> None:
+    """Four digits told so many apart that the search for another name came back to where it had begun."""
+    again = {"name": "an-interface-of-this-name", "bridge": {}}
+
+    assert document(LEFT, DEFAULT, *[again] * 2000)["ethernets"].keys() == {"left", "default-37a8"}
+
+
+def test_more_names_alike_than_a_vm_has_interfaces_are_told_apart_all_the_same() -> None:
+    alike = [{"name": f"{'a' * 20}-{number}", "bridge": {}} for number in range(3000)]
+
+    assert "left" in document(LEFT, DEFAULT, *alike)["ethernets"]

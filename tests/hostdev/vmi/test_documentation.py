@@ -18,16 +18,27 @@ from hostdev.vmi.bonds import MODES, PARAMETERS, read_bonds
 from hostdev.vmi.file import parse_manifest
 from hostdev.vmi.request import parse_device
 from hostdev.vmi.settings import SETTINGS
+from tests.domxml.domains import load
+from tests.domxml.guestslots import guest_of, inject, wish
 
 PAGE = (Path(__file__).parents[3] / "docs" / "annotations.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 MANIFEST = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+ASKED = re.findall(r'"guestAddress": (\[.*?\]|".*?")', PAGE)
 SENTENCES = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_every_example_is_read(text: str) -> None:
     assert _errors(text) == ()
+
+
+@pytest.mark.parametrize("address", sorted(set(re.findall(r"0000:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", "".join(ASKED)))))
+def test_every_guest_address_is_free_in_an_ordinary_vm(address: str) -> None:
+    result = inject(load("q35-default"), wish("x", "3d:02.2", address))
+
+    assert guest_of(result) == {"ua-passgate-x": address}
+    assert "base-device-moves" not in {finding.code for finding in result.findings}
 
 
 def test_every_key_has_its_row_and_is_used() -> None:

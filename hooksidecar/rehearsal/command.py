@@ -29,7 +29,7 @@ from hostdev.inject.gather import read_file
 from hostdev.jsonutil import JsonObject
 from hostdev.kubevirt.channels import Asked, Given
 from hostdev.kubevirt.ports import count_ports
-from hostdev.kubevirt.releases import RELEASES, Release, release_of
+from hostdev.kubevirt.releases import NEWEST, RELEASES, Release, release_of
 from hostdev.kubevirt.vmplan import Made, make_domain
 from hostdev.printing import output
 from hostdev.printing.documents import emit, emit_error
@@ -113,7 +113,7 @@ def _script(domain_path: str | None, vmi_path: str, release: Release, allocation
 
 def _made(document: JsonObject, release: Release, allocation: bytes) -> Made:
     # One that plays any release converts as the newest does.
-    converts = release_of(TWICE) if release.name == "any" else release
+    converts = release_of(NEWEST) if release.name == "any" else release
     return make_domain(document.fields, Asked(converts, Given(parse_env_file(allocation).variables)))
 
 

@@ -8,13 +8,11 @@ import re
 from domxml.errors import about_file
 from hostdev.inject.gather import read_file
 from hostdev.kubevirt.channels import Asked, Given
-from hostdev.kubevirt.releases import release_of
+from hostdev.kubevirt.releases import NEWEST, release_of
 from hostdev.kubevirt.vmplan import make_domain
 from hostdev.printing import output
 from hostdev.vmi.file import find_vm
 
-NEWEST = "1.9"
-"""The release that a domain is made as where none is named."""
 _MANIFEST = re.compile(rb"(?:^|[\n{,])\s*[\"']?(?:apiVersion|kind)[\"']?\s*:")
 _HEAD = 4096
 

@@ -15,16 +15,16 @@ from hostdev.allocation.env_file import parse_env_file
 from hostdev.allocation.environment import read_variables
 from hostdev.inject.gather import read_file
 from hostdev.inject.hook import Launcher
-from hostdev.kubevirt.admission import Beside, Cluster
+from hostdev.kubevirt.admission import Cluster
 from hostdev.kubevirt.channels import Asked, Given
 from hostdev.kubevirt.comparison import Move, compare
-from hostdev.kubevirt.releases import POINT_RELEASES, RELEASES, Release, release_of
+from hostdev.kubevirt.releases import NEWEST, POINT_RELEASES, RELEASES, Release, release_of
 from hostdev.kubevirt.spec import EMPTY, get_map
 from hostdev.kubevirt.vmplan import Item, VmPlan, plan_vm
 from hostdev.lint.admission.releases import Cluster as LintCluster
 from hostdev.lint.admission.releases import parse_release
 from hostdev.lint.files import read_files
-from hostdev.lint.neighbours import neighbours
+from hostdev.lint.neighbours import Neighbours, neighbours
 from hostdev.lint.objects import VM_KINDS, Object
 from hostdev.lint.repository import gather, lint_objects
 from hostdev.printing import output
@@ -34,8 +34,6 @@ from hostdev.printing.findings import finding_rows, worst_exit_code
 from hostdev.printing.screen import Screen
 from hostdev.vmi.vmi import Vmi
 
-NEWEST = "1.9"
-"""The release that is planned for where none is named."""
 WITHOUT_SIDECAR = "without-sidecar"
 _MACHINE = re.compile(r"(?:pc|q35|virt|s390-ccw-virtio)(?:-[\w.-]+)?", re.ASCII)
 _COLUMNS = (Column("GUEST"), Column("DEVICE"), Column("HOST"), Column("BY"), Column("NAME", Fit.CUT))
@@ -58,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the files, plan every VM in them, print."""
     asked = _asked(arguments)
     objects = _objects(arguments.file)
-    done = [_planned(one, objects, asked, arguments) for one in objects if one.kind in VM_KINDS]
+    around = neighbours(objects, VM_KINDS)
+    done = [_planned(one, around, asked, arguments) for one in objects if one.kind in VM_KINDS]
     if not done:
         raise BadInput("bad-vmi", "no file holds a VM", hint="name the files that hold the VM and what it refers to")
     if len(done) == 1 and done[0].error is not None:
@@ -108,45 +107,42 @@ def _objects(names: Sequence[str]) -> tuple[Object, ...]:
     return gathered.objects
 
 
-def _planned(one: Object, objects: Sequence[Object], asked: Asked, arguments: argparse.Namespace) -> Planned:
+def _planned(one: Object, around: Neighbours, asked: Asked, arguments: argparse.Namespace) -> Planned:
     try:
-        plan = _plan(one, objects, asked)
+        plan = _plan(one, around, asked)
         if arguments.output not in {"xml", "svg"}:
             # Of a thousand VMs the domains alone would fill the memory.
             plan = plan._replace(first=b"", last=b"", final=b"", vmi=Vmi())
         if not arguments.against:
             return Planned(one, plan)
-        other = _other(one, objects, asked, arguments.against)
+        other = _other(one, around, asked, arguments.against)
         return Planned(one, plan, compare(plan, other), other)
     except PassgateError as error:
         return Planned(one, None, error=error)
 
 
-def _plan(one: Object, objects: Sequence[Object], asked: Asked) -> VmPlan:
-    around = neighbours(objects, VM_KINDS)
-    beside = around.beside(one)
+def _plan(one: Object, around: Neighbours, asked: Asked) -> VmPlan:
     found = around.of_kind("KubeVirt")
     annotations = get_map(found[0].value, "metadata", "annotations") if len(found) == 1 else EMPTY
     cluster = Cluster(around.kubevirt, annotations)
-    plan = plan_vm(one.value, asked._replace(cluster=cluster, beside=Beside(*beside)))
-    return plan._replace(findings=(*_lint(one, objects, asked.release), *plan.findings))
+    plan = plan_vm(one.value, asked._replace(cluster=cluster, beside=around.beside(one)))
+    return plan._replace(findings=(*_lint(one, around, asked.release), *plan.findings))
 
 
-def _lint(one: Object, objects: Sequence[Object], release: Release) -> Iterator[Finding]:
+def _lint(one: Object, around: Neighbours, release: Release) -> Iterator[Finding]:
     """What `passgate lint` says of this VM, for this release."""
     minor = ".".join(release.name.split(".")[:2])
-    others = [each for each in objects if each.kind not in VM_KINDS]
-    for result in lint_objects([one, *others], LintCluster((parse_release(minor),))):
+    for result in lint_objects([one, *around.objects], LintCluster((parse_release(minor),))):
         if result.kind == one.kind and result.name == one.name:
             yield result.finding
 
 
-def _other(one: Object, objects: Sequence[Object], asked: Asked, against: str) -> VmPlan:
+def _other(one: Object, around: Neighbours, asked: Asked, against: str) -> VmPlan:
     """The other side: a release, a machine type, the VM without the sidecar, or as another file has it."""
     if against == WITHOUT_SIDECAR:
-        return _plan(one, objects, asked._replace(sidecar=False))
+        return _plan(one, around, asked._replace(sidecar=False))
     if against in RELEASES or against.removeprefix("v") in POINT_RELEASES:
-        return _plan(one, objects, asked._replace(release=_release(against)))
+        return _plan(one, around, asked._replace(release=_release(against)))
     if Path(against).exists():
         others = _objects([against])
         same = [each for each in others if each.kind in VM_KINDS and each.name == one.name]
@@ -154,9 +150,9 @@ def _other(one: Object, objects: Sequence[Object], asked: Asked, against: str) -
         if len(same) != 1:
             what = f"{len(same)} VMs could be the other side of {one}"
             raise BadInput("bad-usage", f"--against: {what}", subject=against, hint="name a file with that one VM")
-        return _plan(same[0], (*(o for o in objects if o.kind not in VM_KINDS), *others), asked)
+        return _plan(same[0], neighbours((*around.objects, *others), VM_KINDS), asked)
     if _MACHINE.fullmatch(against):
-        return _plan(_with_machine(one, against), objects, asked)
+        return _plan(_with_machine(one, against), around, asked)
     hint = f"a release such as {NEWEST}, a machine type such as pc-q35-9.2, {WITHOUT_SIDECAR}, or a file"
     raise BadInput("bad-usage", f"--against: {against[:60]!r} is nothing to compare with", hint=hint)
 

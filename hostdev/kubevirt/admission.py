@@ -59,11 +59,12 @@ class Cluster(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """What a VM refers to; None where it is named and not there."""
+    """What stands beside a VM and becomes part of it; None where it is named and not there."""
 
     instancetype: Fields | None = EMPTY
     preference: Fields | None = EMPTY
     presets: tuple[Fields, ...] = ()
+    """Of the same namespace; those that select the VMI are part of it."""
 
 
 class Admitted(NamedTuple):

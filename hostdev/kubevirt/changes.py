@@ -41,13 +41,6 @@ EXPANDERS_FIRST = Change("expander buses before the virtio-serial controller", (
 NUMA_OVERWRITES = Change("NUMA placement takes devices with an address too", (1, 8), (1, 8))
 S390_ROOT_COMPLEX = Change("the root-complex annotation on s390x", (0, 0), (1, 7))
 
-CHANGES = (
-    *(PANIC_DEVICES, VIDEO_TYPE, NO_PCI_HOLE, EMPTY_CDROM, EMPTY_INPUT_BUS, CLAIMED_DEVICES, CLAIMED_IN_ORDER),
-    *(CLAIMED_NETWORKS, VF_VARIABLES, PASST_BINDING, NUMA_PLACEMENT, EXPANDERS_FIRST, NUMA_OVERWRITES),
-    S390_ROOT_COMPLEX,
-)
-"""All of them. How ports are counted, and what structs keep, is in `releases`."""
-
 
 def minor_of(release: Release) -> Minor:
     """Its major and minor version; what is not released yet is newer than all."""

@@ -20,7 +20,7 @@ from hostdev.kubevirt.hostdevices import guest_address
 from hostdev.kubevirt.pod import Pod, Pools, resources_of
 from hostdev.kubevirt.releases import Release
 from hostdev.kubevirt.spec import NO_PCI_HOLE as NO_PCI_HOLE_ANNOTATION
-from hostdev.kubevirt.spec import TARGETS, Fields, Spec, get_list, get_map, get_text, target_of, volume_names
+from hostdev.kubevirt.spec import TARGETS, Fields, Spec, get_map, get_text, target_of
 
 _REDIRECTED = 4
 _DISK_NAMES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd"}
@@ -135,7 +135,7 @@ def disks(spec: Spec) -> Iterator[Element]:
         element = etree.Element("disk", device=kind, type="block" if kind == "lun" else "file")
         if kind == "disk" and bus == "virtio":
             element.set("model", spec.virtio)
-        if name in volume_names(spec.spec):
+        if name in spec.volumes:
             path = VOLUME.format(name)
             etree.SubElement(element, "source", {"dev" if kind == "lun" else "file": path})
         etree.SubElement(element, "target", bus=bus, dev=f"{prefix}{_letters(number)}")
@@ -150,12 +150,10 @@ def disks(spec: Spec) -> Iterator[Element]:
 
 def _is_there(spec: Spec, disk: Fields, kind: str) -> bool:
     name = get_text(disk, "name")
-    status = {get_text(one, "name"): one for one in get_list(spec.status, "volumeStatus")}
-    permanent = {one for one, said in status.items() if not said.get("hotplugVolume")}
-    if not permanent or name in permanent or (kind == "cdrom" and name not in volume_names(spec.spec)):
+    if not spec.permanent or name in spec.permanent or (kind == "cdrom" and name not in spec.volumes):
         # As long as no volume has a status, virt-launcher takes all disks.
         return True
-    return name in status and status[name].get("phase") in _READY
+    return name in spec.volume_status and spec.volume_status[name].get("phase") in _READY
 
 
 def _letters(number: int) -> str:

@@ -9,17 +9,18 @@ from lxml import etree
 from domxml.document import Element
 from hostdev.jsonutil import parse_quantity
 from hostdev.kubevirt import devices as make
+from hostdev.kubevirt.admission import MACHINES
 from hostdev.kubevirt.changes import EXPANDERS_FIRST, NUMA_PLACEMENT, S390_ROOT_COMPLEX
 from hostdev.kubevirt.hostdevices import host_devices
 from hostdev.kubevirt.placing import place_on_cells, place_on_root
 from hostdev.kubevirt.pod import Pod
+from hostdev.kubevirt.ports import ARCHITECTURES
 from hostdev.kubevirt.releases import Release
 from hostdev.kubevirt.spec import Spec, get_map, get_text
 from hostdev.kubevirt.structs import sort_devices
 
 _KUBEVIRT = "http://kubevirt.io"
-_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "s390x": "s390x"}
-_MACHINES = {"amd64": "q35", "arm64": "virt", "s390x": "s390-ccw-virtio"}
+_ARCHITECTURES = {kubernetes: own for own, kubernetes in ARCHITECTURES.items()}
 _LOADERS = {
     "arm64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
     "amd64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
@@ -49,7 +50,7 @@ def first_domain(spec: Spec, release: Release, pod: Pod) -> bytes:
 
 def _os(spec: Spec) -> Element:
     element = etree.Element("os")
-    machine = spec.machine or _MACHINES.get(spec.architecture, "q35")
+    machine = spec.machine or MACHINES.get(spec.architecture, MACHINES["amd64"])
     kind = etree.SubElement(element, "type", arch=_ARCHITECTURES.get(spec.architecture, "x86_64"), machine=machine)
     kind.text = "hvm"
     code, template = _LOADERS.get(spec.architecture, ("", "")) if spec.is_efi else ("", "")

@@ -58,7 +58,8 @@ def is_claimed(entry: Fields) -> bool:
 
 def _virtual_functions(spec: Spec, release: Release, pod: Pod) -> Iterator[Element]:
     interfaces = [interface for interface in spec.listed("interfaces") if "sriov" in interface]
-    ready = [interface for interface in interfaces if _is_attached(spec, interface)]
+    attached = _attached(spec)
+    ready = [interface for interface in interfaces if get_text(interface, "name") in attached]
     where = dict(pod.networks)
     if not where and VF_VARIABLES.holds(release):
         where = _by_variables(ready, pod)
@@ -72,11 +73,10 @@ def _virtual_functions(spec: Spec, release: Release, pod: Pod) -> Iterator[Eleme
             yield _vf(interface, device)
 
 
-def _is_attached(spec: Spec, interface: Fields) -> bool:
-    """Only with this in its status does virt-launcher look for the VF; without, it is silently missing."""
-    name = get_text(interface, "name")
-    status = (one for one in get_list(spec.status, "interfaces") if get_text(one, "name") == name)
-    return any("multus-status" in get_text(one, "infoSource") for one in status)
+def _attached(spec: Spec) -> frozenset[str]:
+    """Only with this in its status does virt-launcher look for an interface's VF; without, it is silently missing."""
+    status = get_list(spec.status, "interfaces")
+    return frozenset(get_text(one, "name") for one in status if "multus-status" in get_text(one, "infoSource"))
 
 
 def _by_variables(interfaces: Sequence[Fields], pod: Pod) -> dict[str, str]:

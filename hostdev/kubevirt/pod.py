@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.source import HostDevice
+from hostdev.allocation.dialects import resource_suffix
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -32,29 +34,30 @@ class Pools:
     """What a kind of variable names for each resource; an address that is given is gone from all of them."""
 
     def __init__(self, environment: Mapping[str, str], prefix: str, resources: Iterable[str]) -> None:
-        self._pools: dict[str, list[str]] = {}
+        self._pools: dict[str, deque[str]] = {}
+        self._taken: set[str] = set()
         for resource in resources:
             value = environment.get(variable(prefix, resource)) if resource else None
             if value is not None:
-                self._pools[resource] = list(filter(None, value.removesuffix(",").split(",")))
+                self._pools[resource] = deque(filter(None, value.removesuffix(",").split(",")))
 
     def __bool__(self) -> bool:
         return bool(self._pools)
 
     def take(self, resource: str) -> str:
         """The next device of a resource; empty where there is none."""
-        pool = self._pools.get(resource)
-        if not pool:
-            return ""
-        first = pool[0]
-        for each in self._pools.values():
-            each[:] = [address for address in each if address != first]
-        return first
+        pool = self._pools.get(resource, deque())
+        while pool:
+            first = pool.popleft()
+            if first not in self._taken:
+                self._taken.add(first)
+                return first
+        return ""
 
 
 def variable(prefix: str, resource: str) -> str:
     """The name under which a device plugin tells what it gave."""
-    return f"{prefix}_{resource.replace('/', '_').replace('.', '_').upper()}"
+    return f"{prefix}_{resource_suffix(resource)}"
 
 
 def resources_of(entries: Collection[Mapping[str, object]]) -> list[str]:

@@ -102,6 +102,8 @@ _KNOWN = (
 POINT_RELEASES: Mapping[str, Release] = {release.name: release for release in _KNOWN}
 """Each release that is known, by its full name."""
 
+NEWEST = "1.9"
+"""The newest that is released: what a VM is planned for where none is named."""
 _NEWEST = {name.rpartition(".")[0]: name for name in POINT_RELEASES if "." in name}
 """The newest point release that is known, by `MAJOR.MINOR`."""
 RELEASES: Mapping[str, Release] = {

@@ -45,6 +45,10 @@ class Spec:
         self.devices = get_map(self.domain, "devices")
         self.annotations = get_map(vmi, "metadata", "annotations")
         self.status = get_map(vmi, "status")
+        self.volumes = frozenset(volume_names(self.spec))
+        self.volume_status = {get_text(one, "name"): one for one in get_list(self.status, "volumeStatus")}
+        self.permanent = {one for one, said in self.volume_status.items() if not said.get("hotplugVolume")}
+        """Volumes with a status that were not plugged in while the VM ran."""
         self.architecture = get_text(self.spec, "architecture") or "amd64"
         self.machine = get_text(self.domain, "machine", "type")
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hostdev.kubevirt.admission import Beside
 from hostdev.lint.admission.releases import Cluster
 from hostdev.lint.admission.rule import EMPTY, at
-from hostdev.lint.admission.verdict import Beside
 from hostdev.lint.objects import Object
 
 RESOURCE = "k8s.v1.cni.cncf.io/resourceName"

@@ -15,6 +15,7 @@ from hostdev.findings.admission import (
     VM_REFUSED,
     WRONG_TYPE,
 )
+from hostdev.kubevirt.admission import Beside
 from hostdev.kubevirt.defaults import add_defaults, selects, with_instancetype, with_preference, with_preset
 from hostdev.lint.admission import compute, devices, disks, firmware, interfaces, policies, ports, vm, volumes
 from hostdev.lint.admission.fields import spec_of
@@ -54,15 +55,6 @@ class Refusal(NamedTuple):
     is_open: bool | None = False
     """Of a gate: None where it was not told."""
     vmi_only: bool = False
-
-
-class Beside(NamedTuple):
-    """What stands beside a VM and becomes part of it; None where it is named and not there."""
-
-    instancetype: Mapping[str, Any] | None = EMPTY
-    preference: Mapping[str, Any] | None = EMPTY
-    presets: tuple[Mapping[str, Any], ...] = ()
-    """Of the same namespace; those that select the VMI are part of it."""
 
 
 ALONE = Beside()

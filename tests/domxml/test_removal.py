@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from domxml.document import Domain
 from domxml.errors import Refused
 from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
-from domxml.guestslot import GuestSlot
 from domxml.pciaddress import PciAddress
 from domxml.removal import find_devices
-from domxml.splice import SourceText
-from domxml.transform import Transformed, transform
-from domxml.version import LibvirtVersion
 from tests.domxml.domains import load, names
+from tests.domxml.edits import NEW, edit
 from tests.domxml.guestslots import multifunction, tree_of, wish
 from tests.domxml.realdomains import HELD, NO_BALLOON, TAKEN, VDA, domain, pci
 
-NEW = LibvirtVersion(11, 3)
 QAT, NIC = wish("qat", "0000:3d:02.2"), wish("nic", "0000:3d:02.3")
 MDEV = wish("vgpu", "c0ffee00-1111-2222-3333-444455556666")
 CARD = multifunction("card", "0000:65:00.0", 2)
@@ -29,17 +23,6 @@ PORT = "<controller type='pci' index='%d' model='pcie-root-port'>%s%s</controlle
 TWO_FUNCTIONS = HELD % ("", "<alias name='ua-a'/>" + pci(1, 0, more=" multifunction='on'")) + (
     HELD.replace("function='3'", "function='4'") % ("", "<alias name='ua-b'/>" + pci(1, 0, 1))
 )
-
-
-def change(
-    xml: bytes, *wishes: GuestSlot, remove: Sequence[str] = (), prune: bool = False
-) -> tuple[bytes, Transformed]:
-    """What `passgate inject` writes."""
-    parsed = Domain.parse(xml)
-    source = SourceText(parsed)
-    leaving = find_devices(parsed, remove)
-    result = transform(parsed, wishes, libvirt=NEW, remove=leaving, prune=prune, mark=True)
-    return (xml if result.xml is parsed.data else source.rewrite()), result
 
 
 def places(xml: bytes) -> dict[str, PciAddress]:
@@ -70,29 +53,29 @@ def test_add_and_remove_give_the_first_bytes_again(name: str, base: str) -> None
         pytest.skip("acpiIndex exists on PCs only")
 
     for wishes in additions:
-        xml, _ = change(xml, *wishes)
+        xml, _ = edit(xml, *wishes)
     assert xml != first
     for words in removals:
-        xml, _ = change(xml, remove=words)
+        xml, _ = edit(xml, remove=words)
 
     assert xml == first
 
 
 @pytest.mark.parametrize("base", ["q35-default", "i440fx", "arm64-virt", "q35-gpu-1"])
 def test_prune_takes_the_ports_along_too(base: str) -> None:
-    with_one, _ = change(load(base), QAT)
-    with_two, _ = change(with_one, NIC)
+    with_one, _ = edit(load(base), QAT)
+    with_two, _ = edit(with_one, NIC)
 
-    assert change(with_two, QAT, prune=True)[0] == with_one
-    assert change(with_two, prune=True)[0] == load(base)
+    assert edit(with_two, QAT, prune=True)[0] == with_one
+    assert edit(with_two, prune=True)[0] == load(base)
 
 
 @pytest.mark.parametrize("base", [name for name in names() if not name.startswith("s390x")])
 def test_no_device_moves_when_one_leaves_the_middle(base: str) -> None:
-    xml, _ = change(load(base), QAT, NIC, MDEV)
+    xml, _ = edit(load(base), QAT, NIC, MDEV)
     before = places(xml)
 
-    after, result = change(xml, remove=["3d:02.2"])
+    after, result = edit(xml, remove=["3d:02.2"])
 
     expected = {name: place for name, place in before.items() if name != "hostdev ua-passgate-qat"}
     assert places(after) == {name: place for name, place in expected.items() if name in places(after)}
@@ -101,17 +84,17 @@ def test_no_device_moves_when_one_leaves_the_middle(base: str) -> None:
 
 
 def test_all_functions_of_a_device_go_by_its_name() -> None:
-    xml, _ = change(load("q35-default"), CARD)
+    xml, _ = edit(load("q35-default"), CARD)
     assert xml.count(b"<hostdev") == 2
 
-    assert change(xml, remove=["card"])[0] == load("q35-default")
+    assert edit(xml, remove=["card"])[0] == load("q35-default")
 
 
 def test_a_device_of_the_user_without_an_address_leaves_its_turn_behind() -> None:
     given = domain("q35", VDA % "", HELD % ("", ""), "<memballoon model='virtio'/>", "<rng model='virtio'/>")
     before = places(given)
 
-    after, result = change(given, remove=["0000:65:02.3"])
+    after, result = edit(given, remove=["0000:65:02.3"])
 
     there = places(after)
     assert there == {name: place for name, place in before.items() if name in there}
@@ -124,7 +107,7 @@ def test_ports_that_the_user_wrote_stay() -> None:
     ports = PORT % (1, pci(0, 0x10, more=" multifunction='on'"), "") + PORT % (2, pci(0, 0x10, 1), "")
     given = domain("q35", "<controller type='usb' model='none'/>", ports, HELD % ("", pci(2, 0)), NO_BALLOON)
 
-    after, result = change(given, remove=["65:02.3"])
+    after, result = edit(given, remove=["65:02.3"])
 
     assert after == given.replace((HELD % ("", pci(2, 0))).encode(), b"")
     assert [finding.code for finding in result.findings] == ["empty-port-stays"]
@@ -135,7 +118,7 @@ def test_a_device_that_only_libvirt_knows_cannot_be_held_and_is_told() -> None:
     """Its balloon has no element in which an address could be written."""
     given = domain("q35", "<controller type='usb' model='none'/>", PORT % (1, pci(0, 0x10), ""), HELD % ("", pci(1, 0)))
 
-    _, result = change(given, remove=["65:02.3"])
+    _, result = edit(given, remove=["65:02.3"])
 
     assert ("base-device-moves", "the memballoon that libvirt adds") in {
         (finding.code, finding.subject) for finding in result.findings
@@ -143,10 +126,10 @@ def test_a_device_that_only_libvirt_knows_cannot_be_held_and_is_told() -> None:
 
 
 def test_a_hole_below_another_device_stays_until_that_has_gone() -> None:
-    xml, _ = change(load("q35-default"), QAT)
-    both, _ = change(xml, NIC)
+    xml, _ = edit(load("q35-default"), QAT)
+    both, _ = edit(xml, NIC)
 
-    without, result = change(both, remove=["qat"])
+    without, result = edit(both, remove=["qat"])
 
     assert result.removal is not None
     assert result.removal.controllers == ()
@@ -161,10 +144,10 @@ def guest(xml: bytes, name: str) -> object:
 
 def test_what_libvirt_has_defined_since_is_the_vms() -> None:
     """It puts a model and a target into each controller; base devices have their addresses there by then."""
-    xml, _ = change(load("q35-minimal"), QAT)
+    xml, _ = edit(load("q35-minimal"), QAT)
     defined = xml.replace(b'<alias name="ua-passgate_', b"<model name='x'/><alias name=\"ua-passgate_")
 
-    after, result = change(defined, remove=["qat"])
+    after, result = edit(defined, remove=["qat"])
 
     assert result.removal is not None
     assert len(result.removal.controllers) == 1
@@ -195,7 +178,7 @@ def test_an_interface_or_a_disk_is_not_ours_to_take(tag: str) -> None:
     given = domain("q35", OTHERS[tag])
 
     with pytest.raises(Refused, match=f"an <{tag}> of the domain holds this device") as refusal:
-        change(given, remove=["65:02.3"])
+        edit(given, remove=["65:02.3"])
 
     assert f"virsh detach-{tag}" in refusal.value.hint
 
@@ -204,26 +187,26 @@ def test_function_0_does_not_leave_the_others_alone() -> None:
     given = domain("q35", TWO_FUNCTIONS, NO_BALLOON)
 
     with pytest.raises(Refused, match=r"hostdev ua-b stays at 0000:01:00\.1") as refusal:
-        change(given, remove=["ua-a"])
+        edit(given, remove=["ua-a"])
 
     assert refusal.value.code == "function-zero-missing"
-    assert b"ua-a" in change(given, remove=["ua-b"])[0]
-    assert b"<hostdev" not in change(given, remove=["ua-a", "ua-b"])[0]
+    assert b"ua-a" in edit(given, remove=["ua-b"])[0]
+    assert b"<hostdev" not in edit(given, remove=["ua-a", "ua-b"])[0]
 
 
 def test_in_and_out_at_once_is_refused() -> None:
-    xml, _ = change(load("q35-default"), QAT)
+    xml, _ = edit(load("q35-default"), QAT)
 
     with pytest.raises(Exception, match="to be taken out and to be put in"):
-        change(xml, QAT, remove=["qat"])
+        edit(xml, QAT, remove=["qat"])
 
 
 def test_one_comes_while_another_goes() -> None:
-    xml, _ = change(load("q35-default"), QAT)
+    xml, _ = edit(load("q35-default"), QAT)
 
-    after, result = change(xml, NIC, remove=["qat"])
+    after, result = edit(xml, NIC, remove=["qat"])
 
-    assert after == change(load("q35-default"), NIC)[0]
+    assert after == edit(load("q35-default"), NIC)[0]
     assert (result.removed, [change.action for change in result.changes]) == (("ua-passgate-qat",), ["added"])
 
 
@@ -231,7 +214,7 @@ def test_where_libvirt_is_not_known_it_is_told() -> None:
     # What an interface without a model is depends on how libvirt was built.
     given = domain("q35", "<interface type='user'/>", HELD % ("", pci(1, 0)), NO_BALLOON)
 
-    _, result = change(given, remove=["65:02.3"])
+    _, result = edit(given, remove=["65:02.3"])
 
     assert "removal-not-predicted" in {finding.code for finding in result.findings}
 
@@ -249,7 +232,7 @@ def test_comments_and_text_around_it_stay() -> None:
   </devices>
 </domain>"""
 
-    after, _ = change(given, remove=["65:02.3"])
+    after, _ = edit(given, remove=["65:02.3"])
 
     start, end = given.index(b"\n    <hostdev"), given.index(b" <!-- bought")
     assert after == given[:start] + given[end:]

@@ -10,10 +10,9 @@ import pytest
 from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.guestslot import GuestSlot
-from domxml.removal import find_devices
-from domxml.splice import SourceText
-from domxml.transform import Transformed, transform
+from domxml.transform import Transformed
 from domxml.version import LibvirtVersion
+from tests.domxml.edits import edit
 from tests.domxml.guestslots import wish
 from tests.oracle.addresses import Addresses, moved
 from tests.oracle.client import Defined, Oracle
@@ -23,19 +22,7 @@ from tests.oracle.portable import portable
 pytestmark = pytest.mark.oracle
 
 ALPHA, BETA = wish("alpha", "0000:fe:02.2"), wish("beta", "0000:fe:02.3")
-NEW = LibvirtVersion(11, 3)
 TOLD = {"base-device-moves", "removal-not-predicted", "placement-left-to-libvirt"}
-
-
-def edit(
-    xml: bytes, *wishes: GuestSlot, remove: Sequence[str] = (), libvirt: LibvirtVersion = NEW
-) -> tuple[bytes, Transformed]:
-    """What `passgate inject` writes."""
-    parsed = Domain.parse(xml)
-    source = SourceText(parsed)
-    leaving = find_devices(parsed, remove)
-    result = transform(parsed, wishes, libvirt=libvirt, remove=leaving, mark=True)
-    return (xml if result.xml is parsed.data else source.rewrite()), result
 
 
 def test_add_and_remove_give_the_first_bytes_again(corpus: Corpus) -> None:

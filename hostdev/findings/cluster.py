@@ -42,23 +42,6 @@ DOMAIN_NOT_DEFINED = Trouble(
     look="kubectl describe vmi VM",
 )
 
-PLUGIN_DROPS_MODE = Trouble(
-    code="plugin-drops-mode",
-    title="KubeVirt's Plugin API loses an attribute of PCI host devices",
-    cause=(
-        "As soon as the cluster has one Plugin object, KubeVirt 1.9.0, as head of August 2026, sends each domain "
-        "through a library that demands the attribute `mode`, which KubeVirt itself does not write. Every VM with a "
-        "PCI host device in its spec fails, whether it uses the plugin or not."
-    ),
-    hint="delete the Plugin objects and use the hook sidecar, or a KubeVirt in which this is repaired",
-    remedy=(
-        "`kubectl get plugins.plugin.kubevirt.io` lists the objects. The overlay `deploy/overlays/sidecar` does the "
-        "same by a hook sidecar. The defect is kubevirt/kubevirt#18861."
-    ),
-    says=("Missing 'mode' attribute on domain hostdev",),
-    look="kubectl get plugins.plugin.kubevirt.io",
-)
-
 DEVICE_NOT_PERMITTED = Trouble(
     code="device-not-permitted",
     title="The KubeVirt object does not permit the resource",
@@ -228,7 +211,6 @@ NO_INOTIFY = Trouble(
 TROUBLES = (
     HOOK_SOCKETS_MISSING,
     DOMAIN_NOT_DEFINED,
-    PLUGIN_DROPS_MODE,
     DEVICE_NOT_PERMITTED,
     NO_ADDRESS_LEFT,
     RESOURCE_INSUFFICIENT,

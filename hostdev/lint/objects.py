@@ -21,9 +21,11 @@ BESIDE_KINDS = frozenset(
         *("VirtualMachineInstancetype", "VirtualMachineClusterInstancetype"),
         *("VirtualMachinePreference", "VirtualMachineClusterPreference", "VirtualMachineInstancePreset"),
         *("SriovNetwork", "SriovNetworkNodePolicy", "NetworkAttachmentDefinition", "PCIDeviceClaim", "KubeVirt"),
+        "Plugin",
     }
 )
 """What is looked at together with the VMs."""
+PLUGINS = "plugin.kubevirt.io/"
 _FREE_TEXT = frozenset({"userData", "networkData", "userDataBase64", "networkDataBase64", "annotations"})
 """Where `{{ }}` and `$` mean something to the guest, or to what reads the annotation."""
 _PARAMETER = re.compile(r"\$\{\{(\w+)\}\}|\$\{(\w+)\}")
@@ -144,12 +146,18 @@ def read_objects(data: bytes, file: str) -> Contents:
     try:
         for document in _documents(data, format_):
             inner = list(_unfolded(document.value, "", document, file)) if isinstance(document.value, dict) else []
-            kept = [one for one in inner if one.kind in VM_KINDS | BESIDE_KINDS]
+            kept = [one for one in inner if _is_looked_at(one)]
             others += not kept
             found += kept
     except BadInput as error:
         return Contents(tuple(found), others, error)
     return Contents(tuple(found), others)
+
+
+def _is_looked_at(one: Object) -> bool:
+    """A Plugin may also be another project's."""
+    foreign = one.kind == "Plugin" and not str(one.value.get("apiVersion")).startswith(PLUGINS)
+    return one.kind in VM_KINDS | BESIDE_KINDS and not foreign
 
 
 def _documents(data: bytes, format_: Format) -> Iterator[Document]:

@@ -28,6 +28,7 @@ from hostdev.lint.files import File
 from hostdev.lint.lint import lint
 from hostdev.lint.neighbours import Neighbours, neighbours
 from hostdev.lint.objects import VM_KINDS, Contents, Object, read_objects, without_path
+from hostdev.lint.plugins import plugin_findings
 from hostdev.lint.rendering import SHELL, VM_TEXT, Engine, command, engine_of, without_unknown
 from hostdev.lint.results import Counts, Report, Result, result_at, sorted_results
 from hostdev.lint.sriovobjects import Wired, object_findings
@@ -122,14 +123,14 @@ def lint_objects(objects: Sequence[Object], told: Cluster) -> Iterator[Result]:
     beside = neighbours(objects, VM_KINDS)
     cluster = beside.cluster(told)
     wired: list[Wired] = []
-    for one in objects:
-        if one.kind in VM_KINDS:
-            yield from _quieted(one, _vm_findings(one, cluster, beside, wired))
+    vms = [one for one in objects if one.kind in VM_KINDS]
+    for one in vms:
+        yield from _quieted(one, _vm_findings(one, cluster, beside, wired))
     findings: dict[int, list[Finding]] = {}
     for one, finding in object_findings(beside, wired):
         findings.setdefault(id(one.value), []).append(finding)
     for one in beside.objects:
-        mine = [*(_repeated(one)), *_object_findings(one, cluster), *findings.get(id(one.value), ())]
+        mine = [*(_repeated(one)), *_object_findings(one, cluster, vms), *findings.get(id(one.value), ())]
         yield from _quieted(one, iter(mine))
 
 
@@ -161,7 +162,9 @@ def _repeated(one: Object) -> Iterator[Finding]:
         yield DUPLICATE_KEY.found(place, what)
 
 
-def _object_findings(one: Object, cluster: Cluster) -> Iterator[Finding]:
+def _object_findings(one: Object, cluster: Cluster, vms: Sequence[Object]) -> Iterator[Finding]:
+    if one.kind == "Plugin":
+        yield from plugin_findings(one, cluster, vms)
     if one.kind.endswith(("type", "Preference")):
         for refusal in refusals(one.value, cluster):
             yield _of_refusal(refusal, one, cluster)

@@ -185,6 +185,15 @@ def test_probes_go_where_the_agent_listens(folder: str) -> None:
     assert probes == [{"path": "/healthz", "port": port["name"]}] * 3
 
 
+@pytest.mark.parametrize("folder", AGENTS)
+def test_nothing_asks_before_the_agent_listens(folder: str) -> None:
+    """Kubelet tells the pod of each answer that is missing, as an event `Unhealthy`; other probes wait for this one."""
+    (container,) = daemon(folder)["containers"]
+
+    assert container["startupProbe"]["initialDelaySeconds"] >= 5
+    assert not {"initialDelaySeconds"} & (container["livenessProbe"].keys() | container["readinessProbe"].keys())
+
+
 @pytest.mark.parametrize("file", sorted(DEPLOY.rglob("*.yaml")), ids=lambda file: str(file.relative_to(DEPLOY)))
 def test_images_have_the_version_of_the_project(file: Path) -> None:
     tags = re.findall(r"passgate-(?:hook|node):([\w.]+)|(?<=newTag: )([\w.]+)", file.read_text())

@@ -298,14 +298,28 @@ def test_fewer_ports_for_hotplug_are_told_exactly_where_kubevirt_adds_fewer(name
     base, spare = load(name), spare_ports(Domain.parse(load(name)))
     result = inject(base, *(wish(f"vf-{n}", f"61:{n // 8:02x}.{n % 8}") for n in range(count)))
 
-    def ports(xml: bytes) -> int:
-        """How many KubeVirt adds above the highest index that the domain has then, up to 31."""
-        topology = Topology(Domain.parse(xml))
-        foreseen = predict(topology)
-        return min(spare, max(0, 31 - max(port.index for port in foreseen.ports)))
-
     told = [finding for finding in result.findings if finding.code == "hotplug-ports-reduced"]
-    assert bool(told) == (ports(result.xml) < ports(base))
+    assert bool(told) == (ports_added(result.xml, spare) < ports_added(base, spare))
+
+
+@pytest.mark.parametrize("name", ["q35-minimal", "q35-default"])
+def test_an_address_on_a_port_that_kubevirt_would_add_is_told_where_it_costs_one(name: str) -> None:
+    base, spare = load(name), spare_ports(Domain.parse(load(name)))
+    highest = max(port.index for port in predict(Topology(Domain.parse(base))).ports)
+    costs = set()
+    for bus in range(highest + 1, 32):
+        result = inject(base, wish("vf", "61:00.0", f"0000:{bus:02x}:00.0"))
+        told = "hotplug-ports-reduced" in {finding.code for finding in result.findings}
+        assert told == (ports_added(result.xml, spare) < ports_added(base, spare)), hex(bus)
+        costs.add(told)
+
+    assert costs == {False, True}
+
+
+def ports_added(xml: bytes, spare: int) -> int:
+    """How many KubeVirt adds above the highest index that the domain has then, up to 31."""
+    foreseen = predict(Topology(Domain.parse(xml)))
+    return min(spare, max(0, 31 - max(port.index for port in foreseen.ports)))
 
 
 def test_a_vm_that_is_not_kubevirts_hears_nothing_of_its_ports() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -113,11 +113,11 @@ class Agent:
         """A descriptor: a byte written to it ends a wait."""
         self._look = looker(options.host)
         node = Node(options.kubelet_dir, self._record, self._watch.arm, writes=not options.observe, ended=ended)
-        surroundings = Surroundings(self._look, options.kubelet_dir, Record(options.kubelet_dir, self._boot_id))
+        self._surroundings = Surroundings(self._look, options.kubelet_dir, Record(options.kubelet_dir, self._boot_id))
         self._manager = _manager(options)
-        self._loop = Loop(node, self._watch, surroundings, tell=self._tell, ended=ended, manager=self._manager)
+        self._loop = Loop(node, self._watch, self._surroundings, tell=self._tell, ended=ended, manager=self._manager)
         self._diary = Diary()
-        self._metrics = Metrics()
+        self._metrics = Metrics(ages=self._ages)
         self._labels = Labels(options.features_dir)
 
     def once(self) -> int:
@@ -172,6 +172,16 @@ class Agent:
         if machine is None:
             raise HostUnreadable("no-host", "there is no host to look at", hint="give one with --host")
         return machine
+
+    def _ages(self) -> Mapping[str, float]:
+        """Seconds since each source of what is told was read whole."""
+        around, now = self._surroundings, time.monotonic()
+        read_at = {"record": self._record.read_at, "podresources": around.podresources_read_at}
+        if self._options.host != "none":
+            read_at["host"] = around.host_read_at
+        if self._manager:
+            read_at["node-state"] = self._manager.read_at
+        return {source: now - moment for source, moment in read_at.items()}
 
     def _tell(self, swept: Sweep) -> None:
         swept = swept._replace(findings=tuple(map(self._as_expected, swept.findings)))

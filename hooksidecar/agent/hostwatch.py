@@ -47,6 +47,8 @@ class Surroundings:
         self._again = EVERY
         self._asked = threading.Event()
         self.seen = Seen()
+        self.host_read_at = self.podresources_read_at = time.monotonic()
+        """When each was read whole the last time, or the beginning: a look that hangs tells of nothing else."""
 
     def look(self) -> Seen:
         """Look now. What may be a matter of a moment is told when it is still so a second later."""
@@ -99,6 +101,7 @@ class Surroundings:
             machine = self._look()
         except PassgateError as error:
             return last, (_unreadable(error),)
+        self.host_read_at = time.monotonic()
         if machine != last:
             self._host = _judged(machine) if machine else ()
             return machine, ()
@@ -106,10 +109,12 @@ class Surroundings:
 
     def _listing(self) -> tuple[podresources.Listing | None, tuple[Finding, ...]]:
         try:
-            return podresources.list_podresources(self._socket), ()
+            listing = podresources.list_podresources(self._socket)
         except PassgateError as error:
             subject = error.subject or self._socket
             return None, (PODRESOURCES_UNREACHABLE.found(subject, error.message, hint=error.hint),)
+        self.podresources_read_at = time.monotonic()
+        return listing, ()
 
     def _twice(self, machine: Machine | None) -> tuple[Finding, ...]:
         grants = self._record.grants

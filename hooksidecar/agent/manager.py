@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ class Manager:
         self._outcomes: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
         self.seen = Upkeep()
+        self.read_at = time.monotonic()
+        """When the file could be read the last time, or the beginning."""
 
     def start(self, turned: Callable[[], None]) -> None:
         """Take turn after turn, and say so each time."""
@@ -69,6 +72,8 @@ class Manager:
 
             log.error("defect", exception=type(error).__name__, where=deadline.raised_at(error))
             return self.seen
+        if turn.was_read:
+            self.read_at = time.monotonic()
         self._tell(turn)
         self._outcomes.update(str(change.effects.outcome) for change in turn.made)
         self.seen = Upkeep(turn.findings, turn.standings, dict(self._outcomes))

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import metadata
+from importlib import metadata as packages
 from typing import NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -21,18 +21,14 @@ from prometheus_client.core import (
 
 from domxml.finding import Finding
 from hooksidecar.agent.pods import Sweep
+from hooksidecar.monitoring import metrics as table
+from hooksidecar.monitoring.metrics import Kind
 from hostdev.gate.group import group_verdict
 from hostdev.gate.verdict import GroupVerdict
 from hostdev.inventory.machine import Machine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 NO_DRIVER = "none"
-VIABLE = ("yes", "no", "unknown")
-STANDINGS = ("held", "drifted", "waiting", "refused", "unknown")
-MADE = ("done", "refused", "undone", "stuck", "pending")
-OUTCOMES = ("written", "kept", "removed", "failed")
-
 
 Counts: TypeAlias = "Counter[tuple[str, ...]]"
 
@@ -50,13 +46,17 @@ _NOTHING = _Picture(Counter(), Counter())
 class Metrics:
     """Counts, and prints the counts. Nothing of it is global."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, ages: Callable[[], Mapping[str, float]] = dict[str, float]
+    ) -> None:
         self._clock = clock
+        self._ages = ages
         self._lock = threading.Lock()
         self._machine: Machine | None = None
         self._picture = _NOTHING
         self._findings: Counts = Counter()
-        self._files: Counts = Counter({(outcome,): 0 for outcome in OUTCOMES})
+        self._pods: Counts | None = None
+        self._files = _by_word({}, table.FILES)
         self._verdicts: Counts = Counter()
         self._standings: Counts | None = None
         self._changes: Counts = Counter()
@@ -74,8 +74,9 @@ class Metrics:
             picture = _counted(machine) if machine else _NOTHING
         with self._lock:
             self._machine, self._picture, self._findings = machine, picture, _by_code(sweep.findings)
+            self._pods = None if sweep.pods is None else _by_word(sweep.pods, table.PODS)
             done = (sweep.dropped, sweep.kept, sweep.removed, sweep.failed)
-            self._files.update({(outcome,): count for outcome, count in zip(OUTCOMES, done, strict=True)})
+            self._files.update(dict(zip(self._files, done, strict=True)))
             self._seconds[_bucket(sweep.seconds)] += 1
             self._total_seconds += sweep.seconds
             if sweep.machine is not None and not sweep.failed:
@@ -89,8 +90,8 @@ class Metrics:
     def managed(self, standings: Mapping[str, int], outcomes: Mapping[str, int]) -> None:
         """Take over how the declared node state stands, and what was done for it."""
         with self._lock:
-            self._standings = Counter({(word,): standings.get(word, 0) for word in STANDINGS})
-            self._changes = Counter({(word,): outcomes.get(word, 0) for word in MADE})
+            self._standings = _by_word(standings, table.NODE_STATE)
+            self._changes = _by_word(outcomes, table.CHANGES)
 
     def text(self) -> bytes:
         """All of it, as Prometheus scrapes it."""
@@ -102,34 +103,29 @@ class Metrics:
             return tuple(self._collect())
 
     def _collect(self) -> Iterator[Metric]:
-        yield _build()
-        yield _gauge("passgate_devices", "PCI functions other than bridges.", ("role", "driver"), self._picture.devices)
-        help_ = "IOMMU groups by whether a VM can have them."
-        yield _gauge("passgate_iommu_groups", help_, ("viable",), self._picture.groups)
-        help_ = "Findings about the host, its devices on vfio drivers, and what kubelet granted."
-        yield _gauge("passgate_findings", help_, ("code", "severity"), self._findings)
-        help_ = "Allocation files of pods by what a sweep did with them."
-        yield _counter("passgate_allocation_files", help_, ("outcome",), self._files)
-        help_ = "Answers to KubeVirt's node hooks."
-        yield _counter("passgate_hook_verdicts", help_, ("hook", "verdict"), self._verdicts)
+        yield InfoMetricFamily(table.BUILD.name, table.BUILD.help, _build())
+        yield _family(table.DEVICES, self._picture.devices)
+        yield _family(table.GROUPS, self._picture.groups)
+        yield _family(table.FINDINGS, self._findings)
+        if ages := self._ages():
+            yield _family(table.SOURCE_AGE, {(source,): age for source, age in ages.items()})
+        if self._pods is not None:
+            yield _family(table.PODS, self._pods)
+        yield _family(table.FILES, self._files)
+        yield _family(table.VERDICTS, self._verdicts)
         if self._standings is not None:
-            help_ = "Entries of the declared node state, by how they stand."
-            yield _gauge("passgate_node_state", help_, ("state",), self._standings)
-            help_ = "Changes made for the declared node state, by how they ended."
-            yield _counter("passgate_node_state_changes", help_, ("outcome",), self._changes)
+            yield _family(table.NODE_STATE, self._standings)
+            yield _family(table.CHANGES, self._changes)
         yield self._durations()
         if self._succeeded is not None:
-            help_ = "When a sweep last saw the host and left no file undone."
-            yield GaugeMetricFamily("passgate_sweep_last_success_timestamp_seconds", help_, self._succeeded)
+            yield _family(table.LAST_SUCCESS, {(): self._succeeded})
 
     def _durations(self) -> Metric:
-        buckets, below = [], 0
-        for limit in (*BUCKETS, float("inf")):
+        row, buckets, below = table.SWEEPS, [], 0
+        for limit in (*row.buckets, float("inf")):
             below += self._seconds[limit]
-            buckets.append((str(limit) if limit in BUCKETS else "+Inf", float(below)))
-        return HistogramMetricFamily(
-            "passgate_sweep_duration_seconds", "How long sweeps took.", buckets=buckets, sum_value=self._total_seconds
-        )
+            buckets.append((str(limit) if limit in row.buckets else "+Inf", float(below)))
+        return HistogramMetricFamily(row.name, row.help, buckets=buckets, sum_value=self._total_seconds)
 
 
 def _counted(machine: Machine) -> _Picture:
@@ -137,7 +133,7 @@ def _counted(machine: Machine) -> _Picture:
     verdicts = [group_verdict(machine, group) for group in machine.groups.values()]
     return _Picture(
         Counter((str(function.role), function.driver or NO_DRIVER) for function in functions),
-        Counter({(word,): sum(_viable(verdict) == word for verdict in verdicts) for word in VIABLE}),
+        _by_word(Counter(map(_viable, verdicts)), table.GROUPS),
     )
 
 
@@ -145,32 +141,30 @@ def _viable(verdict: GroupVerdict) -> str:
     return "yes" if verdict.viable else "no" if verdict.blockers or verdict.empty else "unknown"
 
 
+def _by_word(counts: Mapping[str, int], row: table.Metric) -> Counts:
+    """Counts by the one label of a metric: each value that it may have is there, if only as 0."""
+    return Counter({(word,): counts.get(word, 0) for word in row.labels[0].values})
+
+
 def _by_code(findings: Iterable[Finding]) -> Counts:
     return Counter((finding.code, str(finding.severity)) for finding in findings)
 
 
 def _bucket(seconds: float) -> float:
-    return next((limit for limit in BUCKETS if seconds <= limit), float("inf"))
+    return next((limit for limit in table.SWEEPS.buckets if seconds <= limit), float("inf"))
 
 
-def _build() -> Metric:
+def _build() -> dict[str, str]:
     try:
-        version = metadata.version("passgate")
-    except metadata.PackageNotFoundError:
+        version = packages.version("passgate")
+    except packages.PackageNotFoundError:
         version = "unknown"
-    about = {"version": version, "python_version": platform.python_version()}
-    return InfoMetricFamily("passgate_build", "The passgate that runs here.", about)
+    return {"version": version, "python_version": platform.python_version()}
 
 
-def _gauge(name: str, help_: str, labels: tuple[str, ...], values: Counts) -> Metric:
-    family = GaugeMetricFamily(name, help_, labels=labels)
-    for named, value in sorted(values.items()):
-        family.add_metric(named, value)
-    return family
-
-
-def _counter(name: str, help_: str, labels: tuple[str, ...], values: Counts) -> Metric:
-    family = CounterMetricFamily(name, help_, labels=labels)
-    for named, value in sorted(values.items()):
-        family.add_metric(named, value)
+def _family(row: table.Metric, values: Mapping[tuple[str, ...], float]) -> Metric:
+    made = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
+    family = made(row.name, row.help, labels=row.label_names)
+    for words, value in sorted(values.items()):
+        family.add_metric(words, value)
     return family

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -77,6 +77,8 @@ class Sweep(NamedTuple):
     failed: int = 0
     """Files that could not be written or removed; each has a finding."""
     seconds: float = 0.0
+    pods: Mapping[str, int] | None = None
+    """Pods that should have a file, by what became of it; None where none is written."""
 
 
 SOON, LATEST = 0.02, 2.0
@@ -95,7 +97,18 @@ class _Pod:
     delay: float = 0.0
     found: bool = False
     """Whether it has a volume for the file."""
+    served: bool = False
+    """Whether the file is in one."""
+    gone: bool = False
+    """Kubelet has no directory of it: it has ended, or was admitted a moment ago."""
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """What became of its file."""
+        if self.findings:
+            return "failed"
+        return "there" if self.served else "awaited" if self.found or self.looked == -NEVER else "no-volume"
 
     def put_off(self, least: float, most: float) -> None:
         """Look again later, and later each time."""
@@ -151,7 +164,14 @@ class Node:
             removed=done.removed,
             failed=len(done.findings),
             seconds=time.monotonic() - begun,
+            pods=self._files() if self._writes else None,
         )
+
+    def _files(self) -> Mapping[str, int]:
+        """What became of the files of pods that are there."""
+        wanted = [pod for uid in self._wanted.files if not (pod := self._pods.get(uid, _Pod())).gone]
+        words = ["failed"] * len(wanted) if self._trouble else [pod.file for pod in wanted]
+        return Counter([*words, *("unread" for _ in self._wanted.hands_off)])
 
     def _want(self, new: Wanted) -> None:
         for uid in {*new.files, *self._wanted.files}:
@@ -200,14 +220,16 @@ class Node:
                 total.removed + done.removed,
                 total.findings + done.findings,
             )
-            self._note(uid, done, wanted=bool(content))
+            gone = bool(content) and not done.found and not _has_directory(pods, uid)
+            self._note(uid, done, wanted=bool(content), gone=gone)
         return total
 
-    def _note(self, uid: str, done: Visit, *, wanted: bool) -> None:
+    def _note(self, uid: str, done: Visit, *, wanted: bool, gone: bool) -> None:
         pod = self._pods.setdefault(uid, _Pod())
         if (pod.found, bool(pod.findings)) != (done.found, bool(done.findings)):
             pod.delay = 0.0
         pod.looked, pod.found, pod.findings = time.monotonic(), done.found, done.findings
+        pod.served, pod.gone = bool(done.dropped + done.kept), gone
         if done.findings:
             pod.put_off(AFTER_FAILURE, LATEST_AFTER_FAILURE)
         elif not wanted:
@@ -216,3 +238,11 @@ class Node:
             pod.put_off(SOON, LATEST)
         else:
             pod.again = NEVER if done.watched else pod.looked + POLL
+
+
+def _has_directory(pods: int, uid: str) -> bool:
+    try:
+        os.stat(uid, dir_fd=pods)
+    except OSError:
+        return False
+    return True

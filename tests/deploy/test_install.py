@@ -92,12 +92,20 @@ def test_the_rehearsal_goes_well() -> None:
 def test_a_registry_of_ones_own(beside: Path) -> None:
     objects = own(beside, BLOCKS[0])
 
-    assert {one["kind"] for one in objects} & {"PodMonitor"} == set()
+    assert [one["kind"] for one in objects if one["apiVersion"].startswith("monitoring.")] == []
     objects = own(beside, BLOCKS[0], BLOCKS[1])
     (daemon,) = (one for one in objects if one["kind"] == "DaemonSet")
     (container,) = daemon["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"{REGISTRY}/passgate-node:{VERSION}"
     assert "PodMonitor" in {one["kind"] for one in objects}
+
+
+def test_alerts_and_a_dashboard(beside: Path) -> None:
+    (block,) = (block for block in BLOCKS if "prometheusrule" in str(block))
+
+    objects = own(beside, BLOCKS[0], block)
+
+    assert {"PodMonitor", "PrometheusRule", "ConfigMap"} <= {one["kind"] for one in objects}
 
 
 def test_a_registry_of_ones_own_for_the_plugins_sidecar(beside: Path) -> None:

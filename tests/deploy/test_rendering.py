@@ -10,13 +10,15 @@ import pytest
 import yaml
 
 from hooksidecar.agent import options
+from hooksidecar.monitoring.alerts import JOB
+from hooksidecar.monitoring.metrics import TARGET_LABELS
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states
 from tests.deploy.kubectl import by_name, kubectl, skip_without
 from tests.deploy.kustomize import documents, render
 from tests.deploy.manifests import DEPLOY, FOLDERS, PLUGINS, VERSION, daemon, manifest
 
-COMPONENTS = ("chosen-nodes", "device-nodes", "nfd", "podmonitor", "selinux")
+COMPONENTS = ("chosen-nodes", "dashboard", "device-nodes", "nfd", "podmonitor", "prometheusrule", "selinux")
 AGENTS = ("overlays/agent-observe", "overlays/agent", *PLUGINS)
 MANAGER = "overlays/agent-manage"
 
@@ -50,6 +52,8 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
     assert {key for key, found in with_all.items() if without.get(key) != found} == {
         ("DaemonSet", "passgate-agent"),
         ("PodMonitor", "passgate-agent"),
+        ("PrometheusRule", "passgate-agent"),
+        ("ConfigMap", "passgate-dashboard"),
     }
     pod = with_all["DaemonSet", "passgate-agent"]["spec"]["template"]["spec"]
     assert pod["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
@@ -157,6 +161,12 @@ def test_the_state_that_comes_with_the_manager_declares_nothing() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
+def test_no_overlay_needs_the_prometheus_operator(folder: str) -> None:
+    """In a cluster without it `kubectl apply` would end with 1; where it is, components are added."""
+    assert [one["kind"] for one in render(DEPLOY / folder) if one["apiVersion"].startswith("monitoring.")] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_nothing_asks_for_rights_at_the_api_server(folder: str) -> None:
     assert [found["kind"] for found in render(DEPLOY / folder) if "Role" in found["kind"]] == []
 
@@ -199,6 +209,25 @@ def test_images_have_the_version_of_the_project(file: Path) -> None:
     tags = re.findall(r"passgate-(?:hook|node):([\w.]+)|(?<=newTag: )([\w.]+)", file.read_text())
 
     assert {tag or new for tag, new in tags} <= {VERSION}
+
+
+def test_the_dashboard_is_in_its_config_map(tmp_path: Path) -> None:
+    (config,) = (one for one in render(_with_components(tmp_path)) if one["kind"] == "ConfigMap")
+
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert config["data"] == {"dashboard.json": (DEPLOY / "components/dashboard/dashboard.json").read_text()}
+
+
+def test_alerts_know_the_job_of_the_monitor() -> None:
+    """The Prometheus operator names the job after the monitor, with its namespace before it."""
+    (monitor,) = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
+    (end,) = monitor["spec"]["podMetricsEndpoints"]
+    pattern = JOB.removeprefix('job=~"').removesuffix('"')
+
+    assert "jobLabel" not in monitor["spec"]
+    assert re.fullmatch(pattern, f"{monitor['metadata']['namespace']}/{monitor['metadata']['name']}")
+    assert re.fullmatch(pattern, monitor["metadata"]["name"])
+    assert {relabeling["targetLabel"] for relabeling in end["relabelings"]} == TARGET_LABELS - {"namespace", "pod"}
 
 
 def test_the_metrics_are_let_through() -> None:

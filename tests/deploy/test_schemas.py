@@ -32,7 +32,7 @@ def shipped() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every object, and where it comes from."""
     for folder in FOLDERS:
         yield from ((f"{folder}: {one['kind']}", one) for one in render(DEPLOY / folder))
-    for file in [*EXAMPLES, DEPLOY / "components/podmonitor/podmonitor.yaml"]:
+    for file in [*EXAMPLES, *(DEPLOY / f"components/{name}/{name}.yaml" for name in ("podmonitor", "prometheusrule"))]:
         yield from ((f"{file.relative_to(DEPLOY)}: {one['kind']}", one) for one in documents(file))
 
 

@@ -18,6 +18,7 @@ from hooksidecar.agent.watch import Watch
 from hostdev.inventory.machine import Machine
 from tests.hooksidecar.agent.envfile import ENVS
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
+from tests.hooksidecar.agent.podresources import PodResources
 from tests.hooksidecar.agent.process import NewNode
 
 POD, GONE = uid(1), uid(2)
@@ -62,6 +63,51 @@ def test_a_host_that_cannot_be_read_keeps_its_last_picture(kubelet: Kubelet) -> 
     assert first.machine is second.machine
     assert "/host" in [finding.subject for finding in second.findings]
     assert "/host" not in [finding.subject for finding in first.findings]
+
+
+def test_a_source_is_as_old_as_its_last_good_reading(kubelet: Kubelet) -> None:
+    """What cannot be read, or hangs, grows old; what could not be read and can again is new."""
+    pictures: list[Machine | HostUnreadable] = [HostUnreadable("host-unreadable", "is away"), Machine()]
+
+    def look() -> Machine:
+        found = pictures.pop(0)
+        if isinstance(found, HostUnreadable):
+            raise found
+        return found
+
+    around = surroundings(kubelet, look)
+    begun = around.host_read_at
+    around.look()
+    assert around.host_read_at == around.podresources_read_at == begun
+    with PodResources(kubelet.directory):
+        around.look()
+    assert begun < around.host_read_at < around.podresources_read_at
+
+
+def test_a_record_grows_old_while_it_is_torn(kubelet: Kubelet) -> None:
+    record = Record(str(kubelet.directory), "")
+    kubelet.replace(b"torn")
+    begun = record.read_at
+    for _ in range(2):
+        record.look()
+        assert record.read_at == begun
+    kubelet.save()
+    record.look()
+    first = record.read_at
+
+    record.look()
+
+    assert begun < first < record.read_at
+
+
+def test_a_node_without_a_device_plugin_is_not_blind(kubelet: Kubelet) -> None:
+    (kubelet.directory / "device-plugins/kubelet.sock").touch()
+    record = Record(str(kubelet.directory), "")
+    begun = record.read_at
+
+    record.look()
+
+    assert record.read_at > begun
 
 
 def test_the_same_picture_stays_the_same_object(kubelet: Kubelet) -> None:

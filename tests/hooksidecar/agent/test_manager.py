@@ -51,6 +51,20 @@ def test_a_defect_ends_no_agent(steward: Steward) -> None:
     assert manager.turn() == manager.seen
 
 
+def test_a_file_that_cannot_be_read_grows_old(steward: Steward) -> None:
+    manager = Manager(steward)
+    begun = manager.read_at
+    whole = steward.read
+
+    steward.read = lambda: b"spec: ["
+    manager.turn()
+    assert manager.read_at == begun
+    steward.read = whole
+    manager.turn()
+
+    assert manager.read_at > begun
+
+
 def test_it_takes_turns_until_it_is_closed(steward: Steward) -> None:
     turned = threading.Semaphore(0)
     manager = Manager(steward, every=0.01)

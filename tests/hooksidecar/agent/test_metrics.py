@@ -8,15 +8,15 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domxml.finding import Finding, Severity
-from hooksidecar.agent.metrics import BUCKETS, Metrics
+from hooksidecar.agent.metrics import Metrics
 from hooksidecar.agent.pods import Sweep
+from hooksidecar.monitoring.metrics import METRICS, SOURCES, SWEEPS, Kind
 from hostdev.inventory.machine import Machine
 from tests.hostdev.cli.running import MACHINES, ROOT, environment, machine
 from tests.hostdev.holders.grants import grant
@@ -25,6 +25,8 @@ NOW = 1_800_000_000.0
 POD = "0a1b2c3d-0000-4000-8000-123456789abc"
 TWICE = Finding("granted-twice", Severity.ERROR, "0000:3b:02.1", f"is granted to pod {POD}")
 EVERY_MACHINE = sorted(file.stem for file in MACHINES.glob("*.toml"))
+
+TIMES = ("age", "duration", "timestamp")
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -89,7 +91,7 @@ def test_counts_grow() -> None:
     assert math.isclose(told[sample("sweep_duration_seconds_sum")], 77.04)
     assert told[sample("sweep_duration_seconds_bucket", le="0.01")] == 0
     assert told[sample("sweep_duration_seconds_bucket", le="0.025")] == 2
-    assert told[sample("sweep_duration_seconds_bucket", le=str(BUCKETS[-1]))] == 2
+    assert told[sample("sweep_duration_seconds_bucket", le=str(SWEEPS.buckets[-1]))] == 2
     assert told[sample("sweep_duration_seconds_bucket", le="+Inf")] == 3
 
 
@@ -140,7 +142,7 @@ def test_names_follow_the_conventions() -> None:
         assert family.documentation.endswith(".")
         assert family.type in {"gauge", "counter", "histogram"}
         # Of time Prometheus has seconds only, and what is counted says so.
-        assert ("seconds" in family.name) is any(word in family.name for word in ("duration", "timestamp"))
+        assert ("seconds" in family.name) is any(word in family.name for word in TIMES)
         assert {sample.name.endswith("_total") for sample in family.samples} == {family.type == "counter"}
 
 
@@ -200,14 +202,31 @@ def test_the_sidecar_goes_without() -> None:
     assert said.stdout == "False\n"
 
 
-def test_every_metric_is_documented() -> None:
-    metrics = swept(Sweep(machine=machine("qat")))
+def test_what_is_served_is_what_the_table_says() -> None:
+    """The page, the alerts and the dashboard are made of it."""
+    metrics = Metrics(ages=lambda: dict.fromkeys(SOURCES, 1.0))
+    metrics.swept(Sweep(machine=machine("qat"), findings=(TWICE,), pods={"there": 1}))
     metrics.managed({}, {})
-    page = Path(ROOT / "docs/agent.md").read_text()
-    rows = set(re.findall(r"^\| `(passgate_[a-z_]+)`", page, re.MULTILINE))
-    families = set(re.findall(rb"^# TYPE (\S+)", metrics.text(), re.MULTILINE))
+    metrics.answered("PreVMStart", "passed")
+    families = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
 
-    assert rows == {name.decode() for name in families}
+    for row in METRICS:
+        family = families.pop(row.family if row.kind is Kind.INFO else row.name)
+        assert (family.documentation, family.type) == (row.help, "gauge" if row.kind is Kind.INFO else row.kind)
+        for label in row.labels:
+            values = {sample.labels[label.name] for sample in family.samples}
+            assert values <= {*label.values} if label.values else values
+        assert {*row.label_names} == {name for sample in family.samples for name in sample.labels} - {"le"}
+    assert not families
+
+
+def test_pods_are_counted_where_files_are_written() -> None:
+    assert not any(name == "passgate_pods" for name, _ in read(swept(Sweep())))
+
+    told = read(swept(Sweep(pods={"failed": 2})))
+
+    assert told[sample("pods", file="failed")] == 2
+    assert told[sample("pods", file="there")] == 0
 
 
 def test_node_state_is_counted_where_it_is_managed() -> None:

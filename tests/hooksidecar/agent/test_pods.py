@@ -12,7 +12,7 @@ import pytest
 from hooksidecar.agent.pods import LATEST
 from hostdev.allocation.env_file import parse_env_file
 from tests.hooksidecar.agent.envfile import BOOT, ENVS, variables
-from tests.hooksidecar.agent.kubelet import FILE, SIDECAR, Kubelet, uid
+from tests.hooksidecar.agent.kubelet import FILE, PLUGINS, SIDECAR, Kubelet, uid
 from tests.hooksidecar.agent.process import NewNode
 
 POD = uid(1)
@@ -312,3 +312,37 @@ def test_a_directory_that_was_not_handed_over_before_a_kill_is_repaired(kubelet:
 
     assert stat.S_IMODE(path.parents[1].stat().st_mode) == 0o770
     assert path.parents[1].stat().st_uid == path.stat().st_uid
+
+
+def test_what_became_of_the_files_is_counted(kubelet: Kubelet, node: NewNode) -> None:
+    """One pod of each kind; of pods that are gone kubelet keeps the grants, and they want nothing."""
+    kubelet.served(uid(1), ENVS)
+    for number in range(2, 7):
+        kubelet.allocate(uid(number), ENVS)
+    kubelet.pod(uid(2))
+    kubelet.volume(uid(3), name=PLUGINS)
+    (kubelet.volume(uid(4), SIDECAR) / SIDECAR / "userdata").symlink_to("/etc")
+    kubelet.pod(uid(5))
+    kubelet.entries[4]["AllocResp"] = "!"
+    kubelet.save()
+    state = node()
+
+    swept = state.sweep(whole=True)
+
+    assert swept.pods == {"there": 1, "no-volume": 1, "awaited": 1, "failed": 1, "unread": 1}
+    kubelet.volume(uid(6), SIDECAR)
+    assert state.sweep(whole=True).pods == {"there": 2, "no-volume": 1, "awaited": 1, "failed": 1, "unread": 1}
+
+
+def test_no_file_is_there_where_the_pods_cannot_be_looked_at(kubelet: Kubelet, node: NewNode) -> None:
+    kubelet.allocate(POD, ENVS)
+    kubelet.save()
+    (kubelet.directory / "pods").rmdir()
+
+    assert node().sweep(whole=True).pods == {"failed": 1}
+
+
+def test_an_observer_counts_no_files(kubelet: Kubelet, node: NewNode) -> None:
+    kubelet.served(POD, ENVS)
+
+    assert node(writes=False).sweep(whole=True).pods is None

@@ -1,0 +1,165 @@
+"""Alerts for Prometheus, one row each, and the PrometheusRule that is made of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from domxml.finding import FindingKind
+from hooksidecar.monitoring.metrics import FINDINGS, SOURCE_AGE, TARGET_LABELS
+from hostdev.findings.holders import (
+    CHECKPOINT_ENTRY_UNREADABLE,
+    CHECKPOINT_UNREADABLE,
+    DROP_FAILED,
+    DROP_OBSTRUCTED,
+    GRANTED_TWICE,
+    KUBELET_DISAGREES,
+    PODRESOURCES_UNREACHABLE,
+)
+from hostdev.findings.nodestate import BAD_NODE_STATE, NODE_STATE_CONTESTED, NODE_STATE_DRIFTED
+from hostdev.findings.platform import HOST_UNREADABLE
+
+GROUP = "passgate"
+JOB = 'job=~"(.+/)?passgate-agent"'
+"""What the component `podmonitor` has Prometheus call the agents: with the namespace before it."""
+PAGE = "docs/agent.md#alerts"
+"""For what is no finding, because there is no agent to find it."""
+OLD = 300
+"""Seconds after which a source is old: each is read every 30 s, and a kubelet that starts anew takes less."""
+BOOT = "20m"
+"""Longer than a server takes to boot, and a node to pull the image."""
+STATE_FILE = "/etc/passgate/node-state.yaml"
+"""Where the overlay `agent-manage` has the node state."""
+
+_POD = "{{ $labels.pod }}"
+_IN_NAMESPACE = "kubectl -n {{ $labels.namespace }}"
+_NODE = "{{ $labels.node }}"
+_LOG = f"{_IN_NAMESPACE} logs {_POD} | passgate explain"
+
+
+class Alert(NamedTuple):
+    """A rule; its series bring the labels `node`, `namespace` and `pod`, and of findings `code`."""
+
+    name: str
+    expr: str
+    wait: str
+    severity: str
+    summary: str
+    means: str
+    commands: tuple[str, ...]
+    """What to type, the first thing first."""
+    page: str = "docs/findings/{{ $labels.code }}.md"
+
+
+def select(*kinds: FindingKind) -> str:
+    """The series of these findings, but for those that are as they should be on the node."""
+    # What --expect names is told as info.
+    return FINDINGS.select(code="|".join(kind.code for kind in kinds), severity="warning|error")
+
+
+def _blind(source: str, kind: FindingKind, severity: str, what: str, *, in_part: bool = False) -> Alert:
+    """A source that is old; with `in_part` also one that was read, but not all of it."""
+    expr = f"{SOURCE_AGE.select(source=source)} > {OLD}"
+    if in_part:
+        expr = f"max by ({', '.join(sorted(TARGET_LABELS))}) ({expr} or {select(kind)} > 0)"
+    return Alert(
+        name="PassgateAgentBlind",
+        expr=expr,
+        wait="5m",
+        severity=severity,
+        summary=f"The agent of node {_NODE} cannot read {what}",
+        means="It has been so for minutes, and what the agent tells of that is old. Its log says why.",
+        commands=(_LOG,),
+        page=f"docs/findings/{kind.code}.md",
+    )
+
+
+ALERTS = (
+    Alert(
+        name="PassgateDeviceDrifted",
+        expr=f"{select(NODE_STATE_DRIFTED, NODE_STATE_CONTESTED)} > 0",
+        wait="5m",
+        severity="warning",
+        summary=f"A device of node {_NODE} is not as its NodeState says",
+        means="The agent could not bring it back, or something else changes it again.",
+        commands=(f"{_IN_NAMESPACE} exec {_POD} -- passgate node state status {STATE_FILE} --node {_NODE}", _LOG),
+    ),
+    Alert(
+        name="PassgateSourcesDisagree",
+        expr=f"{select(GRANTED_TWICE, KUBELET_DISAGREES)} > 0",
+        wait="2m",
+        severity="warning",
+        summary=f"Sources do not agree who has a device of node {_NODE}",
+        means="Two pods were promised one device, or kubelet's record and its API name different ones.",
+        commands=(_LOG, f"{_IN_NAMESPACE} exec {_POD} -- passgate node who DEVICE -o wide"),
+    ),
+    Alert(
+        name="PassgatePodWithoutFile",
+        expr=f"{select(DROP_FAILED, DROP_OBSTRUCTED, CHECKPOINT_ENTRY_UNREADABLE)} > 0",
+        wait="2m",
+        severity="warning",
+        summary=f"A VM's pod on node {_NODE} has no allocation file, or not all of it",
+        means="Its sidecar finds no device and refuses the start; a VM that runs goes on.",
+        commands=(_LOG, "passgate why -n NAMESPACE VM"),
+    ),
+    _blind("host", HOST_UNREADABLE, "warning", "all of the host's devices", in_part=True),
+    _blind("record", CHECKPOINT_UNREADABLE, "warning", "kubelet's record"),
+    _blind("podresources", PODRESOURCES_UNREACHABLE, "info", "kubelet's PodResources API"),
+    _blind("node-state", BAD_NODE_STATE, "warning", "its NodeState file"),
+    Alert(
+        name="PassgateAgentNotScraped",
+        expr=f"up{{{JOB}}} == 0",
+        wait=BOOT,
+        severity="warning",
+        summary=f"The agent of node {_NODE} does not answer Prometheus",
+        means="It does not run, or is not let through: nothing is known of the devices of that node.",
+        commands=(
+            f"{_IN_NAMESPACE} describe pod {_POD}",
+            f"{_IN_NAMESPACE} logs {_POD} --previous | passgate explain",
+        ),
+        page=PAGE,
+    ),
+    Alert(
+        name="PassgateNoAgent",
+        expr=f"absent(up{{{JOB}}})",
+        wait=BOOT,
+        severity="warning",
+        summary="Prometheus knows of no agent of Passgate",
+        means="The DaemonSet has no pods, or the PodMonitor is missing: nothing is known of any node's devices.",
+        commands=(
+            "kubectl get daemonsets,pods,podmonitors --all-namespaces --selector app.kubernetes.io/name=passgate",
+        ),
+        page=PAGE,
+    ),
+)
+"""Units that are gone from the offer have no row as long as there is no metric of them."""
+
+
+def rules() -> dict[str, Any]:
+    """The groups of rules as Prometheus reads them from a file."""
+    return {"groups": [{"name": GROUP, "rules": [_rule(alert) for alert in ALERTS]}]}
+
+
+def prometheus_rule() -> dict[str, Any]:
+    """The same as an object for the Prometheus operator."""
+    labels = {"app.kubernetes.io/name": "passgate", "app.kubernetes.io/component": "agent"}
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "passgate-agent", "namespace": "passgate", "labels": labels},
+        "spec": rules(),
+    }
+
+
+def _rule(alert: Alert) -> dict[str, Any]:
+    commands = "".join(f"\n  {command}" for command in alert.commands)
+    return {
+        "alert": alert.name,
+        "expr": alert.expr,
+        "for": alert.wait,
+        "labels": {"severity": alert.severity},
+        "annotations": {
+            "summary": alert.summary,
+            "description": f"{alert.means}\nType:{commands}",
+            "runbook_url": alert.page,
+        },
+    }

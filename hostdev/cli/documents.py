@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hostdev.cli.devices import Device
 from hostdev.gate.verdict import GroupVerdict, MemberVerdict
 from hostdev.inventory import pciids
+from hostdev.inventory.bars import Bars
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.printing.documents import Document, document, emit, plain
 
@@ -56,6 +57,7 @@ def picture(machine: Machine) -> Document:
         "Machine",
         machine=origin(machine),
         kernel=plain(machine.kernel),
+        cpu=plain(machine.cpu),
         iommu=plain(machine.iommu),
         vfio=plain(machine.vfio),
         functions=[function(one) for _, one in sorted(machine.functions.items())],
@@ -71,7 +73,18 @@ def function(shown: PciFunction) -> Document:
         value = document[name]
         document[name] = None if value is None else f"0x{value:0{digits}x}"
     document["use"] = {"value": str(shown.use.value), **document["use"]}
-    return {**document, "role": str(shown.role)}
+    return {**document, **_bars(shown.bars), "hasBars": shown.has_bars, "role": str(shown.role)}
+
+
+def _bars(bars: Bars | None) -> Document:
+    """Null: not looked at, not recorded, or not to be read."""
+    if bars is None:
+        return dict.fromkeys(("bars", "romSize", "vfBars"))
+    told = [
+        {**plain(bar._asdict()), "resizable": bar.index in bars.resizable, "placed": bar.index not in bars.unplaced}
+        for bar in bars.own
+    ]
+    return {"bars": told, "romSize": bars.rom, "vfBars": [plain(bar._asdict()) for bar in bars.vfs]}
 
 
 def _group(machine: Machine, verdict: GroupVerdict) -> Document:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.attached import Attached
+from hostdev.inventory.bars import Bars, parse_resource
 from hostdev.inventory.host import Host
 from hostdev.inventory.hostuse import HostUses
 from hostdev.inventory.machine import NOT_LOOKED_AT, HostUse, PciFunction
@@ -18,7 +19,9 @@ DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"
 VIRTFN = "virtfn"
 NUMVFS = "sriov_numvfs"
-BARS = 6
+RESIZE = "resource{}_resize"
+LEAST_RESIZABLE = 1 << 20
+"""A smaller BAR is no resizable one."""
 ROUTING_IDS = 0x10000
 """Bus, slot and function in one number: there are so many."""
 
@@ -57,12 +60,15 @@ _NO_VF = (None, None, "")
 class Functions:
     """Reads functions; remembers what it learns of bridges and PFs on the way."""
 
-    def __init__(self, host: Host, addresses: Addresses, *, resets_known: bool, use: bool = True) -> None:
+    def __init__(
+        self, host: Host, addresses: Addresses, *, resets_known: bool, use: bool = True, bars: bool = False
+    ) -> None:
         self._host = host
         self._addresses = addresses
         self._attached = Attached(host, addresses)
         self._uses = HostUses(self._attached) if use else None
         self._resets_known = resets_known
+        self._wants_bars = bars
         self._above: dict[str, _Above] = {}
         self._drivers: dict[str, frozenset[str]] = {}
         self._vfs: dict[str, tuple[PciAddress, PciAddress, str]] = {}
@@ -158,7 +164,7 @@ class Functions:
             vf_stride=sriov.stride,
             reset_methods=None if bridge else self._resets(path),
             boot_vga=bool(ids.is_display and flag(self._host.read(f"{path}/boot_vga"))),
-            has_bars=self._has_bars(path) if ids.class_code >> 8 in BARS_TELL else None,
+            bars=self._bars(path, ids, sriov.total, bridge=bridge),
         )
 
     def _function(
@@ -196,7 +202,7 @@ class Functions:
             attached.mdevs.devices(address) if on_host else (),
             number(self._host.read(f"{path}/nvidia/current_vgpu_type")) if vgpu else None,
             _use_by_driver(model, driver, vfio_dev),
-            model.has_bars,
+            model.bars,
             removing,
         )
         looked = self._uses if use and vfio_dev is None else None
@@ -269,10 +275,21 @@ class Functions:
             own = self._host.read(f"{path.rpartition('/')[0]}/numa_node")
         return number(own)
 
-    def _has_bars(self, path: str) -> bool | None:
-        """Read `resource`, a line of start, end and flags for each BAR: that wakes nothing."""
-        lines = (self._host.read(f"{path}/resource") or "").splitlines()
-        return any(line.strip("0x ") for line in lines[:BARS]) if lines else None
+    def _bars(self, path: str, ids: Identity, total_vfs: int | None, *, bridge: bool) -> Bars | None:
+        """Read `resource`, which wakes nothing.
+
+        Of a resizable BAR only the name of its file is looked at: who reads that file wakes the device.
+        """
+        decides = ids.class_code >> 8 in BARS_TELL
+        if not (decides or self._wants_bars):
+            return None
+        # Where the verdict does not rest on it, what cannot be read is no reason to doubt the verdict.
+        text = self._host.read(f"{path}/resource", quiet=not decides)
+        bars = parse_resource(text or "", bridge=bridge, total_vfs=total_vfs)
+        if bars is None:
+            return None
+        large = (bar.index for bar in bars.own if bar.size >= LEAST_RESIZABLE)
+        return bars._replace(resizable=tuple(i for i in large if self._host.exists(f"{path}/{RESIZE.format(i)}")))
 
     def _resets(self, path: str) -> tuple[str, ...] | None:
         file = f"{path}/reset_method"

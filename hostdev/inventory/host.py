@@ -102,9 +102,9 @@ class Host:
         """A path is None because we could not look, and not because it is absent."""
         return f"/{path}" in self._unread
 
-    def read(self, path: str) -> str | None:
-        """The text of a sysfs attribute, without the white space around it."""
-        raw = self.read_bytes(path)
+    def read(self, path: str, *, quiet: bool = False) -> str | None:
+        """The text of a sysfs attribute, without the white space around it; `quiet` tells no failure."""
+        raw = self.read_bytes(path, quiet=quiet)
         return None if raw is None else raw.decode("utf-8", "replace").strip()
 
     def text(self, path: str, *, quiet: bool = False) -> str | None:

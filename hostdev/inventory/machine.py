@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from domxml.pciaddress import PciAddress
+from hostdev.inventory.bars import Bars
 
 
 class Role(StrEnum):
@@ -136,13 +137,19 @@ class PciFunction:
     vendor_vgpu_type: int | None = None
     """nvidia/current_vgpu_type of a VF that the vendor's driver keeps (0: none set)."""
     use: HostUse = NOT_LOOKED_AT
-    has_bars: bool | None = None
-    """Whether it has a BAR of its own; only looked at where the class says nothing without it."""
+    bars: Bars | None = None
+    """None where it was not looked at, or cannot be known. Without being asked for, it is read only where the class of
+    a function says nothing without it."""
     removing: bool = False
     """Its removal from the driver has begun and waits for a process that has it open."""
     vf_offset: int | None = None
     vf_stride: int | None = None
     """From the routing id of a PF to that of its first VF, and from one VF to the next."""
+
+    @property
+    def has_bars(self) -> bool | None:
+        """Whether it has a BAR of its own."""
+        return None if self.bars is None else bool(self.bars.own)
 
     @property
     def role(self) -> Role:
@@ -187,6 +194,8 @@ class Iommu:
     """DMAR, IVRS, IORT of the firmware; None where /sys/firmware is masked, as in a container."""
     groups_visible: bool = True
     """Whether /sys/kernel/iommu_groups could be listed at all."""
+    address_bits: int | None = None
+    """How wide its addresses are, by the narrowest of its units; None where no unit tells, as AMD's do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +230,15 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
+class Cpu:
+    """The host's processor, as far as a guest with the same one depends on it."""
+
+    vendor: str = ""
+    """As CPUID has it: GenuineIntel, AuthenticAMD."""
+    physical_bits: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One picture of a host. `unread` tells what could not be looked at, and why."""
 
@@ -230,6 +248,7 @@ class Machine:
     iommu: Iommu = field(default_factory=Iommu)
     vfio: Vfio = field(default_factory=Vfio)
     kernel: Kernel = field(default_factory=Kernel)
+    cpu: Cpu = field(default_factory=Cpu)
     node_cpus: Mapping[int, frozenset[int]] = field(default_factory=dict)
     """The CPUs of each NUMA node."""
     source: str = "/"

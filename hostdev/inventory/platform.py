@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import Iommu, IommuGroup, Kernel, PciFunction, ReservedRegion, Vfio
-from hostdev.inventory.sysfs import Addresses, number
+from hostdev.inventory.machine import Cpu, Iommu, IommuGroup, Kernel, PciFunction, ReservedRegion, Vfio
+from hostdev.inventory.sysfs import Addresses, hexadecimal, number
 
 
 def read_group(host: Host, addresses: Addresses, group: int) -> IommuGroup | None:
@@ -60,6 +61,7 @@ def _regions(host: Host, file: str) -> Iterator[ReservedRegion]:
 
 
 GROUPS = "sys/kernel/iommu_groups"
+UNITS = "sys/class/iommu"
 NODES = "sys/devices/system/node"
 VFIO = "dev/vfio"
 CONTAINER = "vfio"
@@ -100,15 +102,31 @@ _ARCHITECTURES = {
     "ppc64le": ("ppc64le", "powerpc64le", "ppc64el"),
 }
 """How distributions spell it at the end of a kernel release."""
+_VENDOR = re.compile(r"^vendor_id\s*:\s*(\w+)", re.ASCII | re.MULTILINE)
+_ADDRESS_SIZES = re.compile(r"^address sizes\s*:\s*(\d+) bits physical", re.ASCII | re.MULTILINE)
 _CPU_TYPES = {"x86": "x86_64", "aarch64": "aarch64", "s390": "s390x"}
 
 
-def read_iommu(host: Host) -> Iommu:
-    """IOMMU units, and the firmware's tables where they may be seen."""
+def read_iommu(host: Host, *, width: bool = False) -> Iommu:
+    """IOMMU units, and the firmware's tables where they may be seen; where it is asked for, their addresses' width."""
     # Container runtimes mask /sys/firmware with an empty directory.
     seen = bool(host.names(FIRMWARE))
     tables = tuple(table for table in TABLES if host.exists(f"{FIRMWARE}/acpi/tables/{table}")) if seen else None
-    return Iommu(tuple(host.names("sys/class/iommu") or ()), tables, host.exists(GROUPS))
+    units = tuple(host.names(UNITS) or ())
+    return Iommu(units, tables, host.exists(GROUPS), _address_bits(host, units) if width else None)
+
+
+def _address_bits(host: Host, units: Iterable[str]) -> int | None:
+    """VT-d tells in its capabilities how wide the guest's addresses can be: MGAW, less one, in bits 16 to 21."""
+    found = (hexadecimal(host.read(f"{UNITS}/{unit}/intel-iommu/cap", quiet=True)) for unit in units)
+    return min(((cap >> 16 & 0x3F) + 1 for cap in found if cap), default=None)
+
+
+def read_cpu(host: Host) -> Cpu:
+    """Vendor and width of addresses, by the first processor that /proc/cpuinfo tells of."""
+    text = host.read("proc/cpuinfo", quiet=True) or ""
+    vendor, bits = _VENDOR.search(text), _ADDRESS_SIZES.search(text)
+    return Cpu(vendor[1] if vendor else "", number(bits[1]) if bits else None)
 
 
 def read_vfio(host: Host, nodes: Iterable[str] | None = None) -> Vfio:

@@ -11,10 +11,11 @@ from domxml.pciaddress import PciAddress
 from hostdev.inventory.functions import Functions
 from hostdev.inventory.host import Host
 from hostdev.inventory.hostuse import with_what_is_below
-from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.machine import Cpu, IommuGroup, Machine, PciFunction
 from hostdev.inventory.platform import (
     each_group,
     nodes_of,
+    read_cpu,
     read_group,
     read_iommu,
     read_kernel,
@@ -31,22 +32,23 @@ RESET_METHOD_KERNEL = (5, 15)
 """From here on the kernel says how it can reset a function."""
 
 
-def scan(host: Host, *, only: Collection[PciAddress] | None = None, use: bool = True) -> Machine:
+def scan(host: Host, *, only: Collection[PciAddress] | None = None, use: bool = True, bars: bool = False) -> Machine:
     """Look at the host.
 
     With `only`, the picture holds these functions, their IOMMU groups with all members, their PFs and the bridges
     above them, each read in full, and of VFIO's nodes those that are theirs. Without, it holds everything, and
     trusts that the VFs of one PF are alike: in what their hardware decides, and in how those on the same vfio driver
     came there. Without `use` it is not looked at what the host does with them, nor at their interfaces and disks.
+    With `bars` it is looked at the sizes of BARs, and at how wide the addresses of processor and IOMMU are.
     """
     with _uncollected():
-        return _picture(host, only, use=use)
+        return _picture(host, only, use=use, bars=bars)
 
 
-def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool) -> Machine:
+def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool, bars: bool) -> Machine:
     kernel = read_kernel(host)
     addresses = Addresses()
-    reader = Functions(host, addresses, resets_known=kernel.version >= RESET_METHOD_KERNEL, use=use)
+    reader = Functions(host, addresses, resets_known=kernel.version >= RESET_METHOD_KERNEL, use=use, bars=bars)
     if only is None:
         functions = reader.each()
         groups = each_group(host, addresses, functions)
@@ -60,9 +62,10 @@ def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool) -> M
         functions=functions,
         groups=groups,
         mdevs={mdev.uuid: mdev for function in functions.values() for mdev in function.mdevs},
-        iommu=read_iommu(host),
+        iommu=read_iommu(host, width=bars),
         vfio=read_vfio(host, nodes),
         kernel=kernel,
+        cpu=read_cpu(host) if bars else Cpu(),
         node_cpus=read_node_cpus(host),
         source=host.source,
         unread=host.unread,
@@ -103,7 +106,7 @@ def _relatives(functions: Iterable[PciFunction]) -> set[PciAddress]:
     return {relative for f in functions for relative in (f.physfn, f.parent) if relative is not None}
 
 
-def looker(host: str, *, use: bool = False) -> Callable[[], Machine | None]:
+def looker(host: str, *, use: bool = False, bars: bool = False) -> Callable[[], Machine | None]:
     """A function that takes the picture when it is needed; for `none` there is none.
 
     What the host does with functions is looked at for commands only: a hook has no time for it, and offers nothing.
@@ -115,6 +118,6 @@ def looker(host: str, *, use: bool = False) -> Callable[[], Machine | None]:
         from hostdev.inventory.recorded.layout import open_host  # noqa: PLC0415  it reads recorded machines, too
 
         with open_host(host) as opened:
-            return scan(opened, use=use)
+            return scan(opened, use=use, bars=bars)
 
     return look

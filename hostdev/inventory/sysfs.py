@@ -65,6 +65,14 @@ def number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
+def hexadecimal(text: str | None) -> int | None:
+    """A number as registers are written, with or without 0x; None for anything else."""
+    try:
+        return int(text or "", 16)
+    except ValueError:
+        return None
+
+
 def flag(text: str | None) -> bool | None:
     """0 or 1; None for anything else."""
     return {"0": False, "1": True}.get(text or "")

@@ -11,6 +11,7 @@ from hostdev.cli import devices, documents
 from hostdev.cli.devices import Device
 from hostdev.cli.selection import choose, read_words
 from hostdev.inventory import pciids
+from hostdev.inventory.bars import BarKind, size_text
 from hostdev.inventory.functions import DEVICES as FUNCTIONS
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciclasses import board_part, may_be_board_part
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the devices that are meant, or all."""
     if not check_form(LISTING, arguments):
         return ExitCode.DONE
-    machine = devices.machine_at(arguments.host)
+    machine = devices.machine_at(arguments.host, bars=_shows_bars(arguments))
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     shown, named = choose(machine, names, read_words(arguments.address, arguments), arguments.despite)
     if arguments.output in {"table", "wide"}:
@@ -45,6 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
         _write(arguments, machine, [device for (device,) in LISTING.sorted([(one,) for one in shown], arguments.sort)])
     devices.note_unread(machine)
     return findings.exit_code((found for device in shown for found in device.verdict.findings), arguments.fail_on)
+
+
+def _shows_bars(arguments: argparse.Namespace) -> bool:
+    """Whether somewhere in the answer stands what costs a file more of each device."""
+    if arguments.output not in {"table", "wide", "csv"}:
+        return bool(arguments.output != "name")
+    return _BARS in LISTING.chosen(arguments.columns, arguments.output) or _BARS.name in str(arguments.sort)
 
 
 def _write(arguments: argparse.Namespace, machine: Machine, shown: Sequence[Device]) -> None:
@@ -98,6 +106,14 @@ def _pf(alike: Alike) -> str:
     return "-" if physfn is None else str(physfn)
 
 
+def _sizes(alike: Alike) -> str:
+    bars = alike[0].function.bars
+    if bars is None:
+        return "?"
+    return dash(", ".join("I/O" if bar.kind is BarKind.IO else size_text(bar.size) for bar in bars.own))
+
+
+_BARS: Field[Alike] = Field("BARS", "the sizes of its BARs, in their order", _sizes, Fit.CUT)
 FIELDS: tuple[Field[Alike], ...] = (
     Field(
         "ADDRESS", "where it is; +N counts VFs that are alike", _faint(_address), order=lambda a: a[0].function.address
@@ -120,12 +136,13 @@ FIELDS: tuple[Field[Alike], ...] = (
         lambda a: dash(_of_all("; ".join(d.users) for d in a)),
         Fit.CUT,
     ),
+    _BARS,
     Field("REASONS", "the codes of all that stands in the way", lambda a: dash(" ".join(a[0].reasons))),
     Field("USE", "whether the host uses it", lambda a: _of_all(str(d.function.use.value) for d in a)),
     Field("PF", "the PF of a VF", _pf),
     Field("OVERRIDE", "the driver that is allowed to take it", lambda a: dash(a[0].function.driver_override)),
 )
-LISTING = Listing(FIELDS, tuple(f.name for f in FIELDS[:8]), tuple(f.name for f in FIELDS[:12]))
+LISTING = Listing(FIELDS, tuple(f.name for f in FIELDS[:8]), tuple(f.name for f in FIELDS[:13]))
 
 
 def _of_all(texts: Iterable[str]) -> str:

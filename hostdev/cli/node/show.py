@@ -12,6 +12,7 @@ from hostdev.cli.selection import find_meant, read_words
 from hostdev.gate.group import group_verdict
 from hostdev.gate.verdict import MemberVerdict
 from hostdev.inventory import pciids
+from hostdev.inventory.bars import Bar, Bars, bar_text, size_text
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.printing import findings
 from hostdev.printing.cells import Cell, Tone
@@ -23,7 +24,7 @@ LABEL = 14
 
 
 def run(arguments: argparse.Namespace) -> int:
-    machine = devices.machine_at(arguments.host)
+    machine = devices.machine_at(arguments.host, bars=True)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     meant = find_meant(machine, names, read_words(arguments.address, arguments), arguments.despite)
     if arguments.output == "text":
@@ -71,8 +72,34 @@ def _facts(machine: Machine, device: Device) -> Iterator[tuple[str, str]]:
         yield "vfs", f"{function.num_vfs or 0} of {function.total_vfs}{probed}"
     if not function.bridge:
         yield "reset", "?" if function.reset_methods is None else ", ".join(function.reset_methods) or "none"
+    yield from _bars(machine, function)
     yield "host use", _use(function)
     yield from _users(function)
+
+
+def _bars(machine: Machine, function: PciFunction) -> Iterator[tuple[str, str]]:
+    """Its BARs, ROM, and the BARs that each of its VFs has."""
+    bars = function.bars
+    if bars is None:
+        yield "bars", "unknown: not recorded, or not to be read"
+        return
+    if bars.own or not function.bridge:
+        yield "bars", "; ".join(_bar(bar, bars) for bar in bars.own) or "none"
+    if bars.rom:
+        yield "rom", size_text(bars.rom)
+    if function.total_vfs and bars.vfs:
+        # The VFs that there are tell it exactly.
+        vf = next((machine.functions[vf].bars for vf in function.virtfns if vf in machine.functions), None)
+        yield "bars of a vf", "; ".join(map(bar_text, vf.own if vf else bars.vfs))
+
+
+def _bar(bar: Bar, bars: Bars) -> str:
+    parts = [bar_text(bar)]
+    if bar.index in bars.resizable:
+        parts.append("resizable")
+    if bar.index in bars.unplaced:
+        parts.append("without an address on this host")
+    return ", ".join(parts)
 
 
 def _use(function: PciFunction) -> str:

@@ -33,4 +33,4 @@ def _picture(text: str, directory: str, source: str) -> Machine:
     """What a reader of the recording sees: of the host itself it would tell more."""
     unreadable = lay_out(text, directory).unreadable
     with Host(directory, source=source, unreadable=unreadable) as host:
-        return scan(host)
+        return scan(host, bars=True)

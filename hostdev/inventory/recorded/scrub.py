@@ -234,6 +234,7 @@ _LINES: dict[str, _Change] = {
     "proc/net/ipv6_route": _route6_line,
     "proc/net/if_inet6": _address6_line,
     "proc/net/packet": _packet_line,
+    "proc/cpuinfo": _kept("vendor_id", "model name", "address sizes"),
     "proc/crypto": _kept("driver", "refcnt"),
     "proc/driver/nvidia/gpus/*/information": _kept("Device Minor"),
     "run/udev/data/b*": _udev_line,

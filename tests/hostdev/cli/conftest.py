@@ -26,9 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 _machine = devices.machine_at
 
 
-def _look(spec: str) -> Machine:
+def _look(spec: str, *, bars: bool = False) -> Machine:
     """Recorded machines do not change: each is laid out once."""
-    return machine(PurePath(spec).stem) if spec.startswith("tests/fixtures/machines/") else _machine(spec)
+    recorded = spec.startswith("tests/fixtures/machines/")
+    return machine(PurePath(spec).stem, bars=bars) if recorded else _machine(spec, bars=bars)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
+from hostdev.inventory.bars import Bar, BarKind, Bars
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.pciclasses import BY_CLASS, BY_DRIVER, BY_VENDOR, BoardPart, board_part, may_be_board_part
@@ -17,7 +18,8 @@ from tests.hostdev.gate.build import at, bridge, function, machine, vf
 from tests.hostdev.machines.builder import Builder
 
 D = "0000:65:00.0"
-NO_BAR = ["0x0000000000000000 0x0000000000000000 0x0000000000000000"] * 6
+NO_BAR = ["0x0000000000000000 0x0000000000000000 0x0000000000000000"] * 7
+SOME_BAR = Bars((Bar(0, BarKind.MEM32, 0x4000),))
 MEMORY = "0x00000000fb000000 0x00000000fb003fff 0x0000000000040200"
 
 
@@ -36,8 +38,8 @@ def _named(name: str, device: int, class_code: int, **facts: object) -> object:
         _named("memory errors", 0x3CA8, 0x088000, driver="sbridge_edac"),
         _named("speed select", 0x3251, 0x088000, driver="isst_if_pci"),
         _named("uncore by its number", 0x3246, 0x088000, driver=None),
-        _named("uncore of a processor not known, by its BARs", 0x7777, 0x088000, driver=None, has_bars=False),
-        _named("telemetry", 0x09A7, 0x088000, driver="intel_vsec", has_bars=True),
+        _named("uncore of a processor not known, by its BARs", 0x7777, 0x088000, driver=None, bars=Bars()),
+        _named("telemetry", 0x09A7, 0x088000, driver="intel_vsec", bars=SOME_BAR),
         _named("firmware flash", 0x51A4, 0x0C8000, driver="intel-spi"),
         _named("firmware flash bound for a guest", 0x51A4, 0x0C8000, driver="vfio-pci"),
         _named("firmware flash without a driver", 0x06A4, 0x0C8000, driver=None),
@@ -69,9 +71,9 @@ def test_a_part_of_the_board_never_passes(part: PciFunction) -> None:
 @pytest.mark.parametrize(
     "device",
     [
-        _named("I/OAT in the numbers of the uncore", 0x3C20, 0x088000, has_bars=True),
-        _named("DSA", 0x0B25, 0x088000, has_bars=True),
-        _named("neural accelerator of a processor for laptops", 0x464F, 0x088000, has_bars=True),
+        _named("I/OAT in the numbers of the uncore", 0x3C20, 0x088000, bars=SOME_BAR),
+        _named("DSA", 0x0B25, 0x088000, bars=SOME_BAR),
+        _named("neural accelerator of a processor for laptops", 0x464F, 0x088000, bars=SOME_BAR),
         _named("PTDMA", 0x1498, 0x108000, vendor=0x1022),
         _named("UCSI of a graphics card", 0x1AD9, 0x0C8000, vendor=0x10DE),
         _named("NVSwitch", 0x1AF1, 0x068000, vendor=0x10DE),
@@ -91,7 +93,7 @@ def test_a_device_for_guests_is_no_part_of_the_board(device: PciFunction) -> Non
 def test_bridges_and_vfs_are_none() -> None:
     assert board_part(bridge(D)) is None
     assert board_part(bridge(D, class_code=0x060000)) is None
-    assert board_part(vf(D, "0000:64:00.0", class_code=0x088000, has_bars=False)) is None
+    assert board_part(vf(D, "0000:64:00.0", class_code=0x088000, bars=Bars())) is None
 
 
 def test_where_only_the_bars_would_tell_the_verdict_is_unknown() -> None:
@@ -112,8 +114,8 @@ def test_where_only_the_bars_would_tell_the_verdict_is_unknown() -> None:
     [
         (NO_BAR, False),
         ([MEMORY, *NO_BAR[1:]], True),
-        ([*NO_BAR[:5], MEMORY], True),
-        ([*NO_BAR, MEMORY], False),
+        ([*NO_BAR[:5], MEMORY, *NO_BAR[:1]], True),
+        ([*NO_BAR[1:], MEMORY], False),
         ([*NO_BAR, *NO_BAR[:1], MEMORY], False),
         (None, None),
     ],

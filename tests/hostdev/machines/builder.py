@@ -17,6 +17,15 @@ VFIO_DRIVERS = frozenset({"vfio-pci", "mlx5_vfio_pci", "qat_vfio_pci", "hisi_acc
 BRIDGE = 0x060400
 
 
+_NOTHING = f"0x{0:016x} 0x{0:016x} 0x{0:016x}"
+_FLAGS = {"io": 0x40101, "mem32": 0x40200, "pref32": 0x42208, "mem64": 0x140204, "pref64": 0x14220C}
+
+
+def _size(text: str) -> int:
+    """A number, or `256M`."""
+    return int(text.rstrip("KMGT")) << 10 * " KMGT".find(text[-1]) if text[-1].isalpha() else int(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A host bridge or a function: what the next function can hang below."""
@@ -53,6 +62,7 @@ class Builder:
         self._vfio_devs = 0
         self._hubs = 0
         self._numbers = 0
+        self._free = 0x380000000000
         self._mounts = ["22 1 0:21 / /proc rw,nosuid - proc proc rw"]
         self._routes = ["Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT"]
         self._swaps = ["Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"]
@@ -138,6 +148,35 @@ class Builder:
         if driver in VFIO_DRIVERS:
             self._on_vfio(place)
         return place
+
+    def bars(
+        self, place: Place, *wanted: str, rom: int = 0, vfs: Sequence[str] = (), resizable: Sequence[int] = ()
+    ) -> None:
+        """The BARs of a function, as `1: 256M pref64`; `vfs` are those of all its VFs together."""
+        lines = [_NOTHING] * 13
+        for offset, texts in ((0, wanted), (7, vfs)):
+            for text in texts:
+                index, size, kind = text.replace(":", "").split()
+                lines[offset + int(index)] = self._resource(_size(size), _FLAGS[kind])
+        if rom:
+            lines[6] = self._resource(rom, 0x46200)
+        self.file(f"{place.path}/resource", *lines)
+        for number in resizable:
+            self.file(f"{place.path}/resource{number}_resize", "0000000000000000")
+
+    def _resource(self, size: int, flags: int) -> str:
+        start = -(-self._free // size) * size
+        self._free = start + size
+        return f"0x{start:016x} 0x{start + size - 1:016x} 0x{flags:016x}"
+
+    def cpu(self, vendor: str, bits: int, *, iommu: str = "") -> None:
+        """The processor, and what Intel's IOMMUs say of themselves."""
+        self.file("proc/cpuinfo", f"vendor_id\t: {vendor}", f"address sizes\t: {bits} bits physical, 48 bits virtual")
+        units = self.entries.get("sys/class/iommu")
+        if iommu and isinstance(units, Names):
+            del self.entries["sys/class/iommu"]
+            for unit in units.names:
+                self.file(f"sys/class/iommu/{unit}/intel-iommu/cap", iommu)
 
     def bridge(self, above: Place, address: str, ids: str = "8086:2030", **more: Place | int | str | None) -> Place:
         """A port; `driver` and `group` as for a function."""

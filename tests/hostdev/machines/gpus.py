@@ -15,6 +15,12 @@ T4_TYPES = {
     "nvidia-232": ("GRID T4-4Q", 0),
     "nvidia-234": ("GRID T4-16Q", 0),
 }
+H100_BARS = ("0: 16M pref64", "2: 128G pref64", "4: 32M pref64")
+"""A dump of a config space tells three 64-bit prefetchable BARs; its addresses leave room for 128 GiB and 32 MiB. The
+first one's size is general knowledge."""
+T4_BARS = ("0: 16M mem32", "1: 256M pref64", "3: 32M pref64")
+"""General knowledge, as are the BARs of the consumer's card: read `resource` where it matters."""
+CARD_BARS = ("0: 16M mem32", "1: 256M pref64", "3: 32M pref64", "5: 128 io")
 T4_MDEVS = ("a1b2c3d4-0001-4000-8000-0000000000a1", "a1b2c3d4-0002-4000-8000-0000000000a2")
 
 
@@ -22,6 +28,7 @@ def hgx_h100() -> Recording:
     machine = Builder(cmdline="root=/dev/sda2 ro intel_iommu=on iommu=pt vfio-pci.ids=10de:2330,10de:22a3")
     board(machine, node=0)
     machine.vfio("iommufd")
+    machine.cpu("GenuineIntel", 52)
     machine.nodes("0-55,112-167", "56-111,168-223")
     for index, (bus, node) in enumerate(((0x17, 0), (0x48, 0), (0x8A, 1), (0xC9, 1))):
         root = machine.root(f"pci0000:{bus - 1:02x}", node=node)
@@ -38,6 +45,8 @@ def hgx_h100() -> Recording:
             place = machine.function(
                 down, f"0000:{bus + 2 + slot:02x}:00.0", ids, class_code, driver=driver, subsystem=subsystem
             )
+            if ids == "10de:2330":
+                machine.bars(place, *H100_BARS)
             if driver == "nvme":
                 machine.disk(f"{place.path}/nvme/nvme{index}", f"nvme{index}n1")
             if driver == "mlx5_core":
@@ -57,9 +66,11 @@ def tesla_t4() -> Recording:
     machine = Builder(release="5.14.0-503.11.1.el9_5.x86_64", arch=None, vfio_dev=False)
     board(machine, node=0)
     machine.vfio("mdev", "vfio_mdev", "nvidia_vgpu_vfio")
+    machine.cpu("GenuineIntel", 46, iommu="8d2078c106f0466")
     root = machine.root("pci0000:3a", node=0)
     port = machine.bridge(root, "0000:3a:00.0")
     gpu = machine.function(port, "0000:3b:00.0", "10de:1eb8", 0x030200, driver="nvidia", subsystem="10de:12a2")
+    machine.bars(gpu, *T4_BARS)
     for name, (title, available) in T4_TYPES.items():
         machine.mdev_type(gpu, name, title, available)
     for uuid in T4_MDEVS:
@@ -84,12 +95,16 @@ def consumer_gpu() -> Recording:
         ("1ad6", USB, "xhci_hcd"),
         ("1ad7", 0x0C8000, "nvidia-gpu"),
     )
-    _, sound, usb, _ = (
+    gpu, sound, usb, ucsi = (
         machine.function(
             port, f"0000:01:00.{function}", f"10de:{device}", class_code, driver=driver, group=port, reset="bus"
         )
         for function, (device, class_code, driver) in enumerate(card)
     )
+    machine.bars(gpu, *CARD_BARS, rom=512 << 10)
+    machine.bars(sound, "0: 16K mem32")
+    machine.bars(usb, "0: 256K pref64", "2: 64K pref64")
+    machine.bars(ucsi, "0: 4K mem32")
     machine.node(f"{sound.path}/sound/card1/controlC1", "116:9")
     machine.root_hub(usb)
     igpu = machine.function(root, "0000:00:02.0", "8086:4680", VGA, driver="i915", reset="flr")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording
+from tests.hostdev.machines.resources import Space
 from tests.hostdev.machines.routing import addresses, routing_id
 
 PCI = "sys/bus/pci"
@@ -15,15 +16,6 @@ MSI = "0x00000000fee00000 0x00000000feefffff msi"
 ARM_MSI = "0x0000000008000000 0x00000000080fffff msi"
 VFIO_DRIVERS = frozenset({"vfio-pci", "mlx5_vfio_pci", "qat_vfio_pci", "hisi_acc_vfio_pci"})
 BRIDGE = 0x060400
-
-
-_NOTHING = f"0x{0:016x} 0x{0:016x} 0x{0:016x}"
-_FLAGS = {"io": 0x40101, "mem32": 0x40200, "pref32": 0x42208, "mem64": 0x140204, "pref64": 0x14220C}
-
-
-def _size(text: str) -> int:
-    """A number, or `256M`."""
-    return int(text.rstrip("KMGT")) << 10 * " KMGT".find(text[-1]) if text[-1].isalpha() else int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ class Builder:
         self._vfio_devs = 0
         self._hubs = 0
         self._numbers = 0
-        self._free = 0x380000000000
+        self._space = Space()
         self._mounts = ["22 1 0:21 / /proc rw,nosuid - proc proc rw"]
         self._routes = ["Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT"]
         self._swaps = ["Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"]
@@ -153,21 +145,9 @@ class Builder:
         self, place: Place, *wanted: str, rom: int = 0, vfs: Sequence[str] = (), resizable: Sequence[int] = ()
     ) -> None:
         """The BARs of a function, as `1: 256M pref64`; `vfs` are those of all its VFs together."""
-        lines = [_NOTHING] * 13
-        for offset, texts in ((0, wanted), (7, vfs)):
-            for text in texts:
-                index, size, kind = text.replace(":", "").split()
-                lines[offset + int(index)] = self._resource(_size(size), _FLAGS[kind])
-        if rom:
-            lines[6] = self._resource(rom, 0x46200)
-        self.file(f"{place.path}/resource", *lines)
+        self.file(f"{place.path}/resource", *self._space.lines(wanted, rom, vfs))
         for number in resizable:
             self.file(f"{place.path}/resource{number}_resize", "0000000000000000")
-
-    def _resource(self, size: int, flags: int) -> str:
-        start = -(-self._free // size) * size
-        self._free = start + size
-        return f"0x{start:016x} 0x{start + size - 1:016x} 0x{flags:016x}"
 
     def cpu(self, vendor: str, bits: int, *, iommu: str = "") -> None:
         """The processor, and what Intel's IOMMUs say of themselves."""

@@ -20,6 +20,7 @@ from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.scan import scan
 from tests.hostdev.machines.builder import Builder
 from tests.hostdev.machines.fixtures import fixture
+from tests.hostdev.machines.resources import describe_processor
 
 GPU, NIC, OLD = map(PciAddress.parse, ("0000:3b:00.0", "0000:3c:00.0", "0000:3d:00.0"))
 FIRST_VF = PciAddress.parse("0000:3c:10.0")
@@ -148,7 +149,7 @@ def _host(tmp_path: Path) -> Path:
     for vf in built.vfs(nic, str(FIRST_VF), "8086:10ca", 0x020000, ["vfio-pci"] * 3, total=7):
         built.bars(vf, "0: 16K pref64", "3: 16K pref64")
     built.function(root, str(OLD), "8086:1533", 0x020000)
-    built.cpu("GenuineIntel", 46, iommu="8d2078c106f0466")
+    describe_processor(built.entries, "GenuineIntel", 46, iommu="8d2078c106f0466")
     layout.write(built.recording(""), tmp_path / "host")
     return tmp_path / "host"
 

@@ -149,15 +149,6 @@ class Builder:
         for number in resizable:
             self.file(f"{place.path}/resource{number}_resize", "0000000000000000")
 
-    def cpu(self, vendor: str, bits: int, *, iommu: str = "") -> None:
-        """The processor, and what Intel's IOMMUs say of themselves."""
-        self.file("proc/cpuinfo", f"vendor_id\t: {vendor}", f"address sizes\t: {bits} bits physical, 48 bits virtual")
-        units = self.entries.get("sys/class/iommu")
-        if iommu and isinstance(units, Names):
-            del self.entries["sys/class/iommu"]
-            for unit in units.names:
-                self.file(f"sys/class/iommu/{unit}/intel-iommu/cap", iommu)
-
     def bridge(self, above: Place, address: str, ids: str = "8086:2030", **more: Place | int | str | None) -> Place:
         """A port; `driver` and `group` as for a function."""
         more.setdefault("driver", "pcieport")

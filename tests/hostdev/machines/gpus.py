@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hostdev.inventory.recorded.recording import Recording
 from tests.hostdev.machines.builder import MSI, Builder
+from tests.hostdev.machines.resources import describe_processor
 from tests.hostdev.machines.servers import NET, NVME, USB, VGA, board
 
 T4_TYPES = {
@@ -28,7 +29,7 @@ def hgx_h100() -> Recording:
     machine = Builder(cmdline="root=/dev/sda2 ro intel_iommu=on iommu=pt vfio-pci.ids=10de:2330,10de:22a3")
     board(machine, node=0)
     machine.vfio("iommufd")
-    machine.cpu("GenuineIntel", 52)
+    describe_processor(machine.entries, "GenuineIntel", 52)
     machine.nodes("0-55,112-167", "56-111,168-223")
     for index, (bus, node) in enumerate(((0x17, 0), (0x48, 0), (0x8A, 1), (0xC9, 1))):
         root = machine.root(f"pci0000:{bus - 1:02x}", node=node)
@@ -66,7 +67,7 @@ def tesla_t4() -> Recording:
     machine = Builder(release="5.14.0-503.11.1.el9_5.x86_64", arch=None, vfio_dev=False)
     board(machine, node=0)
     machine.vfio("mdev", "vfio_mdev", "nvidia_vgpu_vfio")
-    machine.cpu("GenuineIntel", 46, iommu="8d2078c106f0466")
+    describe_processor(machine.entries, "GenuineIntel", 46, iommu="8d2078c106f0466")
     root = machine.root("pci0000:3a", node=0)
     port = machine.bridge(root, "0000:3a:00.0")
     gpu = machine.function(port, "0000:3b:00.0", "10de:1eb8", 0x030200, driver="nvidia", subsystem="10de:12a2")

@@ -1,8 +1,10 @@
-"""The file `resource` of a function, as the kernel writes it."""
+"""The file `resource` of a function as the kernel writes it, and how wide a host's addresses are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+
+from hostdev.inventory.recorded.recording import Entry, File, Names
 
 NOTHING = f"0x{0:016x} 0x{0:016x} 0x{0:016x}"
 FLAGS = {"io": 0x40101, "mem32": 0x40200, "pref32": 0x42208, "mem64": 0x140204, "pref64": 0x14220C}
@@ -36,3 +38,14 @@ class Space:
 def _bytes(text: str) -> int:
     unit = _UNITS.find(text[-1])
     return int(text) if unit < 0 else int(text[:-1]) << 10 * unit
+
+
+def describe_processor(entries: MutableMapping[str, Entry], vendor: str, bits: int, *, iommu: str = "") -> None:
+    """The processor, and what Intel's IOMMUs say of themselves."""
+    lines = f"vendor_id\t: {vendor}\naddress sizes\t: {bits} bits physical, 48 bits virtual\n"
+    entries["proc/cpuinfo"] = File(lines.encode())
+    units = entries.get("sys/class/iommu")
+    if iommu and isinstance(units, Names):
+        del entries["sys/class/iommu"]
+        for unit in units.names:
+            entries[f"sys/class/iommu/{unit}/intel-iommu/cap"] = File(f"{iommu}\n".encode())

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from domxml.errors import NotPermitted
+from domxml.errors import NotPermitted, PassgateError
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
@@ -22,6 +22,7 @@ from hostdev.binding.obstacles import weigh
 from hostdev.binding.undo import restore
 from hostdev.findings.binding import (
     FOREIGN_NEW_ID,
+    INTERRUPTED,
     NOT_AS_PLANNED,
     TRANSACTION_OPEN,
     UNDO_FAILED,
@@ -61,11 +62,22 @@ def carry(effects: Effects, machine: Machine, means: Means, what: str = "") -> E
     """
     if effects.outcome != Outcome.PLANNED:
         return effects
+    if means.stop():
+        return effects.with_findings([_interrupted(effects, "it had not begun, and nothing was written")])
     with hold_lock(means.journal.state_dir):
         against = tuple(open_transactions(means.journal, machine, effects))
         if against:
             return effects.with_findings(against)
         return _Carrier(means, means.journal.begin(what, effects, machine), machine).run()
+
+
+def refused_by(error: PassgateError) -> Finding:
+    """What kept a change from beginning, as a finding."""
+    return Finding(error.code, Severity.ERROR, error.subject, error.message, error.hint)
+
+
+def _interrupted(effects: Effects, what: str) -> Finding:
+    return INTERRUPTED.found(effects.devices[0] if effects.devices else "", what)
 
 
 def open_transactions(journal: Journal, machine: Machine, effects: Effects) -> Iterable[Finding]:
@@ -91,6 +103,14 @@ class _Carrier:
     _begun: set[str] = field(default_factory=set)
 
     def run(self) -> Effects:
+        try:
+            return self._run()
+        except PassgateError as error:
+            # The host cannot be looked at any more. The journal says that it runs, and `recover` goes on from there.
+            effects = self.transaction.effects
+            return effects._replace(outcome=Outcome.STUCK, findings=(*effects.findings, refused_by(error)))
+
+    def _run(self) -> Effects:
         for number, step in enumerate(self.transaction.effects.steps):
             answer = self._attempt(step)
             if answer is None:
@@ -100,7 +120,9 @@ class _Carrier:
                 return self._back(marked, touched=answer.wrote or number > 0)
             self._set(self._marked(number, State.DONE, answer.findings))
             if self.means.stop():
-                return self._back(self.transaction.effects, touched=True)
+                effects = self.transaction.effects
+                found = _interrupted(effects, "it had begun, and is undone")
+                return self._back(effects._replace(findings=(*effects.findings, found)), touched=True)
         return self._arrived()
 
     def _attempt(self, step: Step) -> Answer | None:
@@ -164,7 +186,7 @@ class _Carrier:
 def put_back(transaction: Transaction, means: Means) -> Transaction:
     """Undo a transaction from wherever it is: each device by itself, and no device at the cost of a VM."""
     addresses = [before.address for before in transaction.before]
-    todo, found = restore(means.kernel.look(addresses), transaction)
+    todo, found = restore(means.kernel.look_again(addresses), transaction)
     stuck = {finding.subject for finding in found}
     findings = [*found]
     done = transaction._replace(undo=(*transaction.undo, *todo))
@@ -216,7 +238,7 @@ def arrival(effects: Effects, means: Means) -> tuple[Finding, ...]:
     bound = [PciAddress.parse(step.device) for step in effects.steps if vfio_driver(step.expect) and _is_probe(step)]
     until = time.monotonic() + NODE_PATIENCE
     while bound:
-        machine = means.kernel.look(bound)
+        machine = means.kernel.look_again(bound)
         views = [View(machine, machine.functions[a], frozenset(bound)) for a in bound if a in machine.functions]
         found = [one for view in views for rule in (*NODE_RULES, *GROUP_RULES) for one in rule.find(view)]
         missing = tuple(weigh((one for one in found if one.severity is Severity.ERROR), means.despite))

@@ -33,18 +33,26 @@ class Kernel:
         return Host("/", probe=Probe())
 
     def look(self, addresses: Collection[PciAddress]) -> Machine:
-        """These functions and all that decides about them, as they are now."""
+        """These functions and all that decides about them, as they are now; it may never return."""
         with self.host() as host:
             return scan(host, only=addresses)
 
-    def picture(self) -> Machine:
-        """The whole machine, with what only the running kernel tells; it never waits for what does not answer."""
+    def look_again(self, addresses: Collection[PciAddress]) -> Machine:
+        """The same, where nothing else waits for an answer that does not come."""
+        return look_bounded(lambda: self.look(addresses))
 
-        def look() -> Machine:
+    def ask(self, look: Callable[[Host], T]) -> T:
+        """What a look at its files says, with what only the running kernel tells; what does not answer is given up."""
+
+        def opened() -> T:
             with self.host() as host:
-                return scan(host)
+                return look(host)
 
-        return look_bounded(look)
+        return look_bounded(opened)
+
+    def picture(self) -> Machine:
+        """The whole machine."""
+        return self.ask(scan)
 
     def perform(self, step: Step) -> None:
         """Do a step; it may never return."""

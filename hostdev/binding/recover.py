@@ -23,14 +23,14 @@ _PAUSE = 0.1
 def recover(means: Means) -> list[Transaction]:
     """Look at every transaction of this boot that has not ended: done, undone, or still waiting."""
     with hold_lock(means.journal.state_dir):
-        boot_id = means.kernel.look(()).kernel.boot_id
+        boot_id = means.kernel.look_again(()).kernel.boot_id
         return [_recovered(one, means) for one in means.journal.running(boot_id)]
 
 
 def undo(transaction: Transaction, means: Means) -> Transaction:
     """Put the devices of a transaction of this boot back where they were before it."""
     with hold_lock(means.journal.state_dir):
-        if means.kernel.look(()).kernel.boot_id != transaction.boot_id:
+        if means.kernel.look_again(()).kernel.boot_id != transaction.boot_id:
             what = f"it was made in an earlier boot, on {transaction.begun}: drivers and VFs began anew since"
             raise CHANGED_MEANWHILE.refused(transaction.id, what, "say what shall be: passgate node bind, or unbind")
         if transaction.running:
@@ -42,7 +42,7 @@ def undo(transaction: Transaction, means: Means) -> Transaction:
 def _recovered(transaction: Transaction, means: Means) -> Transaction:
     _wait_for_writer(transaction)
     # Only now: what a writer that was on its way has done must be seen.
-    machine = means.kernel.look(transaction.addresses)
+    machine = means.kernel.look_again(transaction.addresses)
     if _is_waiting(transaction, machine):
         return _still_pending(transaction, means)
     if not transaction.undo and all(_holds(step, machine) for step in _last(transaction.effects.steps)):

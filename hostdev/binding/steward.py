@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from domxml.finding import Finding, Severity
-from hostdev.binding.bootline import read_boot
-from hostdev.binding.carry import Means, ask, carry
+from hostdev.binding.bootline import Boot, read_boot
+from hostdev.binding.carry import Means, ask, carry, refused_by
 from hostdev.binding.drift import Drift
 from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Outcome
@@ -49,6 +49,14 @@ class Turn(NamedTuple):
         return Counter(str(line.standing) for line in self.lines)
 
 
+class _Seen(NamedTuple):
+    """The node as it was looked at."""
+
+    machine: Machine
+    drivers: Drivers
+    boot: Boot
+
+
 @dataclass
 class _Memory:
     """What is remembered of one change: by its devices."""
@@ -82,23 +90,30 @@ class Steward:
             found = tuple(flaw.finding._replace(subject=flaw.place) for flaw in error.flaws)
             return Turn(findings=found, was_read=False)
         except PassgateError as error:
-            return Turn(findings=(_as_finding(error),), was_read=False)
-        with self.means.kernel.host() as host:
-            machine = self.scan(host)
-            if self.means.journal.running(machine.kernel.boot_id):
-                # Cut off with the last agent, or not back yet: while it is open, its devices are left alone.
-                recover(self.means)
-                machine = self.scan(host)
-            state = state_for(states, machine, self.node) or NodeState()
-            drivers = self._drivers(host, machine)
-            due = tuple(self._due(plan_changes(state, machine, drivers, self.means.despite)))
-            made = tuple(self._make(change, state, host) for change in due)
-            machine = self.scan(host) if made else machine
-            planned = plan_changes(state, machine, drivers, self.means.despite)
-            authors = Authors(host, machine, self.means.journal)
-            modules = {option.module for option in state.options}
-            boot = read_boot(host, machine, modules)
-            lines = (*change_lines(planned, authors.last_writer), *kernel_lines(state, boot))
+            return Turn(findings=(refused_by(error),), was_read=False)
+        modules = {option.module for state in states for option in state.options}
+        try:
+            return self._kept(states, modules)
+        except PassgateError as error:
+            # The lock is another's, the journal cannot be written, or the host does not answer: the next turn looks.
+            return Turn(findings=(refused_by(error),), was_read=False)
+
+    def _kept(self, states: tuple[NodeState, ...], modules: set[str]) -> Turn:
+        seen = self._look(modules)
+        if self.means.journal.running(seen.machine.kernel.boot_id):
+            # Cut off with the last agent, or not back yet: while it is open, its devices are left alone.
+            recover(self.means)
+            seen = self._look(modules)
+        state = state_for(states, seen.machine, self.node) or NodeState()
+        due = tuple(self._due(plan_changes(state, seen.machine, seen.drivers, self.means.despite)))
+        made = tuple(self._make(change, state) for change in due)
+        seen = self._look(modules) if made else seen
+        planned = plan_changes(state, seen.machine, seen.drivers, self.means.despite)
+
+        def told(host: Host) -> tuple[Line, ...]:
+            return tuple(change_lines(planned, Authors(host, seen.machine, self.means.journal).last_writer))
+
+        lines = (*self.means.kernel.ask(told), *kernel_lines(state, seen.boot))
         waiting = {device for change in made for device in _held(change)}
         lines = tuple(_as_waiting(line, waiting) for line in lines)
         return Turn(lines, tuple(self._findings(lines, planned, made)), made)
@@ -110,8 +125,13 @@ class Steward:
             self._text, self._memories = text, {}
         return read_states(text, self.name)
 
-    def _drivers(self, host: Host, machine: Machine) -> Drivers:
-        return find_drivers(host, machine.kernel.release, machine.functions.values())
+    def _look(self, modules: Iterable[str] = ()) -> _Seen:
+        def seen(host: Host) -> _Seen:
+            machine = self.scan(host)
+            drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
+            return _Seen(machine, drivers, read_boot(host, machine, modules))
+
+        return self.means.kernel.ask(seen)
 
     def _due(self, planned: Iterable[Change]) -> Iterator[Change]:
         """What is to be made now: not what is contested, nor what failed a moment ago."""
@@ -129,21 +149,20 @@ class Steward:
                 if memory.losses < LOST_ROUNDS and now >= memory.again_at:
                     yield change
 
-    def _make(self, change: Change, state: NodeState, host: Host) -> Change:
+    def _make(self, change: Change, state: NodeState) -> Change:
         """Carry a change out, planned anew on the machine as it is now."""
-        machine = self.scan(host)
-        drivers = self._drivers(host, machine)
+        machine, drivers, _ = self._look()
         again = plan_changes(state, machine, drivers, self.means.despite)
         now = next((one for one in again if _key(one) == _key(change)), None)
         if now is None:
             return change._replace(effects=change.effects._replace(outcome=Outcome.NOTHING))
-        effects = ask(now.effects, machine, host, self.means)
+        effects = self.means.kernel.ask(lambda host: ask(now.effects, machine, host, self.means))
         if effects.outcome != Outcome.PLANNED:
             return now._replace(effects=effects)
         try:
             ended = carry(now.effects, machine, self.means, now.what)
         except PassgateError as error:
-            ended = now.effects._replace(outcome=Outcome.REFUSED, findings=(_as_finding(error),))
+            ended = now.effects._replace(outcome=Outcome.REFUSED, findings=(refused_by(error),))
         self._remember(now, Outcome(ended.outcome))
         return now._replace(effects=ended)
 
@@ -194,7 +213,3 @@ def _difference(drift: Drift) -> str:
 def _as_waiting(line: Line, waiting: set[str]) -> Line:
     """What the checks before a write found out holds for how it stands."""
     return line._replace(standing=Standing.WAITING) if line.device in waiting else line
-
-
-def _as_finding(error: PassgateError) -> Finding:
-    return Finding(error.code, Severity.ERROR, error.subject, error.message, error.hint)

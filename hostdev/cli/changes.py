@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from domxml.errors import BadInput, ExitCode
 from domxml.finding import Finding, Severity
@@ -21,7 +22,9 @@ from hostdev.binding.obstacles import ACCEPTABLE
 from hostdev.binding.vfs import is_number
 from hostdev.cli.devices import LIVE, machine_at
 from hostdev.findings.binding import NOT_ASKED
+from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.recorded.layout import open_host
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Tone
 from hostdev.printing.documents import emit
@@ -29,6 +32,7 @@ from hostdev.printing.findings import finding_rows
 from hostdev.printing.output import progress
 from hostdev.printing.screen import Screen
 
+T = TypeVar("T")
 EXITS = {
     Outcome.PLANNED: ExitCode.DONE,
     Outcome.NOTHING: ExitCode.DONE,
@@ -63,6 +67,7 @@ def means_of(arguments: argparse.Namespace, stop: Callable[[], bool] = lambda: F
         raise BadInput("bad-usage", "a deadline is more than 0 seconds", subject="--deadline")
     return Means(
         Journal(Path(arguments.state_dir)),
+        Kernel(),
         despite=accept_codes(arguments.despite),
         deadline=arguments.deadline,
         stop=stop,
@@ -75,6 +80,18 @@ def machine_of(spec: str) -> Machine:
         return machine_at(spec)
     with progress(f"looking at {spec}"):
         return Kernel().picture()
+
+
+def look_at(spec: str, look: Callable[[Host], T], *, closely: bool = False) -> T:
+    """What a look at a host answers; `closely` asks the running kernel as well, as a write wants it."""
+
+    def opened() -> T:
+        with open_host(spec) as host:
+            return look(host)
+
+    if spec != LIVE:
+        return opened()
+    return Kernel().ask(look) if closely else look_bounded(opened)
 
 
 def accept_codes(codes: Sequence[str]) -> frozenset[str]:

@@ -173,6 +173,18 @@ WRITE_PENDING = FindingKind(
     ),
 )
 
+INTERRUPTED = FindingKind(
+    code="interrupted",
+    severity=Severity.ERROR,
+    title="The change was interrupted by a signal",
+    cause=(
+        "SIGINT (^C), SIGTERM or SIGHUP came while devices were changed. The write that was on its way is waited for: "
+        "a signal would make it unkillable. Then what was begun is undone, and what was not begun is left out."
+    ),
+    hint="say it once more when it may take its time",
+    remedy="`passgate node journal list` tells what was begun and how it ended; the same command goes on from there.",
+)
+
 TRANSACTION_OPEN = FindingKind(
     code="transaction-open",
     severity=Severity.ERROR,
@@ -229,6 +241,7 @@ KINDS: tuple[FindingKind, ...] = (
     WRITE_FAILED,
     NOT_AS_PLANNED,
     WRITE_PENDING,
+    INTERRUPTED,
     TRANSACTION_OPEN,
     UNDO_FAILED,
     MANAGED_ELSEWHERE,

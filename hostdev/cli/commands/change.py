@@ -223,7 +223,7 @@ INSTALL = Command(
         ),
         DRY_RUN,
     ),
-    run="hostdev.cli.node.state:install_state",
+    run="hostdev.cli.node.install:install_state",
     examples=(
         ("passgate node state install node-state.yaml --dry-run", "the files that would be written"),
         ("passgate node state install node-state.yaml --for machineconfig", "for OpenShift"),

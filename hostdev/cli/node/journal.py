@@ -38,7 +38,7 @@ def _list(arguments: argparse.Namespace, journal: Journal) -> int:
     if arguments.output != "text":
         emit(_document(written), arguments.output)
     elif written:
-        boot_id = Kernel().look(()).kernel.boot_id
+        boot_id = Kernel().look_again(()).kernel.boot_id
         Screen.of(arguments.color).table(COLUMNS, [_row(one, boot_id) for one in written])
     else:
         output.note(f"note: no change was made yet, as {journal.directory} tells")
@@ -53,7 +53,7 @@ def _show(arguments: argparse.Namespace, journal: Journal) -> int:
         emit(as_document(written), arguments.output)
         return ExitCode.DONE
     screen = Screen.of(arguments.color)
-    boot_id = Kernel().look(()).kernel.boot_id
+    boot_id = Kernel().look_again(()).kernel.boot_id
     for name, value in _facts(written, boot_id):
         screen.line(Cell(f"{name:<9}", Tone.STRONG), value)
     changes.show_steps(screen, written.effects.steps)
@@ -66,7 +66,7 @@ def _show(arguments: argparse.Namespace, journal: Journal) -> int:
 
 def _undo(arguments: argparse.Namespace, journal: Journal) -> int:
     written = journal.find(arguments.id)
-    steps, found = restore(Kernel().look(written.addresses), written)
+    steps, found = restore(Kernel().look_again(written.addresses), written)
     plan = written.effects._replace(outcome=Outcome.PLANNED if steps else Outcome.NOTHING, steps=steps, findings=found)
     if arguments.dry_run or (not steps and not found):
         return changes.tell(arguments, plan)

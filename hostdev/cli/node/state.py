@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from domxml.errors import BadInput, ExitCode, NotPermitted
+from domxml.errors import BadInput, ExitCode, PassgateError
 from domxml.finding import Finding
 from domxml.text import listed
-from hostdev.binding.bootforms import (
-    FORMS,
-    SERVICE,
-    STATE_FILE,
-    UNIT_FILE,
-    WANTED_BY,
-    Form,
-    installed_files,
-    print_form,
-    too_late,
-)
 from hostdev.binding.bootline import Boot, read_boot
-from hostdev.binding.carry import carry
+from hostdev.binding.carry import Means, carry, refused_by
 from hostdev.binding.drift import Drift, export
 from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Effects, Outcome
@@ -36,8 +22,8 @@ from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines
 from hostdev.cli import changes, devices, documents
 from hostdev.inject import gather
+from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import scan
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
@@ -71,12 +57,10 @@ class Wanted(NamedTuple):
 
 def export_state(arguments: argparse.Namespace) -> int:
     """Write the node as a file."""
-    with progress(f"looking at {arguments.host}"), open_host(arguments.host) as host:
-        machine = scan(host)
-        boot = read_boot(host, machine)
-        name = arguments.name or _host_name(host.read("proc/sys/kernel/hostname"))
-    emit(export(machine, boot, name, by_path=arguments.by == "path"), arguments.output)
-    devices.note_unread(machine)
+    seen = _look(arguments.host, ())
+    name = arguments.name or seen.name
+    emit(export(seen.machine, seen.boot, name, by_path=arguments.by == "path"), arguments.output)
+    devices.note_unread(seen.machine)
     return ExitCode.DONE
 
 
@@ -84,9 +68,12 @@ def show_status(arguments: argparse.Namespace) -> int:
     """Print how each entry stands; 1 where one is not held."""
     wanted = look(arguments, read_file(arguments.file))
     planned = foresee(arguments, wanted)
-    with open_host(arguments.host) as host:
-        authors = Authors(host, wanted.machine, Journal(Path(arguments.state_dir)))
-        lines = (*change_lines(planned, authors.last_writer), *kernel_lines(wanted.state, wanted.boot))
+    journal = Journal(Path(arguments.state_dir))
+
+    def told(host: Host) -> tuple[Line, ...]:
+        return tuple(change_lines(planned, Authors(host, wanted.machine, journal).last_writer))
+
+    lines = (*changes.look_at(arguments.host, told), *kernel_lines(wanted.state, wanted.boot))
     if arguments.output == "table":
         _print(Screen.of(arguments.color), lines)
     else:
@@ -97,25 +84,42 @@ def show_status(arguments: argparse.Namespace) -> int:
 
 def show_plan(arguments: argparse.Namespace) -> int:
     """Print what would make the node as the file says."""
-    wanted = look(arguments, read_file(arguments.file))
+    wanted = look(arguments, read_file(arguments.file), closely=True)
     code = tell_changes(arguments, wanted, foresee(arguments, wanted))
     devices.note_unread(wanted.machine)
     return code
 
 
-def look(arguments: argparse.Namespace, states: Sequence[NodeState]) -> Wanted:
+class _Seen(NamedTuple):
+    """A node as it was looked at."""
+
+    machine: Machine
+    boot: Boot
+    name: str
+    drivers: Drivers
+
+
+def _look(spec: str, modules: Iterable[str], *, closely: bool = False) -> _Seen:
+    def seen(host: Host) -> _Seen:
+        machine = scan(host)
+        drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
+        name = (host.read("proc/sys/kernel/hostname") or "").strip().lower()
+        return _Seen(machine, read_boot(host, machine, modules), name, drivers)
+
+    with progress(f"looking at {spec}"):
+        return changes.look_at(spec, seen, closely=closely)
+
+
+def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely: bool = False) -> Wanted:
     """Look at the node, and take what of a file is for it."""
     modules = {option.module for state in states for option in state.options}
-    with progress(f"looking at {arguments.host}"), open_host(arguments.host) as host:
-        machine = scan(host)
-        boot = read_boot(host, machine, modules)
-        node = arguments.node or _host_name(host.read("proc/sys/kernel/hostname")) or None
-        drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
-    state = state_for(states, machine, node)
+    seen = _look(arguments.host, modules, closely=closely)
+    node = arguments.node or seen.name or None
+    state = state_for(states, seen.machine, node)
     if state is None:
         names = [state.name for state in states if state.name]
         output.note(f"note: none of {len(states)} documents is for {node or 'this node'}: {listed(names)}")
-    return Wanted(machine, boot, state or NodeState(), drivers)
+    return Wanted(seen.machine, seen.boot, state or NodeState(), seen.drivers)
 
 
 def foresee(arguments: argparse.Namespace, wanted: Wanted) -> tuple[Change, ...]:
@@ -175,10 +179,6 @@ def worst_outcome(made: Iterable[Change]) -> Outcome:
     return min((Outcome(change.effects.outcome) for change in made), key=WORST.index, default=Outcome.NOTHING)
 
 
-def _host_name(text: str | None) -> str:
-    return (text or "").strip().lower()
-
-
 def _print(screen: Screen, lines: Sequence[Line]) -> None:
     if not lines:
         output.note("note: nothing is declared")
@@ -228,14 +228,10 @@ def _item(change: Change) -> Document:
     return {"entry": change.entry, "devices": [str(device) for device in change.devices], **effects}
 
 
-SYSTEMD = Path("/run/systemd/system")
-"""There where systemd is process 1."""
-
-
 def apply_state(arguments: argparse.Namespace) -> int:
     """Carry out what the plan of a file says, entry by entry."""
     states = read_file(arguments.file)
-    wanted = look(arguments, states)
+    wanted = look(arguments, states, closely=True)
     planned = foresee(arguments, wanted)
     if not arguments.dry_run and arguments.host != devices.LIVE:
         hint = f"say --dry-run to see what would be written on {arguments.host}"
@@ -244,19 +240,25 @@ def apply_state(arguments: argparse.Namespace) -> int:
         return tell_changes(arguments, wanted, planned)
     if not changes.consent(arguments, _together(planned)):
         return ExitCode.DONE
+    ended = {change.entry_and_devices: change for change in planned if change.effects.outcome != Outcome.PLANNED}
     with changes.defer_signals() as interrupted, progress("changing drivers and VFs"):
-        ended = {change.entry_and_devices: change for change in planned if change.effects.outcome != Outcome.PLANNED}
-        places = [entry.place for entry in wanted.state.vfs] + [entry.place for entry in wanted.state.devices]
-        for place in places:
+        means = changes.means_of(arguments, interrupted)
+        for place in [*(one.place for one in wanted.state.vfs), *(one.place for one in wanted.state.devices)]:
             # Each entry is planned on the machine as it is by then: VFs that were just made are devices, too.
-            wanted = look(arguments, states)
-            means = changes.means_of(arguments, interrupted)
-            for change in plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite):
-                due = change.items[0].entry.place == place and change.entry_and_devices not in ended
-                if due and not interrupted():
-                    effects = carry(change.effects, wanted.machine, means, change.what)
-                    ended[change.entry_and_devices] = change._replace(effects=effects)
+            wanted = look(arguments, states, closely=True)
+            ended.update(_carried(wanted, place, means, ended))
     return tell_changes(arguments, wanted, tuple(ended.values()))
+
+
+def _carried(wanted: Wanted, place: str, means: Means, ended: Mapping[str, Change]) -> Iterator[tuple[str, Change]]:
+    """The changes of one entry, as they ended; what one of them fails at is no reason to leave out the next."""
+    for change in plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite):
+        if change.items[0].entry.place == place and change.entry_and_devices not in ended:
+            try:
+                effects = carry(change.effects, wanted.machine, means, change.what)
+            except PassgateError as error:
+                effects = change.effects.with_findings([refused_by(error)])
+            yield change.entry_and_devices, change._replace(effects=effects)
 
 
 def _together(planned: tuple[Change, ...]) -> Effects:
@@ -264,83 +266,3 @@ def _together(planned: tuple[Change, ...]) -> Effects:
     due = [change.effects for change in planned if change.effects.outcome == Outcome.PLANNED]
     findings = dict.fromkeys(finding for change in planned for finding in change.effects.findings)
     return Effects("", Outcome.PLANNED, tuple(step for effects in due for step in effects.steps), tuple(findings))
-
-
-def install_state(arguments: argparse.Namespace) -> int:
-    """Write the service of a host with systemd, or print the form of another kind of host."""
-    data = gather.read_file(arguments.file)
-    states = parse_file(data, arguments.file)
-    text = data.decode()
-    kind = getattr(arguments, "for")
-    if kind:
-        named = [
-            state
-            for state in states
-            if arguments.node is None or arguments.node in (state.nodes.names or (arguments.node,))
-        ]
-        output.write(print_form(kind, Form(text, _joined(named), ("/usr/bin/passgate",), arguments.image)))
-        return ExitCode.DONE
-    wanted = look(arguments, states)
-    form = Form(text, wanted.state, (_program(),))
-    if arguments.dry_run or arguments.host != devices.LIVE:
-        for path, content in installed_files(form).items():
-            output.write(f"# {path}\n{content}\n")
-        output.write(f"# {WANTED_BY} -> {UNIT_FILE}\n")
-    else:
-        _install(installed_files(form))
-    for sentence in too_late(wanted.state, wanted.machine):
-        output.note(f"note: {sentence}")
-    return ExitCode.DONE
-
-
-def _joined(states: Iterable[NodeState]) -> NodeState:
-    joined = NodeState()
-    for state in states:
-        joined = joined.joined(state)
-    return joined
-
-
-def _program() -> str:
-    """The program that the service is to start."""
-    found = shutil.which("passgate")
-    if found is None:
-        what = "no program `passgate` is in the PATH for the service to start"
-        raise BadInput("no-program", what, hint="install Passgate on this host, or use --for with its image")
-    return found
-
-
-def _install(wanted: Mapping[str, str]) -> None:
-    systemctl = shutil.which("systemctl")
-    if systemctl is None:
-        what = "this host has no systemd to start a service"
-        raise BadInput("no-systemd", what, hint=f"print the form for this kind of host: --for {'|'.join(FORMS)}")
-    try:
-        for path, content in wanted.items():
-            _write(Path(path), content)
-        link = Path(WANTED_BY)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(UNIT_FILE)
-    except OSError as error:
-        hint = f"run it as root; where /etc cannot be written, print another form: --for {'|'.join(FORMS)}"
-        what = f"cannot be written: {error.strerror}"
-        raise NotPermitted("not-installed", what, subject=str(error.filename), hint=hint) from None
-    if SYSTEMD.exists():
-        subprocess.run([systemctl, "daemon-reload"], check=False, stdin=subprocess.DEVNULL)  # noqa: S603  no word of it is foreign
-    for path in (*wanted, WANTED_BY):
-        output.write(f"wrote {path}\n")
-    output.write(f"now: systemctl start {SERVICE}, or a reboot\n")
-    output.write(
-        f"away with it: systemctl disable {SERVICE} && rm {UNIT_FILE} {STATE_FILE}; devices stay as they are\n"
-    )
-
-
-def _write(path: Path, content: str) -> None:
-    """Whole or not at all: half a file would be read at the next boot."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

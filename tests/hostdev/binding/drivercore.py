@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TypeVar
 
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
@@ -24,6 +25,7 @@ from hostdev.inventory.host import Host
 from hostdev.inventory.machine import HostUse, IommuGroup, Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 
+T = TypeVar("T")
 WRITER = Writer(4194303, "1")
 """A process that is not there any more."""
 
@@ -70,6 +72,13 @@ class DriverCore(Kernel):
 
     def host(self) -> Host:
         return Host(self._root)
+
+    def ask(self, look: Callable[[Host], T]) -> T:
+        with self.host() as host:
+            return look(host)
+
+    def look_again(self, addresses: Collection[PciAddress]) -> Machine:
+        return self.look(addresses)
 
     def look(self, addresses: Collection[PciAddress]) -> Machine:
         del addresses

@@ -23,6 +23,7 @@ from hostdev.binding.undo import restore
 from hostdev.findings.binding import (
     FOREIGN_NEW_ID,
     INTERRUPTED,
+    JOURNAL_FILE_UNREADABLE,
     NOT_AS_PLANNED,
     TRANSACTION_OPEN,
     UNDO_FAILED,
@@ -65,9 +66,11 @@ def carry(effects: Effects, machine: Machine, means: Means, what: str = "") -> E
     if means.stop():
         return effects.with_findings([_interrupted(effects, "it had not begun, and nothing was written")])
     with hold_lock(means.journal.state_dir):
-        against = tuple(open_transactions(means.journal, machine, effects))
-        if against:
-            return effects.with_findings(against)
+        unreadable = weigh(_unreadable(means.journal), means.despite)
+        against = (*open_transactions(means.journal, machine, effects), *unreadable)
+        effects = effects.with_findings(against)
+        if effects.outcome != Outcome.PLANNED:
+            return effects
         return _Carrier(means, means.journal.begin(what, effects, machine), machine).run()
 
 
@@ -91,6 +94,12 @@ def open_transactions(journal: Journal, machine: Machine, effects: Effects) -> I
             yield TRANSACTION_OPEN.found(
                 subject, f"{one.what or 'a change'} of {one.begun} has not ended", evidence=(Evidence(path, one.id),)
             )
+
+
+def _unreadable(journal: Journal) -> Iterable[Finding]:
+    """What may be a change that has not ended, of any device."""
+    for path, why in journal.unreadable():
+        yield JOURNAL_FILE_UNREADABLE.found(path, why)
 
 
 @dataclass

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from domxml.errors import BadInput, NotPermitted
+from domxml.errors import BadInput, NotPermitted, PassgateError
 from domxml.pciaddress import PciAddress
 from domxml.text import did_you_mean
 from hostdev.binding.child import Writer, finding_from
-from hostdev.binding.effects import Effects, Outcome, Step
+from hostdev.binding.effects import Effects, Outcome, State, Step
 from hostdev.binding.lock import STATE_DIR
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
-from hostdev.printing.documents import Document, document
+from hostdev.jsonutil import show_value
+from hostdev.printing.documents import API_VERSION, Document, document
 
 DIRECTORY = "journal"
+_LARGEST = 16 << 20
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _RUNNING = frozenset({Outcome.PLANNED, Outcome.PENDING})
 
@@ -98,6 +101,17 @@ class Transaction(NamedTuple):
         return not own.isdisjoint(addresses)
 
 
+class Unreadable(NamedTuple):
+    """A file of the journal that cannot be taken for a transaction."""
+
+    path: str
+    why: str
+
+
+class _Newer(ValueError):
+    """Written by another version, which may mean something else by the same words."""
+
+
 class Journal:
     """The files below a state directory."""
 
@@ -146,16 +160,22 @@ class Journal:
 
     def each(self) -> Iterator[Transaction]:
         """All transactions, the oldest first; what cannot be read is not among them."""
+        yield from (one for _, one in self._files() if isinstance(one, Transaction))
+
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Files that are no transactions, though they lie where these do."""
+        return tuple(Unreadable(str(path), why) for path, why in self._files() if isinstance(why, str))
+
+    def _files(self) -> Iterator[tuple[Path, Transaction | str]]:
         for path in self._paths():
             try:
-                yield _transaction(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-
-    def unreadable(self) -> tuple[str, ...]:
-        """Files that are no transactions, though they lie where these do."""
-        readable = {one.id for one in self.each()}
-        return tuple(str(path) for path in self._paths() if path.stem not in readable)
+                yield path, _transaction(path.stem, json.loads(_content(path)))
+            except OSError as error:
+                yield path, error.strerror or str(error)
+            except RecursionError:
+                yield path, "it is nested too deeply"
+            except (PassgateError, AttributeError, KeyError, TypeError, ValueError) as error:
+                yield path, str(error) if isinstance(error, _Newer) else f"it is no transaction: {error}"
 
     def find(self, name: str) -> Transaction:
         """The transaction of this ID, or of the only one that starts so."""
@@ -231,24 +251,45 @@ def _device(before: Before) -> Document:
 _KEYS = {"subsystem_vendor": "subsystemVendor", "subsystem_device": "subsystemDevice"}
 
 
-def _transaction(data: dict[str, Any]) -> Transaction:
+def _content(path: Path) -> bytes:
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no file")
+    if status.st_size > _LARGEST:
+        raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+    return path.read_bytes()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{show_value(value)} stands where a text is wanted")
+    return value
+
+
+def _transaction(name: str, data: dict[str, Any]) -> Transaction:
+    if data["apiVersion"] != API_VERSION or data["kind"] != "Transaction":
+        raise _Newer(f"it is {show_value(data['apiVersion'])} {show_value(data['kind'])}, of another version")
+    if data["id"] != name:
+        raise ValueError(f"it says that it is {show_value(data['id'])}")
     findings = tuple(map(finding_from, data["findings"]))
     writer = data["writer"]
     return Transaction(
-        data["what"],
-        Effects(data["id"], Outcome(data["outcome"]), tuple(map(_step, data["steps"])), findings),
+        _text(data["what"]),
+        Effects(name, Outcome(data["outcome"]), tuple(map(_step, data["steps"])), findings),
         tuple(map(_before, data["devices"])),
-        data["bootId"],
-        data["kernel"],
-        data["begun"],
-        data["ended"],
+        _text(data["bootId"]),
+        _text(data["kernel"]),
+        _text(data["begun"]),
+        None if data["ended"] is None else _text(data["ended"]),
         tuple(map(_step, data["undo"])),
-        None if writer is None else Writer(writer["pid"], writer["started"]),
+        None if writer is None else Writer(int(writer["pid"]), _text(writer["started"])),
     )
 
 
 def _step(data: dict[str, Any]) -> Step:
-    return Step(data["write"], data["value"], data["why"], data["device"], data["state"], data["expect"])
+    write, value, why, device = (_text(data[key]) for key in ("write", "value", "why", "device"))
+    expect = data["expect"]
+    return Step(write, value, why, device, State(data["state"]), None if expect is None else _text(expect))
 
 
 def _before(data: dict[str, Any]) -> Before:
@@ -262,8 +303,8 @@ def _before(data: dict[str, Any]) -> Before:
         code or 0,
         subvendor,
         subdevice,
-        data["driver"],
-        data["driverOverride"],
+        None if data["driver"] is None else _text(data["driver"]),
+        None if data["driverOverride"] is None else _text(data["driverOverride"]),
         None if physfn is None else PciAddress.parse(physfn),
         data["numVfs"],
         data["vfAutoprobe"],

@@ -27,12 +27,17 @@ def recover(means: Means) -> list[Transaction]:
         return [_recovered(one, means) for one in means.journal.running(boot_id)]
 
 
+def check_boot(transaction: Transaction, machine: Machine) -> None:
+    """Refuse to undo what a boot has undone."""
+    if machine.kernel.boot_id != transaction.boot_id:
+        what = f"it was made in an earlier boot, on {transaction.begun}: drivers and VFs began anew since"
+        raise CHANGED_MEANWHILE.refused(transaction.id, what, "say what shall be: passgate node bind, or unbind")
+
+
 def undo(transaction: Transaction, means: Means) -> Transaction:
     """Put the devices of a transaction of this boot back where they were before it."""
     with hold_lock(means.journal.state_dir):
-        if means.kernel.look_again(()).kernel.boot_id != transaction.boot_id:
-            what = f"it was made in an earlier boot, on {transaction.begun}: drivers and VFs began anew since"
-            raise CHANGED_MEANWHILE.refused(transaction.id, what, "say what shall be: passgate node bind, or unbind")
+        check_boot(transaction, means.kernel.look_again(()))
         if transaction.running:
             return _recovered(transaction, means)
         back = put_back(transaction, means)

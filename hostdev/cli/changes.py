@@ -192,6 +192,8 @@ def _show(arguments: argparse.Namespace, effects: Effects) -> None:
     if arguments.output != "text":
         for step in effects.steps:
             output.note(f"{describe(step)}   # {step.why}")
+        for finding in effects.findings:
+            output.note(f"{finding.severity}: {finding.what} [{finding.code}]")
         return
     show(screen, effects)
 

@@ -197,6 +197,22 @@ TRANSACTION_OPEN = FindingKind(
     remedy="`passgate node journal recover` finds out how it stands, and undoes what was left half done.",
 )
 
+JOURNAL_FILE_UNREADABLE = FindingKind(
+    code="journal-file-unreadable",
+    severity=Severity.ERROR,
+    title="A file of the journal cannot be read",
+    cause=(
+        "The file may be a change that has not ended, of any device: it was damaged, or another version of Passgate "
+        "wrote it. A write that waits for a VM holds up others for ever, so that nothing is written beside it."
+    ),
+    hint="look at it, and move it out of the journal if it is of an earlier boot",
+    remedy=(
+        "`passgate node journal list` names the files that it cannot read. One of a newer Passgate: `passgate node "
+        "journal recover` of that version ends it. One that is damaged and whose ID is of a time before the last boot "
+        "(`uptime -s`, in UTC) is history: move it away. To go on beside it: `--despite journal-file-unreadable`."
+    ),
+)
+
 UNDO_FAILED = FindingKind(
     code="undo-failed",
     severity=Severity.ERROR,
@@ -243,6 +259,7 @@ KINDS: tuple[FindingKind, ...] = (
     WRITE_PENDING,
     INTERRUPTED,
     TRANSACTION_OPEN,
+    JOURNAL_FILE_UNREADABLE,
     UNDO_FAILED,
     MANAGED_ELSEWHERE,
 )

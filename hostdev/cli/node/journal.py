@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from domxml.errors import BadInput, ExitCode
+from domxml.text import printable
 from hostdev.binding import recover
 from hostdev.binding.effects import Outcome
 from hostdev.binding.journal import Journal, Transaction, as_document
@@ -42,9 +43,13 @@ def _list(arguments: argparse.Namespace, journal: Journal) -> int:
         Screen.of(arguments.color).table(COLUMNS, [_row(one, boot_id) for one in written])
     else:
         output.note(f"note: no change was made yet, as {journal.directory} tells")
-    for path in journal.unreadable():
-        output.note(f"note: {path} cannot be read, and is not among them")
+    _note_unreadable(journal)
     return ExitCode.DONE
+
+
+def _note_unreadable(journal: Journal) -> None:
+    for path, why in journal.unreadable():
+        output.note(f"note: {path} is not among them: {printable(why)}")
 
 
 def _show(arguments: argparse.Namespace, journal: Journal) -> int:
@@ -66,7 +71,9 @@ def _show(arguments: argparse.Namespace, journal: Journal) -> int:
 
 def _undo(arguments: argparse.Namespace, journal: Journal) -> int:
     written = journal.find(arguments.id)
-    steps, found = restore(Kernel().look_again(written.addresses), written)
+    machine = Kernel().look_again(written.addresses)
+    recover.check_boot(written, machine)
+    steps, found = restore(machine, written)
     plan = written.effects._replace(outcome=Outcome.PLANNED if steps else Outcome.NOTHING, steps=steps, findings=found)
     if arguments.dry_run or (not steps and not found):
         return changes.tell(arguments, plan)
@@ -91,6 +98,7 @@ def _recover(arguments: argparse.Namespace, journal: Journal) -> int:
         changes.show(screen, one.effects)
     if not ended:
         output.note("note: no change of this boot was cut off or waits")
+    _note_unreadable(journal)
     return max((_EXITS[Outcome(one.effects.outcome)] for one in ended), default=ExitCode.DONE)
 
 

@@ -174,7 +174,7 @@ WRITE_PENDING = FindingKind(
 )
 
 INTERRUPTED = FindingKind(
-    code="interrupted",
+    code="change-interrupted",
     severity=Severity.ERROR,
     title="The change was interrupted by a signal",
     cause=(

@@ -133,5 +133,5 @@ def test_after_an_interruption_what_had_not_begun_is_told_to_be_left_out(
     told = apply(stop=lambda: next(moments))
 
     assert (told["code"], _outcomes(told)) == (6, ["undone", "refused"])
-    assert [_codes(item) & {"interrupted"} for item in told["items"]] == [{"interrupted"}] * 2
+    assert [_codes(item) & {"change-interrupted"} for item in told["items"]] == [{"change-interrupted"}] * 2
     assert _drivers(kernel, disks) == ["nvme", "nvme"]

@@ -193,7 +193,7 @@ def test_a_signal_during_a_write_waits_for_it_and_undoes_what_was_begun(
     assert at_it.writer is not None
     assert is_alive(at_it.writer), "a signal to the group ends no writer"
     assert change.end() == 6
-    assert f"{DISK}: it had begun, and is undone [interrupted]" in change.printed
+    assert f"{DISK}: it had begun, and is undone [change-interrupted]" in change.printed
     assert "failed, and undone: the devices are where they were" in change.printed
     (told,) = change.transactions
     assert (str(told.effects.outcome), told.running) == ("undone", False)
@@ -205,7 +205,7 @@ def test_ctrl_c_at_the_terminal_is_such_a_signal(change: Change) -> None:
     change.type(b"\x03")
 
     assert change.end() == 6
-    assert "[interrupted]" in change.printed
+    assert "[change-interrupted]" in change.printed
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -6,7 +6,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # Debian's names of what each step needs.
 TO_RUN := ca-certificates python3 python3-venv
 TO_BUILD := gcc libc6-dev libvirt-dev pkg-config python3-dev
-TO_TEST := busybox-static cpio debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap mount zsh
+TO_TEST := busybox-static cpio debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap mount prometheus zsh
 TO_BENCH := pciutils virtinst
 TO_MAKE_IMAGES := bubblewrap buildah debian-archive-keyring mmdebstrap
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from domxml.finding import FindingKind
@@ -48,6 +49,8 @@ class Alert(NamedTuple):
     commands: tuple[str, ...]
     """What to type, the first thing first."""
     page: str = "docs/findings/{{ $labels.code }}.md"
+    labels: Mapping[str, str] = {}
+    """What tells rules of one name apart."""
 
 
 def select(*kinds: FindingKind) -> str:
@@ -70,6 +73,7 @@ def _blind(source: str, kind: FindingKind, severity: str, what: str, *, in_part:
         means="It has been so for minutes, and what the agent tells of that is old. Its log says why.",
         commands=(_LOG,),
         page=f"docs/findings/{kind.code}.md",
+        labels={"source": source},
     )
 
 
@@ -156,7 +160,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
         "alert": alert.name,
         "expr": alert.expr,
         "for": alert.wait,
-        "labels": {"severity": alert.severity},
+        "labels": {"severity": alert.severity, **alert.labels},
         "annotations": {
             "summary": alert.summary,
             "description": f"{alert.means}\nType:{commands}",

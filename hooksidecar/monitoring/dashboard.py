@@ -66,18 +66,22 @@ def _over_time(metric: Metric) -> Panel:
 def _queries(metric: Metric, **patterns: str) -> Iterator[tuple[str, str]]:
     """What is asked, and what its lines are called."""
     labels = ", ".join(metric.label_names)
-    legend = " ".join(f"{{{{{label}}}}}" for label in metric.label_names) or metric.title
     if metric.kind is Kind.HISTOGRAM:
         buckets = metric.select("_bucket", **patterns)
         for quantile in QUANTILES:
             rate = f"sum by (le) (rate({buckets}[{HOUR}]))"
             yield f"histogram_quantile({quantile}, {rate})", f"{quantile:.0%} within"
     elif metric.query:
-        yield metric.query.replace("SERIES", metric.select(**patterns)), legend
+        yield metric.query.replace("SERIES", metric.select(**patterns)), _legend(metric)
     elif metric.kind is Kind.COUNTER:
-        yield f"sum by ({labels}) (increase({metric.select(**patterns)}[{HOUR}]))", f"{legend} in an hour"
+        yield f"sum by ({labels}) (increase({metric.select(**patterns)}[{HOUR}]))", f"{_legend(metric)} in an hour"
     else:
-        yield f"sum by ({labels}) ({metric.select(**patterns)})", legend
+        yield f"sum by ({labels}) ({metric.select(**patterns)})", _legend(metric)
+
+
+def _legend(metric: Metric) -> str:
+    kept = [name for name in metric.label_names if not metric.query or f"({name})" in metric.query]
+    return " ".join(f"{{{{{name}}}}}" for name in kept) or metric.title
 
 
 def _variables() -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/install.md"),
     "docs/inject.md",
     *("deploy/README.md", "deploy/examples/README.md", "docs/node-state.md"),
-    *("docs/start.md", "docs/gitops.md", "docs/reboot.md", "docs/glossary.md", "docs/manifest.md"),
+    *("docs/start.md", "docs/gitops.md", "docs/reboot.md", "docs/glossary.md", "docs/manifest.md", "docs/units.md"),
 )
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 

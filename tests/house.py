@@ -24,7 +24,10 @@ ROOMS = (
     *("hostdev.argumentparser", "hostdev.helptext"),
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
-    *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding", "hostdev.lint", "hostdev.manifest", "hostdev.cli"),
+    *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
+    *("hostdev.units",),
+    *("hostdev.lint", "hostdev.manifest"),
+    *("hostdev.cli",),
     *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
 )
 """The packages in the order of the flow: a room may use those before it. What stands in none of these is in the room

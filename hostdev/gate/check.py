@@ -147,9 +147,9 @@ def check(  # noqa: PLR0913  what one VM has and asks for, each named by its cal
     accepted = frozenset(despite)
     findings = [
         *host_findings(machine),
-        *(finding for rule in HOST_RULES for finding in rule.find(machine)),
+        *platform_findings(machine),
         *duplicates(asked),
-        *(found for address in addresses for found in _of_device(machine, address, frozenset(addresses), accepted)),
+        *together_findings(machine, addresses, accepted),
         *held_elsewhere(machine, addresses, held),
         *(split_by_viommu(machine, addresses) if viommu else ()),
         *missing_mdevs(machine, uuids),
@@ -194,9 +194,24 @@ def answers(view: View) -> list[tuple[Rule[View], tuple[Finding, ...]]]:
     return [(rule, advice.advise(view, findings, against)) for rule, findings in found]
 
 
+def platform_findings(machine: Machine) -> Iterator[Finding]:
+    """What is wrong with the host for any device."""
+    for one in HOST_RULES:
+        yield from one.find(machine)
+
+
+def together_findings(
+    machine: Machine, addresses: Collection[PciAddress], despite: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    """What is wrong with each of some functions, if one VM gets them all."""
+    wanted = frozenset(addresses)
+    for address in addresses:
+        yield from _of_device(machine, address, wanted, despite)
+
+
 def verdict_of(machine: Machine, address: PciAddress, despite: frozenset[str] = frozenset()) -> Verdict:
     """Judge whether one device may be given to a VM; the modules and nodes of the host are left to `check`."""
-    return Verdict(address, tuple(_of_device(machine, address, frozenset({address}), despite)))
+    return Verdict(address, tuple(together_findings(machine, (address,), despite)))
 
 
 def _of_device(

@@ -73,6 +73,38 @@ GROUPS = Command(
     ),
 )
 
+UNITS = Command(
+    "node units",
+    "List what can be given to one VM as a whole: functions, slots with companions, IOMMU groups.",
+    "A unit is the smallest whole that the IOMMU groups allow, unless --unit says otherwise. Its primary function is "
+    "the one for which a VM wants it: a display before all else, audio, USB and UCSI beside a display last. Its ID "
+    "stays the same over reboots and whatever else is plugged in.",
+    (
+        SELECTORS,
+        *SELECTOR_OPTIONS,
+        HOST,
+        Argument(
+            ("--unit",),
+            "what holds a unit together, instead of the smallest whole: the function alone, its slot, or all endpoints "
+            "of its IOMMU group",
+            choices=("function", "slot", "group"),
+        ),
+        Argument(("--all",), "one line for each unit, where VFs that are alike would be one line", flag=True),
+        *TABLE_OPTIONS,
+        output_in("table", "wide", "csv", "json", "jsonl", "yaml", "name"),
+        fail_on(),
+        COLOR,
+        PCI_IDS,
+    ),
+    run="hostdev.cli.node.units:run",
+    instead=INSTEAD_OF_SELECTORS,
+    examples=(
+        ("passgate node units", "all that this node could give to VMs"),
+        ("passgate node units gpu --unit group -o wide", "graphics cards with all that shares their IOMMU groups"),
+        ("passgate node units ready -o name", "the IDs of what is ready"),
+    ),
+)
+
 SHOW = Command(
     "node show",
     "Show all that is known about a device, or about several.",
@@ -238,4 +270,4 @@ WATCH = Command(
     examples=(("passgate node watch 3d:02.2 --timeout 60 -o json", "one JSON object a line, for a minute"),),
 )
 
-COMMANDS = (LIST, GROUPS, SHOW, DOCTOR, WHO, EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)
+COMMANDS = (LIST, GROUPS, UNITS, SHOW, DOCTOR, WHO, EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)

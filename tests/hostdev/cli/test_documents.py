@@ -23,6 +23,7 @@ DOCUMENTS = {
     "Device": ("show", "3d:01.0", *host("qat")),
     "DeviceList": ("list", *host("qat")),
     "GroupList": ("groups", *host("qat")),
+    "UnitList": ("units", *host("qat")),
     "Findings": ("doctor", *host("qat")),
     "Explanations": ("explain",),
     "Comparison": ("compare", OLD, NEW),
@@ -63,7 +64,7 @@ def test_a_document_follows_its_schema(kind: str, cli: Callable[..., Ran]) -> No
 
 
 @pytest.mark.parametrize("machine", EVERY_MACHINE)
-@pytest.mark.parametrize("kind", ["DeviceList", "GroupList", "Findings", "Machine"])
+@pytest.mark.parametrize("kind", ["DeviceList", "GroupList", "UnitList", "Findings", "Machine"])
 def test_every_machine_makes_good_documents(kind: str, machine: str, cli: Callable[..., Ran]) -> None:
     document = json.loads(cli("node", DOCUMENTS[kind][0], *host(machine), "-o", "json").out)
 

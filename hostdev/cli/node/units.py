@@ -1,0 +1,155 @@
+"""`passgate node units`: what can be given to one VM as a whole."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from domxml.errors import ExitCode
+from domxml.finding import Severity
+from domxml.pciaddress import PciAddress
+from hostdev.cli import devices, documents
+from hostdev.cli.node.listing import ALIKE
+from hostdev.cli.selection import Words, choose, read_words
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.pciids import Namer
+from hostdev.printing import findings, output
+from hostdev.printing.cells import Cell, Fit, Tone, dash
+from hostdev.printing.documents import Document, document, emit
+from hostdev.printing.fields import Field, Listing, check_form, write_lines
+from hostdev.units.compose import compose_units, is_for_guests
+from hostdev.units.unit import Unit, UnitKind
+
+
+class UnitRow(NamedTuple):
+    """A unit, its primary function with its names, and how many VFs beside it are alike."""
+
+    unit: Unit
+    function: PciFunction
+    names: Namer
+    more: int = 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the units of the devices that are meant, or all."""
+    if not check_form(LISTING, arguments):
+        return ExitCode.DONE
+    machine = devices.machine_at(arguments.host)
+    names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
+    words = read_words(arguments.address, arguments)
+    units = _units(machine, names, words, UnitKind(arguments.unit) if arguments.unit else None)
+    rows = LISTING.sorted((UnitRow(unit, machine.functions[unit.primary], names) for unit in units), arguments.sort)
+    if arguments.output == "name":
+        output.write("".join(f"{row.unit.id}\n" for row in rows))
+    elif arguments.output == "jsonl":
+        write_lines(_item(row.unit) for row in rows)
+    elif arguments.output in {"json", "yaml"}:
+        emit(_document(machine, [row.unit for row in rows]), arguments.output)
+    else:
+        folded = rows if arguments.all or words.names or arguments.output == "csv" else _fold(rows)
+        LISTING.write(arguments, folded)
+        if not rows:
+            output.note(f"note: {machine.source} has no device that a VM could have, of those that are meant")
+    devices.note_unread(machine)
+    return findings.worst_exit_code(map(_severity, units), arguments.fail_on)
+
+
+def _units(machine: Machine, names: Namer, words: Words, kind: UnitKind | None) -> tuple[Unit, ...]:
+    if not (words.names or words.selectors):
+        return compose_units(machine, kind)
+    chosen, named = choose(machine, names, words)
+    functions = [one.function for one in chosen]
+    # A selector also fits bridges and parts of the board; a name means what it names.
+    meant = functions if named is not None else filter(is_for_guests, functions)
+    return compose_units(machine, kind, [function.address for function in meant])
+
+
+def _fold(rows: Sequence[UnitRow]) -> list[UnitRow]:
+    """VFs of one PF that are alike become one row."""
+    alike: dict[object, list[UnitRow]] = {}
+    for row in rows:
+        unit, pf = row.unit, row.function.physfn
+        key: object = unit.id if pf is None else (pf, unit.kind, unit.driver, unit.numa_node, unit.blockers)
+        alike.setdefault(key, []).append(row)
+    return [row for same in alike.values() for row in _parts(same)]
+
+
+def _parts(same: list[UnitRow]) -> list[UnitRow]:
+    return [same[0]._replace(more=len(same) - 1)] if len(same) >= ALIKE else same
+
+
+def _document(machine: Machine, units: Iterable[Unit]) -> Document:
+    return document("UnitList", machine=documents.origin(machine), items=list(map(_item, units)))
+
+
+def _item(unit: Unit) -> Document:
+    return {
+        "id": unit.id,
+        "unit": str(unit.kind),
+        "primary": str(unit.primary),
+        "functions": list(map(str, unit.functions)),
+        "groups": list(unit.groups),
+        "numaNode": unit.numa_node,
+        "root": unit.root,
+        "class": pciids.class_name(unit.class_code),
+        "vendor": f"{unit.vendor:04x}",
+        "device": f"{unit.device:04x}",
+        "driver": unit.driver,
+        "ready": unit.ready,
+        "blockers": list(unit.blockers),
+        "resource": None,
+    }
+
+
+def _severity(unit: Unit) -> Severity:
+    return Severity.INFO if unit.ready else Severity.ERROR
+
+
+def _ready(row: UnitRow) -> Cell:
+    if row.unit.ready:
+        return Cell("yes", Tone.GOOD)
+    first, *others = row.unit.blockers
+    return Cell(f"no: {first}" + (f" (+{len(others)})" if others else ""), Tone.BAD)
+
+
+def _with(row: UnitRow) -> str:
+    """The other functions, shortened where they are in the same slot."""
+    first, *others = row.unit.functions
+    return dash(" ".join(_short(address, first) for address in others))
+
+
+def _short(address: PciAddress, beside: PciAddress) -> str:
+    return f".{address.function}" if address.slot_address == beside.slot_address else str(address)
+
+
+def _primary(row: UnitRow) -> Cell:
+    return Cell(f"{row.unit.primary} +{row.more}" if row.more else str(row.unit.primary), Tone.STRONG)
+
+
+def _groups(row: UnitRow) -> str:
+    return dash(",".join(map(str, row.unit.groups))) + (" …" if row.more else "")
+
+
+FIELDS: tuple[Field[UnitRow], ...] = (
+    Field(
+        "PRIMARY",
+        "the function for which a VM wants it; +N counts VFs that are alike",
+        _primary,
+        order=lambda row: row.unit.primary,
+    ),
+    Field("UNIT", "what holds it together", lambda row: str(row.unit.kind)),
+    Field("WITH", "the other functions that come along", _with, Fit.CUT, spare=1),
+    Field("CLASS", "what the primary function is", lambda row: pciids.class_name(row.unit.class_code), spare=3),
+    Field("NAME", "its vendor and device", lambda row: pciids.title(row.function, row.names(row.function)), Fit.CUT),
+    Field("DRIVER", "the driver it is bound to", lambda row: dash(row.unit.driver)),
+    Field("GROUPS", "the IOMMU groups of all functions", _groups, spare=2),
+    Field("NUMA", "the NUMA node that all are on", lambda row: dash(row.unit.numa_node), spare=4),
+    Field("READY", "whether a VM can have it, or why not", _ready, Fit.WRAP, least=22),
+    Field("ID", "its name, which stays the same", lambda row: f"{row.unit.id} …" if row.more else row.unit.id),
+    Field("IDS", "vendor and device as numbers", lambda row: pciids.ids(row.function)),
+    Field("ROOT", "the host bridge that it hangs below", lambda row: dash(row.unit.root)),
+    Field("BLOCKERS", "the codes of all that stands in the way", lambda row: dash(" ".join(row.unit.blockers))),
+)
+LISTING = Listing(FIELDS, tuple(field.name for field in FIELDS[:9]), tuple(field.name for field in FIELDS[:12]))

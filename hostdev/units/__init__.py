@@ -1,0 +1,1 @@
+"""Units: what can be given to one VM as a whole."""

@@ -31,10 +31,12 @@ BOOT = "20m"
 STATE_FILE = "/etc/passgate/node-state.yaml"
 """Where the overlay `agent-manage` has the node state."""
 
+EXPLAIN = "passgate node explain -"
+
 _POD = "{{ $labels.pod }}"
 _IN_NAMESPACE = "kubectl -n {{ $labels.namespace }}"
 _NODE = "{{ $labels.node }}"
-_LOG = f"{_IN_NAMESPACE} logs {_POD} | passgate explain"
+_LOG = f"{_IN_NAMESPACE} logs {_POD} | {EXPLAIN}"
 
 
 class Alert(NamedTuple):
@@ -103,7 +105,7 @@ ALERTS = (
         severity="warning",
         summary=f"A VM's pod on node {_NODE} has no allocation file, or not all of it",
         means="Its sidecar finds no device and refuses the start; a VM that runs goes on.",
-        commands=(_LOG, "passgate why -n NAMESPACE VM"),
+        commands=(_LOG, f"{_IN_NAMESPACE} exec {_POD} -- passgate node who"),
     ),
     _blind("host", HOST_UNREADABLE, "warning", "all of the host's devices", in_part=True),
     _blind("record", CHECKPOINT_UNREADABLE, "warning", "kubelet's record"),
@@ -118,7 +120,7 @@ ALERTS = (
         means="It does not run, or is not let through: nothing is known of the devices of that node.",
         commands=(
             f"{_IN_NAMESPACE} describe pod {_POD}",
-            f"{_IN_NAMESPACE} logs {_POD} --previous | passgate explain",
+            f"{_IN_NAMESPACE} logs {_POD} --previous | {EXPLAIN}",
         ),
         page=PAGE,
     ),

@@ -13,6 +13,8 @@ from hooksidecar.monitoring.alerts import ALERTS, PAGE, Alert, rules
 from hooksidecar.monitoring.dashboard import CHOSEN, dashboard, sections
 from hooksidecar.monitoring.docs import DASHBOARD, files
 from hooksidecar.monitoring.metrics import FINDINGS, METRICS, TARGET_LABELS, Kind
+from hostdev.argumentparser import read_arguments
+from hostdev.cli.commands.table import COMMANDS
 from hostdev.findings.registry import ALL
 from tests.house import ROOT
 
@@ -63,7 +65,12 @@ def test_an_alert_has_its_page_and_commands(alert: Alert) -> None:
     assert [path for path in pages if not (ROOT / path).is_file()] == []
     assert not anchor or f"## {anchor.capitalize()}\n" in (ROOT / PAGE.partition("#")[0]).read_text()
     assert alert.commands
-    assert all(re.match(r"kubectl |passgate ", command) for command in alert.commands)
+    for command in alert.commands:
+        assert command.startswith("kubectl ")
+        for own in re.findall(r"(?<=passgate )[^|]*", command):
+            words = re.sub(r"\{\{.*?\}\}", "x", own).replace("DEVICE", "0000:3b:00.0").split()
+            name = max((name for name in COMMANDS if words[: len(name.split())] == name.split()), key=len)
+            assert read_arguments(COMMANDS[name], words[len(name.split()) :])
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name} {alert.page}")

@@ -30,6 +30,8 @@ class Wanted(NamedTuple):
     files: Mapping[str, bytes] = {}
     hands_off: frozenset[str] = frozenset()
     """Pods of which kubelet's record cannot be read whole: half of an allocation would be a wrong one."""
+    partial: frozenset[str] = frozenset()
+    """Pods of which a file cannot hold all that they were given."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -42,15 +44,17 @@ def wanted_files(granted: Iterable[Grant], unread: Iterable[Unread]) -> Wanted:
     hands_off = frozenset(entry.pod_uid for entry in unread if entry.container == CONTAINER)
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
+    partial: set[str] = set()
     for uid in grants.keys() - hands_off:
         told = environment(grants[uid])
         counts = {grant.resource: len(grant.device_ids) for grant in sorted(grants[uid]) if not _is_plain(grant)}
         if told.variables or counts:
             files[uid] = _marked(to_env_file(told.variables, told.resources, counts))
         if told.lost:
+            partial.add(uid)
             text = f"not in the file: {listed(printable(name) for name in told.lost)}"
             findings.append(CHECKPOINT_ENTRY_UNREADABLE.found(f"pod {uid}", text))
-    return Wanted(files, hands_off, tuple(sorted(findings)))
+    return Wanted(files, hands_off, frozenset(partial), tuple(sorted(findings)))
 
 
 def _is_plain(grant: Grant) -> bool:
@@ -169,9 +173,12 @@ class Node:
 
     def _files(self) -> Mapping[str, int]:
         """What became of the files of pods that are there."""
-        wanted = [pod for uid in self._wanted.files if not (pod := self._pods.get(uid, _Pod())).gone]
-        words = ["failed"] * len(wanted) if self._trouble else [pod.file for pod in wanted]
+        wanted = {uid: pod for uid in self._wanted.files if not (pod := self._pods.get(uid, _Pod())).gone}
+        words = ("failed" if self._trouble else self._file(uid, pod) for uid, pod in wanted.items())
         return Counter([*words, *("unread" for _ in self._wanted.hands_off)])
+
+    def _file(self, uid: str, pod: _Pod) -> str:
+        return "partial" if pod.file == "there" and uid in self._wanted.partial else pod.file
 
     def _want(self, new: Wanted) -> None:
         for uid in {*new.files, *self._wanted.files}:

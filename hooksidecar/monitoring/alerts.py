@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from domxml.finding import FindingKind
-from hooksidecar.monitoring.metrics import FINDINGS, SOURCE_AGE, TARGET_LABELS
+from hooksidecar.monitoring.metrics import FINDINGS, PODS, SOURCE_AGE, TARGET_LABELS
 from hostdev.findings.holders import (
     CHECKPOINT_ENTRY_UNREADABLE,
     CHECKPOINT_UNREADABLE,
@@ -100,7 +100,11 @@ ALERTS = (
     ),
     Alert(
         name="PassgatePodWithoutFile",
-        expr=f"{select(DROP_FAILED, DROP_OBSTRUCTED, CHECKPOINT_ENTRY_UNREADABLE)} > 0",
+        # Such findings come of other pods, too, and of files that are to go.
+        expr=(
+            f"{select(DROP_FAILED, DROP_OBSTRUCTED, CHECKPOINT_ENTRY_UNREADABLE)} > 0 "
+            f"and ignoring (code, severity, file) {PODS.select(file='failed|partial|unread')} > 0"
+        ),
         wait="2m",
         severity="warning",
         summary=f"A VM's pod on node {_NODE} has no allocation file, or not all of it",

@@ -126,11 +126,12 @@ PODS = Metric(
     title="Pods with devices, by their allocation file",
     help="Pods with devices of a VM, by what became of their allocation file.",
     meaning=(
-        "pods with devices of a VM, by what became of their allocation file: `there`, `awaited` (not looked at yet, or "
-        "its folder is still to come), `no-volume` (no sidecar, or kubelet has not made its volume yet), `failed`, "
-        "`unread` (what kubelet wrote down of the pod cannot be read whole); with `--observe` left out"
+        "pods with devices of a VM, by what became of their allocation file: `there`, `partial` (not all fits in), "
+        "`awaited` (not looked at yet, or its folder is still to come), `no-volume` (no sidecar, or kubelet has not "
+        "made its volume yet), `failed`, `unread` (what kubelet wrote down of the pod cannot be read whole); with "
+        "`--observe` left out"
     ),
-    labels=(Label("file", ("there", "awaited", "no-volume", "failed", "unread")),),
+    labels=(Label("file", ("there", "partial", "awaited", "no-volume", "failed", "unread")),),
     of_vms=True,
 )
 FILES = Metric(

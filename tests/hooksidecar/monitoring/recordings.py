@@ -131,6 +131,27 @@ def garble(place: Place) -> None:
     place.until('passgate_pods{file="unread"} 1.0')
 
 
+def lose_variable(place: Place) -> None:
+    """Two resources of one container say different things by one name."""
+    place.kubelet.volume(uid(1), SIDECAR)
+    for number in (1, 2):
+        resource = f"vendor.example/{number}"
+        place.kubelet.allocate(uid(1), {"MODE": str(number)}, ids=[DEVICES[number]], resource=resource)
+        place.kubelet.entries[-1]["AllocResp"] = answer({"MODE": str(number)}, [f"/dev/vfio/{number}"])
+        place.listed.append(pod("vm-1", resource, DEVICES[number]))
+    place.api.has(*place.listed)
+    place.kubelet.save()
+    place.until('passgate_pods{file="partial"} 1.0')
+
+
+def garble_other(place: Place) -> None:
+    """An entry of a pod that is no VM's."""
+    place.allocate(1)
+    place.kubelet.entries[-1] |= {"ContainerName": "trainer", "AllocResp": "!"}
+    place.kubelet.save()
+    place.until('passgate_findings{code="checkpoint-entry-unreadable"')
+
+
 def tear_record(place: Place) -> None:
     place.kubelet.replace(b"torn")
     place.until('passgate_findings{code="checkpoint-unreadable"')
@@ -171,6 +192,7 @@ class Scenario(NamedTuple):
     labels: Mapping[str, str] = {}
     """Those that the alert has beside the node's."""
     program: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 MANAGED = ("-m", managed.__name__)
@@ -178,6 +200,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "well": Scenario(make_well),
     "a VM starts": Scenario(start_vm),
     "a first look": Scenario(look_once),
+    "another pod's entry unread": Scenario(garble_other),
+    "granted twice, as expected": Scenario(grant_twice, flags=("--expect", "granted-twice")),
     "node state held": Scenario(hold_state, program=(*MANAGED, "held")),
     "node state drifted": Scenario(
         drift, "PassgateDeviceDrifted", {"code": "node-state-drifted"}, (*MANAGED, "drifted")
@@ -188,6 +212,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "a link in a volume": Scenario(obstruct, "PassgatePodWithoutFile", {"code": "drop-obstructed"}),
     "no pods": Scenario(lose_pods, "PassgatePodWithoutFile", {"code": "drop-failed"}),
     "an entry unread": Scenario(garble, "PassgatePodWithoutFile", {"code": "checkpoint-entry-unreadable"}),
+    "a variable lost": Scenario(lose_variable, "PassgatePodWithoutFile", {"code": "checkpoint-entry-unreadable"}),
     "a torn record": Scenario(tear_record, "PassgateAgentBlind", {"source": "record"}),
     "no PodResources": Scenario(stop_podresources, "PassgateAgentBlind", {"source": "podresources"}),
     "no host": Scenario(lose_host, "PassgateAgentBlind", {"source": "host"}),
@@ -204,7 +229,7 @@ def running(scenario: Scenario) -> Iterator[Place]:
         machine = managed.HOST if scenario.program else "qat"
         lay_out((MACHINES / f"{machine}.toml").read_text(), host)
         hook = base / "n.sock"
-        flags = ("--listen", "127.0.0.1:0", "--node-hook-socket", str(hook))
+        flags = ("--listen", "127.0.0.1:0", "--node-hook-socket", str(hook), *scenario.flags)
         with PodResources(kubelet.directory) as api:
             place = Place(kubelet, api, host)
             kubelet.volume(uid(0), SIDECAR)

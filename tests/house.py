@@ -25,7 +25,7 @@ ROOMS = (
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
-    *("hostdev.units",),
+    *("hostdev.units", "hostdev.vitals"),
     *("hostdev.lint", "hostdev.manifest"),
     *("hostdev.cli",),
     *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),

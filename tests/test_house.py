@@ -43,6 +43,7 @@ EDGE = (
     "hostdev.holders.kubelet",
     "hostdev.inject.gather",
     "hostdev.inventory.host",
+    "hostdev.inventory.kernellog",
     "hostdev.inventory.netlink",
     "hostdev.inventory.probe",
     "hostdev.kubelet.directory",

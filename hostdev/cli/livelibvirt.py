@@ -117,3 +117,50 @@ def ask_domains(uri: str, address: PciAddress) -> Iterator[Claim]:
             continue
         if element is not None:
             yield Claim(How.DOMAIN, name, f"<{element.element.tag}> in {uri}", guest=name)
+
+
+def view_devices(uri: str, devices: Sequence[HostDevice], *, ask_qemu: bool) -> dict[HostDevice, GuestView]:
+    """How the running domains have these devices; QEMU itself is asked by a monitor command, which marks a domain."""
+    try:
+        connection = connect(uri, read_only=not ask_qemu)
+        found: dict[HostDevice, GuestView] = {}
+        for running in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            found |= _views_in(running, devices, ask_qemu=ask_qemu)
+        connection.close()
+    except libvirt.libvirtError as error:
+        hint = "try qemu:///system or qemu:///session"
+        raise unreachable(uri, error.get_error_message(), what="libvirt cannot be asked", hint=hint) from None
+    return found
+
+
+def _views_in(running: Any, devices: Sequence[HostDevice], *, ask_qemu: bool) -> dict[HostDevice, GuestView]:
+    try:
+        domain = Domain.parse(running.XMLDesc().encode())
+        mine = [device for device in devices if device in domain.host_devices]
+        state, reason = running.state()
+    except libvirt.libvirtError:
+        return {}  # It has ended since it was listed.
+    except PassgateError as error:
+        output.note(f"note: domain {running.name()} cannot be read: {error.sentence()}")
+        return {}
+    asked = _ask_qemu(running) if mine and ask_qemu else None
+    views = {}
+    for device in mine:
+        alias, plan, path = planned_place(domain, device)
+        qemu = read_query_pci(asked, alias) if asked is not None else None
+        said = (STATES.get(state, "unknown"), PAUSED_FOR.get(reason, "") if state == libvirt.VIR_DOMAIN_PAUSED else "")
+        views[device] = GuestView(domain.name, *said, alias, plan, path, qemu)
+    return views
+
+
+def _ask_qemu(running: Any) -> object | None:
+    """What QEMU answers to `query-pci`; None where it does not."""
+    try:
+        import libvirt_qemu  # noqa: PLC0415  a package of its own in some distributions
+
+        answer = libvirt_qemu.qemuMonitorCommand(running, '{"execute": "query-pci"}', 0)
+        return from_text(answer.encode()).get("return")
+    except (ImportError, libvirt.libvirtError, PassgateError) as error:
+        why = error.sentence() if isinstance(error, PassgateError) else str(error)
+        output.note(f"note: QEMU of {running.name()} could not be asked: {why}")
+        return None

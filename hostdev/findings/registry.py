@@ -30,6 +30,7 @@ from hostdev.findings import (
     spec,
     sriov,
     sriovobjects,
+    vitals,
 )
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Subject(NamedTuple):
 
 DOCTOR, DEVICE = "passgate node doctor", "passgate node doctor DEVICE"
 WHO, LINT = "passgate node who DEVICE", "passgate lint --vmi FILE"
+VITALS = "passgate node vitals DEVICE"
 LINT_FILES = "passgate lint FILE"
 PLAN = "passgate inject DOMAIN --vmi FILE --env-file FILE -o plan"
 SUBJECTS = (
@@ -67,6 +69,8 @@ SUBJECTS = (
     Subject(allocation.KINDS, PLAN),
     Subject(matching.KINDS, PLAN),
     Subject(holders.KINDS, WHO),
+    Subject(vitals.KINDS, VITALS),
+    Subject(vitals.DEVICE_KINDS, DEVICE),
     Subject(nodestate.KINDS, "passgate node state status FILE"),
     Subject(manifest.KINDS, "passgate manifest DEVICE"),
     Subject(spec.KINDS, LINT),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hostdev.holders.claim import Claim, How
 from hostdev.inventory.functions import DEVICES
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.vfiodrivers import is_on_vfio
+
+T = TypeVar("T")
 
 _POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 _GUEST = re.compile(r"guest=([^,]+)")
@@ -44,17 +46,51 @@ def enabled_claims(host: Host, function: PciFunction) -> tuple[Claim, ...]:
     return (Claim(How.ENABLED, function.driver or "vfio", f"/{file} is {count}"),)
 
 
+class Marks(NamedTuple):
+    """By what a process that uses a device is known."""
+
+    nodes: Mapping[str, str | None]
+    """Its nodes, and their numbers where they can be seen."""
+    spellings: tuple[str, ...]
+    """As QEMU and its relatives name it on their command lines."""
+
+
 def ask_processes(host: Host, function: PciFunction) -> Seen:
     """Look through all processes."""
-    claims: list[Claim] = []
+    return ask_for_each(host, {function.address: marks_of(host, function)})[function.address]
+
+
+def ask_for_each(host: Host, wanted: Mapping[T, Marks]) -> Mapping[T, Seen]:
+    """Look through all processes once, for several devices."""
+    claims: dict[T, list[Claim]] = {device: [] for device in wanted}
+    named, numbered = _users_by_node(wanted)
     hidden: list[int] = []
-    nodes = _nodes(host, function)
     for pid in processes(host):
         files = host.names(f"proc/{pid}/fd")
         if files is None and host.exists(f"proc/{pid}"):
             hidden.append(pid)
-        claims += _of_process(host, pid, _opened(host, pid, files or [], nodes), function)
-    return Seen(tuple(claims), tuple(hidden))
+        opened = _opened(host, pid, files or [], named, numbered)
+        command = (host.text(f"proc/{pid}/cmdline") or "").split("\0")
+        # Any process may write an address on its command line; its program it cannot choose a name for.
+        program = (host.link(f"proc/{pid}/exe") or command[0]).rpartition("/")[2]
+        words = command if program.startswith(MONITORS) else []
+        for device, marks in wanted.items():
+            claims[device] += _of_process(host, pid, command, opened.get(device, set()), _told(words, marks.spellings))
+    return {device: Seen(tuple(found), tuple(hidden)) for device, found in claims.items()}
+
+
+def _users_by_node(wanted: Mapping[T, Marks]) -> tuple[dict[str, list[T]], dict[str, list[tuple[T, str]]]]:
+    """Devices by the names of their nodes, and by the numbers of these: what that number is, where it is only one."""
+    named: dict[str, list[T]] = {}
+    numbered: dict[str, list[tuple[T, str]]] = {}
+    for device, marks in wanted.items():
+        numbers = set(marks.nodes.values()) - {None}
+        only = f", which is {next(iter(marks.nodes))}" if len(numbers) == 1 else ""
+        for node, number in marks.nodes.items():
+            named.setdefault(node, []).append(device)
+            if number is not None:
+                numbered.setdefault(number, []).append((device, only))
+    return named, numbered
 
 
 def processes(host: Host) -> list[int]:
@@ -63,11 +99,7 @@ def processes(host: Host) -> list[int]:
     return [pid for pid in pids if host.exists(f"proc/{pid}/cmdline") and host.exists(f"proc/{pid}/fd")]
 
 
-def _of_process(host: Host, pid: int, opened: set[str], function: PciFunction) -> Iterator[Claim]:
-    command = (host.text(f"proc/{pid}/cmdline") or "").split("\0")
-    # Any process may write an address on its command line; its program it cannot choose a name for.
-    program = (host.link(f"proc/{pid}/exe") or command[0]).rpartition("/")[2]
-    told = _told(command, function) if program.startswith(MONITORS) else None
+def _of_process(host: Host, pid: int, command: list[str], opened: set[str], told: str | None) -> Iterator[Claim]:
     if not opened and told is None:
         return
     name = command[0].rpartition("/")[2] or host.read(f"proc/{pid}/comm") or "?"
@@ -86,37 +118,49 @@ def _of_process(host: Host, pid: int, opened: set[str], function: PciFunction) -
         )
 
 
-def _opened(host: Host, pid: int, files: list[str], nodes: Mapping[str, str | None]) -> set[str]:
-    """Nodes of the device that a process has open: by name, and by number where a container has another name for it."""
-    numbers = set(nodes.values()) - {None}
-    found = set()
+def _opened(
+    host: Host, pid: int, files: list[str], named: Mapping[str, list[T]], numbered: Mapping[str, list[tuple[T, str]]]
+) -> dict[T, set[str]]:
+    """Nodes of each device that a process has open: by name, and by number where a container has another name for it."""
+    found: dict[T, set[str]] = {}
     for name in files:
         target = host.link(f"proc/{pid}/fd/{name}") or ""
-        if target in nodes:
-            found.add(target)
-        elif numbers and target.startswith("/") and host.node(f"proc/{pid}/fd/{name}") in numbers:
-            found.add(f"{target}, which is {next(iter(nodes))}" if len(numbers) == 1 else target)
+        for device in named.get(target, ()):
+            found.setdefault(device, set()).add(target)
+        if numbered and target.startswith("/") and target not in named:
+            for device, only in numbered.get(host.node(f"proc/{pid}/fd/{name}") or "", ()):
+                found.setdefault(device, set()).add(f"{target}{only}")
     return found
 
 
-def _nodes(host: Host, function: PciFunction) -> dict[str, str | None]:
-    """The device's nodes, and their numbers where they can be seen."""
+def marks_of(host: Host, function: PciFunction) -> Marks:
+    """The marks of a PCI function."""
     nodes = []
     if function.group is not None:
         nodes += [f"/dev/vfio/{function.group}", f"/dev/vfio/noiommu-{function.group}"]
     if function.vfio_dev is not None:
         nodes.append(f"/dev/vfio/devices/{function.vfio_dev}")
+    full = str(function.address)
+    names = {full, full.removeprefix("0000:")}
+    spellings = (
+        *(f"{key}{name}" for key in ("host=", '"host":"', '"host": "') for name in names),
+        f"/sys/bus/pci/devices/{full}",
+    )
+    return Marks(_numbered(host, nodes), spellings)
+
+
+def marks_of_mdev(host: Host, uuid: str, group: int | None) -> Marks:
+    """The marks of a mediated device, which has a group of its own."""
+    nodes = [] if group is None else [f"/dev/vfio/{group}"]
+    return Marks(_numbered(host, nodes), (f"/sys/bus/mdev/devices/{uuid}",))
+
+
+def _numbered(host: Host, nodes: list[str]) -> dict[str, str | None]:
     return {node: host.node(node.removeprefix("/")) for node in nodes}
 
 
-def _told(command: list[str], function: PciFunction) -> str | None:
-    """The word of a command line that names the device, as QEMU and its relatives spell it."""
-    full = str(function.address)
-    names = {full, full.removeprefix("0000:")}
-    spellings = [
-        *(f"{key}{name}" for key in ("host=", '"host":"', '"host": "') for name in names),
-        f"/sys/bus/pci/devices/{full}",
-    ]
+def _told(command: list[str], spellings: tuple[str, ...]) -> str | None:
+    """The word of a command line that names the device."""
     return next((word for word in command if any(_ends(word, spelling) for spelling in spellings)), None)
 
 

@@ -132,7 +132,8 @@ class Host:
         """The lines of a list that may be longer than all else, such as modules.alias; None where there is none."""
         try:
             with open(self._open(path, _FILE), encoding="utf-8", errors="replace") as file:  # noqa: PTH123  no path
-                return file.read(limit).splitlines()
+                # A FIFO with a writer has neither text nor an end.
+                return file.read(limit).splitlines() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except OSError:
             return None
 

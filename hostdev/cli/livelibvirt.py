@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lxml import etree
@@ -11,13 +11,34 @@ from lxml import etree
 from domxml.document import Domain
 from domxml.errors import BadInput, PassgateError, Refused
 from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice
 from domxml.text import listed
 from domxml.version import LibvirtVersion
 from hostdev.cli.libvirtclient import connect, refusal, unreachable
 from hostdev.holders.claim import Claim, How
+from hostdev.jsontext import load_object
 from hostdev.printing import optional, output
+from hostdev.vitals.guestview import GuestView, planned_place, read_query_pci
 
 libvirt = optional.module("libvirt", "libvirt-python", extra="libvirt")
+
+STATES = {
+    libvirt.VIR_DOMAIN_RUNNING: "running",
+    libvirt.VIR_DOMAIN_BLOCKED: "running",
+    libvirt.VIR_DOMAIN_PAUSED: "paused",
+    libvirt.VIR_DOMAIN_SHUTDOWN: "shutting down",
+    libvirt.VIR_DOMAIN_SHUTOFF: "shut off",
+    libvirt.VIR_DOMAIN_CRASHED: "crashed",
+    libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended by its guest",
+}
+PAUSED_FOR = {
+    libvirt.VIR_DOMAIN_PAUSED_USER: "by a user",
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION: "for a migration",
+    libvirt.VIR_DOMAIN_PAUSED_IOERROR: "by an I/O error",
+    libvirt.VIR_DOMAIN_PAUSED_WATCHDOG: "by its watchdog",
+    libvirt.VIR_DOMAIN_PAUSED_CRASHED: "by a crash of the guest",
+    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP: "as it starts",
+}
 
 
 class Connection:
@@ -158,9 +179,9 @@ def _ask_qemu(running: Any) -> object | None:
     try:
         import libvirt_qemu  # noqa: PLC0415  a package of its own in some distributions
 
-        answer = libvirt_qemu.qemuMonitorCommand(running, '{"execute": "query-pci"}', 0)
-        return from_text(answer.encode()).get("return")
-    except (ImportError, libvirt.libvirtError, PassgateError) as error:
-        why = error.sentence() if isinstance(error, PassgateError) else str(error)
-        output.note(f"note: QEMU of {running.name()} could not be asked: {why}")
+        answer = load_object(libvirt_qemu.qemuMonitorCommand(running, '{"execute": "query-pci"}', 0))
+    except (ImportError, libvirt.libvirtError, ValueError) as error:
+        output.note(f"note: QEMU of {running.name()} could not be asked: {error}")
         return None
+    found: object = answer.get("return", ())
+    return found

@@ -121,7 +121,7 @@ def _of_process(host: Host, pid: int, command: list[str], opened: set[str], told
 def _opened(
     host: Host, pid: int, files: list[str], named: Mapping[str, list[T]], numbered: Mapping[str, list[tuple[T, str]]]
 ) -> dict[T, set[str]]:
-    """Nodes of each device that a process has open: by name, and by number where a container has another name for it."""
+    """Nodes of devices that a process has open, by name, and by number where a container has another name for it."""
     found: dict[T, set[str]] = {}
     for name in files:
         target = host.link(f"proc/{pid}/fd/{name}") or ""

@@ -101,7 +101,13 @@ def _lines(text: str) -> Iterator[LogLine]:
     for line in text.splitlines():
         head, mark, said = line.partition(";")
         fields = head.split(",")
-        if mark and len(fields) > 2 and fields[0].isdecimal() and fields[2].isdecimal() and int(fields[0]) < _FACILITIES:
+        if (
+            mark
+            and len(fields) > 2
+            and fields[0].isdecimal()
+            and fields[2].isdecimal()
+            and int(fields[0]) < _FACILITIES
+        ):
             yield LogLine(int(fields[2]) / 1e6, said)
 
 

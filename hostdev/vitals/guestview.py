@@ -1,4 +1,4 @@
-"""A device as libvirt and QEMU show it in the guest: where it should be, where it is, and which BARs have an address."""
+"""A device as libvirt and QEMU show it in the guest: where it should be and is, and which BARs have an address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 class GuestBar(NamedTuple):
     """A BAR, and where the guest has it; None: nowhere, or its decoding is off."""
 
-    index: int
+    register: int
     size: int
     address: int | None
     io: bool

@@ -45,7 +45,9 @@ WORDS = (
     _words(r"not ready \d+ms after [\w ]+; giving up", DEVICE_RESET_FAILED),
 )
 """In words of the kernels from 4.19 to 7.2."""
-WORTH = re.compile(r"vfio|AER|DMAR|AMD-Vi|\bnot ready\b|reset|pciehp|\bDPC\b|[Pp]ower state|iommu|nvidia|i915", re.ASCII)
+WORTH = re.compile(
+    r"vfio|AER|DMAR|AMD-Vi|\bnot ready\b|reset|pciehp|\bDPC\b|[Pp]ower state|iommu|nvidia|i915", re.ASCII
+)
 """What else of a device's lines is shown."""
 
 
@@ -89,7 +91,7 @@ def _naming(device: str, address: PciAddress | None) -> re.Pattern[str]:
 
 def _finding(device: str, kind: FindingKind, said: list[LogLine]) -> Finding:
     last = printable(said[-1].text, LONGEST)
-    times = f"{len(said)} times since, last" if len(said) > 1 else "once since"
+    times = f"{len(said)} times since the VM has it, last" if len(said) > 1 else "since the VM has it"
     return kind.found(device, f"the kernel said {times}: {last}", evidence=tuple(evidence_of(said[-MOST:])))
 
 

@@ -124,7 +124,7 @@ def _held_by(host: Host, machine: Machine, device: HostDevice, seen: processes.S
 
 
 def _is_idle(host: Host, function: PciFunction) -> bool:
-    """A vfio driver enables a device for as long as it is open: that tells of processes that are not to be seen, too."""
+    """A vfio driver enables a device for as long as it is open, by whichever process."""
     return is_on_vfio(function) and host.read(f"{DEVICES}/{function.address}/enable") == "0"
 
 

@@ -15,6 +15,7 @@ from hostdev.findings.vitals import (
 )
 from hostdev.gate.rule import attribute_evidence, attribute_path
 from hostdev.inventory.machine import PciFunction
+from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.vitals.kernelwords import Said, evidence_of, read_words
 from hostdev.vitals.signs import Signs, Verdict, Vital
 
@@ -39,7 +40,7 @@ def _verdict(signs: Signs, findings: tuple[Finding, ...]) -> tuple[Verdict, str,
         return Verdict.TROUBLE, findings[0].message, ""
     if not held.claims:
         if held.complete:
-            return Verdict.NOT_HELD, "no process has it open", ""
+            return Verdict.NOT_HELD, _idle(signs), ""
         return Verdict.UNKNOWN, "no process was seen to have it open, and not all could be looked at", ""
     if not signs.mediated and signs.vectors is None:
         return Verdict.UNKNOWN, "it is open; which interrupts are set up is not to be seen here", ""
@@ -47,6 +48,13 @@ def _verdict(signs: Signs, findings: tuple[Finding, ...]) -> tuple[Verdict, str,
         kinds = " and ".join(f"{count} {kind}" for kind, count in sorted(signs.vectors.kinds.items()) if count)
         return Verdict.ARRIVED, f"a driver in the guest has set up interrupts: {kinds}", ""
     return _without_sign(signs)
+
+
+def _idle(signs: Signs) -> str:
+    function = signs.function
+    if signs.mediated or function is None or function.driver is None or is_on_vfio(function):
+        return "no process has it open"
+    return f"no VM can have it: it is on {function.driver}, a driver of the host"
 
 
 def _without_sign(signs: Signs) -> tuple[Verdict, str, str]:
@@ -147,7 +155,7 @@ def _guest(signs: Signs) -> Iterator[Finding]:
         yield GUEST_ADDRESS_DIFFERS.found(device, text, evidence=(Evidence(where, _way(qemu.path)),))
     missing = [bar for bar in qemu.bars if bar.address is None and not bar.io]
     if qemu.placed is False and qemu.numbered and guest.state not in PAUSED:
-        sizes = listed(f"BAR {bar.index} of {_size(bar.size)}" for bar in missing)
+        sizes = listed(f"BAR {bar.register} of {_size(bar.size)}" for bar in missing)
         text = f"the guest's firmware left no room for {sizes}"
         yield GUEST_BAR_UNASSIGNED.found(device, text, evidence=(Evidence(where, f"{sizes}: no address"),))
 
@@ -191,9 +199,11 @@ def _of_guest(signs: Signs) -> Iterator[Evidence]:
     if guest is None:
         return
     reason = f" ({guest.reason})" if guest.reason else ""
-    yield Evidence(f"domain {guest.domain}", f"{guest.state}{reason}; {guest.alias or 'no alias'} at {guest.plan or '-'}")
+    yield Evidence(
+        f"domain {guest.domain}", f"{guest.state}{reason}; {guest.alias or 'no alias'} at {guest.plan or '-'}"
+    )
     if guest.qemu is not None:
-        bars = ", ".join(f"BAR {bar.index} {_at(bar.address)}" for bar in guest.qemu.bars) or "no BAR"
+        bars = ", ".join(f"BAR {bar.register} {_at(bar.address)}" for bar in guest.qemu.bars) or "no BAR"
         yield Evidence(f"query-pci of {guest.domain}", f"{guest.qemu.address or 'absent'}: {bars}")
 
 
@@ -234,5 +244,3 @@ def _duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"
-
-

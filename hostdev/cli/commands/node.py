@@ -209,6 +209,45 @@ WHO = Command(
     ),
 )
 
+VITALS = Command(
+    "node vitals",
+    "Tell whether the devices of VMs arrived in their guests, as far as this host sees it.",
+    "For devices that a VM holds, or those named: which process has it, whether a driver in the guest has set up "
+    "interrupts, power state, errors, and what the kernel's log says since the VM's start. The verdict is arrived, not "
+    "yet, no sign, trouble, not held or unknown, with what it rests on. Nothing is read that would wake a device or "
+    "wait for it. With --connect libvirt tells the state of the domain and the guest address.",
+    (
+        SELECTORS._replace(
+            help="devices by name, also mediated ones by UUID, or selectors, as `passgate node list` takes them; "
+            "without any, all that a VM holds"
+        ),
+        *SELECTOR_OPTIONS,
+        HOST,
+        Argument(("--connect",), "also ask the libvirt at this URI about the domains", metavar="URI"),
+        Argument(
+            ("--ask-qemu",),
+            "with --connect: ask QEMU itself, by a monitor command, where the guest's firmware put the device and its "
+            "BARs; libvirt then marks the domain as tainted (custom-monitor) in its log",
+            flag=True,
+        ),
+        Argument(
+            ("--watch",), "look again and again, and print each verdict that changes, until all are made", flag=True
+        ),
+        Argument(("--timeout",), "with --watch: end after this many seconds", metavar="SECONDS", type=float),
+        *TABLE_OPTIONS,
+        output_in("table", "wide", "csv", "json", "jsonl", "yaml"),
+        COLOR,
+    ),
+    run="hostdev.cli.node.vitals:run",
+    instead=INSTEAD_OF_SELECTORS,
+    examples=(
+        ("passgate node vitals", "all devices that VMs hold"),
+        ("passgate node vitals 3d:02.2 -o wide", "one, with all that was seen of it"),
+        ("passgate node vitals 3d:02.2 --watch --timeout 600", "waits until the guest's driver has it"),
+        ("passgate node vitals --connect qemu:///system --ask-qemu", "also what the guest's firmware made of it"),
+    ),
+)
+
 SNAPSHOT = Command(
     "node snapshot",
     "Record this machine as one TOML file.",
@@ -270,4 +309,4 @@ WATCH = Command(
     examples=(("passgate node watch 3d:02.2 --timeout 60 -o json", "one JSON object a line, for a minute"),),
 )
 
-COMMANDS = (LIST, GROUPS, UNITS, SHOW, DOCTOR, WHO, EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)
+COMMANDS = (LIST, GROUPS, UNITS, SHOW, DOCTOR, WHO, VITALS, EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)

@@ -28,6 +28,7 @@ DOCUMENTS = {
     "Explanations": ("explain",),
     "Comparison": ("compare", OLD, NEW),
     "Machine": ("snapshot", *host("qat")),
+    "Vitals": ("vitals", "--host", "tests/fixtures/vitals/vms.toml"),
     "NodeState": ("state", "export", *host("qat")),
 }
 DOMAIN = "demo/q35.xml"

@@ -147,6 +147,12 @@ TASKS = (
         (),
         4,
     ),
+    Task(
+        *("C10a", "did the device arrive in the guest"),
+        "passgate node vitals 3b:02.0 --host $M/../vitals/vms.toml",
+        ("arrived", "a driver in the guest has set up interrupts"),
+        ("qemu",),
+    ),
     Task("C11", "watch devices", "passgate node watch --help", ("--count",)),
     Task("C12", "a picture", f"passgate node draw -o svg {QAT}", ("<svg", "0000:3d:02.2")),
     Task("C13", "over a reboot, with undo", "cat docs/reboot.md", ("driverctl unset-override", "update-initramfs")),

@@ -5,8 +5,6 @@ All of it is files as a kernel would show them: processes, interrupts, the kerne
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.recording import File, Recording
 from tests.hostdev.machines.builder import Builder, Place

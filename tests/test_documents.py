@@ -61,7 +61,7 @@ def test_the_map_has_every_package_in_order() -> None:
 def test_the_map_draws_what_is_not_built_yet_and_nothing_else() -> None:
     places = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|", _section("Not built yet"), re.MULTILINE)
 
-    assert len(places) > 3
+    assert places
     assert {name for name, _ in places if (ROOT / name.replace(".", "/")).exists()} == set()
     assert {after for _, after in places} <= {*ROOMS, *(name for name, _ in places)}
 

@@ -13,8 +13,6 @@ from hostdev.inventory.sysfs import flag, number
 
 ERRORS = {"correctable": "COR", "nonfatal": "NONFATAL", "fatal": "FATAL"}
 """Files aer_dev_…, and what stands for the sum in each, as TOTAL_ERR_COR."""
-MOST_BARS = 7
-"""The lines of `resource` that are a function's own: six BARs and the ROM."""
 
 
 class Health(NamedTuple):
@@ -52,18 +50,3 @@ def read_errors(host: Host, path: str, name: str) -> int | None:
         if word == f"TOTAL_ERR_{ERRORS[name]}":
             return number(count.strip())
     return None
-
-
-def read_largest_bar(host: Host, path: str) -> int | None:
-    """The size of the largest BAR, by `resource`, which is the kernel's own note of them."""
-    text = host.read(f"{path}/resource")
-    if text is None:
-        return None
-    sizes = [0]
-    for line in text.splitlines()[:MOST_BARS]:
-        try:
-            start, end, _ = (int(word, 16) for word in line.split())
-        except ValueError:
-            return None
-        sizes.append(end - start + 1 if end > start else 0)
-    return max(sizes)

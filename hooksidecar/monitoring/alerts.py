@@ -31,7 +31,7 @@ BOOT = "20m"
 STATE_FILE = "/etc/passgate/node-state.yaml"
 """Where the overlay `agent-manage` has the node state."""
 
-EXPLAIN = "passgate node explain -"
+EXPLAIN = "passgate node explain"
 
 _POD = "{{ $labels.pod }}"
 _IN_NAMESPACE = "kubectl -n {{ $labels.namespace }}"

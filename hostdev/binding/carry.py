@@ -295,7 +295,7 @@ def _difference(step: Step, kernel: Kernel) -> Iterable[Finding]:
     if step.write == MODPROBE:
         return
     now = kernel.observe(step)
-    where = f"/sys/bus/pci/devices/{step.device}/driver" if _is_of_driver(step) else step.write
+    where = f"/sys/bus/pci/devices/{step.device}/driver" if steps.is_of_driver(step) else step.write
     if step.expect is None and vfio_driver(now):
         what = f"{now} took it again"
         yield FOREIGN_NEW_ID.found(step.device, what, severity=Severity.ERROR, evidence=(Evidence(where, now),))
@@ -306,10 +306,6 @@ def _difference(step: Step, kernel: Kernel) -> Iterable[Finding]:
 
 def _is_probe(step: Step) -> bool:
     return step.write == steps.PROBE
-
-
-def _is_of_driver(step: Step) -> bool:
-    return _is_probe(step) or step.write.startswith(f"{steps.DRIVERS}/")
 
 
 def _file(path: str) -> str:

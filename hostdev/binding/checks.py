@@ -16,6 +16,7 @@ from hostdev.binding.obstacles import of_host_use, weigh
 from hostdev.binding.vfs import against_loss, is_number, teardowns
 from hostdev.findings.binding import CHANGED_MEANWHILE, HOLDERS_UNKNOWN
 from hostdev.findings.hostuse import DEVICE_IN_USE
+from hostdev.gate.device import would_lose_vfs
 from hostdev.gate.driver import removal_finding
 from hostdev.gate.rule import attribute_evidence, driver_evidence
 from hostdev.holders.claim import Claim
@@ -56,6 +57,12 @@ def host_use(moment: Moment) -> Iterator[Finding]:
     on_host = moment.function.driver is not None and not is_on_vfio(moment.function)
     if on_host and (takes_away(moment.step) or prepares(moment.step)):
         yield from of_host_use(moment.machine, moment.function, moment.despite)
+
+
+def keeps_vfs(moment: Moment) -> Iterator[Finding]:
+    """Has a PF got VFs meanwhile, which its driver would take along, on vfio-pci as well."""
+    if takes_away(moment.step) or prepares(moment.step):
+        yield from would_lose_vfs(moment.function)
 
 
 def holders(moment: Moment) -> Iterator[Finding]:
@@ -130,7 +137,7 @@ def _matters(moment: Moment, member: PciFunction) -> bool:
     return member.address == moment.function.address or probes
 
 
-CHECKS: tuple[Check, ...] = (removals, host_use, holders, vfs_are_free, managers)
+CHECKS: tuple[Check, ...] = (removals, host_use, keeps_vfs, holders, vfs_are_free, managers)
 """Asked on the running machine before each write."""
 
 

@@ -62,7 +62,7 @@ class Kernel:
         """What sysfs says after a step: the driver, or what the attribute reads."""
         if step.write == MODPROBE:
             return ""
-        if step.write == steps.PROBE or step.write.startswith(f"{steps.DRIVERS}/"):
+        if steps.is_of_driver(step):
             return self._driver(step.device)
         if step.write == LINK:
             return _observe_link(step.value)

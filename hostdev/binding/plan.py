@@ -24,6 +24,7 @@ from hostdev.findings.binding import (
     TAKEN_WHEN_LOADED,
 )
 from hostdev.findings.group import GROUP_NOT_VIABLE
+from hostdev.gate.device import would_lose_vfs
 from hostdev.gate.driver import removal_finding
 from hostdev.gate.group import group_verdict
 from hostdev.gate.rule import attribute_evidence, driver_evidence
@@ -244,6 +245,7 @@ def _against_return(
     subject = str(function.address)
     if function.removing:
         yield removal_finding(function)
+    yield from would_lose_vfs(function)
     yield from weigh(_foreign_override(function, move.goal), accepted)
     yield from of_host_use(machine, function, accepted) if not is_on_vfio(function) else ()
     modules = drivers.modules.get(function.address, ())

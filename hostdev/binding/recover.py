@@ -9,8 +9,9 @@ from domxml.finding import Evidence
 from hostdev.binding import steps
 from hostdev.binding.carry import Means, put_back
 from hostdev.binding.child import is_alive
-from hostdev.binding.effects import MODPROBE, Effects, Outcome, State, Step
+from hostdev.binding.effects import LINK, MODPROBE, Effects, Outcome, State, Step
 from hostdev.binding.journal import Transaction
+from hostdev.binding.kernel import Kernel
 from hostdev.binding.lock import hold_lock
 from hostdev.findings.binding import CHANGED_MEANWHILE, WRITE_PENDING
 from hostdev.inventory.machine import Machine
@@ -50,10 +51,15 @@ def _recovered(transaction: Transaction, means: Means) -> Transaction:
     machine = means.kernel.look_again(transaction.addresses)
     if _is_waiting(transaction, machine):
         return _still_pending(transaction, means)
-    if not transaction.undo and all(_holds(step, machine) for step in _last(transaction.effects.steps)):
+    if not transaction.undo and _is_so(transaction.effects, machine, means):
         return means.journal.end(transaction, _all_done(transaction.effects))
     back = put_back(transaction, means)
     return means.journal.end(back, back.effects)
+
+
+def _is_so(effects: Effects, machine: Machine, means: Means) -> bool:
+    """Whether all has come about that the change was for."""
+    return all(_holds(step, machine, means.kernel) for step in _last(effects.steps))
 
 
 def _wait_for_writer(transaction: Transaction) -> None:
@@ -82,22 +88,22 @@ def _still_pending(transaction: Transaction, means: Means) -> Transaction:
 
 
 def _last(all_steps: Iterable[Step]) -> Iterator[Step]:
-    """Of the steps that leave a mark, the last one for each driver and each override."""
-    last: dict[tuple[str, bool], Step] = {}
+    """Of the steps that leave a mark, the last one for each driver, and for each attribute."""
+    last: dict[tuple[str, str], Step] = {}
     for step in all_steps:
-        if step.write != MODPROBE:
-            last[step.device, step.write.endswith(steps.OVERRIDE)] = step
+        if step.write == LINK:
+            last[step.device, step.value.rpartition(" ")[0]] = step
+        elif step.write != MODPROBE:
+            last[step.device, "driver" if steps.is_of_driver(step) else step.write] = step
     yield from last.values()
 
 
-def _holds(step: Step, machine: Machine) -> bool:
+def _holds(step: Step, machine: Machine, kernel: Kernel) -> bool:
     """Whether what the step was for is so."""
     function = next((one for address, one in machine.functions.items() if str(address) == step.device), None)
     if function is None or step.expect is None:
         return function is not None and function.driver is not None
-    if step.write.endswith(steps.OVERRIDE):
-        return (function.driver_override or steps.NONE) == step.expect
-    return (function.driver or steps.NONE) == step.expect
+    return kernel.observe(step) == step.expect
 
 
 def _all_done(effects: Effects) -> Effects:

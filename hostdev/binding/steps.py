@@ -36,6 +36,11 @@ def probe(address: PciAddress, driver: str | None) -> Step:
     return Step(PROBE, str(address), why, str(address), expect=driver)
 
 
+def is_of_driver(step: Step) -> bool:
+    """Whether it takes a function from a driver, or has the kernel look for one."""
+    return step.write == PROBE or step.write.startswith(f"{DRIVERS}/")
+
+
 def move(address: PciAddress, driver: str | None, override_now: str | None, goal: str) -> Iterator[Step]:
     """From the driver that it is on to waiting for another; the probe comes after all of a group are here."""
     if override_now != goal:

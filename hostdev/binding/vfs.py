@@ -51,7 +51,7 @@ def vfs(  # noqa: PLR0913  a wish is made of these
 ) -> Effects:
     """Give a PF so many VFs; those that it has stay where the number is right."""
     driver = GENERIC if driver == AUTO else driver
-    against = [*map(removal_finding, teardowns(machine)), *_against(pf, count)]
+    against = [*map(removal_finding, teardowns(machine)), *_against(pf, count, machine.kernel.hypervisor)]
     if against:
         return effects_of((), against)
     wanted, unfit = read_settings(pf, count, settings)
@@ -92,13 +92,13 @@ def _has_place_for(address: PciAddress, port: PciFunction) -> bool:
     return address in places if places else (address.domain, address.bus) == (port.address.domain, port.address.bus)
 
 
-def _against(pf: PciFunction, count: int) -> Iterator[Finding]:
+def _against(pf: PciFunction, count: int, hypervisor: str) -> Iterator[Finding]:
     subject = str(pf.address)
     if pf.removing:
         yield removal_finding(pf)
     elif pf.total_vfs is None:
         what = f"is a VF of {pf.physfn}" if pf.physfn else "has no SR-IOV that the kernel knows of"
-        hint = f"name its PF {pf.physfn}" if pf.physfn else None
+        hint = f"name its PF {pf.physfn}" if pf.physfn else _of_a_vm(hypervisor)
         evidence = (attribute_evidence(pf.address, "sriov_totalvfs", None),)
         yield NO_VFS_POSSIBLE.found(subject, what, hint=hint, evidence=evidence)
     elif (pf.driver is None or is_on_vfio(pf)) and count:
@@ -113,6 +113,13 @@ def _against(pf: PciFunction, count: int) -> Iterator[Finding]:
         yield TOO_MANY_VFS.found(
             subject, f"{count} VFs are asked for, and it can have {pf.total_vfs}", hint=hint, evidence=evidence
         )
+
+
+def _of_a_vm(hypervisor: str) -> str | None:
+    """QEMU hides SR-IOV of the devices that it hands on."""
+    if not hypervisor:
+        return None
+    return f"the node is a VM of {hypervisor}: VFs are made where the VM runs, and given to it one by one"
 
 
 def _of_driver(pf: PciFunction, driver: str, drivers: Drivers) -> Iterator[Finding]:

@@ -123,7 +123,9 @@ NO_IOMMU = FindingKind(
         "3. Remove `iommu=off`, `intel_iommu=off` and `amd_iommu=off` from the kernel command line.\n"
         "4. Reboot, then `ls /sys/kernel/iommu_groups` must show numbers.\n\n"
         "On POWER and s390x there is nothing to turn on: `dmesg` tells why the kernel made no groups.\n"
-        "If the node is itself a VM, its hypervisor must give it a virtual IOMMU."
+        "If the node is itself a VM, its hypervisor must give it a virtual IOMMU; in libvirt's XML that is "
+        "`<iommu model='intel'><driver intremap='on' caching_mode='on'/></iommu>` on q35, with `<ioapic "
+        "driver='qemu'/>` among the features, and `intel_iommu=on` for the kernel in the VM."
     ),
     says=(
         "host doesn't support passthrough of host PCI devices",

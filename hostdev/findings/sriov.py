@@ -31,9 +31,9 @@ VF_TOKEN_NEEDED = FindingKind(
     ),
     hint="bind the PF to its own driver and create the VFs there",
     remedy=(
-        "Bind the PF back to the vendor's driver (clear `driver_override`, unbind, write its address to "
-        "`/sys/bus/pci/drivers_probe`), create the VFs again and bind those to vfio-pci. The usual cause is a PF that "
-        "was caught by `vfio-pci.ids=` or `new_id`."
+        "Remove its VFs and bind the PF back to the vendor's driver (clear `driver_override`, unbind, write its "
+        "address to `/sys/bus/pci/drivers_probe`), create the VFs again and bind those to vfio-pci. The usual cause "
+        "is a PF that was caught by `vfio-pci.ids=` or `new_id`."
     ),
     says=(
         "vfio {device}: error getting device from group {group}: Permission denied",

@@ -187,14 +187,23 @@ OTHER_RULES: tuple[Rule[View], ...] = (
 _SPLITTING = frozenset({"i915", "xe"})
 
 
-def _find(view: View) -> Iterator[Finding]:
-    function = view.function
+_REMOVE = "remove them first, when nobody uses them: passgate node vfs {} 0"
+
+
+def would_lose_vfs(function: PciFunction) -> Iterator[Finding]:
+    """VFs that vanish when the PF leaves its driver, whichever that is."""
     if function.num_vfs:
         yield PF_WITH_VFS.found(
-            view.subject,
+            str(function.address),
             f"has {function.num_vfs} VFs, which would vanish",
-            evidence=(rule.attribute_evidence(view.address, "sriov_numvfs", function.num_vfs),),
+            hint=_REMOVE.format(function.address) if is_on_vfio(function) else None,
+            evidence=(rule.attribute_evidence(function.address, "sriov_numvfs", function.num_vfs),),
         )
+
+
+def _find(view: View) -> Iterator[Finding]:
+    function = view.function
+    yield from would_lose_vfs(function)
     if _could_be_split(function):
         yield GPU_WITHOUT_VFS.found(
             view.subject,

@@ -58,6 +58,7 @@ def _tokens(cmdline: str) -> Iterator[tuple[str, str, str]]:
 
 TABLES = "/sys/firmware/acpi/tables"
 UNITS = "/sys/class/iommu"
+NAMES = "/sys/class/dmi/id"
 COMMAND_LINE = "/proc/cmdline"
 NOIOMMU = "vfio-noiommu"
 UNSAFE = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
@@ -73,6 +74,8 @@ _BY_ARCHITECTURE = {
     "ppc64le": "look for iommu in dmesg: on POWER the kernel uses it without being told, where the machine has one",
     "s390x": "look for the PCI functions in dmesg: on s390x each has its IOMMU without being told",
 }
+_OF_LIBVIRT = frozenset({"KVM", "OpenStack", "QEMU"})
+_VIRTUAL = {"x86_64": "<iommu model='intel'>", "aarch64": "<iommu model='smmuv3'>"}
 _PASSTHROUGH = {"x86_64": "iommu=pt", "aarch64": "iommu.passthrough=1"}
 """The option that lets the host's own DMA go past the IOMMU."""
 _WITHOUT_ACPI = frozenset({"ppc64", "ppc64le", "s390x"})
@@ -93,14 +96,23 @@ def missing_iommu(machine: Machine) -> Iterator[Finding]:
     tables = None if _has_no_tables(machine) else machine.iommu.tables
     yield NO_IOMMU.found(
         HOST,
-        f"the kernel has no IOMMU groups{_firmware_says(tables)}",
+        f"the kernel has no IOMMU groups{_firmware_says(tables)}{_is_a_vm(machine)}",
         hint=_turn_on(machine, tables),
         evidence=(
             Evidence(GROUPS, f"only {NOIOMMU}" if machine.groups else "(empty)"),
             Evidence(UNITS, "(empty)"),
             *_table_evidence(tables),
+            *_vm_evidence(machine),
         ),
     )
+
+
+def _is_a_vm(machine: Machine) -> str:
+    return f"; the node is itself a VM of {machine.kernel.hypervisor}" if machine.kernel.hypervisor else ""
+
+
+def _vm_evidence(machine: Machine) -> tuple[Evidence, ...]:
+    return (Evidence(NAMES, machine.kernel.hypervisor),) if machine.kernel.hypervisor else ()
 
 
 def _turn_on(machine: Machine, tables: tuple[str, ...] | None) -> str | None:
@@ -108,9 +120,17 @@ def _turn_on(machine: Machine, tables: tuple[str, ...] | None) -> str | None:
     if off:
         return f"remove {printable(off)} from the kernel command line and reboot"
     by_table = next((_TURN_ON[name] for name in tables or () if name in _TURN_ON), None)
+    if not by_table and machine.kernel.hypervisor:
+        return _give_the_vm_one(machine)
     if by_table or (tables is None and not _has_no_tables(machine)):
         return by_table
     return _BY_ARCHITECTURE.get(machine.kernel.architecture, "turn the IOMMU on in the firmware's setup and reboot")
+
+
+def _give_the_vm_one(machine: Machine) -> str:
+    element = _VIRTUAL.get(machine.kernel.architecture) if machine.kernel.hypervisor in _OF_LIBVIRT else None
+    how = f" (libvirt: {element})" if element else ""
+    return f"give this VM a virtual IOMMU where it is defined{how}; it has no setup of firmware that could"
 
 
 def _has_no_tables(machine: Machine) -> bool:

@@ -218,6 +218,8 @@ class Kernel:
     cmdline: str = ""
     boot_id: str = ""
     architecture: str = ""
+    hypervisor: str = ""
+    """Whose VM the machine is; empty where its firmware names no hypervisor."""
 
     @property
     def version(self) -> tuple[int, int]:

@@ -71,6 +71,22 @@ FIRMWARE = "sys/firmware"
 TABLES = ("DMAR", "IVRS", "IORT")
 """What firmware calls an IOMMU: Intel's, AMD's, Arm's."""
 
+FIRMWARE_NAMES = "sys/class/dmi/id"
+HYPERVISORS = (
+    ("QEMU", "QEMU", ""),
+    ("KubeVirt", "KubeVirt", ""),
+    ("KVM", "Red Hat", ""),
+    ("OpenStack", "OpenStack Foundation", ""),
+    ("Amazon EC2", "Amazon EC2", r"^(?!.*\.metal)"),
+    ("Google Compute Engine", "Google", "Google Compute Engine"),
+    ("Hyper-V", "Microsoft Corporation", "Virtual Machine"),
+    ("VMware", "VMware, Inc.", ""),
+    ("VirtualBox", "innotek GmbH", ""),
+    ("Xen", "Xen", ""),
+    ("AHV", "Nutanix", "AHV"),
+)
+"""How a hypervisor is called, its maker as the firmware of a VM has it, and what the product must be called besides."""
+
 MODULES = (
     "vfio",
     "vfio_pci",
@@ -170,7 +186,17 @@ def read_kernel(host: Host) -> Kernel:
         (host.text("proc/cmdline") or "").strip(),
         read_boot_id(host),
         host.read("proc/sys/kernel/arch") or _by_release(release) or _by_cpu(host),
+        _hypervisor(host),
     )
+
+
+def _hypervisor(host: Host) -> str:
+    """By the names that a VM's firmware has: those of a container's host may be masked, and then it is not known."""
+    maker, product = (host.read(f"{FIRMWARE_NAMES}/{name}") or "" for name in ("sys_vendor", "product_name"))
+    for name, its_maker, its_product in HYPERVISORS:
+        if maker == its_maker and re.search(its_product, product):
+            return name
+    return ""
 
 
 def read_node_cpus(host: Host) -> dict[int, frozenset[int]]:

@@ -93,3 +93,8 @@ def test_what_would_wait_for_a_process_is_refused_whatever_is_accepted(driver: s
     plan = bind(host, [*host.functions.values()], despite=frozenset(ACCEPTABLE))
 
     assert plan.outcome == outcome, plan.findings
+
+
+def test_a_pf_that_has_got_vfs_meanwhile_stays_on_its_driver(root: Path) -> None:
+    for step in (steps.override(PF, "vfio-pci"), steps.unbind(PF, "i40e")):
+        assert "pf-with-vfs" in _against(root, step, ACCEPTABLE)

@@ -158,3 +158,13 @@ def test_no_bridge_and_no_part_of_the_board_is_in_a_plan(name: str) -> None:
     for function in machine.functions.values():
         devices = bind(machine, [function], with_group=True).devices
         assert not [one for one in devices if machine.functions[PciAddress.parse(one)].bridge]
+
+
+@pytest.mark.parametrize("driver", ["nvme", "vfio-pci"])
+def test_a_pf_with_vfs_is_taken_from_no_driver(driver: str) -> None:
+    machine, function = _host(driver=driver, num_vfs=2)
+
+    plan = unbind(machine, [function], "pci-stub")
+
+    assert plan.outcome == Outcome.REFUSED
+    assert "pf-with-vfs" in _codes(plan)

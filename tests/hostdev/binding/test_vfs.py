@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from domxml.pciaddress import PciAddress
+from hostdev.binding import recover
 from hostdev.binding.carry import carry, put_back
 from hostdev.binding.drivers import Drivers
 from hostdev.binding.effects import Effects, Outcome, describe
@@ -306,6 +307,24 @@ def test_wherever_it_is_cut_off_it_can_be_put_back(tmp_path: Path, moment: int, 
 
     assert undone.outcome == Outcome.UNDONE, undone.findings
     assert (_drivers(kernel), kernel.of(PF).num_vfs, kernel.of(PF).vf_autoprobe) == was
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_what_was_written_to_the_end_before_it_was_cut_off_is_done(tmp_path: Path, count: int) -> None:
+    """Judged by the number, autoprobe and settings as well: none of them is a driver."""
+    counting = _core(_host(2))
+    settings = {"vlan": "7"} if count else {}
+    _carried(counting, _plan(counting.machine, count, settings=settings), tmp_path / "counted")
+    outcomes = []
+    for moment in (counting.moments - 1, counting.moments - 3):
+        kernel = _core(_host(2), kill_at=moment)
+        with pytest.raises(Killed):
+            _carried(kernel, _plan(kernel.machine, count, settings=settings), tmp_path / str(moment))
+        kernel.kill_at = None
+        (ended,) = recover.recover(means(kernel, tmp_path / str(moment)))
+        outcomes.append(ended.effects.outcome)
+
+    assert outcomes == [Outcome.DONE, Outcome.UNDONE]
 
 
 def test_a_removal_that_waits_is_pending_and_nothing_is_written_after_it(tmp_path: Path) -> None:

@@ -186,6 +186,38 @@ def test_what_to_do_about_a_missing_iommu_goes_by_architecture(architecture: str
 
 
 @pytest.mark.parametrize(
+    ("hypervisor", "architecture", "element"),
+    [
+        ("QEMU", "x86_64", "<iommu model='intel'>"),
+        ("QEMU", "aarch64", "<iommu model='smmuv3'>"),
+        ("QEMU", "s390x", ""),
+        ("VMware", "x86_64", ""),
+    ],
+)
+@pytest.mark.parametrize("tables", [None, ()])
+def test_a_node_that_is_a_vm_is_not_sent_to_the_setup_of_firmware(
+    hypervisor: str, architecture: str, element: str, tables: tuple[str, ...] | None
+) -> None:
+    kernel = Kernel("6.12.0", "quiet", architecture=architecture, hypervisor=hypervisor)
+
+    found = _of(replace(BARE, iommu=Iommu(tables=tables), kernel=kernel), "no-iommu")
+
+    assert f"the node is itself a VM of {hypervisor}" in found.message
+    assert found.hint.startswith("give this VM a virtual IOMMU")
+    assert ("<iommu" in found.hint, element in found.hint) == (bool(element), True)
+    assert hypervisor in {seen.content for seen in found.evidence}
+
+
+@pytest.mark.parametrize(
+    ("line", "tables", "hint"), [("iommu=off", (), "remove iommu=off"), ("quiet", ("DMAR",), "add intel_iommu=on")]
+)
+def test_what_the_vm_itself_can_do_comes_first(line: str, tables: tuple[str, ...], hint: str) -> None:
+    kernel = Kernel("6.12.0", line, architecture="x86_64", hypervisor="QEMU")
+    host = replace(BARE, iommu=Iommu(tables=tables), kernel=kernel)
+    assert hint in " ".join(one.hint for one in check(host, []) if one.code in {"no-iommu", "iommu-disabled"})
+
+
+@pytest.mark.parametrize(
     ("architecture", "option"), [("x86_64", "iommu=pt"), ("aarch64", "iommu.passthrough=1"), ("ppc64le", None)]
 )
 def test_the_option_for_the_hosts_own_dma_goes_by_architecture(architecture: str, option: str | None) -> None:

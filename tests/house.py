@@ -27,7 +27,7 @@ ROOMS = (
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
     *("hostdev.units", "hostdev.vitals"),
     *("hostdev.lint", "hostdev.manifest"),
-    *("hostdev.cli",),
+    *("hostdev.why", "hostdev.cli"),
     *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
 )
 """The packages in the order of the flow: a room may use those before it. What stands in none of these is in the room

@@ -14,6 +14,7 @@ from hostdev.findings import (
     admission,
     allocation,
     binding,
+    boot,
     cloudinit,
     device,
     driver,
@@ -55,7 +56,7 @@ class Subject(NamedTuple):
 DOCTOR, DEVICE = "passgate node doctor", "passgate node doctor DEVICE"
 WHO, LINT = "passgate node who DEVICE", "passgate lint --vmi FILE"
 VITALS = "passgate node vitals DEVICE"
-LINT_FILES = "passgate lint FILE"
+LINT_FILES, WHY = "passgate lint FILE", "passgate why VM"
 PLAN = "passgate inject DOMAIN --vmi FILE --env-file FILE -o plan"
 SUBJECTS = (
     Subject(platform.KINDS, DOCTOR),
@@ -78,6 +79,7 @@ SUBJECTS = (
     Subject(admission.KINDS, LINT_FILES),
     Subject(effects.KINDS, LINT_FILES),
     Subject(files.KINDS, LINT_FILES),
+    Subject(boot.KINDS, WHY),
     Subject(sriovobjects.KINDS, LINT_FILES),
     Subject(plugins.KINDS, LINT_FILES),
     Subject(admission.UPGRADE_KINDS, "passgate lint FILE --kubevirt OLD --against NEW"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domxml.errors import MEANINGS, ExitCode
 from hostdev.cli.commands.common import CHECKED_HOST, COLOR, HOST, NETWORK_INFO, PCI_IDS, fail_on, output_in
 from hostdev.commandline import Argument, Command, Complete
 from hostdev.manifest.images import DISK
@@ -155,4 +156,52 @@ PLAN = Command(
     ),
 )
 
-COMMANDS = (LINT, MANIFEST, PLAN)
+WHY = Command(
+    "why",
+    "Tell why a VM does not start: from its spec to its guest slot, the first step that failed.",
+    "Asks the cluster through your own kubectl (get, logs, exec), or reads what it printed (--from). Each step is PASS, "
+    "FAIL or UNKNOWN, with what was looked at; the first that failed is explained, with what to do. UNKNOWN is never "
+    "taken for PASS: where nothing fails and the VM is not seen to run, it ends with 4.",
+    (
+        Argument(("VM",), "the VM by its name; vm/NAME, vmi/NAME, NAMESPACE/NAME and its pod's name are taken, too"),
+        Argument(("-n", "--namespace"), "its namespace (default: that of the kubectl context)", metavar="NAMESPACE"),
+        Argument(("--context",), "the kubectl context to use", metavar="NAME"),
+        Argument(
+            ("--from", "--source"),
+            "read a dump instead of asking a cluster: a directory or one file with what `kubectl get -o json|yaml`, "
+            "`kubectl describe` and `kubectl logs` printed, under any name; - is standard input",
+            metavar="DUMP",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--collect",),
+            "write such a dump into a new directory, without secrets, for a bug report, and end",
+            metavar="DUMP",
+            complete=Complete.DIRECTORY,
+        ),
+        Argument(
+            ("--deadline",),
+            "how long one call of kubectl may take",
+            metavar="SECONDS",
+            type=float,
+            default=15,
+        ),
+        output_in("table", "json", "yaml"),
+        COLOR,
+    ),
+    run="hostdev.cli.why:run",
+    examples=(
+        ("passgate why -n prod crypto", "ask the cluster"),
+        ("passgate why --collect crypto-dump crypto", "write down what a bug report needs"),
+        ("passgate why --from crypto-dump crypto -o json", "look at it elsewhere"),
+        ("kubectl passgate why crypto", "the same, as a plugin of kubectl"),
+    ),
+    codes={
+        **MEANINGS,
+        int(ExitCode.DONE): "the VM runs, and nothing is seen to fail",
+        int(ExitCode.FINDINGS): "a step failed: the first one is explained",
+        int(ExitCode.HOST_UNREADABLE): "not known: nothing is seen to fail, and the VM is not seen to run",
+    },
+)
+
+COMMANDS = (LINT, MANIFEST, PLAN, WHY)

@@ -1,0 +1,157 @@
+"""The last part of a start: is the domain defined, does QEMU start, has the guest its device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_map, get_text
+from hostdev.why.evidence import COMPUTE, KERNEL
+from hostdev.why.item import Item, failed, failure_of, kubectl, passed, unknown
+from hostdev.why.sayings import Check, Saying, make_saying, terminated
+from hostdev.why.subject import Subject
+
+_DEFINED = ("Domain defined", "domain defined", "Domain started")
+_LAUNCHED = frozenset({"Domain started.", "Domain started", "Started domain"})
+_HEALTHY, _BAD = frozenset({"arrived"}), frozenset({"trouble"})
+
+
+def check_defined(subject: Subject, sayings: Sequence[Saying]) -> Item:
+    """Libvirt took the domain."""
+    check = Check.DEFINED
+    if subject.runs:
+        return passed(check, f"VMI {subject.name}", "the VM runs")
+    item = failure_of(subject, check, sayings, "domain-not-made")
+    if item:
+        return item
+    for log in subject.logs(COMPUTE):
+        line = next((line for line in log.lines if line.message.startswith(_DEFINED)), None)
+        if line:
+            return passed(check, f"{log.place}:{line.number}", line.message)
+    if any(one.check is Check.STARTED and "qemu" in one.text.lower() for one in sayings):
+        return passed(check, "events, compute's log", "QEMU was started: there is a domain")
+    gap = subject.evidence.gap("log compute", "events")
+    command = kubectl(subject, "logs", subject.pod_name or "POD", "-c", "compute")
+    return unknown(check, "events of the VMI, compute's log", gap or "neither a refusal nor a domain is told", command)
+
+
+def check_started(subject: Subject, sayings: Sequence[Saying]) -> Item:
+    """QEMU runs."""
+    check = Check.STARTED
+    if subject.runs:
+        return passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
+    item = failure_of(subject, check, [*_kernel(subject), *sayings], "start-failed")
+    if item:
+        return item
+    ended = _ended(subject)
+    if ended:
+        return ended
+    phase = subject.phase
+    if phase == "Failed":
+        what = f"the VMI is Failed{_reason(subject)}, and what is told does not say why"
+        return failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)
+    if subject.is_stopped:
+        return unknown(check, f"VM {subject.name}", "the VM is stopped", f"virtctl start {subject.name}")
+    if phase == "Succeeded":
+        what = "the guest has shut itself down: its VMI is Succeeded"
+        return unknown(check, f"VMI {subject.name}", what, f"virtctl start {subject.name}")
+    gap = subject.evidence.gap("virtualmachineinstances", "log compute", "events")
+    state = f"its phase is {phase}" if phase else "no VMI of it is told"
+    command = kubectl(subject, "get", "vmi", subject.name, "-o", "yaml")
+    return unknown(check, "VMI, events, compute's log", "; ".join(filter(None, (state, gap))), command)
+
+
+def _ended(subject: Subject) -> Item | None:
+    """Compute has ended; what it said last, if nothing of it is known."""
+    end = terminated(subject.container_status("compute"))
+    if not end or end.get("exitCode") == 0 and get_text(end, "reason") in {"", "Completed"}:
+        return None
+    if get_text(end, "reason") == "OOMKilled":
+        what = "compute was killed for its memory: OOMKilled"
+        return failed(Check.STARTED, f"pod {subject.pod_name}", "launcher-killed", what, subject.name)
+    words = get_text(end, "message") or _last_words(subject)
+    told = f": {words.strip().splitlines()[-1]}" if words.strip() else "; its log says why"
+    what = f"compute has ended with {end.get('exitCode')} {get_text(end, 'reason')}{told}"
+    if words and (saying := make_saying(words, f"pod {subject.pod_name}", Check.STARTED)) and saying.code:
+        return failed(Check.STARTED, f"pod {subject.pod_name}", saying.code, what, subject.name)
+    return failed(Check.STARTED, f"pod {subject.pod_name}", "launcher-ended", what, subject.name)
+
+
+def _last_words(subject: Subject) -> str:
+    lines = [line for log in subject.logs(COMPUTE) for line in log.lines if line.text.strip()]
+    return lines[-1].message if lines else ""
+
+
+def _reason(subject: Subject) -> str:
+    reason = get_text(subject.vmi, "status", "reason")
+    return f" ({reason})" if reason else ""
+
+
+def _kernel(subject: Subject) -> list[Saying]:
+    """Lines of the node's kernel about devices that were named; never of others."""
+    devices = set(devices_of(subject))
+    if not devices:
+        return []
+    found = []
+    for log in subject.logs(KERNEL):
+        for line in log.lines:
+            if any(device in line.text for device in devices):
+                saying = make_saying(line.text, f"{log.place}:{line.number}", None)
+                if saying and saying.code:
+                    found.append(saying._replace(check=Check.STARTED))
+    return found
+
+
+def devices_of(subject: Subject) -> list[str]:
+    """The addresses of the VM's devices, as the agent and its vitals tell them."""
+    uid = get_text(subject.pod, "metadata", "uid")
+    holders = subject.evidence.answers.get("HoldersList", EMPTY)
+    found = [
+        get_text(device, "address")
+        for device in get_list(holders, "items")
+        if uid and any(get_text(one, "pod") == uid for one in get_list(device, "items"))
+    ]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def check_arrived(subject: Subject) -> Item:
+    """The guest's driver has taken the device: only the host's vitals show it."""
+    check = Check.ARRIVED
+    vitals = _vitals(subject)
+    bad = [one for one in vitals if get_text(one, "state") in _BAD]
+    command = _vitals_command(subject)
+    if bad:
+        codes = [get_text(one, "code") for one in get_list(bad[0], "findings")]
+        known = next(iter(codes), "device-unhealthy")
+        what = f"{get_text(bad[0], 'address')} is in trouble: {', '.join(codes) or 'see its vitals'}"
+        from hostdev.findings.explain import EXPLAINED  # noqa: PLC0415  rarely asked
+
+        code = known if known in EXPLAINED else "device-unhealthy"
+        return failed(check, "vitals of the node", code, what, get_text(bad[0], "address"))
+    if vitals and all(get_text(one, "state") in _HEALTHY for one in vitals):
+        names = ", ".join(get_text(one, "address") for one in vitals)
+        return passed(check, "vitals of the node", f"a driver of the guest has set up {names}")
+    if vitals:
+        states = ", ".join(f"{get_text(one, 'address')} {get_text(one, 'state')}" for one in vitals)
+        return unknown(check, "vitals of the node", states, command)
+    if not subject.runs:
+        return unknown(check, "vitals of the node", "the VM does not run, as far as is told", command)
+    gap = subject.evidence.gap("vitals", "agent")
+    return unknown(check, "vitals of the node", gap or "whether the guest uses its devices is not told", command)
+
+
+def _vitals(subject: Subject) -> list[Fields]:
+    """Those of this VM's devices."""
+    items = [
+        *get_list(subject.evidence.answers.get("VitalsList", EMPTY), "items"),
+        *filter(None, [subject.evidence.answers.get("Vitals", EMPTY)]),
+    ]
+    mine = set(devices_of(subject))
+    return [one for one in items if get_text(one, "address") in mine]
+
+
+def _vitals_command(subject: Subject) -> str:
+    agent = get_map(subject.agent, "metadata")
+    name = get_text(agent, "name")
+    where = f"-n {get_text(agent, 'namespace')} {name}" if name else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
+    device = next(iter(devices_of(subject)), "DEVICE")
+    return f"kubectl exec {where} -- passgate node vitals {device}"

@@ -1,0 +1,265 @@
+"""The pod's part of a start: is it scheduled, does it have its devices, is the sidecar there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
+from hostdev.vmi.resources import is_device_resource
+from hostdev.why.evidence import COMPUTE, SIDECAR
+from hostdev.why.item import Item, device_of, failed, failure_of, kubectl, passed, unknown
+from hostdev.why.sayings import Check, Saying, make_saying, step_of, terminated
+from hostdev.why.subject import HOOKS, POD, VMI, Subject
+
+_RELEASE = re.compile(r"v?1\.(\d+)")
+_TELLS_HEALTH = 35
+"""Kubernetes from which on a pod's status names its devices, unless that is turned off."""
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+
+
+def check_scheduled(subject: Subject, sayings: Sequence[Saying]) -> Item:
+    """A node was found for the pod."""
+    check, pod = Check.SCHEDULED, subject.pod
+    if subject.node:
+        return passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
+    placed = [event for event in subject.events(POD) if event.reason == "Scheduled"]
+    refused = [one for one in sayings if one.check is check]
+    if not pod and placed and not any(one.time > placed[-1].last for one in refused if one.time):
+        return passed(check, placed[-1].where, placed[-1].message)
+    condition = next((one for one in get_list(pod, "status", "conditions") if one.get("type") == "PodScheduled"), {})
+    message = get_text(condition, "message")
+    if condition.get("status") == "False" and message:
+        told = make_saying(message, f"condition PodScheduled of pod {subject.pod_name}", check)
+        refused = [*([told._replace(check=check)] if told else []), *refused]
+    item = failure_of(subject, check, refused, "pod-not-scheduled")
+    if item:
+        return item
+    if condition.get("status") == "False":
+        what = get_text(condition, "reason") or "the pod is not scheduled"
+        return failed(check, f"pod {subject.pod_name}", "pod-not-scheduled", what, subject.name)
+    if pod:
+        return unknown(check, f"pod {subject.pod_name}", "it has no node yet, and nothing says why", _events(subject))
+    gap = subject.evidence.gap("pods")
+    if subject.is_stopped:
+        return unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", f"virtctl start {subject.name}")
+    if not gap and "pods" in subject.evidence.asked and not subject.vmi:
+        return unknown(check, "pods, VMI", "there is no VMI, and so no pod", kubectl(subject, "describe", "vm", subject.name))
+    what = gap or "no virt-launcher pod of it is told"
+    command = kubectl(subject, "get", "pods", "-l", f"vm.kubevirt.io/name={subject.name}", "-o", "yaml")
+    return unknown(check, "pods", what, command)
+
+
+def check_allocated(subject: Subject, sayings: Sequence[Saying]) -> Item:
+    """Kubelet admitted the pod, and gave compute its devices."""
+    check, pod = Check.ALLOCATED, subject.pod
+    reason, message = (get_text(pod, "status", key) for key in ("reason", "message"))
+    if reason and (step_of(f"{reason} {message}") is check or reason == "UnexpectedAdmissionError"):
+        told = make_saying(message or reason, f"status of pod {subject.pod_name}: {reason}", check)
+        item = failure_of(subject, check, [told._replace(check=check)] if told else [], "pod-rejected")
+        if item:
+            return item
+    waiting = _waiting(subject, "compute")
+    if waiting and waiting.check is check:
+        return failure_of(subject, check, [waiting], "container-not-created") or _lost(subject)
+    if not (subject.runs or _has_begun(subject, "compute")):
+        item = failure_of(subject, check, sayings, "pod-rejected")
+        if item:
+            return item
+    sick = _unhealthy(subject)
+    return sick or _given(subject)
+
+
+def _unhealthy(subject: Subject) -> Item | None:
+    for resource, name, health in _devices(subject):
+        if health == "Unhealthy":
+            what = f"{name} of {resource} is Unhealthy: its plugin says that it cannot be used"
+            where = f"allocatedResourcesStatus of pod {subject.pod_name}"
+            return failed(Check.ALLOCATED, where, "device-unhealthy", what, resource)
+    return None
+
+
+def _given(subject: Subject) -> Item:
+    check = Check.ALLOCATED
+    wanted = wanted_resources(subject)
+    given = [f"{resource}: {name}" for resource, name, _ in _devices(subject)]
+    where = f"status of pod {subject.pod_name}"
+    lacking = wanted.keys() - {resource for resource, _, _ in _devices(subject)}
+    if given and not lacking:
+        return passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
+    if not subject.pod:
+        return unknown(check, "pod", subject.evidence.gap("pods") or "no pod of it is told", _events(subject))
+    if not get_list(subject.pod, "spec", "containers") or "resources" not in _compute(subject):
+        if subject.runs:
+            return passed(check, f"VMI {subject.name}", "the VM runs with the devices of its pod")
+        return unknown(check, where, "what the pod asks for is not told", _pod_command(subject))
+    if not wanted:
+        return passed(check, f"limits of pod {subject.pod_name}", "the pod asks for no device")
+    if not _has_begun(subject, "compute") and not subject.runs:
+        return unknown(check, where, "compute was not started yet", _events(subject))
+    return _without_status(subject, sorted(lacking))
+
+
+def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
+    """Compute runs, and its status names no device: it has none, or this Kubernetes does not tell."""
+    check, where = Check.ALLOCATED, f"status of pod {subject.pod_name}"
+    claims = get_map(subject.pod, "status", "extendedResourceClaimStatus")
+    served = {get_text(one, "resourceName") for one in get_list(claims, "requestMappings")}
+    if claims and set(lacking) <= served:
+        return passed(check, where, f"DRA serves {', '.join(lacking)} by the claim {get_text(claims, 'resourceClaimName')}")
+    holder = _claims_of_agent(subject)
+    if holder:
+        return passed(check, "kubelet's record, by the agent", f"kubelet gave {', '.join(holder)}")
+    release = _RELEASE.match(get_text(subject.node_object, "status", "nodeInfo", "kubeletVersion"))
+    named = ", ".join(lacking)
+    if release and int(release[1]) >= _TELLS_HEALTH and not subject.runs:
+        what = f"compute runs, and kubelet {release[0]} names no device of {named} in its status"
+        return failed(check, where, "device-not-given", what, lacking[0])
+    if subject.runs:
+        return passed(check, f"VMI {subject.name}", f"the VM runs, and its pod asked for {named}")
+    what = f"compute runs, and the pod's status does not tell which devices of {named} it has"
+    command = kubectl(subject, "exec", subject.pod_name, "-c", "compute", "--", "env") + " | grep -E 'PCI|QAT|VFIO'"
+    return unknown(check, where, what, command)
+
+
+def _claims_of_agent(subject: Subject) -> list[str]:
+    uid = get_text(subject.pod, "metadata", "uid")
+    holders = subject.evidence.answers.get("HoldersList", {})
+    found = []
+    for device in get_list(holders, "items"):
+        claims = get_list(device, "items")
+        if any(get_text(one, "pod") == uid and uid for one in claims):
+            found.append(get_text(device, "address"))
+    return found
+
+
+def check_sidecar(subject: Subject, sayings: Sequence[Saying]) -> Item:
+    """The hook sidecar that the VM asks for is in the pod, and serves."""
+    check = Check.SIDECAR
+    if not wants_sidecar(subject):
+        if not subject.vmi and not subject.vm and not subject.pod:
+            return unknown(check, "annotations", "neither the VM nor its pod is told", _vm_command(subject))
+        return passed(check, "annotations of the VMI", "the VM asks for no sidecar of Passgate: none is needed")
+    if not subject.pod:
+        what = "the VM asks for a sidecar, and its pod is not told"
+        return unknown(check, "pod", what, _pod_command(subject))
+    if not subject.sidecars:
+        return _no_sidecar(subject)
+    names = [get_text(one, "name") for one in subject.sidecars]
+    bad = [item for name in names if (item := _sidecar_state(subject, name))]
+    if bad:
+        return bad[0]
+    if not subject.runs:
+        item = failure_of(subject, check, sayings, "hook-sockets-missing")
+        if item:
+            return item
+    statuses = [subject.container_status(name) for name in names]
+    where = f"pod {subject.pod_name}"
+    if all(get_map(status, "state", "running") or "running" in get_map(status, "state") for status in statuses):
+        return passed(check, where, f"{', '.join(names)} runs")
+    if _serves(subject):
+        return passed(check, f"log of {names[0]}", "it said `serving`")
+    return unknown(check, where, f"{', '.join(names)} was not started yet", _events(subject))
+
+
+def _no_sidecar(subject: Subject) -> Item:
+    where = f"containers of pod {subject.pod_name}"
+    if not subject.containers:
+        return unknown(Check.SIDECAR, where, "the pod's containers are not told", _pod_command(subject))
+    if subject.hooks and HOOKS not in subject.annotations:
+        return passed(Check.SIDECAR, where, f"{get_text(subject.hooks[0], 'name')} is there")
+    what = "the VM asks for Passgate's sidecar, and the pod has no container of it"
+    return failed(Check.SIDECAR, where, "sidecar-not-in-pod", what, f"pod {subject.pod_name}")
+
+
+def _sidecar_state(subject: Subject, name: str) -> Item | None:
+    """A sidecar that does not run, and will not."""
+    status = subject.container_status(name)
+    state = get_map(status, "state")
+    waiting, ended = get_map(state, "waiting"), get_map(state, "terminated")
+    reason = get_text(waiting, "reason")
+    if reason not in {"", "ContainerCreating", "PodInitializing"}:
+        what = f"{name} does not start: {reason}: {get_text(waiting, 'message')}"
+        hint = "see whether the node can pull the image: its name, a pull secret, a mirror" if reason in _PULL else ""
+        return failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name, hint)
+    over = get_text(subject.pod, "status", "phase") in {"Failed", "Succeeded"}
+    code = ended.get("exitCode")
+    if ended and not subject.runs and not (over and code == 0):
+        message = get_text(ended, "message") or _last_words(subject)
+        what = f"{name} has ended with {code} {get_text(ended, 'reason')}: {message or 'its log says why'}"
+        return failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name)
+    return None
+
+
+def _last_words(subject: Subject) -> str:
+    lines = [line for log in subject.logs(SIDECAR) for line in log.lines if line.text.strip()]
+    return lines[-1].message if lines else ""
+
+
+def _serves(subject: Subject) -> bool:
+    return any(line.message in {"serving", "answered"} for log in subject.logs(SIDECAR) for line in log.lines)
+
+
+def wants_sidecar(subject: Subject) -> bool:
+    """Whether annotations of the VM ask for Passgate."""
+    annotations = subject.annotations
+    hooks = annotations.get(HOOKS)
+    ours = any(name.startswith("passgate.dev/") and name != "passgate.dev/described" for name in annotations)
+    return ours or (isinstance(hooks, str) and "passgate" in hooks) or bool(subject.sidecars)
+
+
+def wanted_resources(subject: Subject) -> dict[str, str]:
+    """The devices that compute asks kubelet for, by resource."""
+    limits = get_map(_compute(subject), "resources", "limits")
+    return {name: str(count) for name, count in limits.items() if is_device_resource(name) and str(count) != "0"}
+
+
+def _compute(subject: Subject) -> Fields:
+    return next((one for one in subject.containers if get_text(one, "name") == "compute"), {})
+
+
+def _devices(subject: Subject) -> list[tuple[str, str, str]]:
+    """What kubelet says that compute has: resource, name, health."""
+    found = []
+    for one in get_list(subject.container_status("compute"), "allocatedResourcesStatus"):
+        resource = get_text(one, "name")
+        if is_device_resource(resource):
+            found += [
+                (resource, get_text(device, "resourceID"), get_text(device, "health"))
+                for device in get_list(one, "resources")
+            ]
+    return found
+
+
+def _has_begun(subject: Subject, name: str) -> bool:
+    """Whether a container was started, however it stands now."""
+    status = subject.container_status(name)
+    return bool(terminated(status)) or "running" in get_map(status, "state")
+
+
+def _waiting(subject: Subject, name: str) -> Saying | None:
+    waiting = get_map(subject.container_status(name), "state", "waiting")
+    reason, message = get_text(waiting, "reason"), get_text(waiting, "message")
+    if reason in {"", "ContainerCreating", "PodInitializing"}:
+        return None
+    usual = Check.ALLOCATED if reason.startswith("CreateContainer") else Check.STARTED
+    return make_saying(f"{reason}: {message}", f"{name} of pod {subject.pod_name}", usual)
+
+
+def _lost(subject: Subject) -> Item:
+    return failed(Check.ALLOCATED, f"pod {subject.pod_name}", "container-not-created", "compute waits", subject.name)
+
+
+def _events(subject: Subject) -> str:
+    return kubectl(subject, "describe", "pod", subject.pod_name or f"-l vm.kubevirt.io/name={subject.name}")
+
+
+def _pod_command(subject: Subject) -> str:
+    name = (subject.pod_name,) if subject.pod_name else ("-l", f"vm.kubevirt.io/name={subject.name}")
+    return kubectl(subject, "get", "pod", *name, "-o", "yaml")
+
+
+def _vm_command(subject: Subject) -> str:
+    return kubectl(subject, "get", "vm,vmi", subject.name, "-o", "yaml")
+
+

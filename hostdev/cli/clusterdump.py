@@ -127,8 +127,8 @@ class ClusterDump:
         if subject.sidecars and not subject.runs and self._has_begun(subject, "compute"):
             folder = get_text(subject.sidecars[0], "name")
             path = f"/var/run/kubevirt-hooks/{folder}/userdata/passgate/allocation.env"
-            words = ("exec", subject.pod_name, "-c", "compute", "--", "cat", path)
-            self._read(f"logs/{subject.pod_name}.allocation.env", "allocation file", *words)
+            command = ("exec", subject.pod_name, "-c", "compute", "--", "cat", path)
+            self._read(f"logs/{subject.pod_name}.allocation.env", "allocation file", *command)
 
     def _has_begun(self, subject: Subject, name: str) -> bool:
         status = subject.container_status(name)
@@ -207,4 +207,6 @@ def _value(data: bytes) -> Any:
 def _namespace(file: File) -> str:
     value: Fields = _value(file.data) or {}
     items = get_list(value, "items")
-    return get_text(value, "metadata", "namespace") or next((get_text(one, "metadata", "namespace") for one in items), "")
+    return get_text(value, "metadata", "namespace") or next(
+        (get_text(one, "metadata", "namespace") for one in items), ""
+    )

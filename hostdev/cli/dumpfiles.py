@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from domxml.errors import BadInput, NotPermitted
-from domxml.text import listed, printable
+from domxml.text import printable
 from hostdev.printing import output
 from hostdev.printing.documents import document
 from hostdev.why.dump import LARGEST, File, read_dump
@@ -92,7 +92,9 @@ def check_free(name: str) -> Path:
     target = Path(name)
     if os.path.lexists(target):
         hint = "name a directory that is not there yet"
-        raise BadInput("already-there", "is there already, and nothing is overwritten", subject=printable(name, 200), hint=hint)
+        raise BadInput(
+            "already-there", "is there already, and nothing is overwritten", subject=printable(name, 200), hint=hint
+        )
     if not target.absolute().parent.is_dir():
         raise BadInput("no-directory", "the directory above it is not there", subject=printable(name, 200))
     return target.absolute()
@@ -130,8 +132,7 @@ def _write(target: Path, files: Sequence[File]) -> None:
             with os.fdopen(descriptor, "wb") as opened:
                 opened.write(file.data)
         # A directory of that name that is empty would be replaced without a word.
-        if os.path.lexists(target):
-            raise BadInput("already-there", "has come meanwhile, and is not overwritten", subject=listed([target]))
+        check_free(str(target))
         draft.rename(target)
     except BaseException:
         with suppress(OSError):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from domxml.errors import BadInput
 from domxml.text import visible
@@ -40,8 +40,8 @@ _TROUBLES = (
     (re.compile(r"\(Forbidden\)|\bforbidden\b|\(Unauthorized\)|You must be logged in|Unauthorized"), Trouble.FORBIDDEN),
     (
         re.compile(
-            r"Unable to connect|connection refused|no such host|i/o timeout|context .* does not exist|no context exists|"
-            r"was refused|certificate|no configuration has been provided|ServiceUnavailable|deadline exceeded"
+            r"Unable to connect|connection refused|no such host|i/o timeout|context .* does not exist|was refused|"
+            r"no context exists|certificate|no configuration has been provided|ServiceUnavailable|deadline exceeded"
         ),
         Trouble.UNREACHABLE,
     ),
@@ -116,31 +116,28 @@ class Kubectl:
 
 def _read_both(process: subprocess.Popen[bytes], until: float) -> tuple[bytes | None, bytes]:
     """Both of its streams until they end; None after the deadline, or where there is too much."""
-    found: dict[IO[bytes], bytearray] = {}
+    found = (bytearray(), bytearray())
     with selectors.DefaultSelector() as selector:
-        for stream in (process.stdout, process.stderr):
+        for stream, kept in zip((process.stdout, process.stderr), found, strict=True):
             if stream is not None:
-                found[stream] = bytearray()
-                selector.register(stream, selectors.EVENT_READ)
+                selector.register(stream, selectors.EVENT_READ, kept)
         while selector.get_map():
             left = until - time.monotonic()
             ready = selector.select(left) if left > 0 else []
             if not ready:
                 return None, b""
             for key, _ in ready:
-                stream = key.fileobj
                 data = os.read(key.fd, _AT_ONCE)
                 if not data:
-                    selector.unregister(stream)
-                kept = found[stream]  # type: ignore[index]
-                kept += data[: LARGEST + 1 - len(kept)]
-                if len(found[process.stdout]) > LARGEST:  # type: ignore[index]
+                    selector.unregister(key.fileobj)
+                key.data.extend(data[: LARGEST + 1 - len(key.data)])
+                if len(found[0]) > LARGEST:
                     return None, b""
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, until - time.monotonic()))
     if process.poll() is None:
         return None, b""
-    return bytes(found[process.stdout]), bytes(found[process.stderr][:_ERRORS])  # type: ignore[index]
+    return bytes(found[0]), bytes(found[1][:_ERRORS])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -152,7 +149,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failed(shown: str, code: int, errors: str) -> Answer:
-    lines = [line.strip() for line in errors.splitlines() if line.strip() and not line.startswith(("Warning:", "W0", "I0", "E0"))]
+    lines = [
+        line.strip()
+        for line in errors.splitlines()
+        if line.strip() and not line.startswith(("Warning:", "W0", "I0", "E0"))
+    ]
     said = visible(" ".join(lines[-3:]))[:300] or visible(errors.strip())[-300:]
     trouble = next((one for pattern, one in _TROUBLES if pattern.search(errors)), Trouble.FAILED)
     what = said or f"it ended with {code}, without a word"

@@ -15,7 +15,12 @@ from hostdev.why.item import Item, Result
 from hostdev.why.subject import Name, parse_name
 from hostdev.why.why import Why, explain_vm, remedy_of
 
-TABLE = (Column("CHECK"), Column("RESULT"), Column("LOOKED AT", Fit.WRAP, spare=1), Column("MESSAGE", Fit.WRAP, least=30))
+TABLE = (
+    Column("CHECK"),
+    Column("RESULT"),
+    Column("LOOKED AT", Fit.WRAP, spare=1),
+    Column("MESSAGE", Fit.WRAP, least=30),
+)
 TONES = {Result.PASS: Tone.GOOD, Result.FAIL: Tone.BAD, Result.UNKNOWN: Tone.WARN}
 _MOST_COMMANDS = 4
 
@@ -77,7 +82,8 @@ def _document(why: Why) -> Document:
     subject = why.subject
     return document(
         "Why",
-        vm={"namespace": subject.namespace, "name": subject.name, "phase": subject.phase or None},
+        vm=_vm(why),
+        phase=subject.phase or None,
         source=subject.evidence.source,
         pod=subject.pod_name or None,
         node=subject.node or None,
@@ -86,6 +92,10 @@ def _document(why: Why) -> Document:
         complete=not why.unknown,
         notes=list(why.notes),
     )
+
+
+def _vm(why: Why) -> str:
+    return "/".join(filter(None, (why.subject.namespace, why.subject.name)))
 
 
 def _first(item: Item) -> Document:
@@ -98,8 +108,7 @@ def _print(screen: Screen, why: Why) -> None:
     subject = why.subject
     where = f", pod {subject.pod_name}" if subject.pod_name else ""
     node = f" on {subject.node}" if subject.node else ""
-    name = "/".join(filter(None, (subject.namespace, subject.name)))
-    screen.line(Cell(name, Tone.STRONG), f"{where}{node}{f', {subject.phase}' if subject.phase else ''}")
+    screen.line(Cell(_vm(why), Tone.STRONG), f"{where}{node}{f', {subject.phase}' if subject.phase else ''}")
     rows = [(str(one.check), Cell(str(one.result), TONES[one.result]), one.looked, one.message) for one in why.items]
     screen.table(TABLE, rows)
     screen.line("")
@@ -133,6 +142,8 @@ def _print_rest(screen: Screen, why: Why) -> None:
         screen.line(Cell("the VM runs, and nothing is seen to fail", Tone.GOOD), rest)
     else:
         names = ", ".join(str(one.check) for one in unknown)
-        screen.line(Cell("not known", Tone.WARN), f": nothing is seen to fail, and the VM is not seen to run; unknown: {names}")
+        screen.line(
+            Cell("not known", Tone.WARN), f": nothing is seen to fail, and the VM is not seen to run; unknown: {names}"
+        )
     for one in [one for one in unknown if one.command][:_MOST_COMMANDS]:
         screen.line(Cell(f"look at {one.check}: ", Tone.STRONG), one.command)

@@ -70,10 +70,10 @@ DEVICE_NOT_GIVEN = Trouble(
     title="The pod runs without the device that it asks for",
     cause=(
         "Where a resource stands in the Node's capacity and no plugin serves it any more, for example after kubelet's "
-        "checkpoint was lost, or where a pod was put on a node past the scheduler, kubelet starts it without any device."
+        "checkpoint was lost, or where a pod was put on a node past the scheduler, kubelet starts it without a device."
     ),
     hint="see that the resource's device plugin runs on that node, and delete the VM's pod",
-    remedy="`kubectl describe node NODE` shows the resource; `kubectl get pods -A -o wide` whether its plugin is there.",
+    remedy="`kubectl describe node NODE` shows the resource; `kubectl get pods -A -o wide` where its plugin is.",
     look="kubectl describe node NODE",
 )
 SIDECAR_NOT_IN_POD = Trouble(
@@ -95,7 +95,7 @@ SIDECAR_NOT_RUNNING = Trouble(
     title="The container of the sidecar does not run",
     cause="Its image cannot be pulled, it may not start as it is configured, or it has ended with an error.",
     hint="read what its container and its log say",
-    remedy="`kubectl logs POD -c hook-sidecar-0` has a sentence for each way it can end; the image must be for this node.",
+    remedy="`kubectl logs POD -c hook-sidecar-0` has a sentence for each way it can end; its image must fit the node.",
     look="kubectl logs POD -c hook-sidecar-0",
 )
 AGENT_NOT_ON_NODE = Trouble(
@@ -170,7 +170,6 @@ BOOT_TROUBLES = (
     *(DOMAIN_NOT_MADE, START_FAILED, LAUNCHER_ENDED, LAUNCHER_KILLED),
 )
 GENERIC = frozenset(
-    one.code
-    for one in (POD_REJECTED, CONTAINER_NOT_CREATED, DOMAIN_NOT_MADE, START_FAILED, LAUNCHER_ENDED)
+    one.code for one in (POD_REJECTED, CONTAINER_NOT_CREATED, DOMAIN_NOT_MADE, START_FAILED, LAUNCHER_ENDED)
 )
 """Those that only name the step."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_map, get_text
 from hostdev.why.evidence import COMPUTE, KERNEL
-from hostdev.why.item import Item, failed, failure_of, kubectl, passed, unknown
-from hostdev.why.sayings import Check, Saying, make_saying, terminated
+from hostdev.why.item import Item, decide, failed, failure_of, kubectl, passed, unknown
+from hostdev.why.sayings import Saying, make_saying, terminated
+from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
 
 _DEFINED = ("Domain defined", "domain defined", "Domain started")
@@ -36,34 +38,33 @@ def check_defined(subject: Subject, sayings: Sequence[Saying]) -> Item:
 
 def check_started(subject: Subject, sayings: Sequence[Saying]) -> Item:
     """QEMU runs."""
-    check = Check.STARTED
+    return decide(_started(subject, sayings))
+
+
+def _started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
+    check, phase = Check.STARTED, subject.phase
     if subject.runs:
-        return passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
-    item = failure_of(subject, check, [*_kernel(subject), *sayings], "start-failed")
-    if item:
-        return item
-    ended = _ended(subject)
-    if ended:
-        return ended
-    phase = subject.phase
+        yield passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
+    yield failure_of(subject, check, [*_kernel(subject), *sayings], "start-failed")
+    yield _ended(subject)
     if phase == "Failed":
         what = f"the VMI is Failed{_reason(subject)}, and what is told does not say why"
-        return failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)
+        yield failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)
     if subject.is_stopped:
-        return unknown(check, f"VM {subject.name}", "the VM is stopped", f"virtctl start {subject.name}")
+        yield unknown(check, f"VM {subject.name}", "the VM is stopped", f"virtctl start {subject.name}")
     if phase == "Succeeded":
         what = "the guest has shut itself down: its VMI is Succeeded"
-        return unknown(check, f"VMI {subject.name}", what, f"virtctl start {subject.name}")
+        yield unknown(check, f"VMI {subject.name}", what, f"virtctl start {subject.name}")
     gap = subject.evidence.gap("virtualmachineinstances", "log compute", "events")
     state = f"its phase is {phase}" if phase else "no VMI of it is told"
     command = kubectl(subject, "get", "vmi", subject.name, "-o", "yaml")
-    return unknown(check, "VMI, events, compute's log", "; ".join(filter(None, (state, gap))), command)
+    yield unknown(check, "VMI, events, compute's log", "; ".join(filter(None, (state, gap))), command)
 
 
 def _ended(subject: Subject) -> Item | None:
     """Compute has ended; what it said last, if nothing of it is known."""
     end = terminated(subject.container_status("compute"))
-    if not end or end.get("exitCode") == 0 and get_text(end, "reason") in {"", "Completed"}:
+    if not end or (end.get("exitCode") == 0 and get_text(end, "reason") in {"", "Completed"}):
         return None
     if get_text(end, "reason") == "OOMKilled":
         what = "compute was killed for its memory: OOMKilled"
@@ -123,8 +124,6 @@ def check_arrived(subject: Subject) -> Item:
         codes = [get_text(one, "code") for one in get_list(bad[0], "findings")]
         known = next(iter(codes), "device-unhealthy")
         what = f"{get_text(bad[0], 'address')} is in trouble: {', '.join(codes) or 'see its vitals'}"
-        from hostdev.findings.explain import EXPLAINED  # noqa: PLC0415  rarely asked
-
         code = known if known in EXPLAINED else "device-unhealthy"
         return failed(check, "vitals of the node", code, what, get_text(bad[0], "address"))
     if vitals and all(get_text(one, "state") in _HEALTHY for one in vitals):
@@ -152,6 +151,8 @@ def _vitals(subject: Subject) -> list[Fields]:
 def _vitals_command(subject: Subject) -> str:
     agent = get_map(subject.agent, "metadata")
     name = get_text(agent, "name")
-    where = f"-n {get_text(agent, 'namespace')} {name}" if name else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
+    where = (
+        f"-n {get_text(agent, 'namespace')} {name}" if name else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
+    )
     device = next(iter(devices_of(subject)), "DEVICE")
     return f"kubectl exec {where} -- passgate node vitals {device}"

@@ -122,10 +122,10 @@ class _Reader:
                 check_plain(document.value, format_)
                 found.append(document.value)
         except BadInput as error:
-            if not any(isinstance(one, dict) for one in found):
-                # A log, or a description, may have such words at the margin as well.
-                if re.search(r"^(?:Name|Events):\s", bare, re.MULTILINE) or not re.match(r"(?:- )?\w+:", bare):
-                    return None
+            # A log, or a description, may have such words at the margin as well.
+            is_prose = re.search(r"^(?:Name|Events):\s", bare, re.MULTILINE) or not re.match(r"(?:- )?\w+:", bare)
+            if is_prose and not any(isinstance(one, dict) for one in found):
+                return None
             self.unread.append((name, f"{error.message}: the rest of it is not looked at"))
         return found
 
@@ -152,22 +152,16 @@ class _Reader:
         if isinstance(value, list):
             for one in value:
                 self._take(one, place)
-            return
         if not isinstance(value, dict):
             return
-        kind = value.get("kind")
-        items = value.get("items")
-        if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
-            if str(value.get("apiVersion", "")).startswith("passgate.dev/"):
-                self.answers[kind] = value
-                return
-            for one in items:
-                named = kind.removesuffix("List")
-                self._take({"kind": named, **one} if named and isinstance(one, dict) else one, place)
-        elif kind == INDEX:
+        kind, items = value.get("kind"), value.get("items")
+        if kind == INDEX:
             self._index(value)
         elif str(value.get("apiVersion", "")).startswith("passgate.dev/"):
             self.answers[str(kind)] = value
+        elif isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+            named = kind.removesuffix("List")
+            self._take([{"kind": named, **one} if named and isinstance(one, dict) else one for one in items], place)
         elif is_event(value):
             self.events.append(event_of(value, place))
         elif isinstance(value.get("metadata"), dict):

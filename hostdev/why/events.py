@@ -41,7 +41,7 @@ class Event(NamedTuple):
     field: str = ""
     """The part of the object: `spec.containers{compute}`."""
     warning: bool = False
-    count: int = 1
+    times: int = 1
     last: str = ""
     """When it came last, in UTC as RFC 3339 has it; empty where only an age is told."""
     place: str = ""
@@ -77,7 +77,7 @@ def event_of(value: Mapping[str, Any], place: str = "") -> Event:
         get_text(about, "uid"),
         get_text(about, "fieldPath"),
         warning=get_text(value, "type") == "Warning",
-        count=max((count for count in counts if isinstance(count, int)), default=1) or 1,
+        times=max((count for count in counts if isinstance(count, int)), default=1) or 1,
         last=_last(value),
         place=place,
     )
@@ -128,7 +128,7 @@ def described_events(lines: Sequence[str], about: tuple[str, str, str], place: s
                 name,
                 namespace,
                 warning=row["type"] == "Warning",
-                count=int(row["count"] or 1),
+                times=int(row["count"] or 1),
                 place=place,
             )
         elif current and line.strip():

@@ -88,7 +88,7 @@ class Evidence(NamedTuple):
     """What was asked for and answered as a whole: of this, what is not there does not exist."""
     unread: tuple[tuple[str, str], ...] = ()
     """Files that could not be read, and why."""
-    answers: Mapping[str, Fields] = {}  # noqa: RUF012  never changed
+    answers: Mapping[str, Fields] = {}
     """Documents of Passgate's own, from the agent, by their kind."""
 
     def of_kind(self, *kinds: str) -> list[Fields]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from domxml.errors import PassgateError
+from hostdev.findings.explain import EXPLAINED
 from hostdev.inject.vmplan import waits_for_file
 from hostdev.jsonutil import JsonObject
 from hostdev.kubevirt.spec import EMPTY, get_list, get_text
 from hostdev.vmi.vmi import CODE, Vmi, vmi_of
 from hostdev.why.describe import is_described
 from hostdev.why.evidence import AGENT, FILE, SIDECAR, Line
-from hostdev.why.item import Item, Result, failed, failure_of, kubectl, passed, unknown
+from hostdev.why.item import Item, decide, failed, failure_of, kubectl, passed, unknown
 from hostdev.why.pod import wants_sidecar
-from hostdev.why.sayings import Check, Saying, make_saying
+from hostdev.why.sayings import Saying, make_saying
+from hostdev.why.steps import Check, our_code
 from hostdev.why.subject import Subject
 
 _POLICY = re.compile(r"passgate|allocation\.env")
@@ -74,26 +76,30 @@ def sayings_of_sidecar(answers: Answers) -> list[Saying]:
 
 def check_file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
     """The allocation file is in the sidecar's volume."""
+    return decide(_file(subject, sayings, answers))
+
+
+def _file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     check = Check.FILE
     if not wants_sidecar(subject) and not any(one.check is check for one in sayings):
-        return _not_needed(subject, check, "no allocation file is needed")
+        yield _not_needed(subject, check, "no allocation file is needed")
     if not _needs_file(subject):
-        return passed(check, "annotations and limits of the VMI", "the VM asks for nothing that the file would name")
+        yield passed(check, "annotations and limits of the VMI", "the VM asks for nothing that the file would name")
     if subject.runs:
-        return passed(check, f"VMI {subject.name}", "the VM runs: the sidecar had what it needed")
+        yield passed(check, f"VMI {subject.name}", "the VM runs: the sidecar had what it needed")
     if answers.answered is not None:
-        return passed(check, f"{answers.place}:{answers.answered.number}", "the sidecar has answered with its devices")
+        yield passed(check, f"{answers.place}:{answers.answered.number}", "the sidecar has answered with its devices")
     for log in subject.logs(FILE):
         named = [line.text for line in log.lines if _WRITTEN.match(line.text)]
         if named:
-            return passed(check, log.place, f"it names {', '.join(named)[:200]}")
+            yield passed(check, log.place, f"it names {', '.join(named)[:200]}")
     item = failure_of(subject, check, sayings, "allocation-missing")
     alone = _without_agent(subject)
-    if item and item.finding and item.finding.code == "allocation-missing" and alone:
-        return alone
-    if item:
-        return item
-    return alone or _unseen_file(subject)
+    if item and item.finding and item.finding.code == "allocation-missing":
+        yield alone
+    yield item
+    yield alone
+    yield _unseen_file(subject)
 
 
 def _without_agent(subject: Subject) -> Item | None:
@@ -111,7 +117,7 @@ def _without_agent(subject: Subject) -> Item | None:
     if get_text(agent, "status", "phase") != "Running" or not _is_ready(agent):
         name = get_text(agent, "metadata", "name")
         state = get_text(agent, "status", "phase") or "not running"
-        what = f"the node agent {name} of {subject.node} is {state} and not ready, and the pod has no postStart of the policy"
+        what = f"the node agent {name} is {state} and not ready, and the pod has no postStart of the policy"
         return failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
     return None
 
@@ -140,26 +146,29 @@ def _unseen_file(subject: Subject) -> Item:
 
 def check_hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
     """The sidecar answers KubeVirt's call; a refusal is an answer, and belongs to what was refused."""
+    return decide(_hook(subject, sayings, answers))
+
+
+def _hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     check = Check.HOOK
     if not wants_sidecar(subject) and not any(one.check is check for one in sayings):
-        return _not_needed(subject, check, "no hook of Passgate is called")
+        yield _not_needed(subject, check, "no hook of Passgate is called")
     if subject.runs:
-        return passed(check, f"VMI {subject.name}", "the VM runs: KubeVirt had an answer of each hook")
-    refused = [one for one in sayings if one.check in {Check.FILE, Check.GATE} and one.code]
+        yield passed(check, f"VMI {subject.name}", "the VM runs: KubeVirt had an answer of each hook")
     item = failure_of(subject, check, sayings, "hook-not-answered")
-    if item:
-        return _with_shim(item, sayings)
+    yield item and _with_shim(item, sayings)
     if answers.answered is not None and not answers.refused:
         devices = answers.answered.fields.get("devices")
         names = ", ".join(map(str, devices)) if isinstance(devices, list) and devices else "no device"
-        return passed(check, f"{answers.place}:{answers.answered.number}", f"it answered, with {names}")
+        yield passed(check, f"{answers.place}:{answers.answered.number}", f"it answered, with {names}")
+    refused = [one for one in sayings if one.check in {Check.FILE, Check.GATE} and our_code(one.text)]
     if refused:
-        return passed(check, refused[-1].where, f"it answered: it refused with {refused[-1].code}")
-    gap = subject.evidence.gap("log sidecar", "events")
+        yield passed(check, refused[-1].where, f"it answered: it refused with {refused[-1].code}")
     command = kubectl(subject, "logs", subject.pod_name or "POD", "-c", _sidecar_name(subject))
     if answers.serving:
-        return unknown(check, answers.place, "it serves, and no call of KubeVirt's stands in its log", command)
-    return unknown(check, "sidecar's log, events", gap or "no call stands in what is told", command)
+        yield unknown(check, answers.place, "it serves, and no call of KubeVirt's stands in its log", command)
+    gap = subject.evidence.gap("log sidecar", "events")
+    yield unknown(check, "sidecar's log, events", gap or "no call stands in what is told", command)
 
 
 def _with_shim(item: Item, sayings: Sequence[Saying]) -> Item:
@@ -185,7 +194,9 @@ def check_gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) ->
     if subject.runs:
         return passed(check, f"VMI {subject.name}", "the VM runs: the kernel let it have its devices")
     if answers.answered is not None and not answers.refused:
-        return passed(check, f"{answers.place}:{answers.answered.number}", "the sidecar answered, and so has let them pass")
+        return passed(
+            check, f"{answers.place}:{answers.answered.number}", "the sidecar answered, and so has let them pass"
+        )
     what = "the devices were not judged" if wants_sidecar(subject) else "without a sidecar nothing judges the devices"
     node = subject.node or "NODE"
     command = f"kubectl exec -n passgate AGENT-POD-OF-{node} -- passgate node doctor"
@@ -201,17 +212,16 @@ def _of_doctor(subject: Subject) -> Item | None:
     for one in get_list(findings, "items"):
         if one.get("severity") == "error":
             code, about, message = (get_text(one, key) for key in ("code", "subject", "message"))
-            from hostdev.findings.explain import EXPLAINED  # noqa: PLC0415  rarely asked
-
             if code in EXPLAINED:
-                where = f"passgate node doctor on {subject.node}"
-                return failed(Check.GATE, where, code, message, about, get_text(one, "hint"))
+                return failed(Check.GATE, f"passgate node doctor on {subject.node}", code, message, about)
     return None
 
 
 def _not_needed(subject: Subject, check: Check, what: str) -> Item:
     if not subject.vmi and not subject.vm and not subject.pod:
-        return unknown(check, "annotations", "neither the VM nor its pod is told", kubectl(subject, "get", "vmi", subject.name))
+        return unknown(
+            check, "annotations", "neither the VM nor its pod is told", kubectl(subject, "get", "vmi", subject.name)
+        )
     return passed(check, "annotations of the VMI", f"the VM asks for no sidecar of Passgate: {what}")
 
 
@@ -248,5 +258,3 @@ def agent_findings(subject: Subject) -> list[Saying]:
                 text = f"{code}: {about}"
                 found.append(Saying(text, f"{log.place}:{line.number}", Check.FILE, line.time, code))
     return found
-
-

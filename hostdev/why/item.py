@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from domxml.finding import Evidence as Seen
 from domxml.finding import Finding, Severity
 from domxml.text import visible
+from hostdev.findings.docs import LOOK
 from hostdev.findings.explain import EXPLAINED
-from hostdev.why.sayings import Check, Saying
+from hostdev.why.sayings import Saying
+from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
 
 MOST_SHOWN = 600
 """Letters of a foreign text in an answer."""
-_DEVICE = re.compile(
-    r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\bgroup \d+\b"
+_DEVICES = (
+    re.compile(r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b"),
+    re.compile(r"(?<!containers/)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+    re.compile(r"/dev/vfio/(?:devices/)?\w+"),
+    re.compile(r"\bgroup \d+\b"),
 )
+"""What names a device, the most exact first."""
 _RESOURCE = re.compile(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LIBRARY = re.compile(r"/(?:dev|var|sys|opt|proc|run)/")
 
@@ -61,14 +67,17 @@ def unknown(check: Check, looked: str, message: str, command: str = "") -> Item:
     return Item(check, Result.UNKNOWN, visible(looked), shorten(message), command=command)
 
 
-def failed(check: Check, where: str, code: str, message: str, subject: str, hint: str = "") -> Item:
-    """A failure with its code: the row tells what to do, where nothing better is known."""
+def decide(answers: Iterator[Item | None]) -> Item:
+    """The first answer counts."""
+    return next(answer for answer in answers if answer is not None)
+
+
+def failed(check: Check, where: str, code: str, message: str, subject: str) -> Item:
+    """A failure with its code: the row of it tells what to do."""
     text = shorten(message)
     row = EXPLAINED[code]
-    finding = Finding(
-        code, Severity.ERROR, visible(subject), text, visible(hint or row.hint), (Seen(visible(where), text),)
-    )
-    return Item(check, Result.FAIL, visible(where), text, finding, row.look if hasattr(row, "look") else "")
+    finding = Finding(code, Severity.ERROR, visible(subject), text, row.hint, (Seen(visible(where), text),))
+    return Item(check, Result.FAIL, visible(where), text, finding, LOOK.get(code, ""))
 
 
 def failure_of(subject: Subject, check: Check, sayings: Iterable[Saying], otherwise: str) -> Item | None:
@@ -77,18 +86,20 @@ def failure_of(subject: Subject, check: Check, sayings: Iterable[Saying], otherw
     if not mine:
         return None
     root = next((one for one in mine if one.code and not one.is_wrapper), None)
-    told = root or next((one for one in mine if one.code), None) or next(
-        (one for one in mine if not one.is_wrapper), mine[0]
+    told = (
+        root
+        or next((one for one in mine if one.code), None)
+        or next((one for one in mine if not one.is_wrapper), mine[0])
     )
-    times = f" ({told.count} times)" if told.count > 1 else ""
+    times = f" ({told.times} times)" if told.times > 1 else ""
     return failed(check, told.where + times, told.code or otherwise, told.text, device_of(told.text, subject))
 
 
 def device_of(text: str, subject: Subject) -> str:
     """The device, resource or VM that a sentence is about."""
-    device = _DEVICE.search(text.lower())
+    device = next((found[0] for pattern in _DEVICES if (found := pattern.search(text.lower()))), "")
     if device:
-        return device[0]
+        return device
     bare = _LIBRARY.sub(" ", text)
     resource = next((found for found in _RESOURCE.findall(bare) if not found.endswith((".go", ".sock"))), "")
     return resource or "/".join(filter(None, (subject.namespace, subject.name)))
@@ -104,8 +115,3 @@ def kubectl(subject: Subject, verb: str, *words: str) -> str:
     """A command line for kubectl, with the namespace."""
     space = ("-n", subject.namespace) if subject.namespace else ()
     return " ".join(("kubectl", verb, *space, *words))
-
-
-def texts_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that are texts."""
-    return {key: value for key, value in fields.items() if isinstance(value, str)}

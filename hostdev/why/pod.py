@@ -3,71 +3,73 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.vmi.resources import is_device_resource
-from hostdev.why.evidence import COMPUTE, SIDECAR
-from hostdev.why.item import Item, device_of, failed, failure_of, kubectl, passed, unknown
-from hostdev.why.sayings import Check, Saying, make_saying, step_of, terminated
-from hostdev.why.subject import HOOKS, POD, VMI, Subject
+from hostdev.why.evidence import SIDECAR
+from hostdev.why.item import Item, decide, failed, failure_of, kubectl, passed, unknown
+from hostdev.why.sayings import Saying, make_saying, terminated
+from hostdev.why.steps import Check, step_of
+from hostdev.why.subject import HOOKS, POD, Subject
 
 _RELEASE = re.compile(r"v?1\.(\d+)")
 _TELLS_HEALTH = 35
 """Kubernetes from which on a pod's status names its devices, unless that is turned off."""
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 
 
 def check_scheduled(subject: Subject, sayings: Sequence[Saying]) -> Item:
     """A node was found for the pod."""
+    return decide(_scheduled(subject, sayings))
+
+
+def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, pod = Check.SCHEDULED, subject.pod
     if subject.node:
-        return passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
+        yield passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
     placed = [event for event in subject.events(POD) if event.reason == "Scheduled"]
     refused = [one for one in sayings if one.check is check]
     if not pod and placed and not any(one.time > placed[-1].last for one in refused if one.time):
-        return passed(check, placed[-1].where, placed[-1].message)
+        yield passed(check, placed[-1].where, placed[-1].message)
     condition = next((one for one in get_list(pod, "status", "conditions") if one.get("type") == "PodScheduled"), {})
     message = get_text(condition, "message")
     if condition.get("status") == "False" and message:
         told = make_saying(message, f"condition PodScheduled of pod {subject.pod_name}", check)
         refused = [*([told._replace(check=check)] if told else []), *refused]
-    item = failure_of(subject, check, refused, "pod-not-scheduled")
-    if item:
-        return item
+    yield failure_of(subject, check, refused, "pod-not-scheduled")
     if condition.get("status") == "False":
         what = get_text(condition, "reason") or "the pod is not scheduled"
-        return failed(check, f"pod {subject.pod_name}", "pod-not-scheduled", what, subject.name)
+        yield failed(check, f"pod {subject.pod_name}", "pod-not-scheduled", what, subject.name)
     if pod:
-        return unknown(check, f"pod {subject.pod_name}", "it has no node yet, and nothing says why", _events(subject))
-    gap = subject.evidence.gap("pods")
+        yield unknown(check, f"pod {subject.pod_name}", "it has no node yet, and nothing says why", _events(subject))
     if subject.is_stopped:
-        return unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", f"virtctl start {subject.name}")
-    if not gap and "pods" in subject.evidence.asked and not subject.vmi:
-        return unknown(check, "pods, VMI", "there is no VMI, and so no pod", kubectl(subject, "describe", "vm", subject.name))
-    what = gap or "no virt-launcher pod of it is told"
+        yield unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", f"virtctl start {subject.name}")
+    if "pods" in subject.evidence.asked and not subject.vmi:
+        command = kubectl(subject, "describe", "vm", subject.name)
+        yield unknown(check, "pods, VMI", "there is no VMI, and so no pod", command)
+    what = subject.evidence.gap("pods") or "no virt-launcher pod of it is told"
     command = kubectl(subject, "get", "pods", "-l", f"vm.kubevirt.io/name={subject.name}", "-o", "yaml")
-    return unknown(check, "pods", what, command)
+    yield unknown(check, "pods", what, command)
 
 
 def check_allocated(subject: Subject, sayings: Sequence[Saying]) -> Item:
     """Kubelet admitted the pod, and gave compute its devices."""
+    return decide(_allocated(subject, sayings))
+
+
+def _allocated(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, pod = Check.ALLOCATED, subject.pod
     reason, message = (get_text(pod, "status", key) for key in ("reason", "message"))
     if reason and (step_of(f"{reason} {message}") is check or reason == "UnexpectedAdmissionError"):
         told = make_saying(message or reason, f"status of pod {subject.pod_name}: {reason}", check)
-        item = failure_of(subject, check, [told._replace(check=check)] if told else [], "pod-rejected")
-        if item:
-            return item
+        yield failure_of(subject, check, [told._replace(check=check)] if told else [], "pod-rejected")
     waiting = _waiting(subject, "compute")
     if waiting and waiting.check is check:
-        return failure_of(subject, check, [waiting], "container-not-created") or _lost(subject)
+        yield failure_of(subject, check, [waiting], "container-not-created")
     if not (subject.runs or _has_begun(subject, "compute")):
-        item = failure_of(subject, check, sayings, "pod-rejected")
-        if item:
-            return item
-    sick = _unhealthy(subject)
-    return sick or _given(subject)
+        yield failure_of(subject, check, sayings, "pod-rejected")
+    yield _unhealthy(subject)
+    yield from _given(subject)
 
 
 def _unhealthy(subject: Subject) -> Item | None:
@@ -79,25 +81,25 @@ def _unhealthy(subject: Subject) -> Item | None:
     return None
 
 
-def _given(subject: Subject) -> Item:
+def _given(subject: Subject) -> Iterator[Item]:
     check = Check.ALLOCATED
     wanted = wanted_resources(subject)
     given = [f"{resource}: {name}" for resource, name, _ in _devices(subject)]
     where = f"status of pod {subject.pod_name}"
     lacking = wanted.keys() - {resource for resource, _, _ in _devices(subject)}
     if given and not lacking:
-        return passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
+        yield passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
+    if subject.runs and "resources" not in _compute(subject):
+        yield passed(check, f"VMI {subject.name}", "the VM runs with the devices of its pod")
     if not subject.pod:
-        return unknown(check, "pod", subject.evidence.gap("pods") or "no pod of it is told", _events(subject))
-    if not get_list(subject.pod, "spec", "containers") or "resources" not in _compute(subject):
-        if subject.runs:
-            return passed(check, f"VMI {subject.name}", "the VM runs with the devices of its pod")
-        return unknown(check, where, "what the pod asks for is not told", _pod_command(subject))
+        yield unknown(check, "pod", subject.evidence.gap("pods") or "no pod of it is told", _events(subject))
+    if "resources" not in _compute(subject):
+        yield unknown(check, where, "what the pod asks for is not told", _pod_command(subject))
     if not wanted:
-        return passed(check, f"limits of pod {subject.pod_name}", "the pod asks for no device")
+        yield passed(check, f"limits of pod {subject.pod_name}", "the pod asks for no device")
     if not _has_begun(subject, "compute") and not subject.runs:
-        return unknown(check, where, "compute was not started yet", _events(subject))
-    return _without_status(subject, sorted(lacking))
+        yield unknown(check, where, "compute was not started yet", _events(subject))
+    yield _without_status(subject, sorted(lacking))
 
 
 def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
@@ -106,7 +108,9 @@ def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
     claims = get_map(subject.pod, "status", "extendedResourceClaimStatus")
     served = {get_text(one, "resourceName") for one in get_list(claims, "requestMappings")}
     if claims and set(lacking) <= served:
-        return passed(check, where, f"DRA serves {', '.join(lacking)} by the claim {get_text(claims, 'resourceClaimName')}")
+        return passed(
+            check, where, f"DRA serves {', '.join(lacking)} by the claim {get_text(claims, 'resourceClaimName')}"
+        )
     holder = _claims_of_agent(subject)
     if holder:
         return passed(check, "kubelet's record, by the agent", f"kubelet gave {', '.join(holder)}")
@@ -135,31 +139,28 @@ def _claims_of_agent(subject: Subject) -> list[str]:
 
 def check_sidecar(subject: Subject, sayings: Sequence[Saying]) -> Item:
     """The hook sidecar that the VM asks for is in the pod, and serves."""
+    return decide(_sidecar(subject, sayings))
+
+
+def _sidecar(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check = Check.SIDECAR
     if not wants_sidecar(subject):
         if not subject.vmi and not subject.vm and not subject.pod:
-            return unknown(check, "annotations", "neither the VM nor its pod is told", _vm_command(subject))
-        return passed(check, "annotations of the VMI", "the VM asks for no sidecar of Passgate: none is needed")
+            yield unknown(check, "annotations", "neither the VM nor its pod is told", _vm_command(subject))
+        yield passed(check, "annotations of the VMI", "the VM asks for no sidecar of Passgate: none is needed")
     if not subject.pod:
-        what = "the VM asks for a sidecar, and its pod is not told"
-        return unknown(check, "pod", what, _pod_command(subject))
+        yield unknown(check, "pod", "the VM asks for a sidecar, and its pod is not told", _pod_command(subject))
     if not subject.sidecars:
-        return _no_sidecar(subject)
+        yield _no_sidecar(subject)
     names = [get_text(one, "name") for one in subject.sidecars]
-    bad = [item for name in names if (item := _sidecar_state(subject, name))]
-    if bad:
-        return bad[0]
+    yield from (_sidecar_state(subject, name) for name in names)
     if not subject.runs:
-        item = failure_of(subject, check, sayings, "hook-sockets-missing")
-        if item:
-            return item
-    statuses = [subject.container_status(name) for name in names]
-    where = f"pod {subject.pod_name}"
-    if all(get_map(status, "state", "running") or "running" in get_map(status, "state") for status in statuses):
-        return passed(check, where, f"{', '.join(names)} runs")
+        yield failure_of(subject, check, sayings, "hook-sockets-missing")
+    if all("running" in get_map(subject.container_status(name), "state") for name in names):
+        yield passed(check, f"pod {subject.pod_name}", f"{', '.join(names)} runs")
     if _serves(subject):
-        return passed(check, f"log of {names[0]}", "it said `serving`")
-    return unknown(check, where, f"{', '.join(names)} was not started yet", _events(subject))
+        yield passed(check, f"log of {names[0]}", "it said `serving`")
+    yield unknown(check, f"pod {subject.pod_name}", f"{', '.join(names)} was not started yet", _events(subject))
 
 
 def _no_sidecar(subject: Subject) -> Item:
@@ -180,8 +181,7 @@ def _sidecar_state(subject: Subject, name: str) -> Item | None:
     reason = get_text(waiting, "reason")
     if reason not in {"", "ContainerCreating", "PodInitializing"}:
         what = f"{name} does not start: {reason}: {get_text(waiting, 'message')}"
-        hint = "see whether the node can pull the image: its name, a pull secret, a mirror" if reason in _PULL else ""
-        return failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name, hint)
+        return failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name)
     over = get_text(subject.pod, "status", "phase") in {"Failed", "Succeeded"}
     code = ended.get("exitCode")
     if ended and not subject.runs and not (over and code == 0):
@@ -246,10 +246,6 @@ def _waiting(subject: Subject, name: str) -> Saying | None:
     return make_saying(f"{reason}: {message}", f"{name} of pod {subject.pod_name}", usual)
 
 
-def _lost(subject: Subject) -> Item:
-    return failed(Check.ALLOCATED, f"pod {subject.pod_name}", "container-not-created", "compute waits", subject.name)
-
-
 def _events(subject: Subject) -> str:
     return kubectl(subject, "describe", "pod", subject.pod_name or f"-l vm.kubevirt.io/name={subject.name}")
 
@@ -261,5 +257,3 @@ def _pod_command(subject: Subject) -> str:
 
 def _vm_command(subject: Subject) -> str:
     return kubectl(subject, "get", "vm,vmi", subject.name, "-o", "yaml")
-
-

@@ -122,7 +122,9 @@ class Redaction:
 
 def _node(value: dict[str, Any]) -> dict[str, Any]:
     """Of a node what it is and what it has: the rest names images and addresses."""
-    metadata, spec, status = (one if isinstance(one := value.get(key), dict) else {} for key in ("metadata", "spec", "status"))
+    metadata, spec, status = (
+        one if isinstance(one := value.get(key), dict) else {} for key in ("metadata", "spec", "status")
+    )
     return {
         "apiVersion": "v1",
         "kind": "Node",

@@ -1,44 +1,23 @@
-"""What was said of a VM's start, by events, conditions, containers and logs: each a step of the start, and known or not."""
+"""What was said of a VM's start, by events, conditions, containers and logs: by steps of the start."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hostdev.findings import device, driver, group, holders, hostuse, platform, sriov
-from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
-from hostdev.why.evidence import COMPUTE, HANDLER, Line, Log
 from hostdev.why.events import Event
+from hostdev.why.evidence import COMPUTE, HANDLER, Line, Log
+from hostdev.why.steps import Check, our_code, step_of
 from hostdev.why.subject import POD, VM, VMI, Subject
 from hostdev.why.texts import find_cause
 
 MOST = 400
 """Different sentences of a log that are looked at."""
 LONGEST = 4000
-
-
-class Check(StrEnum):
-    """The steps from a VM to its guest slot, in the order of time."""
-
-    SPEC = "spec"
-    GATES = "gates"
-    SCHEDULED = "scheduled"
-    ALLOCATED = "allocated"
-    SIDECAR = "sidecar"
-    FILE = "file"
-    HOOK = "hook"
-    GATE = "gate"
-    DEFINED = "defined"
-    STARTED = "started"
-    ARRIVED = "arrived"
-
-
-ORDER = tuple(Check)
 
 
 class Saying(NamedTuple):
@@ -51,66 +30,15 @@ class Saying(NamedTuple):
     time: str = ""
     code: str = ""
     """The code that explains it; empty where it is not known."""
-    count: int = 1
+    times: int = 1
     is_wrapper: bool = False
     """It only says that something before it went wrong."""
 
 
-_OURS = re.compile(r"(?<![\w-])([a-z]+(?:-[a-z0-9]+)+): ")
-_LIBVIRT = re.compile(r"(?:LibvirtError|virError)\(Code=(\d+)")
-_AT_GATE = frozenset(
-    kind.code for table in (platform, group, device, driver, sriov, hostuse, holders) for kind in table.KINDS
-) | {"device-not-found"}
-_OF_FILE = frozenset({"allocation-missing", "allocation-file-unreadable", "fewer-than-requested", "file-names-nothing"})
-_STEPS: tuple[tuple[re.Pattern[str], Check], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), check)
-    for pattern, check in (
-        (r"admission webhook .* denied|feature gate.{0,40} not enabled|not permitted in (?:permittedHostDevices|kubevirt)",
-         Check.GATES),
-        (r"failed to collect all expected sidecar|hook sockets within", Check.SIDECAR),
-        (r"PostStartHook", Check.FILE),
-        (r"nodes are available|\bInsufficient \S+/|exceeded quota", Check.SCHEDULED),
-        (r"Allocate failed due to|UnexpectedAdmissionError|\bOutOf\S+/|Node didn't have enough resource|Topology ?Affinity|"
-         r"Topology locality|PreStartContainer|GetPreferredAllocation|lstat /dev/|not a device node|CDI device|"
-         r"dynamic resources|endpoint not found in cache|ResourceClaim|unhealthy devices", Check.ALLOCATED),
-        (r"sandbox|SRIOV-CNI|multus|CmdAdd|network plugin", Check.ALLOCATED),
-        (r"timed out waiting for domain to be defined", Check.DEFINED),
-        (r"host-?devices|no more addresses to allocate|pci address|resource .* not set for|unmarshal|PreCloudInitIso",
-         Check.DEFINED),
-        (r"waiting for the allocation file", Check.FILE),
-        (r"hook.{0,20}sidecar|OnDefineDomain|MutateDomain|kubevirt-hooks|exit status \d+", Check.HOOK),
-        (r"PreVMStart|node ?hook", Check.GATE),
-        (r"vfio|qemu|monitor|locked memory|passthrough|manually detached|iommu|in use by driver|exited prior to exec|"
-         r"panic:|SIGSEGV|nil pointer|OOMKilled|reset PCI device|mediated device|/dev/kvm", Check.STARTED),
-    )
-)  # fmt: skip
-_DEFINE_CODES = frozenset({"8", "9", "27"})
-"""Of libvirt: an invalid argument, an operation that failed, and XML that is wrong; all of them before a start."""
-_AMBIGUOUS_CODES = frozenset({"1", "55", "67", "38", "99"})
 _WRAPPERS = frozenset({"domain-not-defined"})
 _BAD_LEVELS = frozenset({"error", "panic", "fatal", "critical"})
 _TOLD = frozenset({"qemu", "libvirt"})
 _BAD_WORDS = re.compile(r"panic:|SIGSEGV|error|fail|cannot|refused|denied|not viable|vfio", re.IGNORECASE)
-
-
-def step_of(text: str) -> Check | None:
-    """The step that a sentence is about; None where it does not show."""
-    ours = our_code(text)
-    if ours:
-        return Check.FILE if ours in _OF_FILE else Check.GATE if ours in _AT_GATE else Check.HOOK
-    code = _LIBVIRT.search(text)
-    if code and code[1] in _DEFINE_CODES:
-        return Check.DEFINED
-    found = next((check for pattern, check in _STEPS if pattern.search(text)), None)
-    if code and (found is None or ORDER.index(found) < ORDER.index(Check.DEFINED)):
-        return Check.DEFINED
-    return found
-
-
-def our_code(text: str) -> str:
-    """The code at the beginning of a sentence of the sidecar's, or of the agent's node hook."""
-    before = text.partition("LibvirtError(")[0].partition("virError(")[0]
-    return next((found[1] for found in _OURS.finditer(before) if found[1] in EXPLAINED), "")
 
 
 def sayings_of(subject: Subject) -> tuple[Saying, ...]:
@@ -124,7 +52,7 @@ def sayings_of(subject: Subject) -> tuple[Saying, ...]:
     return tuple(sorted(order, key=lambda saying: (saying.time, order[saying])))
 
 
-def make_saying(text: str, where: str, usual: Check | None, time: str = "", count: int = 1) -> Saying | None:
+def make_saying(text: str, where: str, usual: Check | None, time: str = "", times: int = 1) -> Saying | None:
     """A sentence with its step and its cause; None where it is harmless, or about nothing that is known."""
     text = text[:LONGEST].strip()
     cause = _cause(text)
@@ -132,16 +60,14 @@ def make_saying(text: str, where: str, usual: Check | None, time: str = "", coun
     if check is None or cause.is_harmless:
         return None
     code = our_code(text) or cause.code
-    return Saying(text, where, check, time, code, count, cause.is_wrapper or code in _WRAPPERS)
+    return Saying(text, where, check, time, code, times, cause.is_wrapper or code in _WRAPPERS)
 
 
 _cause = cache(find_cause)
 
 
 def _of_events(subject: Subject) -> Iterator[Saying]:
-    steps: Mapping[str, Check] = MappingProxyType(
-        {VM: Check.GATES, VMI: Check.STARTED, POD: Check.STARTED}
-    )
+    steps: Mapping[str, Check] = MappingProxyType({VM: Check.GATES, VMI: Check.STARTED, POD: Check.STARTED})
     for kind, usual in steps.items():
         for event in subject.events(kind):
             if event.warning:
@@ -178,7 +104,7 @@ def _of_event(event: Event, usual: Check) -> Saying | None:
     if event.field.startswith("spec.containers{") and "compute" not in event.field and check is None:
         # Of a sidecar its container tells.
         return None
-    saying = make_saying(text or reason, event.where, check or usual, event.last, event.count)
+    saying = make_saying(text or reason, event.where, check or usual, event.last, event.times)
     return saying._replace(check=check) if saying and check else saying
 
 
@@ -247,14 +173,11 @@ def current(sayings: Sequence[Saying], answered: str = "") -> tuple[Saying, ...]
     steps = [one for one in sayings if not one.is_wrapper and one.time]
 
     def is_over(one: Saying) -> bool:
-        if not one.time or ORDER.index(one.check) < ORDER.index(Check.FILE):
+        if not one.time or one.check.rank < Check.FILE.rank:
             return False
         if answered and one.time < answered and one.check in {Check.FILE, Check.HOOK, Check.GATE}:
             return True
-        return any(
-            later.time > one.time and ORDER.index(later.check) > ORDER.index(one.check) and _is_of_try(later)
-            for later in steps
-        )
+        return any(later.time > one.time and later.check.rank > one.check.rank and _is_of_try(later) for later in steps)
 
     return tuple(one for one in sayings if not is_over(one))
 

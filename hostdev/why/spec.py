@@ -20,7 +20,8 @@ from hostdev.lint.repository import lint_objects
 from hostdev.lint.results import Result as LintResult
 from hostdev.why.hook import read_vmi
 from hostdev.why.item import Item, Result, failure_of, kubectl, passed, shorten, unknown
-from hostdev.why.sayings import ORDER, Check, Saying
+from hostdev.why.sayings import Saying
+from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
 
 _ADMISSION = frozenset(kind.code for kind in admission.KINDS)
@@ -104,10 +105,10 @@ def _network(subject: Subject, definition: str) -> Iterator[Finding]:
     space, _, name = definition.rpartition("/")
     for one in subject.evidence.of_kind("NetworkAttachmentDefinition"):
         there = get_text(one, "metadata", "namespace")
-        if get_text(one, "metadata", "name") == name and there in {"", space or subject.namespace or there}:
-            if RESOURCE not in get_map(one, "metadata", "annotations"):
-                what = f"the network {definition} has no annotation {RESOURCE}: its pod asks for no VF"
-                yield NETWORK_WITHOUT_DEVICE.found(definition, what, severity=Severity.WARNING)
+        meant = get_text(one, "metadata", "name") == name and there in {"", space or subject.namespace or there}
+        if meant and RESOURCE not in get_map(one, "metadata", "annotations"):
+            what = f"the network {definition} has no annotation {RESOURCE}: its pod asks for no VF"
+            yield NETWORK_WITHOUT_DEVICE.found(definition, what, severity=Severity.WARNING)
 
 
 def _is_pluggable(volume: Mapping[str, object]) -> bool:
@@ -129,7 +130,9 @@ def check_spec(subject: Subject, linted: Linted, others: Sequence[Item]) -> Item
         causes = [one for one in findings if one.code in CAUSES and _explains(one.code, first, subject)]
         for one in (*errors, *causes):
             told = one._replace(severity=Severity.ERROR)
-            return Item(check, Result.FAIL, linted.looked, shorten(one.what), told, f"passgate lint --vmi {subject.name}.yaml")
+            return Item(
+                check, Result.FAIL, linted.looked, shorten(one.what), told, f"passgate lint --vmi {subject.name}.yaml"
+            )
     beside = listed(dict.fromkeys(one.code for one in findings if one.severity is not Severity.INFO), 5)
     if not beside:
         return passed(check, linted.looked, "lint finds nothing that would keep it from starting")
@@ -148,7 +151,7 @@ def _explains(code: str, first: Item | None, subject: Subject) -> bool:
     cause = CAUSES[code]
     if first.finding.code in cause.explains:
         return True
-    return first.finding.code in GENERIC and ORDER.index(first.check) >= ORDER.index(cause.since)
+    return first.finding.code in GENERIC and first.check.rank >= cause.since.rank
 
 
 def check_gates(subject: Subject, linted: Linted, sayings: Sequence[Saying]) -> Item:
@@ -176,5 +179,3 @@ def _was_let_in(code: str, subject: Subject) -> bool:
     if code == "sidecar-gate":
         return bool(subject.hooks or subject.sidecars)
     return bool(subject.pod)
-
-

@@ -201,7 +201,9 @@ def is_agent(pod: Fields) -> bool:
 def is_launcher(pod: Fields) -> bool:
     """Whether a pod runs a VM; those that attach its volumes do not."""
     label = get_map(pod, "metadata", "labels").get("kubevirt.io")
-    return label == "virt-launcher" or (label is None and get_text(pod, "metadata", "name").startswith("virt-launcher-"))
+    return label == "virt-launcher" or (
+        label is None and get_text(pod, "metadata", "name").startswith("virt-launcher-")
+    )
 
 
 def vm_of(pod: Fields) -> str:

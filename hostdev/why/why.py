@@ -15,8 +15,9 @@ from hostdev.why.evidence import Evidence
 from hostdev.why.hook import agent_findings, check_file, check_gate, check_hook, read_answers, sayings_of_sidecar
 from hostdev.why.item import Item, Result
 from hostdev.why.pod import check_allocated, check_scheduled, check_sidecar
-from hostdev.why.sayings import ORDER, Check, current, sayings_of
+from hostdev.why.sayings import current, sayings_of
 from hostdev.why.spec import check_gates, check_spec, lint_subject
+from hostdev.why.steps import Check
 from hostdev.why.subject import Name, Subject, find_subject
 
 
@@ -73,7 +74,7 @@ def _not_reached(items: Sequence[Item]) -> Iterator[Item]:
     """What is unknown behind a failure was not reached, and needs no command."""
     first = next((one for one in items if one.result is Result.FAIL), None)
     for one in items:
-        if first and one.result is Result.UNKNOWN and ORDER.index(one.check) > ORDER.index(first.check):
+        if first and one.result is Result.UNKNOWN and one.check.rank > first.check.rank:
             yield one._replace(message=f"not reached, or not told: {first.check} failed before", command="")
         else:
             yield one

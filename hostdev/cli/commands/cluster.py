@@ -159,8 +159,8 @@ PLAN = Command(
 WHY = Command(
     "why",
     "Tell why a VM does not start: from its spec to its guest slot, the first step that failed.",
-    "Asks the cluster through your own kubectl (get, logs, exec), or reads what it printed (--from). Each step is PASS, "
-    "FAIL or UNKNOWN, with what was looked at; the first that failed is explained, with what to do. UNKNOWN is never "
+    "Asks the cluster through your own kubectl (get, logs, exec), or reads what it printed (--from). Each step is "
+    "PASS, FAIL or UNKNOWN, with what was looked at; the first that failed is explained. UNKNOWN is never "
     "taken for PASS: where nothing fails and the VM is not seen to run, it ends with 4.",
     (
         Argument(("VM",), "the VM by its name; vm/NAME, vmi/NAME, NAMESPACE/NAME and its pod's name are taken, too"),

@@ -91,7 +91,7 @@ for program in PROGRAMS
 end
 """
 
-OTHERS = ("passgate-hook", "passgate-agent", "onDefineDomain")
+OTHERS = ("kubectl-passgate", "passgate-hook", "passgate-agent", "onDefineDomain")
 """The programs that are completed beside passgate, by passgate."""
 SCRIPTS = {
     shell: script.replace("PROGRAMS", " ".join(["passgate", *OTHERS]))
@@ -130,7 +130,7 @@ def answer(words: Sequence[str], program: str = "passgate") -> int:
 def candidates(words: Sequence[str], program: str = "passgate") -> list[Candidate]:
     """List what can stand where the last word stands, and begins as it does."""
     *before, current = words
-    if program != "passgate":
+    if program not in {"passgate", "kubectl-passgate"}:
         return _of_program(program, before, current)
     early: list[str] = []
     prefix = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hostdev.findings.boot import BOOT_TROUBLES
 from hostdev.findings.trouble import Trouble
 
 _SIDECAR_LOG = "kubectl logs POD -c hook-sidecar-0"
@@ -223,5 +222,4 @@ TROUBLES = (
     HOOK_DEFECT,
     DEFINED_ALREADY,
     NO_INOTIFY,
-    *BOOT_TROUBLES,
 )

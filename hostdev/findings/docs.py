@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from domxml.finding import FindingKind
+from hostdev.findings.boot import STEPS
 from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.errors import ERRORS
 from hostdev.findings.explain import EXPLAINED, Row, page, show_template
@@ -110,7 +111,7 @@ LOOK: Mapping[str, str] = MappingProxyType(
     {
         **{kind.code: subject.look for subject in SUBJECTS for kind in subject.kinds},
         **_OF_VM,
-        **{trouble.code: trouble.look for trouble in TROUBLES},
+        **{trouble.code: trouble.look for trouble in (*TROUBLES, *STEPS)},
     }
 )
 """The command that shows what a code is about."""

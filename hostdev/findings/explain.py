@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from domxml.finding import FindingKind, Severity
+from hostdev.findings.boot import STEPS
 from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.errors import ERRORS
 from hostdev.findings.registry import ALL, look_up
@@ -85,7 +86,7 @@ MEANING: Mapping[Severity, str] = MappingProxyType(
 Row: TypeAlias = FindingKind | Trouble
 
 EXPLAINED: Mapping[str, Row] = MappingProxyType(
-    dict(sorted([*ALL.items(), *((row.code, row) for row in (*TROUBLES, *ERRORS))]))
+    dict(sorted([*ALL.items(), *((row.code, row) for row in (*TROUBLES, *STEPS, *ERRORS))]))
 )
 """Every code there is: findings, troubles that no check of ours sees, errors."""
 

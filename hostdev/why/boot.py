@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_map, get_text
 from hostdev.why.evidence import COMPUTE, KERNEL
-from hostdev.why.item import Item, decide, failed, failure_of, kubectl, passed, unknown
-from hostdev.why.sayings import Saying, make_saying, terminated
+from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown
+from hostdev.why.sayings import Saying, container_end, make_saying
 from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
 
@@ -21,19 +21,21 @@ def check_defined(subject: Subject, sayings: Sequence[Saying]) -> Item:
     """Libvirt took the domain."""
     check = Check.DEFINED
     if subject.runs:
-        return passed(check, f"VMI {subject.name}", "the VM runs")
+        return mark_passed(check, f"VMI {subject.name}", "the VM runs")
     item = failure_of(subject, check, sayings, "domain-not-made")
     if item:
         return item
     for log in subject.logs(COMPUTE):
         line = next((line for line in log.lines if line.message.startswith(_DEFINED)), None)
         if line:
-            return passed(check, f"{log.place}:{line.number}", line.message)
+            return mark_passed(check, f"{log.place}:{line.number}", line.message)
     if any(one.check is Check.STARTED and "qemu" in one.text.lower() for one in sayings):
-        return passed(check, "events, compute's log", "QEMU was started: there is a domain")
+        return mark_passed(check, "events, compute's log", "QEMU was started: there is a domain")
     gap = subject.evidence.gap("log compute", "events")
     command = kubectl(subject, "logs", subject.pod_name or "POD", "-c", "compute")
-    return unknown(check, "events of the VMI, compute's log", gap or "neither a refusal nor a domain is told", command)
+    return mark_unknown(
+        check, "events of the VMI, compute's log", gap or "neither a refusal nor a domain is told", command
+    )
 
 
 def check_started(subject: Subject, sayings: Sequence[Saying]) -> Item:
@@ -44,37 +46,37 @@ def check_started(subject: Subject, sayings: Sequence[Saying]) -> Item:
 def _started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, phase = Check.STARTED, subject.phase
     if subject.runs:
-        yield passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
+        yield mark_passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
     yield failure_of(subject, check, [*_kernel(subject), *sayings], "start-failed")
     yield _ended(subject)
     if phase == "Failed":
         what = f"the VMI is Failed{_reason(subject)}, and what is told does not say why"
-        yield failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)
+        yield mark_failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)
     if subject.is_stopped:
-        yield unknown(check, f"VM {subject.name}", "the VM is stopped", f"virtctl start {subject.name}")
+        yield mark_unknown(check, f"VM {subject.name}", "the VM is stopped", f"virtctl start {subject.name}")
     if phase == "Succeeded":
         what = "the guest has shut itself down: its VMI is Succeeded"
-        yield unknown(check, f"VMI {subject.name}", what, f"virtctl start {subject.name}")
+        yield mark_unknown(check, f"VMI {subject.name}", what, f"virtctl start {subject.name}")
     gap = subject.evidence.gap("virtualmachineinstances", "log compute", "events")
     state = f"its phase is {phase}" if phase else "no VMI of it is told"
     command = kubectl(subject, "get", "vmi", subject.name, "-o", "yaml")
-    yield unknown(check, "VMI, events, compute's log", "; ".join(filter(None, (state, gap))), command)
+    yield mark_unknown(check, "VMI, events, compute's log", "; ".join(filter(None, (state, gap))), command)
 
 
 def _ended(subject: Subject) -> Item | None:
     """Compute has ended; what it said last, if nothing of it is known."""
-    end = terminated(subject.container_status("compute"))
+    end = container_end(subject.container_status("compute"))
     if not end or (end.get("exitCode") == 0 and get_text(end, "reason") in {"", "Completed"}):
         return None
     if get_text(end, "reason") == "OOMKilled":
         what = "compute was killed for its memory: OOMKilled"
-        return failed(Check.STARTED, f"pod {subject.pod_name}", "launcher-killed", what, subject.name)
+        return mark_failed(Check.STARTED, f"pod {subject.pod_name}", "launcher-killed", what, subject.name)
     words = get_text(end, "message") or _last_words(subject)
     told = f": {words.strip().splitlines()[-1]}" if words.strip() else "; its log says why"
     what = f"compute has ended with {end.get('exitCode')} {get_text(end, 'reason')}{told}"
     if words and (saying := make_saying(words, f"pod {subject.pod_name}", Check.STARTED)) and saying.code:
-        return failed(Check.STARTED, f"pod {subject.pod_name}", saying.code, what, subject.name)
-    return failed(Check.STARTED, f"pod {subject.pod_name}", "launcher-ended", what, subject.name)
+        return mark_failed(Check.STARTED, f"pod {subject.pod_name}", saying.code, what, subject.name)
+    return mark_failed(Check.STARTED, f"pod {subject.pod_name}", "launcher-ended", what, subject.name)
 
 
 def _last_words(subject: Subject) -> str:
@@ -125,17 +127,17 @@ def check_arrived(subject: Subject) -> Item:
         known = next(iter(codes), "device-unhealthy")
         what = f"{get_text(bad[0], 'address')} is in trouble: {', '.join(codes) or 'see its vitals'}"
         code = known if known in EXPLAINED else "device-unhealthy"
-        return failed(check, "vitals of the node", code, what, get_text(bad[0], "address"))
+        return mark_failed(check, "vitals of the node", code, what, get_text(bad[0], "address"))
     if vitals and all(get_text(one, "state") in _HEALTHY for one in vitals):
         names = ", ".join(get_text(one, "address") for one in vitals)
-        return passed(check, "vitals of the node", f"a driver of the guest has set up {names}")
+        return mark_passed(check, "vitals of the node", f"a driver of the guest has set up {names}")
     if vitals:
         states = ", ".join(f"{get_text(one, 'address')} {get_text(one, 'state')}" for one in vitals)
-        return unknown(check, "vitals of the node", states, command)
+        return mark_unknown(check, "vitals of the node", states, command)
     if not subject.runs:
-        return unknown(check, "vitals of the node", "the VM does not run, as far as is told", command)
+        return mark_unknown(check, "vitals of the node", "the VM does not run, as far as is told", command)
     gap = subject.evidence.gap("vitals", "agent")
-    return unknown(check, "vitals of the node", gap or "whether the guest uses its devices is not told", command)
+    return mark_unknown(check, "vitals of the node", gap or "whether the guest uses its devices is not told", command)
 
 
 def _vitals(subject: Subject) -> list[Fields]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ def read_described(lines: Sequence[str], place: str = "") -> Described:
     starts = [number for number, line in enumerate(lines) if _BLOCK.match(line)]
     objects: list[dict[str, Any]] = []
     events: list[Event] = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in itertools.pairwise([*starts, len(lines)]):
         found = _Block(lines[start:end])
         value = found.object()
         if value is not None:

@@ -14,7 +14,7 @@ from hostdev.kubevirt.spec import EMPTY, get_list, get_text
 from hostdev.vmi.vmi import CODE, Vmi, vmi_of
 from hostdev.why.describe import is_described
 from hostdev.why.evidence import AGENT, FILE, SIDECAR, Line
-from hostdev.why.item import Item, decide, failed, failure_of, kubectl, passed, unknown
+from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown
 from hostdev.why.pod import wants_sidecar
 from hostdev.why.sayings import Saying, make_saying
 from hostdev.why.steps import Check, our_code
@@ -84,15 +84,15 @@ def _file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iter
     if not wants_sidecar(subject) and not any(one.check is check for one in sayings):
         yield _not_needed(subject, check, "no allocation file is needed")
     if not _needs_file(subject):
-        yield passed(check, "annotations and limits of the VMI", "the VM asks for nothing that the file would name")
+        yield mark_passed(check, "annotations and limits of the VMI", "nothing is wanted that the file would name")
     if subject.runs:
-        yield passed(check, f"VMI {subject.name}", "the VM runs: the sidecar had what it needed")
+        yield mark_passed(check, f"VMI {subject.name}", "the VM runs: the sidecar had what it needed")
     if answers.answered is not None:
-        yield passed(check, f"{answers.place}:{answers.answered.number}", "the sidecar has answered with its devices")
+        yield mark_passed(check, f"{answers.place}:{answers.answered.number}", "the sidecar has answered")
     for log in subject.logs(FILE):
         named = [line.text for line in log.lines if _WRITTEN.match(line.text)]
         if named:
-            yield passed(check, log.place, f"it names {', '.join(named)[:200]}")
+            yield mark_passed(check, log.place, f"it names {', '.join(named)[:200]}")
     item = failure_of(subject, check, sayings, "allocation-missing")
     alone = _without_agent(subject)
     if item and item.finding and item.finding.code == "allocation-missing":
@@ -113,12 +113,12 @@ def _without_agent(subject: Subject) -> Item | None:
         others = [get_text(one, "spec", "nodeName") for one in subject.agents]
         there = f"; it runs on {', '.join(sorted(filter(None, others))[:3])}" if any(others) else ""
         what = f"no node agent runs on {subject.node}{there}, and the pod's postStart is not the policy's"
-        return failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
+        return mark_failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
     if get_text(agent, "status", "phase") != "Running" or not _is_ready(agent):
         name = get_text(agent, "metadata", "name")
         state = get_text(agent, "status", "phase") or "not running"
         what = f"the node agent {name} is {state} and not ready, and the pod has no postStart of the policy"
-        return failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
+        return mark_failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
     return None
 
 
@@ -141,7 +141,7 @@ def _unseen_file(subject: Subject) -> Item:
     what = gap or "whether the file is there is not told"
     if _has_policy(subject) and subject.containers and not is_described(subject.pod):
         what = f"the policy's postStart is in the pod; {what}"
-    return unknown(Check.FILE, "sidecar's log, allocation file", what, command)
+    return mark_unknown(Check.FILE, "sidecar's log, allocation file", what, command)
 
 
 def check_hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
@@ -154,21 +154,21 @@ def _hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iter
     if not wants_sidecar(subject) and not any(one.check is check for one in sayings):
         yield _not_needed(subject, check, "no hook of Passgate is called")
     if subject.runs:
-        yield passed(check, f"VMI {subject.name}", "the VM runs: KubeVirt had an answer of each hook")
+        yield mark_passed(check, f"VMI {subject.name}", "the VM runs: KubeVirt had an answer of each hook")
     item = failure_of(subject, check, sayings, "hook-not-answered")
     yield item and _with_shim(item, sayings)
     if answers.answered is not None and not answers.refused:
         devices = answers.answered.fields.get("devices")
         names = ", ".join(map(str, devices)) if isinstance(devices, list) and devices else "no device"
-        yield passed(check, f"{answers.place}:{answers.answered.number}", f"it answered, with {names}")
+        yield mark_passed(check, f"{answers.place}:{answers.answered.number}", f"it answered, with {names}")
     refused = [one for one in sayings if one.check in {Check.FILE, Check.GATE} and our_code(one.text)]
     if refused:
-        yield passed(check, refused[-1].where, f"it answered: it refused with {refused[-1].code}")
+        yield mark_passed(check, refused[-1].where, f"it answered: it refused with {refused[-1].code}")
     command = kubectl(subject, "logs", subject.pod_name or "POD", "-c", _sidecar_name(subject))
     if answers.serving:
-        yield unknown(check, answers.place, "it serves, and no call of KubeVirt's stands in its log", command)
+        yield mark_unknown(check, answers.place, "it serves, and no call of KubeVirt's stands in its log", command)
     gap = subject.evidence.gap("log sidecar", "events")
-    yield unknown(check, "sidecar's log, events", gap or "no call stands in what is told", command)
+    yield mark_unknown(check, "sidecar's log, events", gap or "no call stands in what is told", command)
 
 
 def _with_shim(item: Item, sayings: Sequence[Saying]) -> Item:
@@ -192,9 +192,9 @@ def check_gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) ->
     if doctor:
         return doctor
     if subject.runs:
-        return passed(check, f"VMI {subject.name}", "the VM runs: the kernel let it have its devices")
+        return mark_passed(check, f"VMI {subject.name}", "the VM runs: the kernel let it have its devices")
     if answers.answered is not None and not answers.refused:
-        return passed(
+        return mark_passed(
             check, f"{answers.place}:{answers.answered.number}", "the sidecar answered, and so has let them pass"
         )
     what = "the devices were not judged" if wants_sidecar(subject) else "without a sidecar nothing judges the devices"
@@ -203,7 +203,7 @@ def check_gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) ->
     if subject.agent:
         space = get_text(subject.agent, "metadata", "namespace")
         command = f"kubectl exec -n {space} {get_text(subject.agent, 'metadata', 'name')} -- passgate node doctor"
-    return unknown(check, "sidecar's log, events, node's agent", what, command)
+    return mark_unknown(check, "sidecar's log, events, node's agent", what, command)
 
 
 def _of_doctor(subject: Subject) -> Item | None:
@@ -213,16 +213,16 @@ def _of_doctor(subject: Subject) -> Item | None:
         if one.get("severity") == "error":
             code, about, message = (get_text(one, key) for key in ("code", "subject", "message"))
             if code in EXPLAINED:
-                return failed(Check.GATE, f"passgate node doctor on {subject.node}", code, message, about)
+                return mark_failed(Check.GATE, f"passgate node doctor on {subject.node}", code, message, about)
     return None
 
 
 def _not_needed(subject: Subject, check: Check, what: str) -> Item:
     if not subject.vmi and not subject.vm and not subject.pod:
-        return unknown(
+        return mark_unknown(
             check, "annotations", "neither the VM nor its pod is told", kubectl(subject, "get", "vmi", subject.name)
         )
-    return passed(check, "annotations of the VMI", f"the VM asks for no sidecar of Passgate: {what}")
+    return mark_passed(check, "annotations of the VMI", f"the VM asks for no sidecar of Passgate: {what}")
 
 
 def _needs_file(subject: Subject) -> bool:

@@ -59,11 +59,11 @@ class Item(NamedTuple):
         }
 
 
-def passed(check: Check, looked: str, message: str) -> Item:
+def mark_passed(check: Check, looked: str, message: str) -> Item:
     return Item(check, Result.PASS, visible(looked), shorten(message))
 
 
-def unknown(check: Check, looked: str, message: str, command: str = "") -> Item:
+def mark_unknown(check: Check, looked: str, message: str, command: str = "") -> Item:
     return Item(check, Result.UNKNOWN, visible(looked), shorten(message), command=command)
 
 
@@ -72,7 +72,7 @@ def decide(answers: Iterator[Item | None]) -> Item:
     return next(answer for answer in answers if answer is not None)
 
 
-def failed(check: Check, where: str, code: str, message: str, subject: str) -> Item:
+def mark_failed(check: Check, where: str, code: str, message: str, subject: str) -> Item:
     """A failure with its code: the row of it tells what to do."""
     text = shorten(message)
     row = EXPLAINED[code]
@@ -92,7 +92,7 @@ def failure_of(subject: Subject, check: Check, sayings: Iterable[Saying], otherw
         or next((one for one in mine if not one.is_wrapper), mine[0])
     )
     times = f" ({told.times} times)" if told.times > 1 else ""
-    return failed(check, told.where + times, told.code or otherwise, told.text, device_of(told.text, subject))
+    return mark_failed(check, told.where + times, told.code or otherwise, told.text, device_of(told.text, subject))
 
 
 def device_of(text: str, subject: Subject) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.vmi.resources import is_device_resource
 from hostdev.why.evidence import SIDECAR
-from hostdev.why.item import Item, decide, failed, failure_of, kubectl, passed, unknown
-from hostdev.why.sayings import Saying, make_saying, terminated
+from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown
+from hostdev.why.sayings import Saying, container_end, make_saying
 from hostdev.why.steps import Check, step_of
 from hostdev.why.subject import HOOKS, POD, Subject
 
@@ -26,11 +26,11 @@ def check_scheduled(subject: Subject, sayings: Sequence[Saying]) -> Item:
 def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, pod = Check.SCHEDULED, subject.pod
     if subject.node:
-        yield passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
+        yield mark_passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
     placed = [event for event in subject.events(POD) if event.reason == "Scheduled"]
     refused = [one for one in sayings if one.check is check]
     if not pod and placed and not any(one.time > placed[-1].last for one in refused if one.time):
-        yield passed(check, placed[-1].where, placed[-1].message)
+        yield mark_passed(check, placed[-1].where, placed[-1].message)
     condition = next((one for one in get_list(pod, "status", "conditions") if one.get("type") == "PodScheduled"), {})
     message = get_text(condition, "message")
     if condition.get("status") == "False" and message:
@@ -39,17 +39,17 @@ def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | N
     yield failure_of(subject, check, refused, "pod-not-scheduled")
     if condition.get("status") == "False":
         what = get_text(condition, "reason") or "the pod is not scheduled"
-        yield failed(check, f"pod {subject.pod_name}", "pod-not-scheduled", what, subject.name)
+        yield mark_failed(check, f"pod {subject.pod_name}", "pod-not-scheduled", what, subject.name)
     if pod:
-        yield unknown(check, f"pod {subject.pod_name}", "it has no node yet, and nothing says why", _events(subject))
+        yield mark_unknown(check, f"pod {subject.pod_name}", "it has no node yet; nothing says why", _events(subject))
     if subject.is_stopped:
-        yield unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", f"virtctl start {subject.name}")
+        yield mark_unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", f"virtctl start {subject.name}")
     if "pods" in subject.evidence.asked and not subject.vmi:
         command = kubectl(subject, "describe", "vm", subject.name)
-        yield unknown(check, "pods, VMI", "there is no VMI, and so no pod", command)
+        yield mark_unknown(check, "pods, VMI", "there is no VMI, and so no pod", command)
     what = subject.evidence.gap("pods") or "no virt-launcher pod of it is told"
     command = kubectl(subject, "get", "pods", "-l", f"vm.kubevirt.io/name={subject.name}", "-o", "yaml")
-    yield unknown(check, "pods", what, command)
+    yield mark_unknown(check, "pods", what, command)
 
 
 def check_allocated(subject: Subject, sayings: Sequence[Saying]) -> Item:
@@ -77,7 +77,7 @@ def _unhealthy(subject: Subject) -> Item | None:
         if health == "Unhealthy":
             what = f"{name} of {resource} is Unhealthy: its plugin says that it cannot be used"
             where = f"allocatedResourcesStatus of pod {subject.pod_name}"
-            return failed(Check.ALLOCATED, where, "device-unhealthy", what, resource)
+            return mark_failed(Check.ALLOCATED, where, "device-unhealthy", what, resource)
     return None
 
 
@@ -88,17 +88,17 @@ def _given(subject: Subject) -> Iterator[Item]:
     where = f"status of pod {subject.pod_name}"
     lacking = wanted.keys() - {resource for resource, _, _ in _devices(subject)}
     if given and not lacking:
-        yield passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
+        yield mark_passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
     if subject.runs and "resources" not in _compute(subject):
-        yield passed(check, f"VMI {subject.name}", "the VM runs with the devices of its pod")
+        yield mark_passed(check, f"VMI {subject.name}", "the VM runs with the devices of its pod")
     if not subject.pod:
-        yield unknown(check, "pod", subject.evidence.gap("pods") or "no pod of it is told", _events(subject))
+        yield mark_unknown(check, "pod", subject.evidence.gap("pods") or "no pod of it is told", _events(subject))
     if "resources" not in _compute(subject):
-        yield unknown(check, where, "what the pod asks for is not told", _pod_command(subject))
+        yield mark_unknown(check, where, "what the pod asks for is not told", _pod_command(subject))
     if not wanted:
-        yield passed(check, f"limits of pod {subject.pod_name}", "the pod asks for no device")
+        yield mark_passed(check, f"limits of pod {subject.pod_name}", "the pod asks for no device")
     if not _has_begun(subject, "compute") and not subject.runs:
-        yield unknown(check, where, "compute was not started yet", _events(subject))
+        yield mark_unknown(check, where, "compute was not started yet", _events(subject))
     yield _without_status(subject, sorted(lacking))
 
 
@@ -108,22 +108,22 @@ def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
     claims = get_map(subject.pod, "status", "extendedResourceClaimStatus")
     served = {get_text(one, "resourceName") for one in get_list(claims, "requestMappings")}
     if claims and set(lacking) <= served:
-        return passed(
+        return mark_passed(
             check, where, f"DRA serves {', '.join(lacking)} by the claim {get_text(claims, 'resourceClaimName')}"
         )
     holder = _claims_of_agent(subject)
     if holder:
-        return passed(check, "kubelet's record, by the agent", f"kubelet gave {', '.join(holder)}")
+        return mark_passed(check, "kubelet's record, by the agent", f"kubelet gave {', '.join(holder)}")
     release = _RELEASE.match(get_text(subject.node_object, "status", "nodeInfo", "kubeletVersion"))
     named = ", ".join(lacking)
     if release and int(release[1]) >= _TELLS_HEALTH and not subject.runs:
         what = f"compute runs, and kubelet {release[0]} names no device of {named} in its status"
-        return failed(check, where, "device-not-given", what, lacking[0])
+        return mark_failed(check, where, "device-not-given", what, lacking[0])
     if subject.runs:
-        return passed(check, f"VMI {subject.name}", f"the VM runs, and its pod asked for {named}")
+        return mark_passed(check, f"VMI {subject.name}", f"the VM runs, and its pod asked for {named}")
     what = f"compute runs, and the pod's status does not tell which devices of {named} it has"
     command = kubectl(subject, "exec", subject.pod_name, "-c", "compute", "--", "env") + " | grep -E 'PCI|QAT|VFIO'"
-    return unknown(check, where, what, command)
+    return mark_unknown(check, where, what, command)
 
 
 def _claims_of_agent(subject: Subject) -> list[str]:
@@ -146,10 +146,10 @@ def _sidecar(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | Non
     check = Check.SIDECAR
     if not wants_sidecar(subject):
         if not subject.vmi and not subject.vm and not subject.pod:
-            yield unknown(check, "annotations", "neither the VM nor its pod is told", _vm_command(subject))
-        yield passed(check, "annotations of the VMI", "the VM asks for no sidecar of Passgate: none is needed")
+            yield mark_unknown(check, "annotations", "neither the VM nor its pod is told", _vm_command(subject))
+        yield mark_passed(check, "annotations of the VMI", "the VM asks for no sidecar of Passgate: none is needed")
     if not subject.pod:
-        yield unknown(check, "pod", "the VM asks for a sidecar, and its pod is not told", _pod_command(subject))
+        yield mark_unknown(check, "pod", "the VM asks for a sidecar, and its pod is not told", _pod_command(subject))
     if not subject.sidecars:
         yield _no_sidecar(subject)
     names = [get_text(one, "name") for one in subject.sidecars]
@@ -157,20 +157,20 @@ def _sidecar(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | Non
     if not subject.runs:
         yield failure_of(subject, check, sayings, "hook-sockets-missing")
     if all("running" in get_map(subject.container_status(name), "state") for name in names):
-        yield passed(check, f"pod {subject.pod_name}", f"{', '.join(names)} runs")
+        yield mark_passed(check, f"pod {subject.pod_name}", f"{', '.join(names)} runs")
     if _serves(subject):
-        yield passed(check, f"log of {names[0]}", "it said `serving`")
-    yield unknown(check, f"pod {subject.pod_name}", f"{', '.join(names)} was not started yet", _events(subject))
+        yield mark_passed(check, f"log of {names[0]}", "it said `serving`")
+    yield mark_unknown(check, f"pod {subject.pod_name}", f"{', '.join(names)} was not started yet", _events(subject))
 
 
 def _no_sidecar(subject: Subject) -> Item:
     where = f"containers of pod {subject.pod_name}"
     if not subject.containers:
-        return unknown(Check.SIDECAR, where, "the pod's containers are not told", _pod_command(subject))
+        return mark_unknown(Check.SIDECAR, where, "the pod's containers are not told", _pod_command(subject))
     if subject.hooks and HOOKS not in subject.annotations:
-        return passed(Check.SIDECAR, where, f"{get_text(subject.hooks[0], 'name')} is there")
+        return mark_passed(Check.SIDECAR, where, f"{get_text(subject.hooks[0], 'name')} is there")
     what = "the VM asks for Passgate's sidecar, and the pod has no container of it"
-    return failed(Check.SIDECAR, where, "sidecar-not-in-pod", what, f"pod {subject.pod_name}")
+    return mark_failed(Check.SIDECAR, where, "sidecar-not-in-pod", what, f"pod {subject.pod_name}")
 
 
 def _sidecar_state(subject: Subject, name: str) -> Item | None:
@@ -181,13 +181,13 @@ def _sidecar_state(subject: Subject, name: str) -> Item | None:
     reason = get_text(waiting, "reason")
     if reason not in {"", "ContainerCreating", "PodInitializing"}:
         what = f"{name} does not start: {reason}: {get_text(waiting, 'message')}"
-        return failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name)
+        return mark_failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name)
     over = get_text(subject.pod, "status", "phase") in {"Failed", "Succeeded"}
     code = ended.get("exitCode")
     if ended and not subject.runs and not (over and code == 0):
         message = get_text(ended, "message") or _last_words(subject)
         what = f"{name} has ended with {code} {get_text(ended, 'reason')}: {message or 'its log says why'}"
-        return failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name)
+        return mark_failed(Check.SIDECAR, f"pod {subject.pod_name}", "sidecar-not-running", what, name)
     return None
 
 
@@ -234,7 +234,7 @@ def _devices(subject: Subject) -> list[tuple[str, str, str]]:
 def _has_begun(subject: Subject, name: str) -> bool:
     """Whether a container was started, however it stands now."""
     status = subject.container_status(name)
-    return bool(terminated(status)) or "running" in get_map(status, "state")
+    return bool(container_end(status)) or "running" in get_map(status, "state")
 
 
 def _waiting(subject: Subject, name: str) -> Saying | None:

@@ -187,6 +187,6 @@ def _is_of_try(saying: Saying) -> bool:
     return "SyncFailed" in saying.where or "SyncVMI" in saying.text
 
 
-def terminated(status: Fields) -> Fields:
+def container_end(status: Fields) -> Fields:
     """How a container ended, the last time it did."""
     return get_map(status, "state", "terminated") or get_map(status, "lastState", "terminated")

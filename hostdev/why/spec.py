@@ -19,7 +19,7 @@ from hostdev.lint.objects import BESIDE_KINDS, Object
 from hostdev.lint.repository import lint_objects
 from hostdev.lint.results import Result as LintResult
 from hostdev.why.hook import read_vmi
-from hostdev.why.item import Item, Result, failure_of, kubectl, passed, shorten, unknown
+from hostdev.why.item import Item, Result, failure_of, kubectl, mark_passed, mark_unknown, shorten
 from hostdev.why.sayings import Saying
 from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
@@ -121,7 +121,7 @@ def check_spec(subject: Subject, linted: Linted, others: Sequence[Item]) -> Item
     check = Check.SPEC
     if linted.why:
         command = kubectl(subject, "get", "vm,vmi", subject.name, "-o", "yaml")
-        return unknown(check, "VM, VMI", linted.why, command)
+        return mark_unknown(check, "VM, VMI", linted.why, command)
     findings = [one for one in linted.findings if one.code not in _GATES]
     admitted = bool(subject.phase) or bool(get_text(subject.vm, "metadata", "uid"))
     errors = [one for one in findings if one.severity is Severity.ERROR and not (admitted and _is_moot(one, subject))]
@@ -135,9 +135,9 @@ def check_spec(subject: Subject, linted: Linted, others: Sequence[Item]) -> Item
             )
     beside = listed(dict.fromkeys(one.code for one in findings if one.severity is not Severity.INFO), 5)
     if not beside:
-        return passed(check, linted.looked, "lint finds nothing that would keep it from starting")
+        return mark_passed(check, linted.looked, "lint finds nothing that would keep it from starting")
     what = "it runs all the same" if subject.runs else "which is not what stands in its way"
-    return passed(check, linted.looked, f"lint tells {beside}, {what}")
+    return mark_passed(check, linted.looked, f"lint tells {beside}, {what}")
 
 
 def _is_moot(finding: Finding, subject: Subject) -> bool:
@@ -168,10 +168,12 @@ def check_gates(subject: Subject, linted: Linted, sayings: Sequence[Saying]) -> 
             return item
     if subject.phase or subject.pod:
         where = f"VMI {subject.name}" if subject.phase else f"pod {subject.pod_name}"
-        return passed(check, where, "KubeVirt has admitted the VMI")
+        return mark_passed(check, where, "KubeVirt has admitted the VMI")
     gap = subject.evidence.gap("virtualmachineinstances", "kubevirts")
     what = gap or ("the VM is stopped: nothing was asked of them" if subject.is_stopped else "no VMI of it is told")
-    return unknown(check, "VMI, events of the VM, KubeVirt", what, kubectl(subject, "describe", "vm", subject.name))
+    return mark_unknown(
+        check, "VMI, events of the VM, KubeVirt", what, kubectl(subject, "describe", "vm", subject.name)
+    )
 
 
 def _was_let_in(code: str, subject: Subject) -> bool:

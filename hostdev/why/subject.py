@@ -141,7 +141,7 @@ class Subject(NamedTuple):
 
     @property
     def hooks(self) -> list[Fields]:
-        """The containers of hook sidecars in its pod, whoever's they are."""
+        """The containers of hook sidecars in its pod, Passgate's or another's."""
         return [one for one in self.containers if get_text(one, "name").startswith("hook-sidecar-")]
 
     @property
@@ -330,4 +330,4 @@ def _not_found(evidence: Evidence, wanted: Name, known: set[tuple[str, str]]) ->
     names = sorted({name for space, name in known if wanted.namespace in {"", space}})
     hint = did_you_mean(wanted.name, names, f"VMs there: {listed(names, 8)}") if names else "is it the right namespace?"
     hint = f"it is in {listed(elsewhere)}: -n {elsewhere[0]}" if elsewhere else hint
-    return BadInput("vm-not-found", f"{evidence.source} has no VM {printable(wanted.name)}{where}", hint=hint)
+    return BadInput("no-such-vm", f"{evidence.source} has no VM {printable(wanted.name)}{where}", hint=hint)

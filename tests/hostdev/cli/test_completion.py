@@ -36,7 +36,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ([""], ["inject", "slots", "lint", "manifest", "plan", "node", "completion", "man", "help"]),
+        ([""], ["inject", "slots", "lint", "manifest", "plan", "why", "node", "completion", "man", "help"]),
         (["who"], ["who"]),
         (["--color", "n"], ["never"]),
         (["--color", "never", "node", "sh"], ["show"]),
@@ -113,6 +113,7 @@ def test_every_option_of_every_command_is_offered() -> None:
         ("passgate-agent", ["--log-level", "w"], ["warning"]),
         ("passgate-agent", ["--kubelet-dir", ""], [":directory"]),
         ("onDefineDomain", ["--d"], ["--domain"]),
+        ("kubectl-passgate", ["why", "--col"], ["--collect", "--color"]),
         ("nothing", [""], ["help", "version"]),
     ],
 )

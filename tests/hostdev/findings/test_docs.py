@@ -10,6 +10,7 @@ import pytest
 from domxml.finding import FindingKind
 from hooksidecar.log import start
 from hostdev.cli.commands.table import COMMANDS
+from hostdev.findings.boot import STEPS
 from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.docs import LOOK, SPEAKERS, speaker, text
 from hostdev.findings.explain import EXPLAINED, explain, match_text, show_template
@@ -106,7 +107,7 @@ def test_the_commands_are_there() -> None:
         words = shlex.split(command)[1:]
 
         assert any(" ".join(words[:count]) in COMMANDS for count in (1, 2, 3)), command
-    assert set(LOOK) == {*ALL, *(trouble.code for trouble in TROUBLES)}
+    assert set(LOOK) == {*ALL, *(trouble.code for trouble in (*TROUBLES, *STEPS))}
 
 
 def test_the_words_of_our_logs_are_in_the_source() -> None:

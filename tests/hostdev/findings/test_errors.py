@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hostdev.findings.boot import STEPS
 from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.docs import ERROR_PAGE, pages
 from hostdev.findings.errors import ERRORS
@@ -73,7 +74,7 @@ def test_no_line_is_left_over() -> None:
 
 
 def test_a_code_is_one_thing_only() -> None:
-    tables = [*ALL, *(trouble.code for trouble in TROUBLES), *(error.code for error in ERRORS)]
+    tables = [*ALL, *(trouble.code for trouble in (*TROUBLES, *STEPS)), *(error.code for error in ERRORS)]
 
     assert sorted(tables) == list(EXPLAINED)
 

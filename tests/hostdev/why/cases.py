@@ -14,10 +14,11 @@ HOOKS = '[{"image": "registry.example/passgate-hook:0.1.0"}]'
 DEVICES = json.dumps([{"resource": T4, "name": "t4"}])
 SYNC = "server error. command SyncVMI failed: "
 GROUP = (
-    "LibvirtError(Code=1, Domain=10, Message='internal error: QEMU unexpectedly closed the monitor (vm='default_withpol'): "
+    "LibvirtError(Code=1, Domain=10, Message='internal error: QEMU unexpectedly closed the monitor "
+    "(vm='default_withpol'): "
     '2026-11-27T19:14:40.1Z qemu-kvm: -device {"driver":"vfio-pci","host":"0000:3d:00.0","id":"ua-gpu-t4"}: '
-    "vfio 0000:3d:00.0: group 35 is not viable\\nPlease ensure all devices within the iommu_group are bound to their vfio "
-    "bus driver.')"
+    "vfio 0000:3d:00.0: group 35 is not viable\\nPlease ensure all devices within the iommu_group are bound to "
+    "their vfio bus driver.')"
 )
 MEMLOCK = (
     "LibvirtError(Code=1, Domain=10, Message='internal error: qemu unexpectedly closed the monitor: qemu-kvm: -device "
@@ -27,18 +28,20 @@ MEMLOCK = (
 )
 DEFINE = "LibvirtError(Code=27, Domain=10, Message='XML error: Attempted double use of PCI Address 0000:10:00.0')"
 REFUSED = (
-    '"rpc error: code = FailedPrecondition desc = group-not-viable: 0000:3d:00.0: group 35 is not viable: 0000:3d:00.1 is '
-    'on snd_hda_intel: passgate node bind 0000:3d:00.1"'
+    '"rpc error: code = FailedPrecondition desc = group-not-viable: 0000:3d:00.0: group 35 is not viable: '
+    '0000:3d:00.1 is on snd_hda_intel: passgate node bind 0000:3d:00.1"'
 )
 MISSING = (
-    f'"rpc error: code = FailedPrecondition desc = allocation-missing: {T4}: 1 wanted, allocated and seen: nothing: put '
-    'the resource into spec.domain.resources.limits, and let the agent or the policy pass it on"'
+    f'"rpc error: code = FailedPrecondition desc = allocation-missing: {T4}: 1 wanted, allocated and seen: nothing: '
+    'put the resource into spec.domain.resources.limits, and let the agent or the policy pass it on"'
 )
 PANIC = (
-    '{"component":"virt-launcher","level":"info","msg":"Collected all requested hook sidecar sockets","timestamp":"2026-11-27T19:14:30.0Z"}\n'
+    '{"component":"virt-launcher","level":"info","msg":"Collected all requested hook sidecar sockets",'
+    '"timestamp":"2026-11-27T19:14:30.0Z"}\n'
     "panic: runtime error: invalid memory address or nil pointer dereference\n"
     "[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x1a2b3c4]\n\n"
-    "goroutine 52 [running]:\nkubevirt.io/kubevirt/pkg/virt-launcher/virtwrap.(*LibvirtDomainManager).buildDevicesMetadata\n"
+    "goroutine 52 [running]:\nkubevirt.io/kubevirt/pkg/virt-launcher/virtwrap.(*LibvirtDomainManager)."
+    "buildDevicesMetadata\n"
 )
 SOCKETS = "panic: Failed to collect all expected sidecar hook sockets within given timeout\n"
 
@@ -223,7 +226,10 @@ DENIED = (
     "denied the request: sidecar feature gate is not enabled in kubevirt-config, invalid entry "
     "metadata.annotations.hooks.kubevirt.io/hookSidecars"
 )
-HOST_DEVICES = "LibvirtError(Code=67, Domain=10, Message='unsupported configuration: host doesn't support passthrough of host PCI devices')"
+HOST_DEVICES = (
+    "LibvirtError(Code=67, Domain=10, Message='unsupported configuration: host doesn't support passthrough of host PCI "
+    "devices')"
+)
 NO_ADDRESS = SYNC + '"failed to create GPU host-devices: the number of GPU/s do not match the number of devices"'
 
 CASES: dict[str, Case] = {

@@ -8,16 +8,31 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from hostdev.findings.explain import find_codes
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.why.events import Event
 from hostdev.why.evidence import COMPUTE, HANDLER, Line, Log
 from hostdev.why.steps import Check, our_code, step_of
 from hostdev.why.subject import POD, VM, VMI, Subject
-from hostdev.why.texts import find_cause
 
 MOST = 400
 """Different sentences of a log that are looked at."""
 LONGEST = 4000
+
+
+class Cause(NamedTuple):
+    """What explains a sentence."""
+
+    code: str = ""
+    about: tuple[str, ...] = ()
+    is_wrapper: bool = False
+    is_harmless: bool = False
+
+
+def find_cause(text: str) -> Cause:
+    """The first code whose words stand in a text."""
+    found = find_codes(text)
+    return Cause(found[0].code, found[0].about) if found else Cause()
 
 
 class Saying(NamedTuple):

@@ -20,6 +20,8 @@ from hostdev.binding.kernel import Kernel
 from hostdev.binding.lock import hold_lock
 from hostdev.binding.obstacles import weigh
 from hostdev.binding.undo import restore
+from hostdev.binding.vfs import sets_up
+from hostdev.binding.vfsettings import Readings
 from hostdev.findings.binding import (
     FOREIGN_NEW_ID,
     INTERRUPTED,
@@ -71,7 +73,16 @@ def carry(effects: Effects, machine: Machine, means: Means, what: str = "") -> E
         effects = effects.with_findings(against)
         if effects.outcome != Outcome.PLANNED:
             return effects
-        return _Carrier(means, means.journal.begin(what, effects, machine), machine).run()
+        begun = means.journal.begin(what, effects, machine, _settings(effects, machine, means))
+        return _Carrier(means, begun, machine).run()
+
+
+def _settings(effects: Effects, machine: Machine, means: Means) -> Readings | None:
+    """What VFs are set up with, where the change may take it away."""
+    changed = {PciAddress.parse(step.device) for step in effects.steps if sets_up(step)}
+    own = {function.physfn or address for address in changed if (function := machine.functions.get(address))}
+    ports = [machine.functions[one] for one in sorted(own) if one in machine.functions]
+    return means.kernel.vf_settings(ports) if ports else None
 
 
 def refused_by(error: PassgateError) -> Finding:
@@ -196,7 +207,7 @@ def put_back(transaction: Transaction, means: Means) -> Transaction:
     """Undo a transaction from wherever it is: each device by itself, and no device at the cost of a VM."""
     addresses = [before.address for before in transaction.before]
     todo, found = restore(means.kernel.look_again(addresses), transaction)
-    stuck = {finding.subject for finding in found}
+    stuck = {finding.subject for finding in found if finding.severity is Severity.ERROR}
     findings = [*found]
     done = transaction._replace(undo=(*transaction.undo, *todo))
     for number, step in enumerate(todo, len(transaction.undo)):

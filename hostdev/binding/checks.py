@@ -10,7 +10,7 @@ from domxml.finding import Evidence, Finding
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding import steps
-from hostdev.binding.effects import MODPROBE, Step
+from hostdev.binding.effects import LINK, MODPROBE, Step
 from hostdev.binding.managers import managers_of
 from hostdev.binding.obstacles import of_host_use, weigh
 from hostdev.binding.vfs import against_loss, is_number, teardowns
@@ -53,9 +53,9 @@ def prepares(step: Step) -> bool:
 
 
 def host_use(moment: Moment) -> Iterator[Finding]:
-    """Does the host use the device whose driver is about to be taken."""
+    """Does the host use the device whose driver, or MAC address, is about to be taken."""
     on_host = moment.function.driver is not None and not is_on_vfio(moment.function)
-    if on_host and (takes_away(moment.step) or prepares(moment.step)):
+    if on_host and (takes_away(moment.step) or prepares(moment.step) or moment.step.write == LINK):
         yield from of_host_use(moment.machine, moment.function, moment.despite)
 
 

@@ -12,6 +12,7 @@ from domxml.text import listed
 from hostdev.binding.bootline import Boot, exported_options, exported_parameters
 from hostdev.binding.state import DeviceEntry, Match, NodeState, VfEntry, ids_text
 from hostdev.binding.vfs import HOST, NONE
+from hostdev.binding.vfsettings import UNREAD, Readings, Wanted, of_one_vf, of_port, read_settings
 from hostdev.findings.nodestate import ENTRIES_CONFLICT, ENTRY_UNMATCHED, IDENTITY_CHANGED
 from hostdev.gate.rule import attribute_evidence, hides, host_findings
 from hostdev.inventory import pciids
@@ -146,6 +147,8 @@ class Item(NamedTuple):
     """What forbids to make it so, as far as the file and the picture of the machine tell."""
     unknown: str = ""
     """Why it cannot be told whether it is so."""
+    unseen: tuple[str, ...] = ()
+    """Settings of VFs that could not be read; nothing is written because of them."""
 
     @property
     def subject(self) -> str:
@@ -184,12 +187,12 @@ class Claims:
         return address in self._drivers
 
 
-def compare(state: NodeState, machine: Machine) -> tuple[Item, ...]:
+def compare(state: NodeState, machine: Machine, readings: Readings = UNREAD) -> tuple[Item, ...]:
     """Every device of every entry, in the order of the file; VFs come first, for what is declared of them."""
     places = Places(machine)
     claims = Claims(state, places)
     entries: tuple[Entry, ...] = (*state.vfs, *state.devices)
-    return tuple(item for entry in entries for item in _items(places, entry, claims))
+    return tuple(item for entry in entries for item in _items(places, entry, claims, readings))
 
 
 def matches(places: Places, entry: Entry) -> tuple[PciFunction, ...]:
@@ -206,13 +209,13 @@ def _candidates(machine: Machine, entry: Entry) -> list[PciFunction]:
     return [one for one in functions if isinstance(entry, DeviceEntry) or one.role is Role.PF]
 
 
-def _items(places: Places, entry: Entry, claims: Claims) -> Iterator[Item]:
+def _items(places: Places, entry: Entry, claims: Claims, readings: Readings) -> Iterator[Item]:
     found = matches(places, entry)
     if not found:
         yield _absent(places, entry)
     for function in found:
         if isinstance(entry, VfEntry):
-            yield from _of_pf(places.machine, entry, function, claims)
+            yield from _of_pf(places.machine, entry, function, claims, readings)
         elif claims.is_first(function.address, entry) or claims.driver_conflict(function.address):
             yield _of_device(places.machine, entry, function, claims)
 
@@ -256,26 +259,51 @@ def driver_drift(function: PciFunction, driver: str) -> Iterator[Drift]:
         yield Drift("driver_override", None, override)
 
 
-def _of_pf(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Iterator[Item]:
-    """The PF by the number of its VFs; where that is right, each VF that is not on its driver."""
+def _of_pf(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims, readings: Readings) -> Iterator[Item]:
+    """The PF by the number of its VFs and its settings; where those are right, each VF that is not as it shall be."""
     conflict = claims.count_conflict(pf.address)
     findings = (ENTRIES_CONFLICT.found(str(pf.address), conflict),) if conflict else ()
     unknown = _unread(machine, pf, "sriov_numvfs", "sriov_totalvfs")
     now = None if pf.total_vfs is None else pf.num_vfs
-    drift = () if (now or 0) == entry.number else (Drift("count", entry.number, now),)
-    yield Item(entry, pf.address, drift, findings, unknown)
+    if (now or 0) != entry.number:
+        yield Item(entry, pf.address, (Drift("count", entry.number, now),), findings, unknown)
+        return
+    wanted, unfit = read_settings(pf, entry.number, entry.settings)
+    drift = tuple(setting_drift(pf.address, of_port(wanted), readings))
+    unseen = tuple(_unseen(pf, wanted, readings))
+    yield Item(entry, pf.address, drift, (*findings, *unfit), unknown, unseen)
     if not drift and not conflict and not unknown:
-        yield from _of_vfs(machine, entry, pf, claims)
+        yield from _of_vfs(machine, entry, pf, claims, wanted, readings=readings)
 
 
-def _of_vfs(machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims) -> Iterator[Item]:
-    for address in pf.virtfns if entry.driver else ():
+def _of_vfs(  # noqa: PLR0913  a VF is compared with all of these
+    machine: Machine, entry: VfEntry, pf: PciFunction, claims: Claims, wanted: list[Wanted], *, readings: Readings
+) -> Iterator[Item]:
+    for number, address in enumerate(pf.virtfns if entry.driver or wanted else ()):
         vf = machine.functions.get(address)
         if vf is None:
             what = f"{address} of {pf.address} could not be read"
             yield Item(entry, address, (Drift("device", str(address), None),), (), what)
-        elif not claims.has_driver(address) and (drift := tuple(driver_drift(vf, entry.driver))):
+            continue
+        driven = () if claims.has_driver(address) or not entry.driver else tuple(driver_drift(vf, entry.driver))
+        drift = (*setting_drift(pf.address, of_one_vf(number, wanted), readings), *driven)
+        if drift:
             yield Item(entry, address, drift, (), _unread(machine, vf, "driver", "vfio-dev"))
+
+
+def setting_drift(pf: PciAddress, wanted: list[Wanted], readings: Readings) -> Iterator[Drift]:
+    """Settings that are known to be otherwise."""
+    for one in wanted:
+        have = readings.of(pf, one)
+        if have is not None and not one.setting.is_kept(one.value, have):
+            yield Drift(one.setting.name, one.value, have)
+
+
+def _unseen(pf: PciFunction, wanted: list[Wanted], readings: Readings) -> Iterator[str]:
+    yield from (one.setting.name for one in of_port(wanted) if readings.of(pf.address, one) is None)
+    for number in range(len(pf.virtfns)):
+        own = (one for one in of_one_vf(number, wanted) if readings.of(pf.address, one) is None)
+        yield from (f"{one.setting.name} of VF {number}" for one in own)
 
 
 def _unread(machine: Machine, function: PciFunction, *names: str) -> str:

@@ -167,7 +167,7 @@ def _load(module: str) -> None:
         raise WriteFailed(" ".join(ended.stderr.split()) or f"modprobe ended with {ended.returncode}")
 
 
-_VF = re.compile(r"link set dev (\S+) vf ([0-9]+) (mac|vlan) (\S+)", re.ASCII)
+_VF = re.compile(r"link set dev (\S+) vf ([0-9]+) (mac|vlan|spoofchk|trust) (\S+)", re.ASCII)
 
 
 def vf_of_link(value: str) -> tuple[str, int, str, str]:
@@ -183,7 +183,9 @@ def _set_link(value: str) -> None:
     try:
         if name == "mac":
             netlink.set_vf_mac(interface, vf, setting)
-        else:
+        elif name == "vlan":
             netlink.set_vf_vlan(interface, vf, int(setting))
+        else:
+            netlink.set_vf_switch(interface, vf, name, on=setting == "on")
     except OSError as error:
         raise WriteFailed(f"{interface}, VF {vf}, {name}: {error.strerror or error}") from None

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from domxml.text import did_you_mean
 from hostdev.binding.child import Writer, finding_from
 from hostdev.binding.effects import Effects, Outcome, State, Step
 from hostdev.binding.lock import STATE_DIR
+from hostdev.binding.vfsettings import Readings
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 from hostdev.jsonutil import show_value
@@ -42,6 +43,8 @@ class Before(NamedTuple):
     physfn: PciAddress | None = None
     num_vfs: int | None = None
     autoprobe: bool | None = None
+    settings: Mapping[str, str] | None = None
+    """What it was set up with, as far as an undo gives that back; None where it was not read."""
 
     @classmethod
     def of(cls, function: PciFunction) -> Before:
@@ -58,6 +61,15 @@ class Before(NamedTuple):
             function.num_vfs,
             function.vf_autoprobe,
         )
+
+    def with_settings(self, machine: Machine, readings: Readings) -> Before:
+        """The same with what it was set up with."""
+        if self.physfn is None:
+            return self._replace(settings=readings.kept_of(self.address, None))
+        port = machine.functions.get(self.physfn)
+        vfs = port.virtfns if port else ()
+        own = vfs.index(self.address) if self.address in vfs else None
+        return self if own is None else self._replace(settings=readings.kept_of(self.physfn, own))
 
     @property
     def identity(self) -> tuple[int | None, ...]:
@@ -119,12 +131,13 @@ class Journal:
         self.state_dir = state_dir
         self.directory = state_dir / DIRECTORY
 
-    def begin(self, what: str, effects: Effects, machine: Machine) -> Transaction:
-        """Write a change down before it is made."""
+    def begin(self, what: str, effects: Effects, machine: Machine, readings: Readings | None = None) -> Transaction:
+        """Write a change down before it is made; `readings` are the settings that it may take away."""
         named = [PciAddress.parse(device) for device in effects.devices]
         vfs = [vf for address in named if (pf := machine.functions.get(address)) for vf in pf.virtfns]
         known = [address for address in dict.fromkeys((*named, *vfs)) if address in machine.functions]
-        before = tuple(Before.of(machine.functions[address]) for address in known)
+        befores = (Before.of(machine.functions[address]) for address in known)
+        before = tuple(one if readings is None else one.with_settings(machine, readings) for one in befores)
         kernel = machine.kernel
         started = Transaction(what, effects._replace(id=_new_id()), before, kernel.boot_id, kernel.release, _now())
         self.save(started)
@@ -245,6 +258,7 @@ def _device(before: Before) -> Document:
         "physfn": None if before.physfn is None else str(before.physfn),
         "numVfs": before.num_vfs,
         "vfAutoprobe": before.autoprobe,
+        "settings": None if before.settings is None else dict(before.settings),
     }
 
 
@@ -308,7 +322,12 @@ def _before(data: dict[str, Any]) -> Before:
         None if physfn is None else PciAddress.parse(physfn),
         data["numVfs"],
         data["vfAutoprobe"],
+        _settings(data.get("settings")),
     )
+
+
+def _settings(data: Any) -> Mapping[str, str] | None:
+    return None if data is None else {_text(name): _text(value) for name, value in data.items()}
 
 
 def _new_id() -> str:

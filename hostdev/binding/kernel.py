@@ -11,11 +11,12 @@ from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
 from hostdev.binding.child import Answer, Writer, in_child, look_in_child
 from hostdev.binding.effects import LINK, MODPROBE, Step, perform, vf_of_link
+from hostdev.binding.vfsettings import Readings, canonical, read_vf_settings
 from hostdev.gate.rule import attribute_path
 from hostdev.inventory import netlink
 from hostdev.inventory.functions import NUMVFS, VIRTFN
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import Machine
+from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.probe import Probe
 from hostdev.inventory.scan import scan
 
@@ -70,7 +71,11 @@ class Kernel:
             return self._count_vfs(step.write)
         with self.host() as host:
             text = host.read(step.write.removeprefix("/"))
-        return "" if text is None or text in _UNSET else text
+        return "" if text is None or text in _UNSET else canonical(step.write, text)
+
+    def vf_settings(self, pfs: Collection[PciFunction]) -> Readings:
+        """What these PFs and their VFs are set up with, as far as it can be read."""
+        return self.ask(lambda host: read_vf_settings(host, pfs))
 
     def _driver(self, device: str) -> str:
         # Not by `uevent`: there the driver stands as long as its removal waits.
@@ -107,4 +112,4 @@ def _observe_link(value: str) -> str:
         settings = netlink.vf_settings(interface).get(vf)
     except OSError:
         settings = None
-    return "" if settings is None else settings.mac if name == "mac" else str(settings.vlan)
+    return "" if settings is None else dict(settings.as_texts()).get(name, "")

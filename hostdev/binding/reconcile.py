@@ -10,12 +10,15 @@ from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.drift import AUTO, Item, compare
 from hostdev.binding.drivers import UNKNOWN, Drivers
-from hostdev.binding.effects import Effects, Outcome, effects_of
+from hostdev.binding.effects import Effects, effects_of
 from hostdev.binding.plan import bind, unbind
 from hostdev.binding.state import DeviceEntry, NodeState, VfEntry
 from hostdev.binding.vfs import HOST, vfs
+from hostdev.binding.vfsettings import UNREAD, Readings, When, of_one_vf, read_settings, read_vf_settings, set_one
 from hostdev.findings.nodestate import ENTRY_UNMATCHED
 from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.findings.sriov import SETTINGS_NOT_READ
+from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 
@@ -48,12 +51,24 @@ class Change(NamedTuple):
 
 
 def plan_changes(
-    state: NodeState, machine: Machine, drivers: Drivers = UNKNOWN, despite: frozenset[str] = frozenset()
+    state: NodeState,
+    machine: Machine,
+    drivers: Drivers = UNKNOWN,
+    despite: frozenset[str] = frozenset(),
+    *,
+    readings: Readings = UNREAD,
 ) -> tuple[Change, ...]:
     """Every item of a state with what would make it so; one that is held has nothing to do."""
-    items = compare(state, machine)
-    planner = _Planner(machine, drivers, despite, items)
+    items = compare(state, machine, readings)
+    planner = _Planner(machine, drivers, despite, items, readings)
     return tuple(Change(batch, planner.effects(batch)) for batch in _batches(items, machine))
+
+
+def read_declared(host: Host, machine: Machine, states: Iterable[NodeState]) -> Readings:
+    """What VFs are set up with, where a state declares that."""
+    if not any(entry.settings for state in states for entry in state.vfs):
+        return UNREAD
+    return read_vf_settings(host, [one for one in machine.functions.values() if one.total_vfs])
 
 
 def _batches(items: Iterable[Item], machine: Machine) -> Iterator[tuple[Item, ...]]:
@@ -77,10 +92,18 @@ def _group(item: Item, machine: Machine) -> object:
 class _Planner:
     """Plans one batch after the other."""
 
-    def __init__(self, machine: Machine, drivers: Drivers, despite: frozenset[str], items: tuple[Item, ...]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        drivers: Drivers,
+        despite: frozenset[str],
+        items: tuple[Item, ...],
+        readings: Readings,
+    ) -> None:
         self._machine = machine
         self._drivers = drivers
         self._despite = despite
+        self._readings = readings
         self._vfs_come = any(isinstance(item.entry, VfEntry) and item.drift for item in items)
 
     def effects(self, batch: tuple[Item, ...]) -> Effects:
@@ -92,10 +115,10 @@ class _Planner:
         if first.findings:
             return effects_of((), map(self._awaited, first.findings))
         if not any(item.drift for item in batch):
-            return Effects("", Outcome.NOTHING)
+            return effects_of((), _not_read(first))
         functions = [self._machine.functions[item.device] for item in batch if item.device is not None]
         if isinstance(first.entry, VfEntry):
-            return self._vfs(first.entry, functions[0])
+            return self._vfs(first.entry, functions[0], first).with_findings(_not_read(first))
         with_group = any(isinstance(item.entry, DeviceEntry) and item.entry.with_group for item in batch)
         return self._move(first.entry.driver, functions, with_group=with_group)
 
@@ -113,9 +136,37 @@ class _Planner:
             return bind(machine, functions, goal, with_group=with_group, despite=despite, drivers=drivers)
         return unbind(machine, functions, None if driver == HOST else driver, despite=despite, drivers=drivers)
 
-    def _vfs(self, entry: VfEntry, function: PciFunction) -> Effects:
-        if function.physfn is not None:
-            return self._move(entry.driver, [function])
+    def _vfs(self, entry: VfEntry, function: PciFunction, item: Item) -> Effects:
+        port = self._machine.functions.get(function.physfn) if function.physfn else None
+        if port is not None:
+            return self._vf(entry, function, port, item)
         driver, drivers = entry.driver or HOST, self._drivers
         number, settings = entry.number, entry.settings
-        return vfs(self._machine, function, number, settings, self._despite, driver=driver, drivers=drivers)
+        return vfs(
+            *(self._machine, function, number, settings, self._despite),
+            driver=driver,
+            drivers=drivers,
+            readings=self._readings,
+        )
+
+    def _vf(self, entry: VfEntry, function: PciFunction, port: PciFunction, item: Item) -> Effects:
+        """One VF of a port that has as many as it shall have: its settings before a vfio driver has it."""
+        differs = {drift.what for drift in item.drift}
+        move = self._move(entry.driver, [function]) if "driver" in differs else effects_of((), ())
+        number = port.virtfns.index(function.address)
+        wanted = [
+            one
+            for one in of_one_vf(number, read_settings(port, entry.number, entry.settings)[0])
+            if one.setting.name in differs
+        ]
+        interface = port.netdevs[0].name if port.netdevs else ""
+        steps = {one: set_one(port.address, function.address, one, interface) for one in wanted}
+        first = [step for one, step in steps.items() if one.setting.when is not When.DRIVEN]
+        last = [step for one, step in steps.items() if one.setting.when is When.DRIVEN]
+        return effects_of((*first, *move.steps, *last), move.findings)
+
+
+def _not_read(item: Item) -> Iterator[Finding]:
+    if item.unseen:
+        what = f"{listed(item.unseen, 4)} could not be read, and is left as it is"
+        yield SETTINGS_NOT_READ.found(str(item.device or ""), what)

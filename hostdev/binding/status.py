@@ -82,7 +82,7 @@ def change_lines(made: Iterable[Change], last_writer: Callable[[PciAddress], str
             by = last_writer(item.device) if item.device and item.drift else None
             drift = tuple(one._replace(by=by) for one in item.drift)
             device = str(item.device) if item.device else None
-            told = (one for one in change.effects.findings if one.severity is not Severity.INFO)
+            told = (one for one in change.effects.findings if one.severity is not Severity.INFO or item.unseen)
             yield Line(item.entry.place, device, standing, drift, () if standing is Standing.HELD else tuple(told))
 
 
@@ -92,7 +92,7 @@ def standing_of(item: Item, effects: Effects) -> Standing:
     if item.unknown:
         return Standing.UNKNOWN
     if not item.drift and not item.findings:
-        return Standing.HELD
+        return Standing.UNKNOWN if item.unseen else Standing.HELD
     if not against and not item.findings:
         return Standing.DRIFTED
     return Standing.WAITING if against and against <= HELD_BY_VM else Standing.REFUSED

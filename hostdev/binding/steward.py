@@ -15,11 +15,12 @@ from hostdev.binding.carry import Means, ask, carry, refused_by
 from hostdev.binding.drift import Drift
 from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Outcome
-from hostdev.binding.reconcile import Change, plan_changes
+from hostdev.binding.reconcile import Change, plan_changes, read_declared
 from hostdev.binding.recover import recover
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines, standing_of
+from hostdev.binding.vfsettings import Readings
 from hostdev.findings.nodestate import NODE_STATE_CONTESTED, NODE_STATE_DRIFTED, NODE_STATE_WAITING
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
@@ -55,6 +56,7 @@ class _Seen(NamedTuple):
     machine: Machine
     drivers: Drivers
     boot: Boot
+    readings: Readings
 
 
 @dataclass
@@ -91,24 +93,23 @@ class Steward:
             return Turn(findings=found, was_read=False)
         except PassgateError as error:
             return Turn(findings=(refused_by(error),), was_read=False)
-        modules = {option.module for state in states for option in state.options}
         try:
-            return self._kept(states, modules)
+            return self._kept(states)
         except PassgateError as error:
             # The lock is another's, the journal cannot be written, or the host does not answer: the next turn looks.
             return Turn(findings=(refused_by(error),), was_read=False)
 
-    def _kept(self, states: tuple[NodeState, ...], modules: set[str]) -> Turn:
-        seen = self._look(modules)
+    def _kept(self, states: tuple[NodeState, ...]) -> Turn:
+        seen = self._look(states)
         if self.means.journal.running(seen.machine.kernel.boot_id):
             # Cut off with the last agent, or not back yet: while it is open, its devices are left alone.
             recover(self.means)
-            seen = self._look(modules)
+            seen = self._look(states)
         state = state_for(states, seen.machine, self.node) or NodeState()
-        due = tuple(self._due(plan_changes(state, seen.machine, seen.drivers, self.means.despite)))
-        made = tuple(self._make(change, state) for change in due)
-        seen = self._look(modules) if made else seen
-        planned = plan_changes(state, seen.machine, seen.drivers, self.means.despite)
+        due = tuple(self._due(self._plan(state, seen)))
+        made = tuple(self._make(change, state, states) for change in due)
+        seen = self._look(states) if made else seen
+        planned = self._plan(state, seen)
 
         def told(host: Host) -> tuple[Line, ...]:
             return tuple(change_lines(planned, Authors(host, seen.machine, self.means.journal).last_writer))
@@ -125,13 +126,18 @@ class Steward:
             self._text, self._memories = text, {}
         return read_states(text, self.name)
 
-    def _look(self, modules: Iterable[str] = ()) -> _Seen:
+    def _look(self, states: tuple[NodeState, ...]) -> _Seen:
+        modules = {option.module for state in states for option in state.options}
+
         def seen(host: Host) -> _Seen:
             machine = self.scan(host)
             drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
-            return _Seen(machine, drivers, read_boot(host, machine, modules))
+            return _Seen(machine, drivers, read_boot(host, machine, modules), read_declared(host, machine, states))
 
         return self.means.kernel.ask(seen)
+
+    def _plan(self, state: NodeState, seen: _Seen) -> tuple[Change, ...]:
+        return plan_changes(state, seen.machine, seen.drivers, self.means.despite, readings=seen.readings)
 
     def _due(self, planned: Iterable[Change]) -> Iterator[Change]:
         """What is to be made now: not what is contested, nor what failed a moment ago."""
@@ -149,10 +155,11 @@ class Steward:
                 if memory.losses < LOST_ROUNDS and now >= memory.again_at:
                     yield change
 
-    def _make(self, change: Change, state: NodeState) -> Change:
+    def _make(self, change: Change, state: NodeState, states: tuple[NodeState, ...]) -> Change:
         """Carry a change out, planned anew on the machine as it is now."""
-        machine, drivers, _ = self._look()
-        again = plan_changes(state, machine, drivers, self.means.despite)
+        seen = self._look(states)
+        machine = seen.machine
+        again = self._plan(state, seen)
         now = next((one for one in again if _key(one) == _key(change)), None)
         if now is None:
             return change._replace(effects=change.effects._replace(outcome=Outcome.NOTHING))

@@ -7,10 +7,12 @@ from itertools import chain
 
 from domxml.finding import Finding
 from hostdev.binding import steps
-from hostdev.binding.effects import Step
+from hostdev.binding.effects import LINK, Step, vf_of_link
 from hostdev.binding.journal import Before, Transaction
-from hostdev.binding.vfs import is_number, restore_vfs
+from hostdev.binding.vfs import SERVICES, is_number, restore_vfs, settings_before
+from hostdev.binding.vfsettings import BY_NAME
 from hostdev.findings.binding import CHANGED_MEANWHILE
+from hostdev.findings.sriov import SETTINGS_NOT_RESTORED
 from hostdev.gate.rule import attribute_evidence, driver_evidence
 from hostdev.inventory.machine import Machine, PciFunction
 
@@ -31,8 +33,40 @@ def restore(machine: Machine, transaction: Transaction) -> tuple[tuple[Step, ...
         elif now is not None:
             back.append((before, now))
     ours = [(before, now) for before, now in back if before.address in ports]
-    vfs = (restore_vfs(pf, now, [vf for vf in lost if vf.physfn == pf.address]) for pf, now in ours)
-    return (*chain.from_iterable(vfs), *_steps(back)), tuple(found)
+    stopped = {step.device for step in transaction.effects.steps if step.write.endswith(BY_NAME[SERVICES].file)}
+    vfs = (
+        restore_vfs(pf, now, [vf for vf in lost if vf.physfn == pf.address], stopped_for=str(pf.address) in stopped)
+        for pf, now in ours
+    )
+    todo = (*chain.from_iterable(vfs), *_settings(machine, transaction, lost), *_steps(back))
+    return todo, (*found, *_not_restored(transaction, ours, lost))
+
+
+def _settings(machine: Machine, transaction: Transaction, lost: Sequence[Before]) -> Iterator[Step]:
+    """What was set of VFs that stayed."""
+    written: dict[str, set[str]] = {}
+    for step in transaction.effects.steps:
+        if step.write == LINK:
+            written.setdefault(step.device, set()).add(vf_of_link(step.value)[2])
+    for before in transaction.before:
+        port = machine.functions.get(before.physfn) if before.physfn else None
+        names = frozenset(written.get(str(before.address), ()))
+        if names and port and before not in lost and before.address in port.virtfns:
+            yield from settings_before(port, before, port.virtfns.index(before.address), names)
+
+
+def _not_restored(
+    transaction: Transaction, ports: Iterable[tuple[Before, PciFunction]], lost: Sequence[Before]
+) -> Iterator[Finding]:
+    """What no undo gives back."""
+    for pf, _ in ports:
+        if [vf for vf in lost if vf.physfn == pf.address and vf.settings is None]:
+            what = f"MAC addresses and VLANs of the {pf.num_vfs} VFs that it had were not read before"
+            yield SETTINGS_NOT_RESTORED.found(str(pf.address), what)
+    quotas = {step.device for step in transaction.effects.steps if "/sriov_admin/" in step.write}
+    for device in sorted(quotas):
+        what = "quotas and times of VFs that were written stay as they are"
+        yield SETTINGS_NOT_RESTORED.found(device, what)
 
 
 def _is_remade(transaction: Transaction, before: Before) -> bool:

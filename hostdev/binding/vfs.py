@@ -9,16 +9,29 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.binding import steps
 from hostdev.binding.drivers import UNKNOWN, Drivers
-from hostdev.binding.effects import Effects, Step, effects_of
+from hostdev.binding.effects import LINK, Effects, Step, effects_of
 from hostdev.binding.journal import Before
 from hostdev.binding.obstacles import weigh
 from hostdev.binding.plan import bind
-from hostdev.binding.vfsettings import before_vfs, of_vfs, read_settings
+from hostdev.binding.vfsettings import (
+    BY_NAME,
+    UNREAD,
+    Readings,
+    Wanted,
+    When,
+    of_vfs,
+    read_settings,
+    set_one,
+    stop_and_set,
+    stopped,
+)
 from hostdev.findings.binding import DRIVER_UNFIT
 from hostdev.findings.sriov import (
     NO_VFS_POSSIBLE,
     TOO_MANY_VFS,
     VF_ADDRESSES_UNKNOWN,
+    VF_SETTING_UNFIT,
+    VFS_ALL_OR_NONE,
     VFS_IN_USE,
     VFS_MADE_ANEW,
     VFS_OFFLINE,
@@ -26,6 +39,7 @@ from hostdev.findings.sriov import (
 from hostdev.gate.driver import removal_finding
 from hostdev.gate.hostuse import is_proved_unused, why_kept
 from hostdev.gate.rule import attribute_evidence, attribute_path, driver_evidence
+from hostdev.inventory.accelerators import is_qat
 from hostdev.inventory.functions import NUMVFS, vf_addresses
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio, vfio_driver
@@ -48,6 +62,7 @@ def vfs(  # noqa: PLR0913  a wish is made of these
     *,
     driver: str = GENERIC,
     drivers: Drivers = UNKNOWN,
+    readings: Readings = UNREAD,
 ) -> Effects:
     """Give a PF so many VFs; those that it has stay where the number is right."""
     driver = GENERIC if driver == AUTO else driver
@@ -55,10 +70,12 @@ def vfs(  # noqa: PLR0913  a wish is made of these
     if against:
         return effects_of((), against)
     wanted, unfit = read_settings(pf, count, settings)
-    if count == pf.num_vfs and all(one.setting.of_vf for one in wanted):
+    unfit += _undriven(pf, wanted, driver)
+    if count == pf.num_vfs and all(_is_set_at_any_time(pf, one, readings) for one in wanted):
         effects = _as_they_are(machine, pf, driver, despite, drivers)
-        own = tuple(vf.address for vf in _vfs_of(machine, pf))
-        return effects_of((*of_vfs(pf, own, wanted), *effects.steps), (*unfit, *effects.findings))
+        own = tuple(sorted(vf.address for vf in _vfs_of(machine, pf)))
+        first = [step for when in When for step in of_vfs(pf, own, wanted, when=when, readings=readings)]
+        return effects_of((*first, *effects.steps), (*unfit, *effects.findings))
     addresses = vf_addresses(pf.address, count, pf.vf_offset, pf.vf_stride)
     findings = [
         *unfit,
@@ -67,11 +84,25 @@ def vfs(  # noqa: PLR0913  a wish is made of these
         *_of_new(machine, pf, count, addresses, driver),
     ]
     todo = [
-        *_remade(pf, count, before_vfs(pf, wanted)),
-        *of_vfs(pf, addresses, wanted),
+        *_remade(pf, count, (*stopped(pf, wanted), *of_vfs(pf, addresses, wanted, when=When.RESERVED))),
+        *of_vfs(pf, addresses, wanted, when=When.MADE),
         *_driven(pf, addresses, driver, machine, drivers, new=bool(count)),
+        *of_vfs(pf, addresses, wanted, when=When.DRIVEN),
     ]
     return effects_of(todo, weigh(findings, despite))
+
+
+def _is_set_at_any_time(pf: PciFunction, wanted: Wanted, readings: Readings) -> bool:
+    """A PF is stopped for some of its settings, which takes its VFs away: not for one that is so already."""
+    return wanted.setting.when is not When.STOPPED or readings.is_so(pf.address, wanted)
+
+
+def _undriven(pf: PciFunction, wanted: Iterable[Wanted], driver: str) -> Iterator[Finding]:
+    for one in wanted:
+        if one.setting.when is When.DRIVEN and (driver == NONE or vfio_driver(driver)):
+            what = f"{one.setting.name}: the VF has it from the driver of its PF, and would be on {driver}"
+            hint = f"say --driver {HOST}, or driver: {HOST} in a file"
+            yield VF_SETTING_UNFIT.found(str(pf.address), what, hint=hint)
 
 
 def teardowns(machine: Machine) -> Iterator[PciFunction]:
@@ -107,6 +138,15 @@ def _against(pf: PciFunction, count: int, hypervisor: str) -> Iterator[Finding]:
         )
         hint = f"passgate node unbind {pf.address}" if pf.driver else "load its driver, and write to drivers_probe"
         yield NO_VFS_POSSIBLE.found(subject, what, hint=hint, evidence=(driver_evidence(pf),))
+    elif pf.driver == "nvidia" and count != pf.num_vfs:
+        what = "is on nvidia, whose VFs are made and removed by NVIDIA's sriov-manage alone"
+        verb = "-e" if count else "-d"
+        hint = f"/usr/lib/nvidia/sriov-manage {verb} {pf.address}"
+        yield NO_VFS_POSSIBLE.found(subject, what, hint=hint, evidence=(driver_evidence(pf),))
+    elif pf.driver and is_qat(pf.driver) and 0 < count < pf.total_vfs:
+        what = f"{count} VFs are asked for, and its driver {pf.driver} makes all {pf.total_vfs} or none"
+        hint = f"ask for {pf.total_vfs}, or for 0"
+        yield VFS_ALL_OR_NONE.found(subject, what, hint=hint, evidence=(driver_evidence(pf),))
     elif count > pf.total_vfs:
         hint = None if pf.total_vfs else "its firmware keeps VFs off: turn SR-IOV on in the firmware's setup"
         evidence = (attribute_evidence(pf.address, "sriov_totalvfs", pf.total_vfs),)
@@ -222,22 +262,52 @@ def is_number(step: Step) -> bool:
     return step.write.endswith(f"/{NUMVFS}")
 
 
-def restore_vfs(pf: Before, now: PciFunction, lost: Sequence[Before]) -> Iterator[Step]:
-    """A PF's VFs as they were before: as many, and each on its driver with its override."""
+def sets_up(step: Step) -> bool:
+    """Whether a step changes what VFs are set up with, or takes it away with them."""
+    return is_number(step) or step.write == LINK or step.write.endswith(f"/{BY_NAME[SERVICES].file}")
+
+
+def restore_vfs(pf: Before, now: PciFunction, lost: Sequence[Before], *, stopped_for: bool) -> Iterator[Step]:
+    """A PF's VFs as they were before: as many, each with what it was set up with, on its driver with its override.
+
+    `stopped_for` says that the change stopped the PF for a setting of its own.
+    """
     had = pf.num_vfs or 0
-    remade = had != now.num_vfs
+    services = (pf.settings or {}).get(SERVICES) if stopped_for else None
+    remade = had != now.num_vfs or services is not None
     off = False
     if remade:
         if now.num_vfs:
             yield number(pf.address, 0, f"the {now.num_vfs} VFs are removed again")
+        if services is not None:
+            yield from stop_and_set(pf.address, BY_NAME[SERVICES], services, "as it was before")
         if had:
             off = True
             yield autoprobe(pf.address, on=False)
             yield number(pf.address, had, f"the {had} VFs are made again")
+            places = vf_addresses(pf.address, had, now.vf_offset, now.vf_stride) or tuple(one.address for one in lost)
+            for vf in (one for one in lost if one.address in places):
+                yield from settings_before(now, vf, places.index(vf.address))
             for vf in lost:
                 yield from _as_before(vf)
     if pf.autoprobe is not None and (off or now.vf_autoprobe != pf.autoprobe):
         yield autoprobe(pf.address, on=pf.autoprobe)
+
+
+SERVICES = "cfg_services"
+_NO_MAC = "00:00:00:00:00:00"
+_AS_MADE = frozenset({("mac", _NO_MAC), ("vlan", "0"), ("trust", "off")})
+"""What a VF has that nobody set up."""
+
+
+def settings_before(pf: PciFunction, vf: Before, number: int, names: frozenset[str] | None = None) -> Iterator[Step]:
+    """What the PF kept for a VF: of a VF that is made again what it does not have by itself, else these names."""
+    interface = pf.netdevs[0].name if pf.netdevs else ""
+    for name, value in (vf.settings or {}).items():
+        given = (name, value) not in _AS_MADE if names is None else name in names
+        if given and interface:
+            one = Wanted(BY_NAME[name], value, number)
+            yield set_one(pf.address, vf.address, one, interface, f"VF {number}: as it was before")
 
 
 def _as_before(vf: Before) -> Iterator[Step]:

@@ -132,6 +132,51 @@ TOO_MANY_VFS = FindingKind(
     says=("{any} VFs already enabled. Disable before enabling {any} VFs", "not enough MMIO resources for SR-IOV"),
 )
 
+VFS_ALL_OR_NONE = FindingKind(
+    code="vfs-all-or-none",
+    severity=Severity.ERROR,
+    title="The PF makes all of its VFs or none",
+    cause=(
+        "The driver of Intel QuickAssist does not look at the number that is written into `sriov_numvfs`: its rings "
+        "are dealt out to all VFs that the hardware has. With another number the kernel makes all of them and only "
+        "warns, and what was asked for would never be so."
+    ),
+    hint="ask for as many as `sriov_totalvfs` says, or for 0",
+    remedy=(
+        "Write the number of `/sys/bus/pci/devices/PF/sriov_totalvfs`, and give VMs as many of the VFs as they need; "
+        "the others do no harm. Source: `adf_sriov_configure` in drivers/crypto/intel/qat/qat_common/adf_sriov.c."
+    ),
+)
+
+SETTINGS_NOT_RESTORED = FindingKind(
+    code="settings-not-restored",
+    severity=Severity.WARNING,
+    title="Settings of VFs are not given back by the undo",
+    cause=(
+        "The kernel forgets what a VF was set up with when it is removed. MAC address, VLAN, spoof check and trust are "
+        "read before and written again; quotas of Intel GPUs are dealt out by the driver anew; and what could not be "
+        "read cannot be written."
+    ),
+    hint="set them with `passgate node vfs PF COUNT --set KEY=VALUE`",
+    remedy="`passgate node journal show ID` tells what the devices had before, as far as it was read.",
+)
+
+SETTINGS_NOT_READ = FindingKind(
+    code="settings-not-read",
+    severity=Severity.INFO,
+    title="Settings of VFs could not be read",
+    cause=(
+        "MAC addresses, VLANs, spoof check and trust are asked of the PF's interface by netlink, in the network "
+        "namespace of the host; quotas and services stand in files of the driver, which older kernels do not have. A "
+        "recorded machine holds none of them. Whether they are as they were declared is not known."
+    ),
+    hint="on the node itself, in the host's network namespace, they can be read",
+    remedy=(
+        "`ip -d link show PF` shows what the PF keeps. Quotas of Intel GPUs are in sysfs from Linux 6.19 on. What "
+        "cannot be read is not written again either: make the VFs anew, or set it with `passgate node vfs --set`."
+    ),
+)
+
 VFS_MADE_ANEW = FindingKind(
     code="vfs-made-anew",
     severity=Severity.WARNING,
@@ -210,6 +255,9 @@ KINDS = (
 CHANGE_KINDS = (
     NO_VFS_POSSIBLE,
     TOO_MANY_VFS,
+    VFS_ALL_OR_NONE,
+    SETTINGS_NOT_RESTORED,
+    SETTINGS_NOT_READ,
     VFS_MADE_ANEW,
     VFS_IN_USE,
     VF_ADDRESSES_UNKNOWN,

@@ -23,7 +23,9 @@ _TYPE_MASK = 0x3FFF
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 9, 15
 _NEXTHOP = struct.Struct("=HBBi")
-_VFINFO_LIST, _VF_INFO, _VF_MAC, _VF_VLAN = 22, 1, 1, 2
+_VFINFO_LIST, _VF_INFO, _VF_MAC, _VF_VLAN, _VF_SPOOFCHK, _VF_TRUST = 22, 1, 1, 2, 4, 9
+_SWITCHES: Mapping[str, int] = MappingProxyType({"spoofchk": _VF_SPOOFCHK, "trust": _VF_TRUST})
+_NOT_TOLD = 0xFFFFFFFF
 _IFLA_EXT_MASK, _WITH_VFS = 29, 1
 _LOCAL_TABLE = 255
 _TYPES = frozenset({1, 5})
@@ -39,6 +41,16 @@ class VfSettings(NamedTuple):
 
     mac: str
     vlan: int
+    spoofchk: bool | None = None
+    trust: bool | None = None
+    """None where the driver does not tell."""
+
+    def as_texts(self) -> Iterator[tuple[str, str]]:
+        """Each that is known, as `ip` writes it."""
+        yield from (("mac", self.mac), ("vlan", str(self.vlan)))
+        for name, value in (("spoofchk", self.spoofchk), ("trust", self.trust)):
+            if value is not None:
+                yield name, "on" if value else "off"
 
 
 def addresses_of(interface: str) -> tuple[str, ...]:
@@ -96,8 +108,14 @@ def vf_settings(interface: str) -> dict[int, VfSettings]:
             values = dict(_attributes(one))
             number, mac = struct.unpack_from("=I32s", values[_VF_MAC])
             vlan = struct.unpack_from("=II", values[_VF_VLAN])[1] if _VF_VLAN in values else 0
-            found[number] = VfSettings(mac[:6].hex(":"), vlan)
+            spoofchk, trust = (_switch(values.get(kind)) for kind in (_VF_SPOOFCHK, _VF_TRUST))
+            found[number] = VfSettings(mac[:6].hex(":"), vlan, spoofchk, trust)
     return found
+
+
+def _switch(value: bytes | None) -> bool | None:
+    setting = struct.unpack_from("=II", value)[1] if value else _NOT_TOLD
+    return None if setting == _NOT_TOLD else bool(setting)
 
 
 def set_vf_mac(interface: str, vf: int, mac: str) -> None:
@@ -108,6 +126,11 @@ def set_vf_mac(interface: str, vf: int, mac: str) -> None:
 def set_vf_vlan(interface: str, vf: int, vlan: int) -> None:
     """Let a PF keep one of its VFs in a VLAN, or with 0 in none; raises OSError."""
     _set_vf(interface, _attribute(_VF_VLAN, struct.pack("=III", vf, vlan, 0)))
+
+
+def set_vf_switch(interface: str, vf: int, name: str, *, on: bool) -> None:
+    """Let a PF turn `spoofchk` or `trust` of one of its VFs on or off; raises OSError."""
+    _set_vf(interface, _attribute(_SWITCHES[name], struct.pack("=II", vf, int(on))))
 
 
 def _set_vf(interface: str, setting: bytes) -> None:

@@ -49,11 +49,16 @@ class Probe:
     def network(self, interface: str) -> tuple[tuple[Sign, ...], str]:
         """Addresses and routes of an interface."""
         try:
-            if _OURS.readlink() != _HOSTS.readlink():
+            if not is_in_hosts_network():
                 return (), "this process is in another network namespace than the host"
             return tuple(_network(interface)), ""
         except OSError as error:
             return (), error.strerror or str(error)
+
+
+def is_in_hosts_network() -> bool:
+    """Whether this process is in the network namespace of process 1; raises OSError."""
+    return _OURS.readlink() == _HOSTS.readlink()
 
 
 def _network(interface: str) -> Iterator[Sign]:

@@ -16,10 +16,11 @@ from hostdev.binding.drift import Drift, export
 from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Effects, Outcome
 from hostdev.binding.journal import Journal
-from hostdev.binding.reconcile import Change, plan_changes
+from hostdev.binding.reconcile import Change, plan_changes, read_declared
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines
+from hostdev.binding.vfsettings import Readings
 from hostdev.cli import changes, devices, documents
 from hostdev.inject import gather
 from hostdev.inventory.host import Host
@@ -53,6 +54,7 @@ class Wanted(NamedTuple):
     boot: Boot
     state: NodeState
     drivers: Drivers
+    readings: Readings
 
 
 def export_state(arguments: argparse.Namespace) -> int:
@@ -97,14 +99,17 @@ class _Seen(NamedTuple):
     boot: Boot
     name: str
     drivers: Drivers
+    readings: Readings
 
 
-def _look(spec: str, modules: Iterable[str], *, closely: bool = False) -> _Seen:
+def _look(spec: str, states: Sequence[NodeState], *, closely: bool = False) -> _Seen:
+    modules = {option.module for state in states for option in state.options}
+
     def seen(host: Host) -> _Seen:
         machine = scan(host)
         drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
         name = (host.read("proc/sys/kernel/hostname") or "").strip().lower()
-        return _Seen(machine, read_boot(host, machine, modules), name, drivers)
+        return _Seen(machine, read_boot(host, machine, modules), name, drivers, read_declared(host, machine, states))
 
     with progress(f"looking at {spec}"):
         return changes.look_at(spec, seen, closely=closely)
@@ -112,21 +117,20 @@ def _look(spec: str, modules: Iterable[str], *, closely: bool = False) -> _Seen:
 
 def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely: bool = False) -> Wanted:
     """Look at the node, and take what of a file is for it."""
-    modules = {option.module for state in states for option in state.options}
-    seen = _look(arguments.host, modules, closely=closely)
+    seen = _look(arguments.host, states, closely=closely)
     node = arguments.node or seen.name or None
     state = state_for(states, seen.machine, node)
     if state is None:
         names = [state.name for state in states if state.name]
         output.note(f"note: none of {len(states)} documents is for {node or 'this node'}: {listed(names)}")
-    return Wanted(seen.machine, seen.boot, state or NodeState(), seen.drivers)
+    return Wanted(seen.machine, seen.boot, state or NodeState(), seen.drivers, seen.readings)
 
 
 def foresee(arguments: argparse.Namespace, wanted: Wanted) -> tuple[Change, ...]:
     """Plan every item, and ask what stands against it now."""
     means = changes.means_of(arguments)
     here = arguments.host == devices.LIVE
-    planned = plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite)
+    planned = plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite, readings=wanted.readings)
     with progress("asking who has the devices"):
         return tuple(
             change._replace(effects=changes.foresee(change.effects, wanted.machine, means, here=here))
@@ -252,7 +256,7 @@ def apply_state(arguments: argparse.Namespace) -> int:
 
 def _carried(wanted: Wanted, place: str, means: Means, ended: Mapping[str, Change]) -> Iterator[tuple[str, Change]]:
     """The changes of one entry, as they ended; what one of them fails at is no reason to leave out the next."""
-    for change in plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite):
+    for change in plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite, readings=wanted.readings):
         if change.items[0].entry.place == place and change.entry_and_devices not in ended:
             try:
                 effects = carry(change.effects, wanted.machine, means, change.what)

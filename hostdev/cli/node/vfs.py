@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from domxml.errors import BadInput
 from domxml.text import printable
-from hostdev.binding.drivers import find_drivers
+from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.vfs import vfs
+from hostdev.binding.vfsettings import Readings, read_vf_settings
 from hostdev.cli import changes
 from hostdev.cli.devices import select
-from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.host import Host
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,11 +22,19 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments.set)
     machine = changes.machine_of(arguments.host)
     (address,) = select(machine, [arguments.address]) or ()
-    with open_host(arguments.host) as host:
-        drivers = find_drivers(host, machine.kernel.release, ())
     despite = changes.accept_codes(arguments.despite)
     pf = machine.functions[address]
-    effects = vfs(machine, pf, arguments.count, settings, despite, driver=arguments.driver, drivers=drivers)
+
+    def look(host: Host) -> tuple[Drivers, Readings]:
+        return find_drivers(host, machine.kernel.release, ()), read_vf_settings(host, [pf] if settings else ())
+
+    drivers, readings = changes.look_at(arguments.host, look)
+    effects = vfs(
+        *(machine, pf, arguments.count, settings, despite),
+        driver=arguments.driver,
+        drivers=drivers,
+        readings=readings,
+    )
     return changes.carry_out(arguments, effects, machine, f"vfs {address} {arguments.count}")
 
 

@@ -20,12 +20,16 @@ from hostdev.binding.child import Answer, Writer
 from hostdev.binding.effects import CLEAR, LINK, MODPROBE, Step, WriteFailed
 from hostdev.binding.kernel import Kernel
 from hostdev.binding.vfs import AUTOPROBE, is_number
+from hostdev.binding.vfsettings import Readings, canonical
+from hostdev.gate.rule import attribute_path
 from hostdev.inventory.functions import vf_addresses
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import HostUse, IommuGroup, Machine, PciFunction
 from hostdev.inventory.vfiodrivers import vfio_driver
 
 T = TypeVar("T")
+UNSET = {"mac": "00:00:00:00:00:00", "vlan": "0", "spoofchk": "on", "trust": "off"}
+"""What a PF keeps for a VF that nothing was set of."""
 WRITER = Writer(4194303, "1")
 """A process that is not there any more."""
 
@@ -57,7 +61,9 @@ class DriverCore(Kernel):
     miserly: bool = False
     """The kernel makes fewer VFs than it is told to, and only warns."""
     settings: dict[str, str] = field(default_factory=dict)
-    """What PFs keep for their VFs."""
+    """What PFs keep for their VFs, by the words of `ip` that set it."""
+    files: dict[str, str] = field(default_factory=dict)
+    """What drivers' files of their own say: services, quotas, types."""
     kill_at: int | None = None
     """The moment at which the program is killed, counted from 0."""
     moments: int = 0
@@ -90,6 +96,8 @@ class DriverCore(Kernel):
             return self.settings.get(step.value.rpartition(" ")[0], "")
         if is_number(step):
             return str(function.num_vfs)
+        if step.write in self.files:
+            return canonical(step.write, self.files[step.write])
         if step.write.endswith(f"/{AUTOPROBE}"):
             return str(int(bool(function.vf_autoprobe)))
         if step.write.endswith(steps.OVERRIDE):
@@ -122,12 +130,39 @@ class DriverCore(Kernel):
         elif step.write == LINK:
             key, _, value = step.value.rpartition(" ")
             self.settings[key] = value
+        elif step.write in self.files:
+            self._file(step.write, step.value)
         elif is_number(step):
             self._number(self.of(step.device), int(step.value))
         elif step.write.endswith(f"/{AUTOPROBE}"):
             self._set(self.of(step.device), vf_autoprobe=step.value == "1")
         else:
             self._unbind(step.write.split("/")[-2], self.of(step.value))
+
+    def vf_settings(self, pfs: Collection[PciFunction]) -> Readings:
+        """As real PFs: what nobody set reads as nothing set."""
+        found: dict[tuple[PciAddress, str, int | None], str] = {}
+        for pf in pfs:
+            for number in range(pf.num_vfs or 0) if pf.netdevs else ():
+                words = f"link set dev {pf.netdevs[0].name} vf {number}"
+                for name, nothing in (
+                    ("mac", "00:00:00:00:00:00"),
+                    ("vlan", "0"),
+                    ("trust", "off"),
+                    ("spoofchk", "on"),
+                ):
+                    found[pf.address, name, number] = self.settings.get(f"{words} {name}", nothing)
+            services = self.files.get(attribute_path(pf.address, "qat/cfg_services"))
+            if services is not None:
+                found[pf.address, "cfg_services", None] = services
+        return Readings(found)
+
+    def _file(self, path: str, value: str) -> None:
+        """Services are taken by a device that is down, which one with VFs in use does not go; in its own order."""
+        state = self.files.get(path.replace("cfg_services", "state"))
+        if path.endswith("cfg_services") and state != "down":
+            raise WriteFailed(os.strerror(errno.EINVAL))
+        self.files[path] = ";".join(sorted(value.split(";"))) if path.endswith("cfg_services") else value
 
     def _number(self, pf: PciFunction, count: int) -> None:
         if pf.driver is None or vfio_driver(pf.driver):

@@ -115,14 +115,14 @@ def test_a_group_that_the_host_uses_needs_consent() -> None:
 
 def test_an_entry_for_vfs_that_are_not_made_yet_waits_for_them() -> None:
     spec = (
-        "{virtualFunctions: [{match: {address: 6b:00.0}, count: 4}],"
-        " devices: [{match: {address: 6b:0f.0}, driver: vfio-pci}]}"
+        "{virtualFunctions: [{match: {address: 3b:00.1}, count: 4}],"
+        " devices: [{match: {address: 3b:0f.0}, driver: vfio-pci}]}"
     )
-    _, change = planned(spec, recorded("qat"))
+    _, change = planned(spec, recorded("two-socket-x710"))
 
     assert change.effects.outcome == Outcome.NOTHING
     assert change.effects.findings[0].hint == "if it is a VF, it is looked for again once the VFs are made"
-    assert standings(spec, recorded("qat")) == ["drifted", "refused"]
+    assert standings(spec, recorded("two-socket-x710")) == ["drifted", "refused"]
 
 
 @pytest.mark.parametrize("name", ["consumer-gpu", "qat", "two-socket-x710", "kunpeng", "nvme-in-gpu-group", "vmd"])

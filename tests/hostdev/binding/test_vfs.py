@@ -109,7 +109,8 @@ def test_where_the_number_is_right_vfs_are_bound_and_none_is_made_anew() -> None
 
 
 def test_settings_of_the_pf_come_while_it_has_no_vfs() -> None:
-    host = machine(_port(driver="4xxx", netdevs=(), num_vfs=1, virtfns=(at(VFS[0]),)), vf(VFS[0], PF, group=50))
+    port = _port(driver="4xxx", netdevs=(), total_vfs=1, num_vfs=1, virtfns=(at(VFS[0]),))
+    host = machine(port, vf(VFS[0], PF, group=50))
 
     lines = _lines(_plan(host, 1, settings={"cfg_services": "sym;asym"}, driver=NONE))
 
@@ -125,9 +126,13 @@ def test_settings_of_the_pf_come_while_it_has_no_vfs() -> None:
 def test_quotas_of_xe_count_vfs_from_one() -> None:
     host = machine(_port(driver="xe", netdevs=()))
 
-    lines = _lines(_plan(host, 2, settings={"1.vram_quota": "1073741824"}, driver=NONE))
+    lines = _lines(_plan(host, 2, settings={"0.vram_quota": "0", "1.vram_quota": "1073741824"}, driver=NONE))
 
-    assert "echo 1073741824 > devices/00.0/sriov_admin/vf2/profile/vram_quota" in lines
+    # Before there are VFs: what the driver gives them by itself would be in the way.
+    assert lines[:2] == [
+        "echo 0 > devices/00.0/sriov_admin/vf1/profile/vram_quota",
+        "echo 1073741824 > devices/00.0/sriov_admin/vf2/profile/vram_quota",
+    ]
 
 
 @pytest.mark.parametrize(

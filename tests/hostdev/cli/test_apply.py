@@ -16,6 +16,7 @@ from hostdev.binding.carry import Means
 from hostdev.binding.effects import Effects
 from hostdev.binding.journal import Journal, Transaction
 from hostdev.binding.lock import hold_lock
+from hostdev.binding.vfsettings import Readings
 from hostdev.cli import changes
 from hostdev.cli.node import state
 from hostdev.inventory.machine import Machine
@@ -28,11 +29,11 @@ from tests.hostdev.cli.running import Ran
 class Full(Journal):
     """No room for the first change that it is given."""
 
-    def begin(self, what: str, effects: Effects, machine: Machine) -> Transaction:
+    def begin(self, what: str, effects: Effects, machine: Machine, readings: Readings | None = None) -> Transaction:
         if not list(self.each()) and not hasattr(self, "refused"):
             self.refused = True
             raise NotPermitted("journal-unwritable", "no space left on device", subject=str(self.directory))
-        return super().begin(what, effects, machine)
+        return super().begin(what, effects, machine, readings)
 
 
 @pytest.fixture

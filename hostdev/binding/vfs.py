@@ -20,10 +20,10 @@ from hostdev.binding.vfsettings import (
     Wanted,
     When,
     of_vfs,
+    port_settings,
     read_settings,
     set_one,
     stop_and_set,
-    stopped,
 )
 from hostdev.findings.binding import DRIVER_UNFIT
 from hostdev.findings.sriov import (
@@ -84,7 +84,7 @@ def vfs(  # noqa: PLR0913  a wish is made of these
         *_of_new(machine, pf, count, addresses, driver),
     ]
     todo = [
-        *_remade(pf, count, (*stopped(pf, wanted), *of_vfs(pf, addresses, wanted, when=When.RESERVED))),
+        *_remade(pf, count, (*port_settings(pf, wanted), *of_vfs(pf, addresses, wanted, when=When.RESERVED))),
         *of_vfs(pf, addresses, wanted, when=When.MADE),
         *_driven(pf, addresses, driver, machine, drivers, new=bool(count)),
         *of_vfs(pf, addresses, wanted, when=When.DRIVEN),
@@ -297,7 +297,7 @@ def restore_vfs(pf: Before, now: PciFunction, lost: Sequence[Before], *, stopped
 SERVICES = "cfg_services"
 _NO_MAC = "00:00:00:00:00:00"
 _AS_MADE = frozenset({("mac", _NO_MAC), ("vlan", "0"), ("trust", "off")})
-"""What a VF has that nobody set up."""
+"""What a VF has of which nothing was set."""
 
 
 def settings_before(pf: PciFunction, vf: Before, number: int, names: frozenset[str] | None = None) -> Iterator[Step]:

@@ -322,7 +322,7 @@ def of_one_vf(number: int, wanted: Sequence[Wanted]) -> list[Wanted]:
     return [own[name]._replace(vf=number) for name in dict.fromkeys(one.setting.name for one in wanted) if name in own]
 
 
-def stopped(pf: PciFunction, wanted: Iterable[Wanted]) -> Iterator[Step]:
+def port_settings(pf: PciFunction, wanted: Iterable[Wanted]) -> Iterator[Step]:
     """Settings that a PF takes while it is stopped, and has no VFs."""
     for one in wanted:
         if one.setting.when is When.STOPPED:

@@ -12,9 +12,10 @@ from domxml.finding import Finding
 from domxml.text import listed
 from hostdev.binding.bootline import Boot, read_boot
 from hostdev.binding.carry import Means, carry, refused_by
-from hostdev.binding.drift import Drift, export
+from hostdev.binding.drift import Drift
 from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Effects, Outcome
+from hostdev.binding.export import export
 from hostdev.binding.journal import Journal
 from hostdev.binding.reconcile import Change, plan_changes, read_declared
 from hostdev.binding.state import NodeState

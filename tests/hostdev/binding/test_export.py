@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hostdev.binding.bootline import read_boot
-from hostdev.binding.drift import compare, export
+from hostdev.binding.drift import compare
 from hostdev.binding.effects import Effects, Outcome
+from hostdev.binding.export import export
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.binding.status import Standing, kernel_lines, standing_of
 from hostdev.inventory.host import Host

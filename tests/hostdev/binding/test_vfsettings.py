@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from domxml.pciaddress import PciAddress
-from hostdev.binding.carry import carry, put_back
+from hostdev.binding.carry import carry
 from hostdev.binding.drift import compare
-from hostdev.binding.effects import Effects, Outcome, State, describe
-from hostdev.binding.journal import Journal
+from hostdev.binding.effects import Effects, Outcome, describe
 from hostdev.binding.reconcile import plan_changes
-from hostdev.binding.recover import undo
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states
 from hostdev.binding.status import Standing, change_lines, standing_of
 from hostdev.binding.vfs import HOST, NONE, vfs
 from hostdev.binding.vfsettings import BY_NAME, UNREAD, Readings, Wanted, read_settings, read_vf_settings
 from hostdev.inventory.host import Host
-from hostdev.inventory.machine import Machine, NetDevice, PciFunction
-from tests.hostdev.binding.drivercore import DriverCore, Killed
+from tests.hostdev.binding.drivercore import DriverCore
 from tests.hostdev.binding.hosts import means
-from tests.hostdev.gate.build import at, in_use, machine, pf, vf
-
-PF = "0000:3b:00.0"
-VFS = ("0000:3b:02.0", "0000:3b:02.1")
-MAC, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
-STATE = "/sys/bus/pci/devices/0000:3b:00.0/qat/state"
-SERVICES = "/sys/bus/pci/devices/0000:3b:00.0/qat/cfg_services"
-
-
-def _port(driver: str = "ice", **changes: object) -> PciFunction:
-    right = {"total_vfs": 8, "vf_autoprobe": True, "vf_offset": 16, "vf_stride": 1, "driver": driver}
-    netdevs = (NetDevice("ens1f0", up=True),) if driver == "ice" else ()
-    return pf(PF, **{"netdevs": netdevs, "virtfns": (), "num_vfs": 0, **right, **changes})
-
-
-def _host(count: int = 2, driver: str = "ice", vf_driver: str | None = "vfio-pci", **changes: object) -> Machine:
-    made = [vf(one, PF, group=50 + n, driver=vf_driver, driver_override=vf_driver) for n, one in enumerate(VFS[:count])]
-    return machine(_port(driver, num_vfs=count, virtfns=tuple(one.address for one in made), **changes), *made)
-
-
-def _core(host: Machine, kill_at: int | None = None) -> DriverCore:
-    made = DriverCore(host, kill_at=kill_at)
-    made.registered |= {"vfio-pci", "icevf"}
-    return made
-
-
-def _set(vf_number: int, name: str, value: str) -> dict[str, str]:
-    return {f"link set dev ens1f0 vf {vf_number} {name}": value}
+from tests.hostdev.binding.ports import MAC, OTHER, PF, SERVICES, STATE, VFS, build_host, build_port, core_of, kept
+from tests.hostdev.gate.build import at, in_use, machine
 
 
 def _state(settings: str, count: int = 2, driver: str = "vfio-pci") -> NodeState:
@@ -65,9 +35,6 @@ def _state(settings: str, count: int = 2, driver: str = "vfio-pci") -> NodeState
 
 def _lines(effects: Effects) -> list[str]:
     return [describe(step).replace("/sys/bus/pci/devices/0000:3b:", "") for step in effects.steps]
-
-
-# Values
 
 
 @pytest.mark.parametrize(
@@ -92,7 +59,7 @@ def _lines(effects: Effects) -> list[str]:
     ],
 )
 def test_a_value_is_taken_or_refused_with_why(driver: str, settings: dict[str, str], words: str) -> None:
-    wanted, against = read_settings(_port(driver), 2, settings)
+    wanted, against = read_settings(build_port(driver), 2, settings)
 
     assert [words in one.message for one in against] == ([True] if words else [])
     assert len(wanted) == len(settings) - len([one for one in against if "no memory" not in one.message])
@@ -118,14 +85,14 @@ def test_what_is_read_is_compared_as_the_kernel_means_it(name: str, want: str, h
 
 @pytest.mark.parametrize("driver", ["vfio-pci", NONE])
 def test_a_vgpu_type_needs_the_driver_of_the_host(driver: str) -> None:
-    plan = vfs(host := _host(driver="nvidia"), host.functions[at(PF)], 2, {"vgpu_type": "7"}, driver=driver)
+    plan = vfs(host := build_host(driver="nvidia"), host.functions[at(PF)], 2, {"vgpu_type": "7"}, driver=driver)
 
     assert plan.outcome == Outcome.REFUSED
     assert "the VF has it from the driver of its PF" in plan.findings[0].message
 
 
 def test_a_vgpu_type_is_written_where_the_vfs_are_made_already() -> None:
-    host = _host(driver="nvidia", vf_driver="nvidia")
+    host = build_host(driver="nvidia", vf_driver="nvidia")
 
     plan = vfs(host, host.functions[at(PF)], 2, {"0.vgpu_type": "1155"}, driver=HOST)
 
@@ -134,7 +101,7 @@ def test_a_vgpu_type_is_written_where_the_vfs_are_made_already() -> None:
 
 @pytest.mark.parametrize(("count", "verb"), [(1, "-e"), (0, "-d")])
 def test_vfs_of_an_nvidia_gpu_are_made_by_its_own_tool(count: int, verb: str) -> None:
-    host = _host(driver="nvidia", vf_driver="nvidia")
+    host = build_host(driver="nvidia", vf_driver="nvidia")
 
     plan = vfs(host, host.functions[at(PF)], count, driver=HOST)
 
@@ -145,14 +112,11 @@ def test_vfs_of_an_nvidia_gpu_are_made_by_its_own_tool(count: int, verb: str) ->
 
 @pytest.mark.parametrize(("count", "code"), [(3, "vfs-all-or-none"), (8, ""), (0, ""), (9, "too-many-vfs")])
 def test_a_port_of_quickassist_makes_all_or_none(count: int, code: str) -> None:
-    host = machine(_port("4xxx"))
+    host = machine(build_port("4xxx"))
 
     plan = vfs(host, host.functions[at(PF)], count, driver=NONE)
 
     assert [one.code for one in plan.findings] == ([code] if code else [])
-
-
-# What is there
 
 
 def test_files_of_drivers_are_read_and_what_is_not_there_is_unknown(tmp_path: Path) -> None:
@@ -164,7 +128,7 @@ def test_files_of_drivers_are_read_and_what_is_not_there_is_unknown(tmp_path: Pa
     }.items():
         (device / place).parent.mkdir(parents=True, exist_ok=True)
         (device / place).write_text(text)
-    port = _host(driver="xe").functions[at(PF)]
+    port = build_host(driver="xe").functions[at(PF)]
 
     readings = read_vf_settings(Host(tmp_path), [port])
 
@@ -179,10 +143,7 @@ def test_files_of_drivers_are_read_and_what_is_not_there_is_unknown(tmp_path: Pa
 def test_of_a_recording_nothing_is_asked_by_netlink(tmp_path: Path) -> None:
     (tmp_path / "sys").mkdir()
 
-    assert read_vf_settings(Host(tmp_path), [_host().functions[at(PF)]]) == Readings({})
-
-
-# Drift
+    assert read_vf_settings(Host(tmp_path), [build_host().functions[at(PF)]]) == Readings({})
 
 
 def _standings(settings: str, kernel: DriverCore, readings: Readings | None = None) -> list[tuple[str, str]]:
@@ -194,8 +155,8 @@ def _standings(settings: str, kernel: DriverCore, readings: Readings | None = No
 
 
 def test_a_setting_that_differs_is_drift_of_its_vf() -> None:
-    kernel = _core(_host())
-    kernel.settings |= _set(0, "mac", OTHER) | _set(0, "vlan", "7") | _set(1, "vlan", "7")
+    kernel = core_of(build_host())
+    kernel.settings |= kept(0, "mac", OTHER) | kept(0, "vlan", "7") | kept(1, "vlan", "7")
     readings = kernel.vf_settings([kernel.machine.functions[at(PF)]])
 
     items = compare(_state(f"{{0.mac: '{MAC}', vlan: 7}}"), kernel.machine, readings)
@@ -207,14 +168,14 @@ def test_a_setting_that_differs_is_drift_of_its_vf() -> None:
 
 
 def test_settings_that_are_as_declared_are_held() -> None:
-    kernel = _core(_host())
-    kernel.settings |= _set(0, "mac", MAC) | _set(1, "trust", "on") | _set(0, "trust", "on")
+    kernel = core_of(build_host())
+    kernel.settings |= kept(0, "mac", MAC) | kept(1, "trust", "on") | kept(0, "trust", "on")
 
     assert _standings(f"{{0.mac: '{MAC}', trust: 'on'}}", kernel) == [(PF, "held")]
 
 
 def test_settings_that_cannot_be_read_are_unknown_and_nothing_is_written() -> None:
-    kernel = _core(_host())
+    kernel = core_of(build_host())
     (change,) = plan_changes(_state("{vlan: 7}"), kernel.machine)
 
     assert _standings("{vlan: 7}", kernel, UNREAD) == [(PF, "unknown")]
@@ -226,8 +187,8 @@ def test_settings_that_cannot_be_read_are_unknown_and_nothing_is_written() -> No
 
 
 def test_what_drifted_is_set_again_and_nothing_else(tmp_path: Path) -> None:
-    kernel = _core(_host())
-    kernel.settings |= _set(0, "vlan", "7") | _set(1, "vlan", "8")
+    kernel = core_of(build_host())
+    kernel.settings |= kept(0, "vlan", "7") | kept(1, "vlan", "8")
     readings = kernel.vf_settings([kernel.machine.functions[at(PF)]])
 
     _, change = plan_changes(_state("{vlan: 7}"), kernel.machine, readings=readings)
@@ -239,7 +200,7 @@ def test_what_drifted_is_set_again_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_vf_that_a_vm_has_is_waited_for(tmp_path: Path) -> None:
-    kernel = _core(_host())
+    kernel = core_of(build_host())
     kernel.held.add(PciAddress.parse(VFS[1]))
     readings = kernel.vf_settings([kernel.machine.functions[at(PF)]])
     _, _, change = plan_changes(_state("{vlan: 7}"), kernel.machine, readings=readings)
@@ -252,7 +213,7 @@ def test_a_vf_that_a_vm_has_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_an_interface_that_the_host_uses_keeps_its_mac(tmp_path: Path) -> None:
-    kernel = _core(_host(vf_driver="icevf"))
+    kernel = core_of(build_host(vf_driver="icevf"))
     used = replace(kernel.machine.functions[at(VFS[0])], use=in_use("eth0 (default route)", layer="net"))
     kernel.machine = replace(kernel.machine, functions={**kernel.machine.functions, used.address: used})
     plan = vfs(kernel.machine, kernel.machine.functions[at(PF)], 2, {"0.mac": MAC}, driver=HOST)
@@ -263,7 +224,7 @@ def test_an_interface_that_the_host_uses_keeps_its_mac(tmp_path: Path) -> None:
 
 
 def test_a_wrong_driver_and_a_wrong_setting_are_mended_together() -> None:
-    kernel = _core(_host(vf_driver="icevf"))
+    kernel = core_of(build_host(vf_driver="icevf"))
     readings = kernel.vf_settings([kernel.machine.functions[at(PF)]])
 
     _, first, _ = plan_changes(_state("{vlan: 7}"), kernel.machine, readings=readings)
@@ -273,7 +234,7 @@ def test_a_wrong_driver_and_a_wrong_setting_are_mended_together() -> None:
 
 
 def _accelerator(services: str = "sym;asym") -> DriverCore:
-    kernel = _core(_host(driver="4xxx", total_vfs=2))
+    kernel = core_of(build_host(driver="4xxx", total_vfs=2))
     kernel.files |= {STATE: "up", SERVICES: ";".join(sorted(services.split(";")))}
     return kernel
 
@@ -301,108 +262,3 @@ def test_services_that_are_so_take_no_vf_away() -> None:
     plan = vfs(kernel.machine, port, 2, {"cfg_services": "asym;sym"}, readings=kernel.vf_settings([port]))
 
     assert plan.outcome == Outcome.NOTHING
-
-
-# Undo
-
-
-def _as_it_was(kernel: DriverCore) -> tuple[object, ...]:
-    ports = [one for one in kernel.machine.functions.values() if one.total_vfs]
-    vfs_ = {str(one.address): one.driver for one in kernel.machine.functions.values() if one.physfn}
-    return kernel.vf_settings(ports), vfs_, dict(kernel.files)
-
-
-@pytest.mark.parametrize("moment", range(3 * 14))
-def test_wherever_it_is_cut_off_mac_and_vlan_are_given_back(tmp_path: Path, moment: int) -> None:
-    kernel = _core(_host(), kill_at=moment)
-    kernel.settings |= _set(0, "mac", MAC) | _set(1, "vlan", "7") | _set(1, "trust", "on") | _set(0, "spoofchk", "off")
-    was = _as_it_was(kernel)
-    plan = vfs(kernel.machine, kernel.machine.functions[at(PF)], 3, {"0.mac": OTHER, "vlan": "9"})
-    with suppress(Killed):
-        carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    kernel.kill_at = None
-    (transaction,) = Journal(tmp_path).each()
-
-    back = put_back(transaction, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE, back.findings
-    assert _as_it_was(kernel) == was
-
-
-@pytest.mark.parametrize("moment", range(3 * 4))
-def test_settings_of_vfs_that_stay_are_given_back(tmp_path: Path, moment: int) -> None:
-    kernel = _core(_host(), kill_at=moment)
-    kernel.settings |= _set(0, "mac", MAC) | _set(0, "vlan", "7")
-    was = _as_it_was(kernel)
-    plan = vfs(kernel.machine, kernel.machine.functions[at(PF)], 2, {"0.mac": OTHER, "vlan": "9"})
-    assert plan.outcome == Outcome.PLANNED
-    with suppress(Killed):
-        carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    kernel.kill_at = None
-    (transaction,) = Journal(tmp_path).each()
-
-    back = put_back(transaction, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE, back.findings
-    assert _as_it_was(kernel) == was
-
-
-@pytest.mark.parametrize("before", [0, 2])
-@pytest.mark.parametrize("moment", range(3 * 12))
-def test_services_are_given_back(tmp_path: Path, moment: int, before: int) -> None:
-    kernel = _core(_host(before, driver="4xxx", total_vfs=2), kill_at=moment)
-    kernel.files |= {STATE: "up", SERVICES: "asym;sym"}
-    was = _as_it_was(kernel)
-    port = kernel.machine.functions[at(PF)]
-    plan = vfs(kernel.machine, port, 2, {"cfg_services": "dc"}, driver="vfio-pci")
-    with suppress(Killed):
-        carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    kernel.kill_at = None
-    (transaction,) = Journal(tmp_path).each()
-
-    back = put_back(transaction, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE, back.findings
-    assert _as_it_was(kernel) == was
-
-
-def test_what_was_not_read_is_said_not_to_be_given_back(tmp_path: Path) -> None:
-    """A transaction of 0.1, or of a host where netlink could not be asked."""
-    kernel = _core(_host())
-    plan = vfs(kernel.machine, kernel.machine.functions[at(PF)], 3)
-    carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    (transaction,) = Journal(tmp_path).each()
-    unread = transaction._replace(before=tuple(one._replace(settings=None) for one in transaction.before))
-
-    back = put_back(unread, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE
-    (told,) = [one for one in back.findings if one.code == "settings-not-restored"]
-    assert told.message == "MAC addresses and VLANs of the 2 VFs that it had were not read before"
-
-
-def test_an_undo_of_the_journal_gives_them_back_too(tmp_path: Path) -> None:
-    kernel = _core(_host())
-    kernel.settings |= _set(1, "mac", MAC)
-    was = _as_it_was(kernel)
-    done = carry(vfs(kernel.machine, kernel.machine.functions[at(PF)], 1), kernel.machine, means(kernel, tmp_path))
-    written = Journal(tmp_path).find(done.id)
-
-    assert [dict(one.settings or {}).get("mac") for one in written.before if one.physfn][1] == MAC
-    back = undo(written, means(kernel, tmp_path))
-
-    assert back.effects.outcome == Outcome.UNDONE, back.effects.findings
-    assert {step.state for step in back.undo} == {State.DONE}
-    assert _as_it_was(kernel) == was
-
-
-def test_of_vfs_that_nothing_set_up_nothing_is_written_again(tmp_path: Path) -> None:
-    """A MAC address of zeros is none: drivers refuse it, or take it for one."""
-    kernel = _core(_host())
-    carry(vfs(kernel.machine, kernel.machine.functions[at(PF)], 1), kernel.machine, means(kernel, tmp_path))
-    (transaction,) = Journal(tmp_path).each()
-
-    back = put_back(transaction, means(kernel, tmp_path))
-
-    lines = [describe(step) for step in back.undo]
-    assert not [line for line in lines if " mac " in line or " vlan " in line or " trust " in line]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from domxml.errors import ExitCode, HostUnreadable
 from domxml.finding import Finding, Severity
 from hooksidecar import log
+from hooksidecar.agent.arrivals import Arrivals
 from hooksidecar.agent.diary import Diary
 from hooksidecar.agent.hostwatch import Surroundings
 from hooksidecar.agent.metrics import Metrics
@@ -46,8 +47,10 @@ class Loop:
         tell: Callable[[Sweep], None],
         ended: Callable[[], bool],
         manager: Manager | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._manager = manager
+        self._arrivals = arrivals
         self._node = node
         self._record = node.record
         self._watch = watch
@@ -69,6 +72,8 @@ class Loop:
         self._surroundings.start(self._watch.wake)
         if self._manager:
             self._manager.start(self._watch.wake)
+        if self._arrivals:
+            self._arrivals.start(self._watch.wake)
         woken, look_at, whole_at = Woken(everything=True), 0.0, 0.0
         while not self._ended():
             now = time.monotonic()
@@ -96,6 +101,9 @@ class Loop:
     def _told(self, swept: Sweep) -> Sweep:
         seen = self._surroundings.seen
         kept = self._manager.seen.findings if self._manager else ()
+        if self._arrivals:
+            self._arrivals.granted(swept.grants)
+            kept += self._arrivals.seen.findings
         swept = swept._replace(machine=seen.machine, findings=(*swept.findings, *seen.findings, *kept))
         self._tell(swept)
         return swept
@@ -115,7 +123,16 @@ class Agent:
         node = Node(options.kubelet_dir, self._record, self._watch.arm, writes=not options.observe, ended=ended)
         self._surroundings = Surroundings(self._look, options.kubelet_dir, Record(options.kubelet_dir, self._boot_id))
         self._manager = _manager(options)
-        self._loop = Loop(node, self._watch, self._surroundings, tell=self._tell, ended=ended, manager=self._manager)
+        self._arrivals = _arrivals(options, self._surroundings)
+        self._loop = Loop(
+            node,
+            self._watch,
+            self._surroundings,
+            tell=self._tell,
+            ended=ended,
+            manager=self._manager,
+            arrivals=self._arrivals,
+        )
         self._diary = Diary()
         self._metrics = Metrics(ages=self._ages)
         self._labels = Labels(options.features_dir)
@@ -157,7 +174,10 @@ class Agent:
         # A record of its own: the hook is asked in another thread, and wants the file as it is now.
         record = Record(self._options.kubelet_dir, self._boot_id)
         methods = nodehook.methods(
-            self._machine, lambda: current_grants(self._options.kubelet_dir, record), self._metrics.answered
+            self._machine,
+            lambda: current_grants(self._options.kubelet_dir, record),
+            self._metrics.answered,
+            self._arrivals.started if self._arrivals else None,
         )
         server = Server(methods)
         directory, _, name = self._options.node_hook_socket.rpartition("/")
@@ -189,6 +209,8 @@ class Agent:
         self._metrics.swept(swept)
         if self._manager:
             self._metrics.managed(self._manager.seen.standings, self._manager.seen.outcomes)
+        if self._arrivals:
+            self._metrics.arrived(self._arrivals.seen.states, self._arrivals.seen.arrived)
         self._labels.write(swept, self._record.checkpoint)
 
     def _as_expected(self, finding: Finding) -> Finding:
@@ -202,6 +224,13 @@ def _manager(options: Options) -> Manager | None:
     from hooksidecar.agent.manager import Manager, steward_of  # noqa: PLC0415  only where it is asked for
 
     return Manager(steward_of(options.manage, options.node, options.state_dir))
+
+
+def _arrivals(options: Options, surroundings: Surroundings) -> Arrivals | None:
+    """Only where there is a host that lives: a recorded one runs no VMs."""
+    if options.once or not os.path.isdir(options.host):  # noqa: PTH112
+        return None
+    return Arrivals(options.host, lambda: surroundings.seen.machine)
 
 
 def _boot_id(host: str) -> str:

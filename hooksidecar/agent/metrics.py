@@ -20,6 +20,7 @@ from prometheus_client.core import (
 )
 
 from domxml.finding import Finding
+from hooksidecar.agent.arrivals import Arrived
 from hooksidecar.agent.pods import Sweep
 from hooksidecar.monitoring import metrics as table
 from hooksidecar.monitoring.metrics import Kind
@@ -60,6 +61,8 @@ class Metrics:
         self._verdicts: Counts = Counter()
         self._standings: Counts | None = None
         self._changes: Counts = Counter()
+        self._vitals: Counts | None = None
+        self._arrivals = Arrived()
         self._seconds: Counter[float] = Counter()
         self._total_seconds = 0.0
         self._succeeded: float | None = None
@@ -77,7 +80,7 @@ class Metrics:
             self._pods = None if sweep.pods is None else _by_word(sweep.pods, table.PODS)
             done = (sweep.dropped, sweep.kept, sweep.removed, sweep.failed)
             self._files.update(dict(zip(self._files, done, strict=True)))
-            self._seconds[_bucket(sweep.seconds)] += 1
+            self._seconds[table.SWEEPS.bucket(sweep.seconds)] += 1
             self._total_seconds += sweep.seconds
             if sweep.machine is not None and not sweep.failed:
                 self._succeeded = self._clock()
@@ -92,6 +95,11 @@ class Metrics:
         with self._lock:
             self._standings = _by_word(standings, table.NODE_STATE)
             self._changes = _by_word(outcomes, table.CHANGES)
+
+    def arrived(self, states: Mapping[str, int], arrived: Arrived) -> None:
+        """Take over what became of the devices of VMs, and how long arrivals took since the agent began."""
+        with self._lock:
+            self._vitals, self._arrivals = _by_word(states, table.VITALS), arrived
 
     def text(self) -> bytes:
         """All of it, as Prometheus scrapes it."""
@@ -113,19 +121,23 @@ class Metrics:
             yield _family(table.PODS, self._pods)
         yield _family(table.FILES, self._files)
         yield _family(table.VERDICTS, self._verdicts)
+        if self._vitals is not None:
+            yield _family(table.VITALS, self._vitals)
+            yield _histogram(table.ARRIVAL, self._arrivals.buckets, self._arrivals.total)
         if self._standings is not None:
             yield _family(table.NODE_STATE, self._standings)
             yield _family(table.CHANGES, self._changes)
-        yield self._durations()
+        yield _histogram(table.SWEEPS, self._seconds, self._total_seconds)
         if self._succeeded is not None:
             yield _family(table.LAST_SUCCESS, {(): self._succeeded})
 
-    def _durations(self) -> Metric:
-        row, buckets, below = table.SWEEPS, [], 0
-        for limit in (*row.buckets, float("inf")):
-            below += self._seconds[limit]
-            buckets.append((str(limit) if limit in row.buckets else "+Inf", float(below)))
-        return HistogramMetricFamily(row.name, row.help, buckets=buckets, sum_value=self._total_seconds)
+
+def _histogram(row: table.Metric, counts: Mapping[float, int], total: float) -> Metric:
+    buckets, below = [], 0
+    for limit in (*row.buckets, float("inf")):
+        below += counts.get(limit, 0)
+        buckets.append((str(limit) if limit in row.buckets else "+Inf", float(below)))
+    return HistogramMetricFamily(row.name, row.help, buckets=buckets, sum_value=total)
 
 
 def _counted(machine: Machine) -> _Picture:
@@ -148,10 +160,6 @@ def _by_word(counts: Mapping[str, int], row: table.Metric) -> Counts:
 
 def _by_code(findings: Iterable[Finding]) -> Counts:
     return Counter((finding.code, str(finding.severity)) for finding in findings)
-
-
-def _bucket(seconds: float) -> float:
-    return next((limit for limit in table.SWEEPS.buckets if seconds <= limit), float("inf"))
 
 
 def _build() -> dict[str, str]:

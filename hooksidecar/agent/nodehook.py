@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from domxml.errors import BadInput
+from domxml.errors import BadInput, PassgateError
 from domxml.finding import Finding
 from hooksidecar import log
 from hooksidecar.agent.volumes import CONTAINER
@@ -32,6 +32,8 @@ METHOD = "/kubevirt.hooks.plugins.v1alpha1.NodeHookService/ExecuteNodeHook"
 CHECKED = ("PreVMStart", "PreMigrationTarget")
 """The hook points after which a VM has its devices here."""
 POINTS = (*CHECKED, "PostVMStart", "PreVMStop", "PostVMStop", "PreMigrationSource", "PostMigrationTarget")
+STARTED = ("PostVMStart", "PostMigrationTarget")
+"""Those after which a guest runs here."""
 UNKNOWN = "unknown"
 """The hook in metrics: names that any caller can send would be labels without end."""
 
@@ -84,9 +86,15 @@ class NodeHook:
 
 
 def methods(
-    look: Callable[[], Machine], grants: Callable[[], Sequence[Grant]], told: Callable[[str, str], None]
+    look: Callable[[], Machine],
+    grants: Callable[[], Sequence[Grant]],
+    told: Callable[[str, str], None],
+    started: Callable[[frozenset[str]], None] | None = None,
 ) -> Methods:
-    """The service of a Plugin's node hook. `told` hears of every call: the hook point and the verdict."""
+    """The service of a Plugin's node hook. `told` hears of every call: the hook point and the verdict.
+
+    `started` hears of the pods of VMs that have started here, or have come by migration.
+    """
     hook, bounded = NodeHook(look, grants), Bounded()
 
     def execute(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -96,6 +104,8 @@ def methods(
             if asked.hookPoint not in POINTS:
                 raise refusal(_unknown(asked.hookPoint))
             point = asked.hookPoint
+            if started and point in STARTED:
+                _tell_started(asked, started)
             verdict = _answer(hook, bounded, asked, context) if point in CHECKED else NOT_CHECKED
         except Failed as failed:
             verdict = VERDICTS[failed.status]
@@ -115,6 +125,14 @@ def _answer(hook: NodeHook, bounded: Bounded, asked: Any, context: grpc.Servicer
     log.info("answered", **fields, vm=checked.vm, devices=list(checked.devices), **elapsed(begun))
     log.findings(checked.findings)
     return PASSED if checked.devices else NO_DEVICES
+
+
+def _tell_started(asked: Any, started: Callable[[frozenset[str]], None]) -> None:
+    """The VM runs already: whatever its document is like, it is no reason to answer with an error."""
+    try:
+        started(pods_of(parse_vmi(asked.vmi), asked.node_context.node_name))
+    except PassgateError as error:
+        log.warning("a VM that started cannot be read", reason=error.sentence())
 
 
 def _unknown(point: str) -> BadInput:

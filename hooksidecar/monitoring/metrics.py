@@ -59,6 +59,10 @@ class Metric(NamedTuple):
     def label_names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
 
+    def bucket(self, value: float) -> float:
+        """The limit of the bucket that a value is in."""
+        return next((limit for limit in self.buckets if value <= limit), float("inf"))
+
     def select(self, series: str = "", **patterns: str) -> str:
         """A selector for Prometheus of the series whose labels fit."""
         if unknown := patterns.keys() - {*self.label_names, *TARGET_LABELS}:
@@ -152,6 +156,28 @@ VERDICTS = Metric(
     labels=(Label("hook"), Label("verdict")),
     of_vms=True,
 )
+VITALS = Metric(
+    "passgate_device_vitals",
+    Kind.GAUGE,
+    title="Devices of VMs, by whether they arrived",
+    help="Devices that kubelet gave to VMs, by what the host sees of them in their guests.",
+    meaning=(
+        "devices that kubelet gave to VMs, by what the host sees of them ([docs/vitals.md](vitals.md)): `arrived`, "
+        "`not-yet`, `no-sign`, `trouble`, `not-held` (no VM has it open, yet or any more), `unknown`"
+    ),
+    labels=(Label("state", ("arrived", "not-yet", "no-sign", "trouble", "not-held", "unknown")),),
+    of_vms=True,
+)
+ARRIVAL = Metric(
+    "passgate_device_arrival_seconds",
+    Kind.HISTOGRAM,
+    title="From the start of a VM to a driver in its guest",
+    help="How long it took until a driver in the guest had set up interrupts of a device.",
+    meaning="from the moment that a VM has a device open until a driver in the guest has set up its interrupts",
+    buckets=(1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0),
+    of_vms=True,
+    unit="s",
+)
 NODE_STATE = Metric(
     "passgate_node_state",
     Kind.GAUGE,
@@ -191,7 +217,7 @@ LAST_SUCCESS = Metric(
 )
 
 METRICS = (
-    *(BUILD, DEVICES, GROUPS, FINDINGS, SOURCE_AGE, PODS, FILES, VERDICTS, NODE_STATE, CHANGES, SWEEPS),
-    *(LAST_SUCCESS,),
+    *(BUILD, DEVICES, GROUPS, FINDINGS, SOURCE_AGE, PODS, FILES, VERDICTS, VITALS, ARRIVAL, NODE_STATE, CHANGES),
+    *(SWEEPS, LAST_SUCCESS),
 )
 """Every metric, in the order in which they are served."""

@@ -26,6 +26,9 @@ def main() -> None:
     say("")
     say("The node agent, from kubelet's record to the file in the sidecar's volume")
     subprocess.run([sys.executable, "-m", "bench.agent"], check=False)
+    say("")
+    say("Its looks after the start of VMs, and what they take of one processor")
+    subprocess.run([sys.executable, "-m", "bench.arrivals"], check=False)
 
 
 def say(text: str) -> None:

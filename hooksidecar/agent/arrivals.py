@@ -80,7 +80,7 @@ class Arrivals:
         self._tracks: dict[HostDevice, _Track] = {}
         self._arrived = Arrived()
         self._asked = threading.Event()
-        self._without: frozenset[str] = frozenset()
+        self._without = ""
         self.seen = Seen()
 
     def granted(self, grants: Sequence[Grant]) -> None:
@@ -158,7 +158,7 @@ class Arrivals:
             if held.complete and not held.claims:
                 _note_idle(track, read_uptime(host))
                 continue
-            around = around or look_around(host)
+            around = around or look_around(host, table=False)
             self._judge(host, machine, device, around, held)
         if around is not None:
             self._say_without(around)
@@ -167,6 +167,7 @@ class Arrivals:
         track = self._tracks[device]
         if track.opened is None:
             track.opened, track.exact = (around.now, False) if track.idle_at is None else (track.idle_at, True)
+            track.pause = 0.0
         signs = signs_of(host, machine, device, around, held._replace(since=track.opened))
         (signs,) = with_rises([signs], [track.last.signs] if track.last else [])
         vital = judge(signs)
@@ -200,11 +201,11 @@ class Arrivals:
 
     def _say_without(self, around: Around) -> None:
         """Say once what a verdict has to do without."""
-        missing = {f"the kernel's log: {around.log.why}"} if around.log.why else set()
-        missing |= {"/proc/interrupts: msi_irqs of each device tells instead"} if around.interrupts is None else set()
-        for what in sorted(missing - self._without):
-            log.info("vitals go without", source=what)
-        self._without = frozenset(missing)
+        if around.log.why != self._without:
+            self._without = around.log.why
+            log.info(
+                "vitals go without" if around.log.why else "vitals have", source="kernel log", reason=self._without
+            )
 
 
 def _pods_of_devices(grants: Iterable[Grant], machine: Machine) -> dict[HostDevice, frozenset[str]]:

@@ -7,7 +7,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from hostdev.inventory.host import Host
@@ -18,9 +19,11 @@ RECORD = 1 << 13
 MOST_RECORDS = 1 << 18
 _READ_ALL, _SIZE = 3, 10
 """Actions of syslog(2)."""
-_FACILITIES = 8
-"""Priorities below this are the kernel's own: what a program writes there has a facility, and proves nothing."""
+# Priorities from 8 on have a facility: what a program wrote there, and proves nothing.
+_RECORD = re.compile(r"[0-7],\d+,(\d+),[^;]*;(.*)", re.ASCII)
 _TIMED = re.compile(r"<[0-7]>\[ *(\d+\.\d+)\](?:\[[^\]]*\])? (.*)", re.ASCII)
+_NAMES = re.compile(r"[0-9a-f]{2}:[0-9a-f]{2}(?:\.[0-7]|[),])|[0-9a-f]{8}-[0-9a-f]{4}-", re.ASCII)
+"""An address of a function, of a slot, or a UUID."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,16 +35,13 @@ class LogLine(NamedTuple):
 
 
 class KernelLog(NamedTuple):
-    """What is left of the log."""
+    """What is left of the log: of its lines those that name a device."""
 
     lines: tuple[LogLine, ...] = ()
     why: str = ""
     """Why it could not be read; empty where it was."""
-
-    @property
-    def since(self) -> float:
-        """What was written before this is not in it any more."""
-        return self.lines[0].seconds if self.lines else 0.0
+    since: float = 0.0
+    """What was written before this is not in it any more."""
 
 
 def read_kernel_log(host: Host) -> KernelLog:
@@ -49,9 +49,9 @@ def read_kernel_log(host: Host) -> KernelLog:
     if not host.live:
         text = host.text(FILE, quiet=True)
         # Of a directory that holds a host's files nothing is as much as not there.
-        return KernelLog(why=f"/{FILE} is not there, or no file") if text is None else KernelLog(tuple(_lines(text)))
+        return KernelLog(why=f"/{FILE} is not there, or no file") if text is None else _kept(_lines(text), 0.0)
     try:
-        return _moved(_records(f"/{FILE}"))
+        return _kept(_lines(_records(f"/{FILE}")), _behind())
     except OSError as error:
         # A container has no such node, and may ask the kernel all the same.
         return _asked(error)
@@ -88,33 +88,27 @@ def _asked(refused: OSError) -> KernelLog:
         code = ctypes.get_errno()
         return KernelLog(why=os.strerror(code) if code else refused.strerror or str(refused))
     found = map(_TIMED.match, buffer.raw[:length].decode("utf-8", "replace").splitlines())
-    lines = tuple(LogLine(float(one[1]), one[2]) for one in found if one)
-    return _at_boot(lines) if lines or not length else KernelLog(why="its lines do not tell when they were written")
-
-
-def _moved(text: str) -> KernelLog:
-    return _at_boot(tuple(_lines(text)))
+    return _kept((LogLine(float(one[1]), one[2]) for one in found if one), _behind())
 
 
 def _lines(text: str) -> Iterator[LogLine]:
     """Records as /dev/kmsg has them: priority, number, microseconds and flags, then the text; fields of it follow."""
-    for line in text.splitlines():
-        head, mark, said = line.partition(";")
-        fields = head.split(",")
-        if (
-            mark
-            and len(fields) > 2
-            and fields[0].isdecimal()
-            and fields[2].isdecimal()
-            and int(fields[0]) < _FACILITIES
-        ):
-            yield LogLine(int(fields[2]) / 1e6, said)
+    for found in map(_RECORD.match, text.splitlines()):
+        if found:
+            yield LogLine(int(found[1]) / 1e6, found[2])
 
 
-def _at_boot(lines: tuple[LogLine, ...]) -> KernelLog:
+def _kept(lines: Iterable[LogLine], behind: float) -> KernelLog:
+    first = next(iter(lines := iter(lines)), None)
+    if first is None:
+        return KernelLog(why="there is no line with a time in it, as after it was cleared")
+    kept = (line for line in chain([first], lines) if _NAMES.search(line.text))
+    return KernelLog(tuple(LogLine(one.seconds + behind, one.text) for one in kept), since=first.seconds + behind)
+
+
+def _behind() -> float:
     """The log's clock is not corrected by NTP, and stands still while the host sleeps: that of processes is and goes.
 
     In a hundred days the two drift minutes apart.
     """
-    behind = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
-    return KernelLog(tuple(LogLine(line.seconds + behind, line.text) for line in lines))
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC_RAW)

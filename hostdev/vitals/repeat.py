@@ -13,7 +13,7 @@ UNCORRECTED = ("nonfatal", "fatal")
 
 def next_pause(last: float) -> float:
     """Seconds until the next look, more each time."""
-    return min(max(FIRST_PAUSE, last * 1.5), LONGEST_PAUSE)
+    return min(max(FIRST_PAUSE, last * 2), LONGEST_PAUSE)
 
 
 def confirm(first: Sequence[Vital], second: Sequence[Vital]) -> tuple[Vital, ...]:

@@ -44,9 +44,13 @@ def serve() -> Iterator[Serve]:
     with ExitStack() as running:
         directory = running.enter_context(tempfile.TemporaryDirectory(prefix="nh-"))
 
-        def begin(look: Callable[[], Machine], grants: Callable[[], Sequence[Grant]] = tuple) -> Answers:
+        def begin(
+            look: Callable[[], Machine],
+            grants: Callable[[], Sequence[Grant]] = tuple,
+            started: Callable[[frozenset[str]], None] | None = None,
+        ) -> Answers:
             told: list[tuple[str, str]] = []
-            server = Server(nodehook.methods(look, grants, lambda *words: told.append(words)))
+            server = Server(nodehook.methods(look, grants, lambda *words: told.append(words), started))
             place = UnixSocket(directory, "node.sock")
             place.publish(server.listen)
             running.callback(server.stop)
@@ -193,6 +197,22 @@ def test_other_hook_points_are_answered_at_once(point: str, serve: Serve) -> Non
 
     assert answers.ask(b"no JSON at all", point) == b""
     assert answers.told == [(point, "not-checked")]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_pods_of_vms_that_have_started_are_told(point: str, serve: Serve) -> None:
+    pods: list[frozenset[str]] = []
+    answers = serve(lambda: machine("qat"), tuple, pods.append)
+
+    answers.ask(vmi(pods={POD: NODE, OTHER: "another"}, limits={}), point)
+    assert pods == ([frozenset({POD})] if point in {"PostVMStart", "PostMigrationTarget"} else [])
+
+
+def test_a_started_vm_that_cannot_be_read_is_no_error(serve: Serve) -> None:
+    pods: list[frozenset[str]] = []
+
+    assert serve(_never, _no_grants, pods.append).ask(b"no JSON at all", "PostVMStart") == b""
+    assert pods == []
 
 
 def _no_grants() -> Sequence[Grant]:

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domxml.finding import Finding, Severity
+from hooksidecar.agent.arrivals import Arrived
 from hooksidecar.agent.metrics import Metrics
 from hooksidecar.agent.pods import Sweep
 from hooksidecar.monitoring.metrics import METRICS, SOURCES, SWEEPS, Kind
@@ -207,6 +208,7 @@ def test_what_is_served_is_what_the_table_says() -> None:
     metrics = Metrics(ages=lambda: dict.fromkeys(SOURCES, 1.0))
     metrics.swept(Sweep(machine=machine("qat"), findings=(TWICE,), pods={"there": 1}))
     metrics.managed({}, {})
+    metrics.arrived({"arrived": 1}, Arrived({5.0: 1}, 4.0))
     metrics.answered("PreVMStart", "passed")
     families = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
 

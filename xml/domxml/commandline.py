@@ -39,15 +39,20 @@ def command_line_devices(domain: Domain) -> tuple[CommandLineDevice, ...]:
     return tuple(map(_device, _specifications(domain)))
 
 
-def _specifications(domain: Domain) -> Iterator[Mapping[str, str]]:
+def option_values(domain: Domain, name: str) -> Iterator[str]:
+    """Every value that the command line gives an option."""
     option = ""
     for element in domain.root.iterfind(_ARGUMENTS):
         value = element.get("value", "")
-        if option in {"-device", "--device"}:
-            yield _settings(value)
+        if option in {name, f"-{name}"}:
+            yield value
             option = ""
         else:
             option = value
+
+
+def _specifications(domain: Domain) -> Iterator[Mapping[str, str]]:
+    yield from map(_settings, option_values(domain, "-device"))
 
 
 def _settings(text: str) -> Mapping[str, str]:

@@ -1,0 +1,49 @@
+"""What is known of the node and of the devices, beside the domain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hostdev.inventory.bars import Bar
+
+INTEL, AMD, OTHER = "intel", "amd", "other"
+_VENDORS = {"GenuineIntel": INTEL, "AuthenticAMD": AMD}
+GUEST_BITS_SINCE = (6, 10)
+"""The release of Linux whose KVM tells how many physical bits a guest can use."""
+
+
+class HostFunction(NamedTuple):
+    """A function of the host as a guest will see it."""
+
+    bars: tuple[Bar, ...]
+    class_code: int | None = None
+    """All 24 bits; None where it is not recorded."""
+    rom: int = 0
+    """Bytes of the expansion ROM's register."""
+
+
+class Node(NamedTuple):
+    """The machine where the VM runs; None and an empty text are what is not known."""
+
+    vendor: str = ""
+    bits: int | None = None
+    """Physical address bits of its processor."""
+    guest_bits: int | None = None
+    """What KVM tells guests as GuestPhysBits; 0 where it tells nothing."""
+    iommu_bits: int | None = None
+    """The width of the addresses that its IOMMU maps: the least of all."""
+    kernel: str = ""
+    """The release."""
+
+    @property
+    def told_guest_bits(self) -> int | None:
+        """GuestPhysBits; an old kernel tells none."""
+        if self.guest_bits is not None or not self.kernel:
+            return self.guest_bits
+        numbers = [int(part) if part.isdecimal() else 0 for part in self.kernel.split("-")[0].split(".")[:2]]
+        return 0 if tuple(numbers) < GUEST_BITS_SINCE else None
+
+
+def vendor_of(cpuid: str) -> str:
+    """The processor's maker, from the vendor_id of /proc/cpuinfo."""
+    return _VENDORS.get(cpuid, OTHER if cpuid else "")

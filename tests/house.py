@@ -25,7 +25,7 @@ ROOMS = (
     *("hostdev.findings", "hostdev.printing", "hostdev.inventory", "hostdev.gate"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
-    *("hostdev.units", "hostdev.vitals"),
+    *("hostdev.units", "hostdev.vitals", "hostdev.fit"),
     *("hostdev.lint", "hostdev.manifest"),
     *("hostdev.why", "hostdev.cli"),
     *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),

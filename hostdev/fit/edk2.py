@@ -12,6 +12,8 @@ IO, MEM32, PREF32, MEM64, PREF64 = KINDS = tuple(BarKind)
 ROOT_KINDS = (IO, MEM32, MEM64)
 """What a root bus asks its host bridge for, which joins prefetchable memory with the rest."""
 _WINDOW_ALIGNMENT = {kind: 4 * KIB if kind is IO else MIB for kind in KINDS}
+_LEAST_ALIGNMENT = {kind: 1 if kind is IO else 4 * KIB for kind in KINDS}
+"""So that no two registers share a page."""
 _DEFAULT_MEM32 = 2 * MIB
 _SHARED_WINDOW = 32 * GIB
 """A window of this size is not shared out to hotplug ports."""
@@ -50,6 +52,10 @@ class Allocation(NamedTuple):
     """Functions without any address, by place in the tree."""
     bare_ports: frozenset[int]
     """Ports that lost what they keep for hotplug."""
+    short: frozenset[BarKind]
+    """The kinds of which there was not enough."""
+    asked: int
+    """The bytes of 64-bit memory that all would have taken, hotplug's share included."""
 
 
 class _Node:
@@ -87,7 +93,7 @@ class _Device:
 
     @property
     def can_be_rejected(self) -> bool:
-        return not self.bus0 and self.function.pci_class != VGA_CLASS
+        return not (self.is_bridge or self.bus0 or self.function.pci_class == VGA_CLASS)
 
 
 def allocate(roots: tuple[RootBus, ...], windows: Windows, *, io_padding: int = 0) -> Allocation:
@@ -102,6 +108,8 @@ class _Allocator:
         self.devices: list[_Device] = []
         self.roots = [[self._device(f, bus0=root.number == 0) for f in root.functions] for root in roots]
         self.bridges = [_RootBridge() for _ in roots]
+        self.short: set[BarKind] = set()
+        self.asked: int | None = None
         size = windows.mem64.size if windows.mem64 is not None else 0
         self.share = power_of_two_from(size >> _SHIFT_OF_SHARE) if size > _SHARED_WINDOW else 0
 
@@ -119,15 +127,20 @@ class _Allocator:
             maps = [self._resource_map(devices) for devices in self.roots]
             for resources, bridge in zip(maps, self.bridges, strict=True):
                 if resources[MEM32].length >= 4 * GIB:
+                    self.short.add(MEM32)
                     return self._result({}, programmed=False)
                 bridge.submit(resources)
                 for kind in ROOT_KINDS:
                     _insert(pools[kind], resources[kind])
+            if self.asked is None:
+                self.asked = sum(resources[MEM64].length for resources in maps)
             taken: dict[BarKind, list[Space]] = {IO: [], MEM32: []}
             # All of them try, whatever becomes of the others.
-            if all([bridge.allocate(self.windows, taken) for bridge in self.bridges]):
+            succeeded = [bridge.allocate(self.windows, taken) for bridge in self.bridges]
+            if all(succeeded):
                 return self._result(self._program(maps), programmed=True)
             failed = self._failed_kinds()
+            self.short.update(kind for bridge in self.bridges for kind, got in bridge.satisfied().items() if not got)
             for bridge in self.bridges:
                 bridge.free()
             if not self._reject(pools, failed):
@@ -176,7 +189,8 @@ class _Allocator:
             if device.rejected:
                 continue
             for bar in device.bars:
-                _insert(nodes[bar.kind].children, _Node(device, bar.size, bar.size, bar.index))
+                alignment = max(bar.size, _LEAST_ALIGNMENT[bar.kind])
+                _insert(nodes[bar.kind].children, _Node(device, bar.size, alignment, bar.index))
             bridge = device.function.bridge
             if bridge is not None:
                 for kind, node in self._behind(device, bridge).items():
@@ -221,7 +235,7 @@ class _Allocator:
         rejected = frozenset(d.place for d in self.devices if d.rejected)
         bridges = ((d, d.function.bridge) for d in self.devices)
         bare = frozenset(d.place for d, bridge in bridges if bridge is not None and bridge.hotplug and not d.padding)
-        return Allocation(programmed, addresses, rejected, bare)
+        return Allocation(programmed, addresses, rejected, bare, frozenset(self.short), self.asked or 0)
 
 
 class _RootBridge:
@@ -266,7 +280,9 @@ class _RootBridge:
         length, alignment = self.length[kind], max(self.alignment[kind], 1)
         if not length:
             return None
-        spaces = {IO: [windows.io], MEM32: [windows.mem32], MEM64: [windows.mem64, windows.mem32]}[kind]
+        spaces: list[Space | None] = [windows.io] if kind is IO else [windows.mem32]
+        if kind is MEM64:
+            spaces.insert(0, windows.mem64)
         used = taken[IO if kind is IO else MEM32]
         for number, space in enumerate(spaces):
             if space is None:
@@ -341,9 +357,7 @@ def _largest(nodes: Iterable[_Node]) -> _Node | None:
         candidate: _Node | None = node
         if node.bar < 0 and not node.padding:
             candidate = _largest(node.children)
-        elif node.device is None or (not node.device.is_bridge and not node.device.can_be_rejected):
-            continue
-        elif node.device.is_bridge and not node.padding:
+        elif node.device is None or not (node.padding or node.device.can_be_rejected):
             continue
         if candidate is not None and (best is None or best.length <= candidate.length):
             best = candidate

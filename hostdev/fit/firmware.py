@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import re
 from enum import StrEnum
 from typing import NamedTuple
@@ -85,7 +84,9 @@ _EXACT_PACKAGES = re.compile(r"2025\.02-(?:[89]|\d\d).*")
 SEABIOS_RELEASES = ((1, 16, 2), (1, 16, 3), (1, 17, 0))
 """Where what it does changes; older ones do what the first does."""
 
-_NAME = re.compile(r"(ovmf|edk2|seabios|aavmf)(?:-(?:stable)?(\d{1,4})\.?(\d{2}|\d{1,2})?(?:\.(\d{1,3}))?([-+].*)?)?", re.I)
+_NAME = re.compile(
+    r"(ovmf|edk2|seabios|aavmf)(?:-(?:stable)?(\d{1,4})\.?(\d{1,2})?(?:\.(\d{1,3}))?([-+].*)?)?", re.IGNORECASE
+)
 _EDK2_VERSION = re.compile(r"(20\d\d)\.(0[1-9]|1[0-2])((?:[-+~][0-9A-Za-z.+~]+)*-\d[0-9A-Za-z.+~]*)?")
 _EDK2_STABLE = re.compile(r"edk2-stable(20\d\d)(0[1-9]|1[0-2])")
 _SEABIOS_VERSION = re.compile(rb"(?:rel-)?(1\.\d{1,2}\.\d{1,2})(?:-[0-9A-Za-z.+-]{1,40})?\x00")
@@ -161,6 +162,8 @@ def _edk2_of_image(data: bytes) -> Firmware:
 
 
 def _unpacked(data: bytes) -> bytes:
+    import lzma  # noqa: PLC0415  only an image needs it
+
     try:
         return lzma.LZMADecompressor(format=lzma.FORMAT_ALONE).decompress(data, _MOST_UNPACKED)
     except (lzma.LZMAError, EOFError):

@@ -15,14 +15,14 @@ from hostdev.fit.pcitree import GIB, KIB
 _UNITS = {
     **dict.fromkeys(("", "k", "kib"), KIB),
     **dict.fromkeys(("b", "bytes"), 1),
-    **{"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "pb": 10**15},
-    **{"m": 1 << 20, "mib": 1 << 20, "g": 1 << 30, "gib": 1 << 30, "t": 1 << 40, "tib": 1 << 40},
-    **{"p": 1 << 50, "pib": 1 << 50, "e": 1 << 60, "eib": 1 << 60},
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
+    **{unit: 1024**power for power, letter in enumerate("mgtpe", 2) for unit in (letter, f"{letter}ib")},
 }
 _VERSION = re.compile(r"(?:pc-q35|pc-i440fx|virt)-(\d+)\.(\d+)(.*)")
 _RED_HAT = re.compile(r"(?:pc-q35-|pc-i440fx-|virt-)?rhel\d.*")
 _MIB_OF_WINDOW = "opt/ovmf/X-PciMmio64Mb"
 _PADDING = "opt/org.seabios/pci64"
+_TRUTH = {"1": True, "on": True, "yes": True, "0": False, "off": False, "no": False}
 _MOST_MIB = 1 << 24
 _MOST_SIZE = 1 << 60
 
@@ -168,9 +168,7 @@ def _window(domain: Domain) -> int | None:
 
 
 def _padding(domain: Domain) -> bool | None:
-    text = _fw_cfg(domain, _PADDING)
-    number = None if text is None else read_number(text)
-    return None if number is None else bool(number)
+    return _TRUTH.get(_fw_cfg(domain, _PADDING) or "")
 
 
 def _high_window(domain: Domain) -> int | None:

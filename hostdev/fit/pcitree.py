@@ -49,6 +49,8 @@ class Function(NamedTuple):
     source: str = ""
     """The host's device, where it is one."""
     alias: str = ""
+    other: tuple[Bar, ...] | None = None
+    """What it may ask for instead, where that is not known: of a model in no table, as much as there can be."""
 
 
 class RootBus(NamedTuple):

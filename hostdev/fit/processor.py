@@ -29,8 +29,19 @@ _VENDOR_OF_MODEL = (
     (OTHER, ("Dhyana", "YongFeng")),
 )
 _LARGE_PAGES = (
-    *("Cascadelake-", "Clearwater", "Cooperlake", "Denverton", "Dhyana", "EPYC", "Granite", "Icelake-Server", "Knights"),
-    *("Opteron_G4", "Opteron_G5", "Sapphire", "Sierra", "Skylake-Server", "Snowridge", "YongFeng", "max", "phenom"),
+    *("Cascadelake-", "Clearwater", "Cooperlake", "Denverton", "Dhyana", "EPYC", "Granite", "Icelake-Server"),
+    *(
+        "Knights",
+        "Opteron_G4",
+        "Opteron_G5",
+        "Sapphire",
+        "Sierra",
+        "Skylake-Server",
+        "Snowridge",
+        "YongFeng",
+        "max",
+        "phenom",
+    ),
 )
 """Models of QEMU's that have pages of 1 GiB."""
 _SMALL_PAGES = (
@@ -85,10 +96,8 @@ class Choice(NamedTuple):
 
 def asked_of(domain: Domain) -> Asked:
     """Read <cpu>, or what the command line has in its place."""
-    last = None
-    for last in option_values(domain, "-cpu"):
-        pass
-    return _from_xml(domain.root.find("cpu")) if last is None else _from_command_line(last)
+    told = list(option_values(domain, "-cpu"))
+    return _from_command_line(told[-1]) if told else _from_xml(domain.root.find("cpu"))
 
 
 def _from_xml(cpu: Element | None) -> Asked:
@@ -117,7 +126,7 @@ def _from_command_line(text: str) -> Asked:
         name, equals, value = setting.partition("=")
         told[name.lstrip("+-")] = ("off" if name[:1] == "-" else "on") if not equals else value
     bits = read_number(told.get("phys-bits")) or None
-    from_host = told.get("host-phys-bits", "on" if model == "host" or model == "max" else "off") == "on"
+    from_host = told.get("host-phys-bits", "on" if model in _OWN else "off") == "on"
     pages = told.get(_PAGES)
     return Asked(
         model,
@@ -148,7 +157,7 @@ def _vendors(asked: Asked, guest: Guest, node: Node) -> Iterator[Choice]:
     if vendor:
         yield Choice(vendor, _VENDOR_NAMES[vendor])
     else:
-        yield from (Choice(one, f"the guest's processor is {name}") for one, name in _VENDOR_NAMES.items())
+        yield from (Choice(one, name) for one, name in _VENDOR_NAMES.items())
 
 
 _VENDOR_NAMES = {INTEL: "Intel's", AMD: "AMD's", OTHER: "another maker's"}
@@ -167,16 +176,16 @@ def _bits(asked: Asked, guest: Guest, node: Node, told: int | None) -> Iterator[
         yield _of_guest(DEFAULT_BITS)
         return
     if from_host is not True:
-        yield Choice(DEFAULT_BITS, f"the machine type shows QEMU's default, {DEFAULT_BITS} bits")
+        yield Choice(DEFAULT_BITS, f"QEMU's default of {DEFAULT_BITS} bits")
     if from_host is not False:
         for bits in (node.bits,) if node.bits is not None else _HOST_BITS:
             shown = min(bits, asked.limit) if asked.limit else bits
             if from_host or shown != DEFAULT_BITS:
-                yield Choice(shown, f"the node's processor has {bits} physical bits")
+                yield Choice(shown, f"{bits} bits")
 
 
 def _of_guest(bits: int) -> Choice:
-    return Choice(bits, f"the guest has {bits} physical bits")
+    return Choice(bits, f"{bits} bits")
 
 
 def _guest_bits(asked: Asked, guest: Guest, node: Node) -> Iterator[Choice]:
@@ -186,10 +195,10 @@ def _guest_bits(asked: Asked, guest: Guest, node: Node) -> Iterator[Choice]:
     told = node.told_guest_bits
     passes_on = guest.tells_guest_bits if guest.kvm else False
     if passes_on is not True or told in {0, None}:
-        yield Choice(0, "QEMU and the node's kernel tell the guest no GuestPhysBits")
+        yield Choice(0, "they do not")
     if passes_on is not False and told != 0:
         # No less than what the firmware goes up to: it makes it believe the other number, and no more.
-        yield Choice(told or MOST_BITS, "QEMU and the node's kernel tell the guest GuestPhysBits")
+        yield Choice(told or MOST_BITS, "they do")
 
 
 def _pages(asked: Asked, guest: Guest) -> Iterator[Choice]:
@@ -197,9 +206,9 @@ def _pages(asked: Asked, guest: Guest) -> Iterator[Choice]:
     if known is None:
         known = _has_large_pages(asked.model or "qemu64", guest)
     if known is not False:
-        yield Choice(True, "the guest's processor has pages of 1 GiB")
+        yield Choice(True, "it has")
     if known is not True:
-        yield Choice(False, "the guest's processor has no pages of 1 GiB")
+        yield Choice(False, "it has none")
 
 
 def _has_large_pages(model: str, guest: Guest) -> bool | None:
@@ -212,4 +221,4 @@ def _has_large_pages(model: str, guest: Guest) -> bool | None:
 def _arm_bits(asked: Asked, guest: Guest, node: Node, told: int | None) -> Iterator[Choice]:
     known = told if told is not None else (node.bits if guest.kvm else _ARM_MODELS.get(asked.model or "cortex-a15"))
     for bits in (known,) if known is not None else _ARM_BITS:
-        yield Choice(bits, f"the guest has {bits} physical bits")
+        yield Choice(bits, f"{bits} bits")

@@ -1,0 +1,255 @@
+"""The registers of QEMU's own devices, by what libvirt makes them of; measured on QEMU 7.2, 10.0 and 11.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from domxml.document import Element
+from domxml.guestpci.connect import disk_bus
+from domxml.guestpci.topology import Device
+from domxml.pciaddress import read_number
+from hostdev.fit.pcitree import KIB, MIB, USB_CLASS, VGA_CLASS, power_of_two_from
+from hostdev.inventory.bars import Bar, BarKind
+
+IO, MEM32, PREF32, MEM64, PREF64 = tuple(BarKind)
+
+
+class Shape(NamedTuple):
+    """What a model asks for."""
+
+    bars: tuple[Bar, ...] = ()
+    pci_class: int = 0
+    rom: int = 0
+
+
+class Virtio(NamedTuple):
+    """What differs between virtio devices."""
+
+    io: int
+    """Of the register that old drivers use; 0 for a device that no old driver knows."""
+    interrupts: bool = True
+    rom: int = 0
+    pci_class: int = 0
+
+
+_QUEUES = 16 * KIB
+_QUEUES_BY_PAGE = 8 * MIB
+_TABLE = 4 * KIB
+_VECTORS_PER_TABLE = 253
+_NIC_ROM, _VGA_ROM, _BOCHS_ROM = 256 * KIB, 64 * KIB, 32 * KIB
+_VGA_MEMORY_KIB = 16 * KIB
+
+
+def _bars(*bars: tuple[int, BarKind, int]) -> tuple[Bar, ...]:
+    return tuple(Bar(*bar) for bar in bars)
+
+
+def _shape(*bars: tuple[int, BarKind, int], pci_class: int = 0, rom: int = 0) -> Shape:
+    return Shape(_bars(*bars), pci_class, rom)
+
+
+NOTHING = Shape()
+AHCI = _shape((4, IO, 32), (5, MEM32, 4 * KIB))
+SMBUS = _shape((4, IO, 64))
+IDE = _shape((4, IO, 16))
+ROOT_PORT = _shape((0, MEM32, 4 * KIB))
+CONVENTIONAL_BRIDGE = _shape((0, MEM64, 256))
+"""Its hotplug controller."""
+
+_XHCI = _shape((0, MEM64, 16 * KIB), pci_class=USB_CLASS)
+_EHCI = _shape((0, MEM32, 4 * KIB), pci_class=USB_CLASS)
+_UHCI = _shape((4, IO, 32), pci_class=USB_CLASS)
+_OHCI = _shape((0, MEM32, 256), pci_class=USB_CLASS)
+_E1000 = _shape((0, MEM32, 128 * KIB), (1, IO, 64), rom=_NIC_ROM)
+_AUDIO = _shape((0, MEM32, 16 * KIB))
+_I825 = _shape((0, PREF32, 4 * KIB), (1, IO, 64), (2, MEM32, 128 * KIB), rom=128 * KIB)
+_AM53C974 = _shape((0, IO, 128))
+
+VIRTIO: Mapping[str, Virtio] = {
+    "interface": Virtio(32, rom=_NIC_ROM),
+    "disk": Virtio(128),
+    "scsi": Virtio(64),
+    "virtio-serial": Virtio(64),
+    "rng": Virtio(32),
+    "memballoon": Virtio(64),
+    "filesystem": Virtio(32),
+    "virtiofs": Virtio(0),
+    "input": Virtio(0),
+    "sound": Virtio(0),
+    "crypto": Virtio(0),
+    "vsock": Virtio(0),
+    "memory": Virtio(0, interrupts=False),
+    "iommu": Virtio(0, interrupts=False),
+    "video": Virtio(0),
+}
+"""By element, or by what kind of it."""
+
+MODELS: Mapping[tuple[str, str], Shape] = {
+    **{("controller", f"usb:{model}"): _XHCI for model in ("nec-xhci", "qemu-xhci")},
+    **{("controller", f"usb:{model}"): _EHCI for model in ("ehci", "ich9-ehci1")},
+    **{
+        ("controller", f"usb:{model}"): _UHCI
+        for model in ("piix3-uhci", "piix4-uhci", "vt82c686b-uhci", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3")
+    },
+    ("controller", "usb:pci-ohci"): _OHCI,
+    ("controller", "sata:"): AHCI,
+    ("controller", "ide:"): IDE,
+    ("controller", "scsi:lsilogic"): _shape((0, IO, 256), (1, MEM32, 1024), (2, MEM32, 8 * KIB)),
+    ("controller", "scsi:lsisas1068"): _shape((0, IO, 256), (1, MEM32, 16 * KIB), (2, MEM32, 64 * KIB)),
+    ("controller", "scsi:lsisas1078"): _shape((0, MEM64, 16 * KIB), (2, IO, 256), (3, MEM64, 256 * KIB)),
+    ("controller", "scsi:vmpvscsi"): _shape((0, MEM32, 32 * KIB)),
+    ("controller", "scsi:am53c974"): _AM53C974,
+    ("controller", "scsi:dc390"): _AM53C974,
+    ("controller", "nvme:"): _shape((0, MEM64, 16 * KIB)),
+    ("interface", "e1000"): _E1000,
+    ("interface", "82540EM"): _E1000,
+    ("interface", "e1000-82544gc"): _E1000,
+    ("interface", "e1000-82545em"): _E1000,
+    ("interface", "e1000e"): _shape(
+        (0, MEM32, 128 * KIB), (1, MEM32, 128 * KIB), (2, IO, 32), (3, MEM32, 16 * KIB), rom=_NIC_ROM
+    ),
+    ("interface", "igb"): _shape((0, MEM32, 128 * KIB), (1, MEM32, 128 * KIB), (2, IO, 32), (3, MEM64, 16 * KIB)),
+    ("interface", "rtl8139"): _shape((0, IO, 256), (1, MEM32, 256), rom=_NIC_ROM),
+    ("interface", "pcnet"): _shape((0, IO, 32), (1, MEM32, 32), rom=_NIC_ROM),
+    ("interface", "ne2k_pci"): _shape((0, IO, 256), rom=_NIC_ROM),
+    ("interface", "vmxnet3"): _shape((0, MEM32, 4 * KIB), (1, MEM32, 4 * KIB), (2, MEM32, 8 * KIB), rom=_NIC_ROM),
+    **{("interface", model): _I825 for model in ("i82550", "i82551", "i82562")},
+    ("interface", "tulip"): _shape((0, IO, 128), (1, MEM32, 128)),
+    ("sound", "ich6"): _AUDIO,
+    ("sound", "ich9"): _AUDIO,
+    ("sound", "ac97"): _shape((0, IO, 1024), (1, IO, 256)),
+    ("sound", "es1370"): _shape((0, IO, 256)),
+    ("watchdog", "i6300esb"): _shape((0, MEM32, 16)),
+    ("serial", "pci-serial"): _shape((0, IO, 8)),
+    ("panic", "pvpanic"): _shape((0, MEM32, 2)),
+    ("iommu", "intel"): NOTHING,
+    ("iommu", "smmuv3"): NOTHING,
+    ("iommu", "amd"): NOTHING,
+    ("video", "cirrus"): _shape((0, PREF32, 32 * MIB), (1, MEM32, 4 * KIB), pci_class=VGA_CLASS, rom=_VGA_ROM),
+}
+"""By element and model."""
+
+
+def shape_of(device: Device, *, old_virtio: bool, primary: bool) -> Shape | None:
+    """Find what a device asks for; None where that is not known.
+
+    `old_virtio`: its bus is one on which virtio devices serve old drivers too. `primary`: the first video device.
+    """
+    tag = device.kind if device.element is None else str(device.element.tag)
+    model = _model(device, tag)
+    found = MODELS.get((tag, model))
+    if found is None:
+        found = (
+            _video(device, model, primary=primary) if tag == "video" else _VARIABLE.get(tag, _unknown)(device, model)
+        )
+    if found is None:
+        virtio = _virtio(device, tag, model)
+        found = None if virtio is None else _virtio_shape(device, virtio, model, old=old_virtio)
+    return None if found is None else _with_rom(found, device)
+
+
+def _model(device: Device, tag: str) -> str:
+    child = device.kids.get({"interface": "model", "video": "model", "serial": "target", "shmem": "model"}.get(tag, ""))
+    if tag in {"interface", "video", "shmem"}:
+        return "" if child is None else child.get("type", "")
+    if tag == "serial":
+        return "" if child is None else child.get("type", "")
+    return device.model
+
+
+def _unknown(_device: Device, _model: str) -> Shape | None:
+    return None
+
+
+def _controller(device: Device, model: str) -> Shape | None:
+    return MODELS.get(("controller", f"{device.kind}:{model}"))
+
+
+def _video(device: Device, model: str, *, primary: bool) -> Shape | None:
+    child = device.kids.get("model")
+    if child is None or model not in {"vga", "bochs", "virtio"}:
+        return None
+    if model == "virtio":
+        return _virtio_video(primary=primary)
+    kibibytes = read_number(child.get("vgamem") or child.get("vram")) or _VGA_MEMORY_KIB
+    memory = (0, PREF32, power_of_two_from(kibibytes * KIB)), (2, MEM32, 4 * KIB)
+    if model == "bochs":
+        return _shape(*memory, rom=_BOCHS_ROM)
+    return _shape(*memory, pci_class=VGA_CLASS, rom=_VGA_ROM) if primary else _shape(*memory)
+
+
+def _virtio_video(*, primary: bool) -> Shape:
+    if not primary:
+        return _shape((1, MEM32, _TABLE), (4, PREF64, _QUEUES))
+    bars = (0, PREF32, 8 * MIB), (2, PREF64, _QUEUES), (4, MEM32, _TABLE)
+    return _shape(*bars, pci_class=VGA_CLASS, rom=_VGA_ROM)
+
+
+def _shmem(device: Device, model: str) -> Shape | None:
+    size = device.kids.get("size")
+    number = None if size is None else read_number(size.text)
+    unit = {"M": MIB, "MiB": MIB, "G": 1 << 30, "GiB": 1 << 30, "KiB": KIB, "": MIB}
+    scale = None if size is None else unit.get(size.get("unit", ""))
+    if number is None or scale is None:
+        return None
+    bars = [(0, MEM32, 256), (2, PREF64, power_of_two_from(number * scale))]
+    return _shape(*(bars if model == "ivshmem-plain" else [bars[0], (1, MEM32, 4 * KIB), bars[1]]))
+
+
+_VARIABLE: Mapping[str, Callable[[Device, str], Shape | None]] = {
+    "controller": _controller,
+    # Those that libvirt adds have their kind where an element's name would be.
+    **dict.fromkeys(("usb", "sata", "ide", "scsi"), _controller),
+    "shmem": _shmem,
+}
+
+
+def _virtio(device: Device, tag: str, model: str) -> Virtio | None:
+    if tag == "controller":
+        return VIRTIO.get(device.kind) if model.startswith("virtio") or not model else None
+    if tag == "disk":
+        return VIRTIO[tag] if disk_bus(device.kids) == "virtio" else None
+    if tag == "filesystem":
+        driver = device.kids.get("driver")
+        return VIRTIO["virtiofs" if driver is not None and driver.get("type") == "virtiofs" else tag]
+    if tag == "hostdev":
+        return VIRTIO["scsi"] if device.kind == "scsi_host" else None
+    if tag in {"input", "vsock", "virtio-serial"} or model.startswith("virtio"):
+        return VIRTIO.get(tag)
+    # What libvirt adds names no model.
+    return VIRTIO.get(tag) if device.element is None and tag == "memballoon" else None
+
+
+def _virtio_shape(device: Device, virtio: Virtio, model: str, *, old: bool) -> Shape:
+    bars = []
+    if virtio.io and (old or model == "virtio-transitional") and model != "virtio-non-transitional":
+        bars.append(Bar(0, IO, virtio.io))
+    if virtio.interrupts:
+        bars.append(Bar(1, MEM32, _table_size(device)))
+    driver = device.kids.get("driver")
+    paged = driver is not None and driver.get("page_per_vq") == "on"
+    bars.append(Bar(4, PREF64, _QUEUES_BY_PAGE if paged else _QUEUES))
+    return Shape(tuple(bars), virtio.pci_class, virtio.rom)
+
+
+def _table_size(device: Device) -> int:
+    """One interrupt for each queue, and some more; a page holds what nearly all devices have."""
+    driver = device.kids.get("driver")
+    queues = 0 if driver is None else read_number(driver.get("queues")) or 0
+    if not queues and device.element is not None:
+        queues = _processors(device.element)
+    return _TABLE if queues + 4 <= _VECTORS_PER_TABLE else 2 * _TABLE * power_of_two_from(-(-queues // 500))
+
+
+def _processors(element: Element) -> int:
+    return read_number((element.getroottree().getroot().findtext("vcpu") or "").strip()) or 1
+
+
+def _with_rom(shape: Shape, device: Device) -> Shape | None:
+    rom = device.kids.get("rom")
+    if rom is None:
+        return shape
+    if rom.get("bar") == "off" or rom.get("enabled") == "no":
+        return shape._replace(rom=0)
+    return None if rom.get("file") else shape

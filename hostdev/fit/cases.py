@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from hostdev.fit.firmware import Firmware, FirmwareKind, OvmfRules, ovmf_rules, seabios_releases
 from hostdev.fit.guest import Guest
-from hostdev.fit.pcitree import KIB, MIB, Function, RootBus
+from hostdev.fit.pcitree import Function, RootBus
 from hostdev.fit.processor import BITS, GUEST_BITS, PAGES, VENDOR, Choice, Processor
 from hostdev.fit.solution import Case, Outcome, Solution, Tree, solve
-from hostdev.inventory.bars import Bar, BarKind
 
 FIRMWARE, DEVICES = "firmware", "devices"
 TITLES: Mapping[str, str] = {
@@ -20,10 +19,8 @@ TITLES: Mapping[str, str] = {
     GUEST_BITS: "whether QEMU and the node's kernel tell the guest GuestPhysBits",
     PAGES: "whether the guest's processor has pages of 1 GiB",
     FIRMWARE: "the release of the firmware",
-    DEVICES: "what devices of a model that is not known ask for",
+    DEVICES: "the registers of emulated devices that are not known here",
 }
-_MUCH = (Bar(0, BarKind.IO, 4 * KIB), Bar(1, BarKind.MEM32, 32 * MIB), Bar(2, BarKind.PREF64, 64 * MIB))
-"""More than any emulated device asks for that is not in the table."""
 
 
 class Variant(NamedTuple):
@@ -53,9 +50,9 @@ def all_cases(
     trees = [Tree(roots)]
     axes = dict(processor)
     axes[FIRMWARE] = tuple(Choice(name, name) for name, _ in rules)
-    if any(function.is_unknown for function in trees[0].functions):
+    if any(function.other is not None for function in trees[0].functions):
         trees.append(Tree(tuple(root._replace(functions=_filled(root.functions)) for root in roots)))
-        axes[DEVICES] = (Choice(False, "they ask for nothing"), Choice(True, "they ask for much"))
+        axes[DEVICES] = (Choice(False, "the least there can be"), Choice(True, "the most there can be"))
     variants = []
     for numbers in product(*(range(len(values)) for values in axes.values())):
         chosen = dict(zip(axes, numbers, strict=True))
@@ -86,13 +83,13 @@ def _processor(axes: Mapping[str, tuple[Choice, ...]], chosen: Mapping[str, int]
 
 
 def _filled(functions: tuple[Function, ...]) -> tuple[Function, ...]:
-    """Give the ones that are not known as much as they can ask for."""
+    """Give those of which it is not known what they may ask for instead."""
     filled = []
     for function in functions:
         bridge = function.bridge
         if bridge is not None:
             function = function._replace(bridge=bridge._replace(functions=_filled(bridge.functions)))  # noqa: PLW2901
-        filled.append(function._replace(bars=_MUCH) if function.is_unknown else function)
+        filled.append(function if function.other is None else function._replace(bars=function.other))
     return tuple(filled)
 
 

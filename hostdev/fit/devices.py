@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from domxml.document import Element
-from domxml.guestpci.connect import disk_bus
+from domxml.guestpci.connect import Step, disk_bus
 from domxml.guestpci.topology import Device
 from domxml.pciaddress import read_number
 from hostdev.fit.pcitree import KIB, MIB, USB_CLASS, VGA_CLASS, power_of_two_from
@@ -21,6 +21,8 @@ class Shape(NamedTuple):
     bars: tuple[Bar, ...] = ()
     pci_class: int = 0
     rom: int = 0
+    other: tuple[Bar, ...] | None = None
+    """What it may ask for instead; None: nothing else."""
 
 
 class Virtio(NamedTuple):
@@ -28,9 +30,9 @@ class Virtio(NamedTuple):
 
     io: int
     """Of the register that old drivers use; 0 for a device that no old driver knows."""
-    interrupts: bool = True
+    interrupts: tuple[int, int] | None = (0, 0)
+    """The first version of the machine type with which it has a table of them; None: never."""
     rom: int = 0
-    pci_class: int = 0
 
 
 _QUEUES = 16 * KIB
@@ -50,6 +52,8 @@ def _shape(*bars: tuple[int, BarKind, int], pci_class: int = 0, rom: int = 0) ->
 
 
 NOTHING = Shape()
+MUCH = _bars((0, IO, 4 * KIB), (1, MEM32, 32 * MIB), (2, PREF64, 64 * MIB))
+"""More than any emulated device asks for that is not in the table."""
 AHCI = _shape((4, IO, 32), (5, MEM32, 4 * KIB))
 SMBUS = _shape((4, IO, 64))
 IDE = _shape((4, IO, 16))
@@ -71,16 +75,16 @@ VIRTIO: Mapping[str, Virtio] = {
     "disk": Virtio(128),
     "scsi": Virtio(64),
     "virtio-serial": Virtio(64),
-    "rng": Virtio(32),
-    "memballoon": Virtio(64),
+    "rng": Virtio(32, interrupts=(7, 2)),
+    "memballoon": Virtio(64, interrupts=(10, 0)),
     "filesystem": Virtio(32),
     "virtiofs": Virtio(0),
     "input": Virtio(0),
     "sound": Virtio(0),
     "crypto": Virtio(0),
     "vsock": Virtio(0),
-    "memory": Virtio(0, interrupts=False),
-    "iommu": Virtio(0, interrupts=False),
+    "memory": Virtio(0, interrupts=(10, 0)),
+    "iommu": Virtio(0, interrupts=None),
     "video": Virtio(0),
 }
 """By element, or by what kind of it."""
@@ -131,21 +135,31 @@ MODELS: Mapping[tuple[str, str], Shape] = {
 """By element and model."""
 
 
-def shape_of(device: Device, *, old_virtio: bool, primary: bool) -> Shape | None:
-    """Find what a device asks for; None where that is not known.
+class Setting(NamedTuple):
+    """Where a device is, as far as it makes a difference."""
 
-    `old_virtio`: its bus is one on which virtio devices serve old drivers too. `primary`: the first video device.
-    """
+    old_virtio: bool
+    """Its bus is one on which virtio devices serve old drivers too."""
+    is_vga: bool
+    """The first video device of a PC."""
+    version: tuple[int, int] | None
+    """Of the machine type; None where it is not written."""
+
+
+def shape_of(device: Device, setting: Setting) -> Shape | None:
+    """Find what a device asks for; None where that is not known."""
     tag = device.kind if device.element is None else str(device.element.tag)
     model = _model(device, tag)
     found = MODELS.get((tag, model))
     if found is None:
         found = (
-            _video(device, model, primary=primary) if tag == "video" else _VARIABLE.get(tag, _unknown)(device, model)
+            _video(device, model, primary=setting.is_vga)
+            if tag == "video"
+            else _VARIABLE.get(tag, _unknown)(device, model)
         )
     if found is None:
         virtio = _virtio(device, tag, model)
-        found = None if virtio is None else _virtio_shape(device, virtio, model, old=old_virtio)
+        found = None if virtio is None else _virtio_shape(device, virtio, model, setting)
     return None if found is None else _with_rom(found, device)
 
 
@@ -221,16 +235,26 @@ def _virtio(device: Device, tag: str, model: str) -> Virtio | None:
     return VIRTIO.get(tag) if device.element is None and tag == "memballoon" else None
 
 
-def _virtio_shape(device: Device, virtio: Virtio, model: str, *, old: bool) -> Shape:
-    bars = []
-    if virtio.io and (old or model == "virtio-transitional") and model != "virtio-non-transitional":
-        bars.append(Bar(0, IO, virtio.io))
-    if virtio.interrupts:
-        bars.append(Bar(1, MEM32, _table_size(device)))
+def _virtio_shape(device: Device, virtio: Virtio, model: str, setting: Setting) -> Shape:
     driver = device.kids.get("driver")
     paged = driver is not None and driver.get("page_per_vq") == "on"
-    bars.append(Bar(4, PREF64, _QUEUES_BY_PAGE if paged else _QUEUES))
-    return Shape(tuple(bars), virtio.pci_class, virtio.rom)
+    bars = (Bar(4, PREF64, _QUEUES_BY_PAGE if paged else _QUEUES),)
+    if virtio.io and (setting.old_virtio or model == "virtio-transitional") and model != "virtio-non-transitional":
+        bars = (Bar(0, IO, virtio.io * (2 if _has_more_to_say(device) else 1)), *bars)
+    table = Bar(1, MEM32, _table_size(device))
+    if virtio.interrupts is None:
+        return Shape(bars)
+    with_table = (*bars[:-1], table, bars[-1])
+    if virtio.interrupts == (0, 0) or (setting.version is not None and setting.version >= virtio.interrupts):
+        return Shape(with_table, rom=virtio.rom)
+    return Shape(bars, rom=virtio.rom, other=None if setting.version is not None else with_table)
+
+
+def _has_more_to_say(device: Device) -> bool:
+    """Whether a network card's configuration outgrows the 32 bytes of its old register."""
+    driver = device.kids.get("driver")
+    queues = 1 if driver is None else read_number(driver.get("queues")) or 1
+    return device.step is Step.INTERFACE and (queues > 1 or "mtu" in device.kids)
 
 
 def _table_size(device: Device) -> int:

@@ -144,11 +144,14 @@ class _Builder:
             return Function(label, address, owner.bars, owner.pci_class, owner.rom)
         if owner.element in self.sources and owner.step is Step.HOSTDEV:
             return self._host_function(address, owner, self.sources[owner.element])
-        shape = devices.shape_of(owner, old_virtio=self._serves_old_drivers(address.bus), primary=self._is_vga(owner))
+        setting = devices.Setting(self._serves_old_drivers(address.bus), self._is_vga(owner), self.guest.version)
+        shape = devices.shape_of(owner, setting)
         if shape is None:
             self.unknown_models.append(owner.label)
-            return Function(owner.label, address, alias=_alias(owner), is_unknown=True)
-        return Function(owner.label, address, shape.bars, shape.pci_class, shape.rom, alias=_alias(owner))
+            return Function(owner.label, address, alias=_alias(owner), other=devices.MUCH)
+        return Function(
+            owner.label, address, shape.bars, shape.pci_class, shape.rom, alias=_alias(owner), other=shape.other
+        )
 
     def _is_vga(self, device: Device) -> bool:
         return device is self.primary and self.guest.machine is not VIRT

@@ -169,7 +169,7 @@ def _placed(tree: DomainTree, cases: Cases) -> Iterator[PlacedFunction]:
         if function.label.startswith(CHIPSET) or not (function.bars or function.source):
             continue
         missing = {place in variant.solution.missing for variant in cases.variants}
-        known = len(missing) == 1 and not function.is_unknown and function.source not in tree.unknown_hosts
+        known = len(missing) == 1 and function.source not in tree.unknown_hosts
         sure = not tree.unknown_hosts
         yield PlacedFunction(
             "" if function.address is None else str(function.address),

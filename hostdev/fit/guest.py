@@ -157,7 +157,7 @@ def _fw_cfg(domain: Domain, name: str) -> str | None:
         parts = dict(part.partition("=")[::2] for part in value.split(","))
         first = value.split(",", 1)[0]
         if parts.get("name", first) == name:
-            told = parts.get("string", "")
+            told = str(parts.get("string", ""))
     return told
 
 

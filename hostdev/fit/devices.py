@@ -238,7 +238,7 @@ def _virtio(device: Device, tag: str, model: str) -> Virtio | None:
 def _virtio_shape(device: Device, virtio: Virtio, model: str, setting: Setting) -> Shape:
     driver = device.kids.get("driver")
     paged = driver is not None and driver.get("page_per_vq") == "on"
-    bars = (Bar(4, PREF64, _QUEUES_BY_PAGE if paged else _QUEUES),)
+    bars: tuple[Bar, ...] = (Bar(4, PREF64, _QUEUES_BY_PAGE if paged else _QUEUES),)
     if virtio.io and (setting.old_virtio or model == "virtio-transitional") and model != "virtio-non-transitional":
         bars = (Bar(0, IO, virtio.io * (2 if _has_more_to_say(device) else 1)), *bars)
     table = Bar(1, MEM32, _table_size(device))

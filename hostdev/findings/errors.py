@@ -24,6 +24,7 @@ _GIVEN = {
     "not-written": ("It cannot be written", "name a place where you may write"),
     "unknown-text": ("No known error has these words", "paste the message as it is, whole lines of it"),
     "bad-address": ("It is no PCI address", "write domain:bus:slot.function in hex, such as 0000:3d:02.2"),
+    "bad-firmware": ("It is no firmware that is known", "write ovmf-2025.02, seabios-1.16.3 or the path of the image"),
     "bad-uuid": ("It is no UUID of a mediated device", "/sys/bus/mdev/devices has them"),
     "group-missing": ("The host has no such IOMMU group", "numbers change with a reboot; look them up again"),
     "bad-device": ("A --device cannot be read", "write ADDRESS,key=value; the hint of the error names the keys"),

@@ -12,7 +12,7 @@ from domxml.guestpci.machines import I440FX, Q35, VIRT, MachineType, machine_typ
 from domxml.pciaddress import read_number
 from hostdev.fit.pcitree import GIB, KIB
 
-_UNITS = {
+_UNITS: Mapping[str, int] = {
     **dict.fromkeys(("", "k", "kib"), KIB),
     **dict.fromkeys(("b", "bytes"), 1),
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
@@ -135,7 +135,8 @@ def parse_size(text: str) -> int | None:
     found = re.fullmatch(r"(0x[0-9a-fA-F]+|\d{1,20})([KkMmGgTtPp]?)[Bb]?", text.strip(), re.ASCII)
     if found is None:
         return None
-    return int(found[1], 0 if found[1].startswith("0x") else 10) * _UNITS.get(found[2].lower() or "b", 1)
+    number = int(found[1], 16 if found[1].startswith("0x") else 10)
+    return number * _UNITS.get(found[2].lower() or "b", 1)
 
 
 def _settings(domain: Domain) -> dict[tuple[str, str], str]:

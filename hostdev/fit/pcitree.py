@@ -9,6 +9,8 @@ from domxml.pciaddress import PciAddress
 from hostdev.inventory.bars import Bar, BarKind
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+WIDE = frozenset({BarKind.MEM64, BarKind.PREF64})
+"""What can lie above 4 GiB."""
 VGA_CLASS = 0x0300
 USB_CLASS = 0x0C03
 
@@ -86,7 +88,7 @@ def power_of_two_from(value: int) -> int:
 
 def needs_64_bit(function: Function) -> int:
     """The bytes of its 64-bit registers."""
-    return sum(bar.size for bar in function.bars if bar.kind.is_64_bit)
+    return sum(bar.size for bar in function.bars if bar.kind in WIDE)
 
 
 def uses_io(function: Function) -> bool:

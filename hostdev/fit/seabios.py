@@ -11,7 +11,7 @@ from domxml.guestpci.machines import I440FX
 from hostdev.fit.edk2 import Space
 from hostdev.fit.guest import Guest
 from hostdev.fit.memory import HYPERTRANSPORT, MemoryMap
-from hostdev.fit.pcitree import GIB, KIB, MIB, TIB, USB_CLASS, Bridge, Function, RootBus, round_up
+from hostdev.fit.pcitree import GIB, KIB, MIB, TIB, USB_CLASS, WIDE, Bridge, Function, RootBus, round_up
 from hostdev.fit.processor import Processor
 from hostdev.inventory.bars import BarKind
 
@@ -143,7 +143,7 @@ class _Run:
             for bar in function.bars:
                 region = _REGION_OF[bar.kind]
                 size = bar.size if region is Region.IO else max(bar.size, _LEAST_MEMORY)
-                _insert(bus.entries[region], _Entry(size, size, bar.kind.is_64_bit, number, bar.index, usb))
+                _insert(bus.entries[region], _Entry(size, size, bar.kind in WIDE, number, bar.index, usb))
             if function.rom:
                 size = max(function.rom, _LEAST_MEMORY)
                 _insert(bus.entries[Region.MEM], _Entry(size, size, False, number, _ROM, usb))

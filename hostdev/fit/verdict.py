@@ -18,9 +18,9 @@ from hostdev.fit.cases import TITLES, Cases, Variant, deciding, outcomes_by
 from hostdev.fit.cures import cheapest
 from hostdev.fit.domaintree import DomainTree
 from hostdev.fit.inputs import Node
-from hostdev.fit.pcitree import GIB, KIB, MIB, TIB, Function
+from hostdev.fit.pcitree import MIB, Function
 from hostdev.fit.solution import Outcome
-from hostdev.inventory.bars import BarKind
+from hostdev.inventory.bars import BarKind, size_text
 
 _SHOWN = 4
 _WORDS = {
@@ -144,11 +144,3 @@ def _name(function: Function) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number != 1 else ''}"
-
-
-def size_text(size: int) -> str:
-    """Write a size with the largest unit that it has, and a digit of what is over."""
-    for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if size >= unit:
-            return f"{size // unit} {name}" if not size % unit else f"{size / unit:.1f} {name}"
-    return f"{size} bytes"

@@ -92,7 +92,8 @@ def guest(
 ) -> Given:
     """Write it, every address said."""
     pcie = "i440fx" not in machine
-    written, cards = [], {}
+    written: list[str] = []
+    cards: dict[HostDevice, Card] = {}
     expanders: dict[int, int] = {}
     index = 0
     for number in sorted({slot.expander for slot in slots if slot.expander is not None}):

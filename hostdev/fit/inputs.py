@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from hostdev.inventory.bars import Bar
 
 INTEL, AMD, OTHER = "intel", "amd", "other"
+VENDOR_NAMES: Mapping[str, str] = MappingProxyType({INTEL: "Intel's", AMD: "AMD's", OTHER: "another maker's"})
+"""How people say it."""
 _VENDORS = {"GenuineIntel": INTEL, "AuthenticAMD": AMD}
+"""By the name that the processor itself tells."""
 GUEST_BITS_SINCE = (6, 10)
 """The release of Linux whose KVM tells how many physical bits a guest can use."""
 

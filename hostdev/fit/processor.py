@@ -11,7 +11,7 @@ from domxml.document import Domain, Element
 from domxml.guestpci.machines import VIRT
 from domxml.pciaddress import read_number
 from hostdev.fit.guest import Guest
-from hostdev.fit.inputs import AMD, INTEL, OTHER, Node
+from hostdev.fit.inputs import AMD, INTEL, OTHER, VENDOR_NAMES, Node
 
 DEFAULT_BITS = 40
 """What QEMU shows a guest unless it is told."""
@@ -155,12 +155,9 @@ def choices(domain: Domain, guest: Guest, node: Node, bits: int | None) -> Mappi
 def _vendors(asked: Asked, guest: Guest, node: Node) -> Iterator[Choice]:
     vendor = asked.vendor or (node.vendor if guest.kvm else _vendor_of(asked.model or "qemu64"))
     if vendor:
-        yield Choice(vendor, _VENDOR_NAMES[vendor])
+        yield Choice(vendor, VENDOR_NAMES[vendor])
     else:
-        yield from (Choice(one, name) for one, name in _VENDOR_NAMES.items())
-
-
-_VENDOR_NAMES = {INTEL: "Intel's", AMD: "AMD's", OTHER: "another maker's"}
+        yield from (Choice(one, name) for one, name in VENDOR_NAMES.items())
 
 
 def _vendor_of(model: str) -> str:

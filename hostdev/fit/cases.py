@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from hostdev.fit.firmware import Firmware, FirmwareKind, OvmfRules, ovmf_rules, seabios_releases
 from hostdev.fit.guest import Guest
+from hostdev.fit.inputs import Choice
 from hostdev.fit.pcitree import Function, RootBus
-from hostdev.fit.processor import BITS, GUEST_BITS, PAGES, VENDOR, Choice, Processor
+from hostdev.fit.processor import BITS, GUEST_BITS, PAGES, VENDOR, Processor
 from hostdev.fit.solution import Case, Outcome, Solution, Tree, solve
 
 FIRMWARE, DEVICES = "firmware", "devices"

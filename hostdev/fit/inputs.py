@@ -49,6 +49,13 @@ class Node(NamedTuple):
         return 0 if tuple(numbers) < GUEST_BITS_SINCE else None
 
 
+class Choice(NamedTuple):
+    """A value that something may have which is not known, and how people say it."""
+
+    value: int | str | bool
+    when: str
+
+
 def vendor_of(cpuid: str) -> str:
     """The processor's maker, from the vendor_id of /proc/cpuinfo."""
     return _VENDORS.get(cpuid, OTHER if cpuid else "")

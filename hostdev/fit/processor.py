@@ -11,7 +11,7 @@ from domxml.document import Domain, Element
 from domxml.guestpci.machines import VIRT
 from domxml.pciaddress import read_number
 from hostdev.fit.guest import Guest
-from hostdev.fit.inputs import AMD, INTEL, OTHER, VENDOR_NAMES, Node
+from hostdev.fit.inputs import AMD, INTEL, OTHER, VENDOR_NAMES, Choice, Node
 
 DEFAULT_BITS = 40
 """What QEMU shows a guest unless it is told."""
@@ -85,13 +85,6 @@ class Asked(NamedTuple):
     guest_bits: int | None
     vendor: str
     large_pages: bool | None
-
-
-class Choice(NamedTuple):
-    """A value that one thing may have: what it depends on, and how people say it."""
-
-    value: int | str | bool
-    when: str
 
 
 def asked_of(domain: Domain) -> Asked:

@@ -13,7 +13,7 @@ from hostdev.printing.documents import Document, document, emit
 from hostdev.printing.screen import Screen
 from hostdev.why.item import Item, Result
 from hostdev.why.subject import Name, parse_name
-from hostdev.why.why import Why, explain_vm, remedy_of
+from hostdev.why.why import Why, advice_for, explain_vm
 
 TABLE = (
     Column("CHECK"),
@@ -88,7 +88,7 @@ def _document(why: Why) -> Document:
         pod=subject.pod_name or None,
         node=subject.node or None,
         items=[item.as_dict() for item in why.items],
-        first=_first(why.first) if why.first else None,
+        first=_first(why, why.first) if why.first else None,
         complete=not why.unknown,
         notes=list(why.notes),
     )
@@ -98,10 +98,11 @@ def _vm(why: Why) -> str:
     return "/".join(filter(None, (why.subject.namespace, why.subject.name)))
 
 
-def _first(item: Item) -> Document:
-    cause, remedy = remedy_of(item)
-    found = item.finding.as_dict() if item.finding else None
-    return {"check": str(item.check), "finding": found, "cause": cause, "remedy": remedy, "look": item.command}
+def _first(why: Why, item: Item) -> Document:
+    advice = advice_for(why, item)
+    found = {**item.finding.as_dict(), "hint": advice.hint} if item.finding else None
+    told = {"cause": advice.cause, "remedy": advice.remedy, "look": advice.look}
+    return {"check": str(item.check), "finding": found, **told}
 
 
 def _print(screen: Screen, why: Why) -> None:
@@ -113,25 +114,25 @@ def _print(screen: Screen, why: Why) -> None:
     screen.table(TABLE, rows)
     screen.line("")
     if why.first:
-        _print_failure(screen, why.first)
+        _print_failure(screen, why, why.first)
     else:
         _print_rest(screen, why)
     for note in why.notes:
         output.note(f"note: {note}")
 
 
-def _print_failure(screen: Screen, item: Item) -> None:
+def _print_failure(screen: Screen, why: Why, item: Item) -> None:
     finding = item.finding
     if finding is None:
         return
-    cause, remedy = remedy_of(item)
+    advice = advice_for(why, item)
     screen.line(Cell(f"{item.check} fails: ", Tone.BAD), f"{finding.what} ", Cell(f"[{finding.code}]", Tone.FAINT))
-    screen.folded(Cell("cause:  ", Tone.STRONG), cause, hang=8)
-    screen.folded(Cell("hint:   ", Tone.STRONG), finding.hint, hang=8)
-    for number, line in enumerate(remedy.splitlines()):
+    screen.folded(Cell("cause:  ", Tone.STRONG), advice.cause, hang=8)
+    screen.folded(Cell("hint:   ", Tone.STRONG), advice.hint, hang=8)
+    for number, line in enumerate(advice.remedy.splitlines()):
         screen.folded(Cell("remedy: " if number == 0 else " " * 8, Tone.STRONG), line, hang=8)
-    if item.command:
-        screen.line(Cell("look:   ", Tone.STRONG), item.command)
+    if advice.look:
+        screen.line(Cell("look:   ", Tone.STRONG), advice.look)
     screen.line(Cell("page:   ", Tone.STRONG), f"passgate node explain {finding.code}")
 
 

@@ -13,8 +13,6 @@ from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
 
 _DEFINED = ("Domain defined", "domain defined", "Domain started")
-_LAUNCHED = frozenset({"Domain started.", "Domain started", "Started domain"})
-_HEALTHY, _BAD = frozenset({"arrived"}), frozenset({"trouble"})
 
 
 def check_defined(subject: Subject, sayings: Sequence[Saying]) -> Item:
@@ -118,36 +116,38 @@ def devices_of(subject: Subject) -> list[str]:
 
 def check_arrived(subject: Subject) -> Item:
     """The guest's driver has taken the device: only the host's vitals show it."""
-    check = Check.ARRIVED
+    check, where = Check.ARRIVED, "vitals of the node"
     vitals = _vitals(subject)
-    bad = [one for one in vitals if get_text(one, "state") in _BAD]
+    bad = next((one for one in vitals if get_text(one, "verdict") == "trouble"), None)
+    if bad is not None:
+        found = next(iter(get_list(bad, "findings")), EMPTY)
+        code, device = get_text(found, "code"), get_text(bad, "device")
+        what = get_text(found, "message") or get_text(bad, "why") or "is in trouble"
+        return mark_failed(check, where, code if code in EXPLAINED else "device-unhealthy", what, device)
+    if vitals and all(get_text(one, "verdict") == "arrived" for one in vitals):
+        names = ", ".join(get_text(one, "device") for one in vitals)
+        return mark_passed(check, where, f"a driver of the guest has set up {names}")
     command = _vitals_command(subject)
-    if bad:
-        codes = [get_text(one, "code") for one in get_list(bad[0], "findings")]
-        known = next(iter(codes), "device-unhealthy")
-        what = f"{get_text(bad[0], 'address')} is in trouble: {', '.join(codes) or 'see its vitals'}"
-        code = known if known in EXPLAINED else "device-unhealthy"
-        return mark_failed(check, "vitals of the node", code, what, get_text(bad[0], "address"))
-    if vitals and all(get_text(one, "state") in _HEALTHY for one in vitals):
-        names = ", ".join(get_text(one, "address") for one in vitals)
-        return mark_passed(check, "vitals of the node", f"a driver of the guest has set up {names}")
     if vitals:
-        states = ", ".join(f"{get_text(one, 'address')} {get_text(one, 'state')}" for one in vitals)
-        return mark_unknown(check, "vitals of the node", states, command)
+        told = (f"{get_text(one, 'device')}: {get_text(one, 'verdict')}: {get_text(one, 'why')}" for one in vitals)
+        return mark_unknown(check, where, "; ".join(told), command)
     if not subject.runs:
-        return mark_unknown(check, "vitals of the node", "the VM does not run, as far as is told", command)
-    gap = subject.evidence.gap("vitals", "agent")
-    return mark_unknown(check, "vitals of the node", gap or "whether the guest uses its devices is not told", command)
+        return mark_unknown(check, where, "the VM does not run, as far as is told", command)
+    gap = subject.evidence.gap("vitals", "who", "agents")
+    return mark_unknown(check, where, gap or "whether the guest uses its devices is not told", command)
 
 
 def _vitals(subject: Subject) -> list[Fields]:
-    """Those of this VM's devices."""
-    items = [
-        *get_list(subject.evidence.answers.get("VitalsList", EMPTY), "items"),
-        *filter(None, [subject.evidence.answers.get("Vitals", EMPTY)]),
+    """Those of this VM's devices: kubelet gave them to its pod, or its own QEMU holds them."""
+    mine, uid = set(devices_of(subject)), get_text(subject.pod, "metadata", "uid")
+    domain = f"{subject.namespace}_{subject.name}"
+    return [
+        one
+        for one in get_list(subject.evidence.answers.get("Vitals", EMPTY), "items")
+        if get_text(one, "device") in mine
+        or (uid and get_text(one, "held", "pod") == uid)
+        or get_text(one, "held", "vm") == domain
     ]
-    mine = set(devices_of(subject))
-    return [one for one in items if get_text(one, "address") in mine]
 
 
 def _vitals_command(subject: Subject) -> str:

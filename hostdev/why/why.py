@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from domxml.errors import ExitCode
-from domxml.finding import FindingKind
 from domxml.text import listed
 from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import Fields, get_map, get_text
@@ -126,9 +126,41 @@ def _migration(state: Fields) -> str:
     return f"it was migrated {nodes}" if state.get("completed") else f"it is being migrated {nodes}"
 
 
-def remedy_of(item: Item) -> tuple[str, str]:
-    """The cause and the remedy that the tables have for a failure."""
-    row = EXPLAINED.get(item.finding.code) if item.finding else None
-    if row is None:
-        return "", ""
-    return row.cause or f"{row.title}.", row.remedy if isinstance(row, FindingKind) or row.remedy else f"{row.hint}."
+class Advice(NamedTuple):
+    """What the tables have for a failure, with the names of this VM in its commands."""
+
+    cause: str
+    hint: str
+    remedy: str
+    look: str
+
+
+def advice_for(why: Why, item: Item) -> Advice:
+    """What it means, and what to do."""
+    row = EXPLAINED[item.finding.code] if item.finding else None
+    if row is None or item.finding is None:
+        return Advice("", "", "", item.command)
+    remedy = row.remedy or f"{row.hint}."
+    texts = (row.cause or f"{row.title}.", item.finding.hint, remedy, item.command)
+    return Advice(*(_with_names(text, why.subject, item.finding.subject) for text in texts))
+
+
+_NAME = re.compile(r"(?<![\w./-])(?:POD|NODE|VM|DEVICE|FILE|DOMAIN)(?![\w-])")
+_COMMAND = re.compile(r"`[^`]*`|^(?:kubectl|passgate|virtctl) .*$", re.MULTILINE)
+
+
+def _with_names(text: str, subject: Subject, about: str) -> str:
+    """The commands in a text as they are typed for this VM."""
+    names = {
+        "POD": subject.pod_name,
+        "NODE": subject.node,
+        "VM": subject.name,
+        "DEVICE": about if re.fullmatch(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", about) else "",
+    }
+
+    def fill(command: re.Match[str]) -> str:
+        filled = _NAME.sub(lambda found: names.get(found[0]) or found[0], command[0])
+        space = f" -n {subject.namespace}" if subject.namespace and filled != command[0] else ""
+        return re.sub(r"^(`?kubectl (?:describe (?:vm|vmi|pod)|logs|get pod|exec))(?! -n)\b", rf"\1{space}", filled)
+
+    return _COMMAND.sub(fill, text)

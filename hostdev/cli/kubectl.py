@@ -77,12 +77,12 @@ class Kubectl:
         """Run it; with `partial` what it printed is an answer, however it ended."""
         space = self.namespace if namespace is None else namespace
         everywhere = "-A" in words
+        options = (*(("-n", space) if space and not everywhere else ()), *self._context)
         # What follows `--` is another program's.
-        verb, rest = words[0], words[1:]
-        options = (*self._context, *(("-n", space) if space and not everywhere else ()))
+        end = words.index("--") if "--" in words else len(words)
         shown = f"kubectl {' '.join(words[:4])}"
         with progress(f"asking the cluster: {visible(shown)}"):
-            done = self._bounded((self._program, *options, verb, *rest))
+            done = self._bounded((self._program, *words[:end], *options, *words[end:]))
         if done is None:
             return Answer(trouble=Trouble.HANGS, why=f"`{shown}` gave no answer within {self._deadline:g} s")
         code, data, errors = done

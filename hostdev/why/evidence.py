@@ -21,7 +21,7 @@ WRITERS = {
 }
 """By the `component` of a line."""
 _LAUNCHER = re.compile(r"virt-launcher-[a-z0-9.-]*[a-z0-9]")
-_DNS = r"[a-z0-9.-]"
+_PARTS = r"(?:compute|hook-sidecar-\d+|passgate|guest-console-log|virt-launcher|previous|current|logs?|[a-z0-9]{5}\b)"
 
 
 class Line(NamedTuple):
@@ -54,16 +54,17 @@ class Log(NamedTuple):
 
     def concerns(self, pod: str, vm: str, strangers: Sequence[str]) -> bool | None:
         """Whether it is of a pod or of its VM; None where nothing tells, and another VM could have written it."""
-        if self.pod:
-            return self.pod == pod
-        if pod and _names(self.place, pod):
+        launcher = self.pod or next(iter(_LAUNCHER.findall(self.place)), "")
+        if pod and (self.pod == pod or _names(self.place, pod)):
             return True
-        if _LAUNCHER.search(self.place):
-            return False
+        if launcher:
+            # Of a pod that is not told, its name alone says whose it is.
+            return not pod and _names(launcher, f"virt-launcher-{vm}")
         spoken = {get_text(line.fields, "name") or _after_slash(line.fields) for line in self.lines[:2000]} - {""}
-        if vm in spoken or _names(self.place, vm):
+        others = [one for one in strangers if _names(self.place, one) and not _names(vm, one)]
+        if vm in spoken or (_names(self.place, vm) and not others):
             return True
-        if any(_names(self.place, stranger) for stranger in strangers) or spoken & set(strangers):
+        if others or spoken & set(strangers):
             return False
         return None if strangers else True
 
@@ -121,9 +122,7 @@ def _after_slash(fields: Fields) -> str:
 
 
 def _names(place: str, name: str) -> bool:
-    """Whether a path names something, and not something longer."""
+    """Whether a path names something, and not something longer; what joins a pod and its container may be a dash."""
     if not name or name not in place:
         return False
-    return re.search(rf"(?<!{_DNS}){re.escape(name)}(?!{_DNS}*[a-z0-9-])", place) is not None or any(
-        part.rpartition(".")[0] == name for part in place.split("/")
-    )
+    return re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?:(?![a-z0-9-])|(?=-{_PARTS}))", place) is not None

@@ -31,7 +31,8 @@ class Cause(NamedTuple):
 
 def find_cause(text: str) -> Cause:
     """The first code whose words stand in a text."""
-    found = find_codes(text)
+    # A panic of Go's says what kind it is, and never why.
+    found = [one for one in find_codes(text) if one.code != "cloud-init-missing" or "cloud" in text.lower()]
     return Cause(found[0].code, found[0].about) if found else Cause()
 
 

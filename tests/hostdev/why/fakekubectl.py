@@ -49,11 +49,7 @@ def get(kind, name):
     return {{"apiVersion": "v1", "kind": "List", "items": found}}
 
 
-while words and words[0] in ("-n", "--context"):
-    words = words[2:]
-full, words = sys.argv[1:], words
 verb, rest = words[0], words[1:]
-words = full
 what = rest[0] if rest else ""
 if what in state.get("hangs", ()) or verb in state.get("hangs", ()):
     time.sleep(60)

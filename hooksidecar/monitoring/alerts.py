@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from domxml.finding import FindingKind
-from hooksidecar.monitoring.metrics import FINDINGS, PODS, SOURCE_AGE, TARGET_LABELS
+from domxml.finding import FindingKind, Severity
+from hooksidecar.monitoring.metrics import FINDINGS, PODS, SOURCE_AGE, TARGET_LABELS, VITALS
+from hostdev.findings.driver import REMOVAL_PENDING
 from hostdev.findings.holders import (
     CHECKPOINT_ENTRY_UNREADABLE,
     CHECKPOINT_UNREADABLE,
@@ -18,6 +19,7 @@ from hostdev.findings.holders import (
 )
 from hostdev.findings.nodestate import BAD_NODE_STATE, NODE_STATE_CONTESTED, NODE_STATE_DRIFTED
 from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.findings.vitals import KINDS as VITALS_KINDS
 
 GROUP = "passgate"
 JOB = 'job=~"(.+/)?passgate-agent"'
@@ -32,6 +34,9 @@ STATE_FILE = "/etc/passgate/node-state.yaml"
 """Where the overlay `agent-manage` has the node state."""
 
 EXPLAIN = "passgate node explain"
+
+TROUBLES = (*(kind for kind in VITALS_KINDS if kind.severity is Severity.ERROR), REMOVAL_PENDING)
+IN_TROUBLE = f"{VITALS.select(state='trouble')} > 0"
 
 _POD = "{{ $labels.pod }}"
 _IN_NAMESPACE = "kubectl -n {{ $labels.namespace }}"
@@ -88,6 +93,20 @@ ALERTS = (
         summary=f"A device of node {_NODE} is not as its NodeState says",
         means="The agent could not bring it back, or something else changes it again.",
         commands=(f"{_IN_NAMESPACE} exec {_POD} -- passgate node state status {STATE_FILE} --node {_NODE}", _LOG),
+    ),
+    Alert(
+        name="PassgateVmDeviceTrouble",
+        # The finding beside the count says which page it is; where there is none that is known here, the count alone.
+        expr=(
+            f"{select(*TROUBLES)} > 0 and ignoring (code, severity, state) {IN_TROUBLE} "
+            f"or ignoring (code, severity, state) {IN_TROUBLE}"
+        ),
+        wait="1m",
+        severity="critical",
+        summary=f"Something is wrong with a device that a VM on node {_NODE} has",
+        means="It was seen twice, and is no matter of the guest alone. The VM has not been touched.",
+        commands=(_LOG, f"{_IN_NAMESPACE} exec {_POD} -- passgate node vitals"),
+        page="docs/findings/{{ with $labels.code }}{{ . }}{{ else }}README{{ end }}.md",
     ),
     Alert(
         name="PassgateSourcesDisagree",

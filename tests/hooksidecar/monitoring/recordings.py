@@ -23,9 +23,11 @@ from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.agent.virthandler import Answers
 from tests.hooksidecar.client import Client
 from tests.hooksidecar.monitoring import managed
-from tests.hostdev.cli.running import MACHINES
+from tests.house import ROOT
 
-DEVICES = ("0000:3d:02.1", "0000:3d:02.2", "0000:3d:02.3", "0000:3d:02.4")
+DEVICES = ("0000:3d:02.1", "0000:3d:02.2", "0000:3d:02.3")
+VMS_DEVICES = ("0000:3b:02.0", "0000:87:00.0")
+"""On the host of VMs: one that has arrived, and one that is lost."""
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 
@@ -43,6 +45,8 @@ class Place:
     kubelet: Kubelet
     api: PodResources
     host: Path
+    devices: tuple[str, ...] = DEVICES
+    """What the pods are given, the first one before the agent starts."""
     agent: AgentProcess = field(init=False)
     port: int = 0
     listed: list[bytes] = field(default_factory=list)
@@ -50,14 +54,14 @@ class Place:
     def start_vm(self, number: int) -> None:
         """A VM's pod with a device, as far as kubelet is concerned; its volumes come later."""
         self.allocate(number)
-        self.listed.append(pod(f"vm-{number}", RESOURCE, DEVICES[number]))
+        self.listed.append(pod(f"vm-{number}", RESOURCE, self.devices[number]))
         self.api.has(*self.listed)
         self.kubelet.save()
 
     def allocate(self, number: int) -> None:
         """The grant alone."""
-        envs = {f"QAT{number}": DEVICES[number]}
-        self.kubelet.allocate(uid(number), envs, ids=[DEVICES[number]])
+        envs = {f"QAT{number}": self.devices[number]}
+        self.kubelet.allocate(uid(number), envs, ids=[self.devices[number]])
         self.kubelet.entries[-1]["AllocResp"] = answer(envs, [f"/dev/vfio/{number}"])
 
     def scrape(self) -> str:
@@ -136,9 +140,10 @@ def lose_variable(place: Place) -> None:
     place.kubelet.volume(uid(1), SIDECAR)
     for number in (1, 2):
         resource = f"vendor.example/{number}"
-        place.kubelet.allocate(uid(1), {"MODE": str(number)}, ids=[DEVICES[number]], resource=resource)
+        device = place.devices[number]
+        place.kubelet.allocate(uid(1), {"MODE": str(number)}, ids=[device], resource=resource)
         place.kubelet.entries[-1]["AllocResp"] = answer({"MODE": str(number)}, [f"/dev/vfio/{number}"])
-        place.listed.append(pod("vm-1", resource, DEVICES[number]))
+        place.listed.append(pod("vm-1", resource, device))
     place.api.has(*place.listed)
     place.kubelet.save()
     place.until('passgate_pods{file="partial"} 1.0')
@@ -193,20 +198,47 @@ class Scenario(NamedTuple):
     """Those that the alert has beside the node's."""
     program: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    host: str = "machines/qat"
+    devices: tuple[str, ...] = DEVICES
+
+
+def arrive(place: Place) -> None:
+    place.until('passgate_device_vitals{state="arrived"} 1.0')
+
+
+def lose_device(place: Place) -> None:
+    """It is looked at twice; the host's clock stands still until it is set."""
+    place.kubelet.volume(uid(1), SIDECAR)
+    place.start_vm(1)
+    uptime = place.host / "proc/uptime"
+
+    def later() -> bool:
+        seconds, _, idle = uptime.read_text().partition(" ")
+        uptime.write_text(f"{float(seconds) + 1:.2f} {idle}")
+        return 'passgate_device_vitals{state="trouble"} 1.0' in place.scrape()
+
+    place.agent.until(later)
 
 
 MANAGED = ("-m", managed.__name__)
+VMS, HGX = "vitals/vms", f"machines/{managed.HOST}"
 SCENARIOS: Mapping[str, Scenario] = {
     "well": Scenario(make_well),
     "a VM starts": Scenario(start_vm),
+    "a device arrived": Scenario(arrive, host=VMS, devices=VMS_DEVICES),
+    "a device lost": Scenario(
+        lose_device, "PassgateVmDeviceTrouble", {"code": "device-off-bus"}, host=VMS, devices=VMS_DEVICES
+    ),
     "a first look": Scenario(look_once),
     "another pod's entry unread": Scenario(garble_other),
     "granted twice, as expected": Scenario(grant_twice, flags=("--expect", "granted-twice")),
-    "node state held": Scenario(hold_state, program=(*MANAGED, "held")),
+    "node state held": Scenario(hold_state, program=(*MANAGED, "held"), host=HGX),
     "node state drifted": Scenario(
-        drift, "PassgateDeviceDrifted", {"code": "node-state-drifted"}, (*MANAGED, "drifted")
+        drift, "PassgateDeviceDrifted", {"code": "node-state-drifted"}, (*MANAGED, "drifted"), host=HGX
     ),
-    "node state unread": Scenario(lose_state, "PassgateAgentBlind", {"source": "node-state"}, (*MANAGED, "unread")),
+    "node state unread": Scenario(
+        lose_state, "PassgateAgentBlind", {"source": "node-state"}, (*MANAGED, "unread"), host=HGX
+    ),
     "granted twice": Scenario(grant_twice, "PassgateSourcesDisagree", {"code": "granted-twice"}),
     "kubelet disagrees": Scenario(disagree, "PassgateSourcesDisagree", {"code": "kubelet-disagrees"}),
     "a link in a volume": Scenario(obstruct, "PassgatePodWithoutFile", {"code": "drop-obstructed"}),
@@ -226,12 +258,11 @@ def running(scenario: Scenario) -> Iterator[Place]:
     try:
         kubelet = Kubelet(base / "kubelet")
         host = base / "host"
-        machine = managed.HOST if scenario.program else "qat"
-        lay_out((MACHINES / f"{machine}.toml").read_text(), host)
+        lay_out((ROOT / "tests/fixtures" / f"{scenario.host}.toml").read_text(), host)
         hook = base / "n.sock"
         flags = ("--listen", "127.0.0.1:0", "--node-hook-socket", str(hook), *scenario.flags)
         with PodResources(kubelet.directory) as api:
-            place = Place(kubelet, api, host)
+            place = Place(kubelet, api, host, scenario.devices)
             kubelet.volume(uid(0), SIDECAR)
             place.start_vm(0)
             with AgentProcess(kubelet.directory, *flags, host=str(host), program=scenario.program) as agent:

@@ -59,7 +59,7 @@ def test_every_name_in_a_query_is_a_metric(text: str) -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name} {alert.page}")
 def test_an_alert_has_its_page_and_commands(alert: Alert) -> None:
     page, _, anchor = alert.page.partition("#")
-    pages = [page.replace("{{ $labels.code }}", code) for code in codes(alert)] or [page]
+    pages = [re.sub(r"\{\{ (\$labels.code|with.*end) \}\}", code, page) for code in codes(alert)] or [page]
 
     assert set(codes(alert)) <= ALL.keys()
     assert [path for path in pages if not (ROOT / path).is_file()] == []

@@ -203,21 +203,25 @@ class Scenario(NamedTuple):
 
 
 def arrive(place: Place) -> None:
-    place.until('passgate_device_vitals{state="arrived"} 1.0')
+    """The guest's driver sets up an interrupt."""
+    interrupts = place.host / "sys/bus/pci/devices" / place.devices[0] / "msi_irqs"
+    interrupts.mkdir()
+    (interrupts / "64").write_text("msix\n")
+    place.agent.until(lambda: _later(place, 'passgate_device_vitals{state="arrived"} 1.0'))
 
 
 def lose_device(place: Place) -> None:
-    """It is looked at twice; the host's clock stands still until it is set."""
     place.kubelet.volume(uid(1), SIDECAR)
     place.start_vm(1)
+    place.agent.until(lambda: _later(place, 'passgate_device_vitals{state="trouble"} 1.0'))
+
+
+def _later(place: Place, wanted: str) -> bool:
+    """Whether a sample is there, when time has gone on: the clock of such a host stands still by itself."""
     uptime = place.host / "proc/uptime"
-
-    def later() -> bool:
-        seconds, _, idle = uptime.read_text().partition(" ")
-        uptime.write_text(f"{float(seconds) + 1:.2f} {idle}")
-        return 'passgate_device_vitals{state="trouble"} 1.0' in place.scrape()
-
-    place.agent.until(later)
+    seconds, _, idle = uptime.read_text().partition(" ")
+    uptime.write_text(f"{float(seconds) + 1:.2f} {idle}")
+    return wanted in place.scrape()
 
 
 MANAGED = ("-m", managed.__name__)

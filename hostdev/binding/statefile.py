@@ -51,12 +51,30 @@ class BadState(BadInput):
 
 def read_states(data: bytes, file: str) -> tuple[NodeState, ...]:
     """Every document of a file; a `BadState` where one of them has a mistake."""
+    return _states(_objects(data, file), file)
+
+
+def read_states_among(data: bytes, file: str) -> tuple[NodeState, ...]:
+    """The same of a file that may hold objects of other kinds and projects beside them, which are passed over."""
+    return _states([one for one in _objects(data, file) if _is_ours(one.value)], file)
+
+
+def _is_ours(value: JsonObject) -> bool:
+    version = value.fields.get("apiVersion")
+    foreign = isinstance(version, str) and version.partition("/")[0] != _GROUP and "/" in version
+    return value.fields.get("kind") == KIND and not foreign
+
+
+def _objects(data: bytes, file: str) -> list[_Object]:
     format_ = Format(file, CODE, LARGEST)
     try:
         check_size(data, format_)
-        documents = [found for one in _documents(data, format_) for found in _unfolded(one, format_)]
+        return [found for one in _documents(data, format_) for found in _unfolded(one, format_)]
     except BadInput as error:
         raise BadState((_unreadable(error, file),)) from None
+
+
+def _states(documents: list[_Object], file: str) -> tuple[NodeState, ...]:
     newer = tuple(flaw for one in documents if (flaw := _version_flaw(one, file)))
     if newer:
         raise BadState(newer)

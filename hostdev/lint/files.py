@@ -16,7 +16,7 @@ from hostdev.vmi.file import check_no_xml
 
 _ENDINGS = (".yaml", ".yml", ".json")
 _RELEVANT = re.compile(
-    rb"VirtualMachine|SriovNetwork|NetworkAttachmentDefinition|PCIDeviceClaim|kind[\"']?\s*:\s*[\"']?KubeVirt\b"
+    rb"VirtualMachine|SriovNetwork|NetworkAttachmentDefinition|PCIDeviceClaim|kind[\"']?\s*:\s*[\"']?(?:KubeVirt|NodeState(?:List)?)\b"
 )
 """A file that names none of these holds nothing that is looked at."""
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")

@@ -27,6 +27,7 @@ from hostdev.lint.effects import Effects
 from hostdev.lint.files import File
 from hostdev.lint.lint import lint
 from hostdev.lint.neighbours import Neighbours, neighbours
+from hostdev.lint.nodestates import NODE_STATE_TEXT, read_node_states
 from hostdev.lint.objects import VM_KINDS, Contents, Object, read_objects, without_path
 from hostdev.lint.plugins import plugin_findings
 from hostdev.lint.rendering import SHELL, VM_TEXT, Engine, command, engine_of, without_unknown
@@ -53,12 +54,18 @@ def gather(files: Iterable[File]) -> Gathered:
     """Read every file."""
     objects: list[Object] = []
     results: list[Result] = []
-    number = others = templates = 0
+    number = others = templates = nodes = 0
     for file in files:
         number += 1
         contents = Contents(error=file.error) if file.error else read_objects(file.data, file.name)
         engine = _engine(file, contents)
+        states = read_node_states(file)
+        results += states.results
+        nodes += states.documents
         broken = contents.error if file.is_named or VM_TEXT.search(file.data) else None
+        if states.is_unreadable:
+            # Told with the words of `passgate node state plan`.
+            continue
         if broken and engine is None:
             results.append(_unreadable(file, broken))
         elif engine is not None:
@@ -69,15 +76,16 @@ def gather(files: Iterable[File]) -> Gathered:
             results.append(_patch(file))
         elif contents.objects:
             objects += contents.objects
-        elif engine is None and not broken:
+        elif engine is None and not broken and not states.documents:
             others += 1
-    return Gathered(tuple(objects), tuple(results), Counts(number, len(objects), others, templates))
+    return Gathered(tuple(objects), tuple(results), Counts(number, len(objects) + nodes, others, templates))
 
 
 def _engine(file: File, contents: Contents) -> Engine | None:
     """The template language of a file with a VM in it, where it is one."""
     if contents.error:
-        return engine_of(file.data) if file.is_named or VM_TEXT.search(file.data) else None
+        looked_at = file.is_named or VM_TEXT.search(file.data) or NODE_STATE_TEXT.search(file.data)
+        return engine_of(file.data) if looked_at else None
     if any(one.placeholders for one in contents.objects if one.kind in VM_KINDS and not one.path):
         return engine_of(file.data) or SHELL
     return None

@@ -33,6 +33,7 @@ def first_domain(spec: Spec, release: Release, pod: Pod) -> bytes:
     namespace = get_text(spec.vmi, "metadata", "namespace") or "default"
     etree.SubElement(root, "name").text = f"{namespace}_{get_text(spec.vmi, 'metadata', 'name') or 'vm'}"
     etree.SubElement(root, "memory", unit="b").text = str(guest_memory(spec) or 1 << 30)
+    _max_memory(root, spec)
     root.append(_os(spec))
     if spec.listed("filesystems"):
         backing = etree.SubElement(root, "memoryBacking")
@@ -43,6 +44,7 @@ def first_domain(spec: Spec, release: Release, pod: Pod) -> bytes:
     features = etree.SubElement(root, "features")
     if spec.architecture != "s390x":
         etree.SubElement(features, "acpi")
+    root.append(_cpu(spec))
     etree.SubElement(root, "vcpu", placement="static").text = str(_vcpus(spec))
     etree.indent(root)
     return etree.tostring(root)
@@ -58,6 +60,26 @@ def _os(spec: Spec) -> Element:
         loader = etree.SubElement(element, "loader", readonly="yes", type="pflash")
         loader.text = code
         etree.SubElement(element, "nvram", template=template).text = "/var/run/kubevirt-private/nvram_VARS.fd"
+    return element
+
+
+def _max_memory(root: Element, spec: Spec) -> None:
+    most = get_map(spec.domain, "memory").get("maxGuest")
+    if most is not None:
+        etree.SubElement(root, "maxMemory", unit="b", slots="0").text = str(parse_quantity(str(most)))
+
+
+def _cpu(spec: Spec) -> Element:
+    """The processor; without a word of the VM or the cluster, it is the host's model, which has not the host's bits."""
+    cpu = get_map(spec.domain, "cpu")
+    model = get_text(cpu, "model") or "host-model"
+    is_mode = model in {"host-model", "host-passthrough"}
+    element = etree.Element("cpu", mode=model if is_mode else "custom")
+    if not is_mode:
+        etree.SubElement(element, "model").text = model
+    for feature in cpu.get("features") or ():
+        if isinstance(feature, dict) and isinstance(feature.get("name"), str):
+            etree.SubElement(element, "feature", name=feature["name"], policy=str(feature.get("policy") or "require"))
     return element
 
 

@@ -75,6 +75,24 @@ def test_the_devices_of_every_recorded_first_pass(release: str) -> None:
     }
 
 
+def size_of_space(xml: bytes) -> tuple[object, ...]:
+    """What decides how wide the guest's addresses are."""
+    root = Domain.parse(xml).root
+    cpu, most = root.find("cpu"), root.find("maxMemory")
+    assert cpu is not None
+    features = [dict(feature.attrib) for feature in cpu.findall("feature")]
+    return cpu.get("mode"), cpu.findtext("model"), features, None if most is None else (most.text, most.get("unit"))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_processor_and_most_memory_of_every_recorded_first_pass(release: str) -> None:
+    recorded = boots_of(release)
+
+    assert {one.id: size_of_space(first_pass(one)) for one in recorded} == {
+        one.id: size_of_space(one.passes[0]) for one in recorded
+    }
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_passes_and_the_place_of_every_device_at_the_end(release: str) -> None:
     for one in boots_of(release):

@@ -52,7 +52,7 @@ class Run(NamedTuple):
 def run(arguments: argparse.Namespace) -> int:
     """Read, inject, print. Nothing is printed on standard output unless everything went well."""
     machine = _machine(arguments.host)
-    named = tuple(parse_device(spec, partial(_find_device, machine=machine)) for spec in arguments.device or ())
+    named = read_named(arguments, machine)
     version = LibvirtVersion.parse(arguments.libvirt) if arguments.libvirt else None
     if arguments.output == "hostdev":
         return _snippets(arguments, machine, named, version or OLDEST)
@@ -93,6 +93,11 @@ def _domain(arguments: argparse.Namespace, name: str) -> tuple[bytes, tuple[Find
     return made_domain(arguments, path), ()
 
 
+def read_named(arguments: argparse.Namespace, machine: Machine | None) -> tuple[Request, ...]:
+    """The devices of `--device`."""
+    return tuple(parse_device(spec, partial(_find_device, machine=machine)) for spec in arguments.device or ())
+
+
 def _find_device(word: str, machine: Machine | None) -> HostDevice:
     """The device of a `--device`: where there is a host to look at, it may be named as everywhere else."""
     try:
@@ -124,7 +129,7 @@ def _snippets(
             domain = Domain.parse(data)
     elif output.is_fed():
         output.note("note: no domain was named, and standard input was not read; name - to have it read")
-    planned = plan(domain, _inputs(arguments, domain, named), machine)
+    planned = plan(domain, read_inputs(arguments, domain, named), machine)
     if not planned.slots:
         raise BadInput("bad-usage", "no device is named", hint="name one: --device 3d:02.2")
     done = make_snippets(domain, planned.slots, known=known, libvirt=libvirt)
@@ -144,7 +149,7 @@ def _inject(
     named: tuple[Request, ...],
     libvirt: LibvirtVersion,
 ) -> Run:
-    inputs = _inputs(arguments, domain, named)
+    inputs = read_inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None
     source = SourceText(domain)
@@ -195,7 +200,7 @@ def _machine(host: str) -> Machine | None:
     return looker(host, use=True)()
 
 
-def _inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...]) -> Inputs:
+def read_inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...]) -> Inputs:
     """Read what is told about the VM and its allocations: files, variables, the VM itself."""
     own = _own_environment(arguments)
     if not (arguments.vmi or own or arguments.env or arguments.env_file or arguments.network_info):

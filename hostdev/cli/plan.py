@@ -54,8 +54,8 @@ class Planned(NamedTuple):
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the files, plan every VM in them, print."""
-    asked = _asked(arguments)
-    objects = _objects(arguments.file)
+    asked = read_asked(arguments, sidecar=not arguments.without_sidecar)
+    objects = read_objects(arguments.file)
     around = neighbours(objects, VM_KINDS)
     done = [_planned(one, around, asked, arguments) for one in objects if one.kind in VM_KINDS]
     if not done:
@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     return _code(done, arguments)
 
 
-def _asked(arguments: argparse.Namespace) -> Asked:
+def read_asked(arguments: argparse.Namespace, *, sidecar: bool = True) -> Asked:
+    """What a plan is made for, as the command line tells it."""
     environment = read_variables(arguments.env or ())
     owners: dict[str, tuple[str, ...]] = {}
     for path in arguments.env_file or ():
@@ -81,12 +82,12 @@ def _asked(arguments: argparse.Namespace) -> Asked:
     if arguments.host != "none":
         from hostdev.cli.devices import machine_at  # noqa: PLC0415  without a host there is no gate
 
-        machine = machine_at(arguments.host)
+        machine = machine_at(arguments.host, bars=True)
     return Asked(
-        _release(arguments.kubevirt),
+        _release(arguments.kubevirt or NEWEST),
         Given(environment, network_info, owners),
         machine=machine,
-        sidecar=not arguments.without_sidecar,
+        sidecar=sidecar,
         launcher=Launcher(libvirt),
     )
 
@@ -98,7 +99,8 @@ def _release(text: str) -> Release:
     return release
 
 
-def _objects(names: Sequence[str]) -> tuple[Object, ...]:
+def read_objects(names: Sequence[str]) -> tuple[Object, ...]:
+    """The objects of files; what cannot be read is refused."""
     gathered = gather(read_files(names or ["-"]))
     for result in gathered.results:
         if result.unreadable:
@@ -109,7 +111,7 @@ def _objects(names: Sequence[str]) -> tuple[Object, ...]:
 
 def _planned(one: Object, around: Neighbours, asked: Asked, arguments: argparse.Namespace) -> Planned:
     try:
-        plan = _plan(one, around, asked)
+        plan = plan_object(one, around, asked)
         if arguments.output not in {"xml", "svg"}:
             # Of a thousand VMs the domains alone would fill the memory.
             plan = plan._replace(first=b"", last=b"", final=b"", vmi=Vmi())
@@ -121,7 +123,8 @@ def _planned(one: Object, around: Neighbours, asked: Asked, arguments: argparse.
         return Planned(one, None, error=error)
 
 
-def _plan(one: Object, around: Neighbours, asked: Asked) -> VmPlan:
+def plan_object(one: Object, around: Neighbours, asked: Asked) -> VmPlan:
+    """The plan of one VM, with what stands beside it."""
     found = around.of_kind("KubeVirt")
     annotations = get_map(found[0].value, "metadata", "annotations") if len(found) == 1 else EMPTY
     cluster = Cluster(around.kubevirt, annotations)
@@ -140,19 +143,19 @@ def _lint(one: Object, around: Neighbours, release: Release) -> Iterator[Finding
 def _other(one: Object, around: Neighbours, asked: Asked, against: str) -> VmPlan:
     """The other side: a release, a machine type, the VM without the sidecar, or as another file has it."""
     if against == WITHOUT_SIDECAR:
-        return _plan(one, around, asked._replace(sidecar=False))
+        return plan_object(one, around, asked._replace(sidecar=False))
     if against in RELEASES or against.removeprefix("v") in POINT_RELEASES:
-        return _plan(one, around, asked._replace(release=_release(against)))
+        return plan_object(one, around, asked._replace(release=_release(against)))
     if Path(against).exists():
-        others = _objects([against])
+        others = read_objects([against])
         same = [each for each in others if each.kind in VM_KINDS and each.name == one.name]
         same = same or [each for each in others if each.kind in VM_KINDS]
         if len(same) != 1:
             what = f"{len(same)} VMs could be the other side of {one}"
             raise BadInput("bad-usage", f"--against: {what}", subject=against, hint="name a file with that one VM")
-        return _plan(same[0], neighbours((*around.objects, *others), VM_KINDS), asked)
+        return plan_object(same[0], neighbours((*around.objects, *others), VM_KINDS), asked)
     if _MACHINE.fullmatch(against):
-        return _plan(_with_machine(one, against), around, asked)
+        return plan_object(_with_machine(one, against), around, asked)
     hint = f"a release such as {NEWEST}, a machine type such as pc-q35-9.2, {WITHOUT_SIDECAR}, or a file"
     raise BadInput("bad-usage", f"--against: {against[:60]!r} is nothing to compare with", hint=hint)
 

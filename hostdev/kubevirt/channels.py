@@ -56,6 +56,8 @@ class Asked(NamedTuple):
     launcher: Launcher = Launcher()
     cells: Mapping[str, int] = MappingProxyType({})
     """The guest cell of each host device, with KubeVirt's NUMA placement."""
+    allowed: frozenset[str] = frozenset()
+    """Findings of the gate that stop no plan."""
 
 
 class Brought(NamedTuple):

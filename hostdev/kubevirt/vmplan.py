@@ -145,6 +145,7 @@ class _Hook:
     def _settle(self, domain: Domain) -> Settled:
         gathered = merge(from_domain(domain), self._brought.gathered)
         inputs = account_inputs(vm_inputs(self._vmi, (), gathered), gathered)
+        inputs = inputs._replace(allowed=inputs.allowed | self._asked.allowed)
         return Settled(self._with_functions(inputs), self._asked.machine if inputs.asks else None)
 
     def _with_functions(self, inputs: Inputs) -> Inputs:

@@ -12,6 +12,33 @@ _DOMAIN = Argument(
     complete=Complete.FILE,
 )
 _CONNECT = Argument(("--connect",), "take the domain of that name from the libvirt at this URI", metavar="URI")
+_GIVEN = (
+    Argument(
+        ("--device",),
+        "a host device: a PCI address or the UUID of a mediated device, with settings after commas: name, guest, "
+        "functions, numa, managed, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, "
+        "ramfb, teaming; `passgate help settings` explains them",
+        metavar="SPEC",
+        repeat=True,
+        complete=Complete.SPEC,
+    ),
+    Argument(
+        ("--vmi",),
+        "the VM or VMI, as YAML or JSON: its annotations say which devices, and where",
+        metavar="FILE",
+        complete=Complete.FILE,
+    ),
+    Argument(
+        ("--env-file",),
+        "what the device plugins told the compute container, as lines NAME=VALUE",
+        metavar="FILE",
+        repeat=True,
+        complete=Complete.FILE,
+    ),
+    Argument(("--env",), "one such variable", metavar="NAME=VALUE", repeat=True),
+    Argument(("--env-from-process",), "read such variables of this process's own environment", flag=True),
+)
+"""Which devices go in: named, asked for by the VM, told by device plugins."""
 INJECT = Command(
     "inject",
     "Put host devices into a libvirt domain and print the new domain.",
@@ -21,30 +48,7 @@ INJECT = Command(
     (
         _DOMAIN,
         _CONNECT,
-        Argument(
-            ("--device",),
-            "a host device: a PCI address or the UUID of a mediated device, with settings after commas: name, guest, "
-            "functions, numa, managed, rom.bar, rom.file, rom.enabled, bootOrder, acpiIndex, driverModel, display, "
-            "ramfb, teaming; `passgate help settings` explains them",
-            metavar="SPEC",
-            repeat=True,
-            complete=Complete.SPEC,
-        ),
-        Argument(
-            ("--vmi",),
-            "the VM or VMI, as YAML or JSON: its annotations say which devices, and where",
-            metavar="FILE",
-            complete=Complete.FILE,
-        ),
-        Argument(
-            ("--env-file",),
-            "what the device plugins told the compute container, as lines NAME=VALUE",
-            metavar="FILE",
-            repeat=True,
-            complete=Complete.FILE,
-        ),
-        Argument(("--env",), "one such variable", metavar="NAME=VALUE", repeat=True),
-        Argument(("--env-from-process",), "read such variables of this process's own environment", flag=True),
+        *_GIVEN,
         NETWORK_INFO,
         CHECKED_HOST,
         Argument(
@@ -98,6 +102,65 @@ INJECT = Command(
     ),
 )
 
+FIT = Command(
+    "fit",
+    "Tell whether the guest's firmware finds room for the BARs of every device.",
+    "Reads a libvirt domain, or the manifest of a VM, with devices as `passgate inject` names them, and computes where "
+    "the firmware puts their BARs: which fit, which get no address, whether the guest loses all of PCI, or QEMU does "
+    "not start. Sizes are read of --host, from `resource` in sysfs; no device is opened. What is not known here is told "
+    "with what would follow.",
+    (
+        _DOMAIN,
+        _CONNECT,
+        *_GIVEN,
+        NETWORK_INFO,
+        Argument(
+            ("--host",),
+            "the host whose devices they are, and where the VM runs: a root directory, a recorded machine (.toml), or "
+            "none",
+            metavar="ROOT|MACHINE.toml|none",
+            default="none",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--firmware",),
+            "the guest's firmware: ovmf-2025.02, seabios-1.16.3, aavmf-2025.02, only the family, or the image "
+            "(default: what the domain says)",
+            metavar="NAME|FILE",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--physical-bits",),
+            "how many bits of physical addresses the guest's processor shows (default: as the domain and --host tell)",
+            metavar="N",
+            type=int,
+        ),
+        Argument(
+            ("--cpu-vendor",), "who made the host's processor (default: as --host tells)", choices=("intel", "amd")
+        ),
+        Argument(("--libvirt",), "predict for this version of libvirt", metavar="VERSION"),
+        Argument(
+            ("--kubevirt",), "of a manifest: the release that makes the domain (default: 1.9)", metavar="RELEASE"
+        ),
+        output_in(
+            "table",
+            "wide",
+            "json",
+            "yaml",
+            "svg",
+            help="how to print it; wide lists the emulated devices, too, svg draws windows and BARs",
+        ),
+        COLOR,
+    ),
+    run="hostdev.cli.fit:run",
+    examples=(
+        ("passgate fit vm.xml --host /", "the devices of a domain, on the node"),
+        ("passgate fit vm.xml --device 3b:00.0 --host gpu-node.toml", "before it is injected, by a recorded machine"),
+        ("passgate fit vm.yaml --env-file devices.env --host gpu-node.toml", "of a VM that has no domain yet"),
+        ("passgate fit vm.xml --host / --firmware ovmf-2025.02 --physical-bits 46 -o svg > fit.svg", "a picture"),
+    ),
+)
+
 SLOTS = Command(
     "slots",
     "List every device of a libvirt domain with its guest PCI address.",
@@ -121,4 +184,4 @@ SLOTS = Command(
     ),
 )
 
-COMMANDS = (INJECT, SLOTS)
+COMMANDS = (INJECT, SLOTS, FIT)

@@ -119,10 +119,10 @@ def _core(options: Options) -> Core:
 
     return HookCore(
         lambda: channels(options.mount, os.environ),
-        looker(options.host),
+        looker(options.host, bars=True),
         wait=options.wait,
         makes_bonds=options.cloud_init,
-        launcher=Launcher(options.libvirt, options.again),
+        launcher=Launcher(options.libvirt, options.again, options.guest_firmware),
     )
 
 

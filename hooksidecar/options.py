@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from domxml import errors
 from domxml.kubevirt import places_again
@@ -13,6 +13,9 @@ from hooksidecar import flags
 from hooksidecar.log import LEVELS
 from hostdev.argumentparser import read_given
 from hostdev.commandline import HELP, Argument, Command, Complete
+
+if TYPE_CHECKING:
+    from hostdev.fit.firmware import Firmware
 
 MOUNT = "/var/run/kubevirt-hooks"
 """virt-launcher looks there for sockets, and shares it with its sidecars alone."""
@@ -32,6 +35,7 @@ class Options(NamedTuple):
     wait: float = 2.0
     libvirt: LibvirtVersion = OLDEST
     kubevirt: str = ""
+    firmware: str = ""
     cloud_init: bool = False
     log_level: str = "info"
 
@@ -44,6 +48,15 @@ class Options(NamedTuple):
     def again(self) -> bool | None:
         """Whether KubeVirt places a VM without placeholders a second time; None where the release is not told."""
         return places_again(self.kubevirt) if self.kubevirt else None
+
+    @property
+    def guest_firmware(self) -> Firmware | None:
+        """The firmware of the guests, where it is told."""
+        if not self.firmware:
+            return None
+        from hostdev.fit.firmware import parse_firmware  # noqa: PLC0415  seldom told
+
+        return parse_firmware(self.firmware)
 
     @property
     def mount(self) -> str:
@@ -103,6 +116,12 @@ OPTIONS = (
         metavar="RELEASE",
     ),
     Argument(
+        ("--firmware",),
+        "the firmware of virt-launcher's guests, such as ovmf-2024.11: without it every release is reckoned with when "
+        "BARs may not fit",
+        metavar="NAME",
+    ),
+    Argument(
         ("--cloud-init",),
         "write network data for SR-IOV interfaces and bonds; never for a VM without cloud-init",
         flag=True,
@@ -140,6 +159,8 @@ def parse(words: Sequence[str]) -> Options:
         values["wait"] = _seconds(values["wait"])
     if "libvirt" in values:
         values["libvirt"] = LibvirtVersion.parse(values["libvirt"])
+    if values.get("firmware"):
+        Options(firmware=values["firmware"]).guest_firmware  # noqa: B018  what is none is told before anything is served
     if "kubevirt" in values:
         places_again(values["kubevirt"])  # What is no release is told before anything is served.
     options = Options(**values)

@@ -161,7 +161,7 @@ def _answer(arguments: dict[str, Any]) -> int:
     def call(deadline: float) -> Reply:
         core = HookCore(
             lambda: channels(arguments["socket_dir"], os.environ),
-            looker(arguments["host"]),
+            looker(arguments["host"], bars=True),
             wait=arguments["wait"],
             launcher=launcher_of(arguments["kubevirt"], arguments["libvirt"], os.environ),
         )

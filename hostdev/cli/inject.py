@@ -22,6 +22,7 @@ from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.inject.plan import Inputs, Plan, plan
+from hostdev.inject.room import kubevirt_ports, room_findings
 from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
@@ -152,12 +153,13 @@ def _inject(
     inputs = read_inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None
-    source = SourceText(domain)
+    source, ports = SourceText(domain), kubevirt_ports(domain)
     remove = _leaving(domain, arguments.remove)
     result = transform(
         domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again, remove=remove, mark=True
     )
-    findings = (*planned.findings, *result.findings, *_edits(domain, result), *_guards(inputs, result))
+    room = room_findings(result.xml, machine, ports=ports, libvirt=libvirt)
+    findings = (*planned.findings, *result.findings, *_edits(domain, result), *_guards(inputs, result), *room)
     if result.xml is not domain.data:
         try:
             result = result._replace(xml=source.rewrite())
@@ -197,7 +199,7 @@ def _machine(host: str) -> Machine | None:
         return None
     from hostdev.inventory.scan import looker  # noqa: PLC0415  an offline run looks at no host
 
-    return looker(host, use=True)()
+    return looker(host, use=True, bars=True)()
 
 
 def read_inputs(arguments: argparse.Namespace, domain: Domain, named: tuple[Request, ...]) -> Inputs:

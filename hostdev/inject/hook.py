@@ -20,13 +20,15 @@ from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import dialects_of
 from hostdev.findings.cloudinit import BONDS_NOT_READ
 from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_until
-from hostdev.inject.plan import Inputs, Plan, plan
+from hostdev.inject.plan import Inputs, Plan, plan, refuse_unwanted
+from hostdev.inject.room import kubevirt_ports, room_findings
 from hostdev.inject.vmplan import account_inputs, guards, resources, vm_inputs, waits_for_file
 from hostdev.vmi.addressing import INTERFACES
 from hostdev.vmi.bonds import BONDS
 from hostdev.vmi.vmi import Vmi, parse_vmi
 
 if TYPE_CHECKING:
+    from hostdev.fit.firmware import Firmware
     from hostdev.inventory.machine import Machine
 
 
@@ -72,6 +74,8 @@ class Launcher(NamedTuple):
     libvirt: LibvirtVersion = OLDEST
     again: bool | None = None
     """Whether it places the devices of a VM without placeholders a second time; None: not told."""
+    firmware: Firmware | None = None
+    """The guest's; None: its family as the domain tells, and any release."""
 
 
 class Settled(NamedTuple):
@@ -86,6 +90,11 @@ class Settled(NamedTuple):
         """Plan for a domain as a pass has it, and put the devices in."""
         planned = plan(domain, self.inputs, self.machine)
         return planned, transform(domain, planned.slots, libvirt=launcher.libvirt, again=launcher.again)
+
+
+    def room(self, xml: bytes, launcher: Launcher, ports: int | None) -> tuple[Finding, ...]:
+        """Whether the guest's firmware has room for what is in a domain; KubeVirt adds ports to one of a first pass."""
+        return room_findings(xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware)
 
 
 class HookCore:
@@ -129,9 +138,13 @@ class HookCore:
             # KubeVirt throws the answer away; the real domain is the source's.
             return Answer(xml, str(vmi))
         domain = Domain.parse(xml)
+        ports = kubevirt_ports(domain)
         settled = self._settlement.value or self._settle(domain, vmi, patience)
         planned, result = settled.put_into(domain, self._launcher)
-        findings = (*planned.findings, *result.findings, *guards(vmi, result.ours))
+        room = settled.room(result.xml, self._launcher, ports)
+        findings = (*planned.findings, *result.findings, *guards(vmi, result.ours), *room)
+        if not self._settlement.answers and not is_later_pass(xml):
+            refuse_unwanted(findings, settled.inputs)
         # What was noticed while gathering is told once.
         kept = settled._replace(inputs=settled.inputs._replace(findings=()), text=text) if result.changes else None
         devices = tuple(change.alias for change in result.changes)

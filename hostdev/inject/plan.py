@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from hostdev.vmi.vmi import Vmi
 
 
+WINDOW_FATAL = "bar-window-fatal"
+
+
 class Inputs(NamedTuple):
     """Requests and allocations: with the domain and the machine, all that decides about a plan."""
 
@@ -36,6 +39,8 @@ class Inputs(NamedTuple):
     """What was noticed while the channels were read."""
     allowed: frozenset[str] = frozenset()
     """Findings of the gate that the VM's author accepts; they are told all the same."""
+    refused: frozenset[str] = frozenset()
+    """Findings that refuse the VM because its author says so, errors or not."""
     limits: bool = False
     """Whether the VM's limits promise devices."""
     lacks: bool = False
@@ -78,6 +83,14 @@ def refuse_doubt(inputs: Inputs) -> None:
     for finding in inputs.findings:
         doubtful = finding.severity is Severity.ERROR or _is_network_asked_for(finding, inputs)
         if doubtful and finding.code not in inputs.allowed:
+            raise finding.refusal()
+
+
+def refuse_unwanted(findings: Sequence[Finding], inputs: Inputs) -> None:
+    """Refuse a VM whose guest would lose all of PCI, and whatever else its author wants refused."""
+    for finding in findings:
+        fatal = finding.code == WINDOW_FATAL and finding.severity is Severity.ERROR
+        if finding.code in inputs.refused or (fatal and finding.code not in inputs.allowed):
             raise finding.refusal()
 
 

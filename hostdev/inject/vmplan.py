@@ -61,7 +61,10 @@ def vm_inputs(vmi: Vmi | None, named: tuple[Request, ...], gathered: Gathered) -
     check_names(vmi)
     guests = {interface.name: interface.guest for interface in vmi.interfaces if interface.guest is not None}
     asked = _with_limits(requests(vmi), vmi.device_limits)
-    return Inputs(asked, named, gathered.allocations, guests, vmi, gathered.findings, policy(vmi).allowed)
+    rules = policy(vmi)
+    return Inputs(
+        asked, named, gathered.allocations, guests, vmi, gathered.findings, rules.allowed, refused=rules.refuse
+    )
 
 
 def account_inputs(inputs: Inputs, gathered: Gathered) -> Inputs:

@@ -18,6 +18,7 @@ from hostdev.allocation.allocation import merge
 from hostdev.allocation.kubevirt import from_domain
 from hostdev.inject.hook import Settled
 from hostdev.inject.plan import Inputs
+from hostdev.inject.room import room_findings
 from hostdev.inject.vmplan import account_inputs, guards, vm_inputs
 from hostdev.jsonutil import as_object
 from hostdev.kubevirt import standin
@@ -113,7 +114,7 @@ def plan_vm(value: Fields, asked: Asked) -> VmPlan:
         passes=len(passes),
         items=items_of(Domain.parse(final)),
         unknown=(*made.unknown, *hook.unknown),
-        findings=hook.findings,
+        findings=(*hook.findings, *room_findings(final, asked.machine, libvirt=asked.launcher.libvirt)),
         last=passes[-1].answered,
         final=final,
     )

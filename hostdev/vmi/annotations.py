@@ -11,7 +11,7 @@ from domxml.attributes import ATTRIBUTES, KEEP, NUMBER, Attribute
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, parse_host_device
-from domxml.text import did_you_mean, printable
+from domxml.text import did_you_mean, listed, printable
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, as_object, list_of_objects, parse_text, show_value
 from hostdev.vmi.addressing import INTERFACES, GuestInterface, read_interfaces
@@ -26,6 +26,7 @@ POLICY_KEYS: Mapping[str, str] = MappingProxyType(
     {
         "unsafe": "refuse, or warn: go on in spite of every finding, and say it loudly",
         "allow": "a list of codes: findings that are told but refuse nothing",
+        "refuse": "a list of codes: findings that refuse the VM, though they are no errors",
         "ignore": "a list of resources of the limits that are no devices for the guest, such as a license",
     }
 )
@@ -37,6 +38,8 @@ class Policy(NamedTuple):
     unsafe: str = "refuse"
     """`refuse` or `warn`."""
     allow: frozenset[str] = frozenset()
+    refuse: frozenset[str] = frozenset()
+    """The codes that refuse whatever their severity is."""
     ignore: frozenset[str] = frozenset()
     """Resources for which no device is looked for."""
 
@@ -62,13 +65,18 @@ def read_policy(text: str) -> tuple[Policy, tuple[BadInput, ...]]:
     unsafe = match_pattern(re.compile("refuse|warn"), '"refuse" or "warn"')
     read = Policy(
         entry.take("unsafe", unsafe, "refuse"),
-        entry.take("allow", _allow, frozenset()),
+        entry.take("allow", _codes, frozenset()),
+        entry.take("refuse", _codes, frozenset()),
         entry.take("ignore", _ignore, frozenset()),
     )
+    both = sorted(read.allow & read.refuse)
+    if both:
+        what = f"{listed(both)} cannot be allowed and refused at once"
+        errors.append(BadInput(CODE, what, subject=POLICY, hint="leave it in one of the lists"))
     return read, tuple(errors)
 
 
-def _allow(entry: JsonObject, key: str) -> frozenset[str]:
+def _codes(entry: JsonObject, key: str) -> frozenset[str]:
     from hostdev.findings.registry import kind  # noqa: PLC0415  rarely asked for
 
     codes = enumerate(entry.get_strings(key))

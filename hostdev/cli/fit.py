@@ -17,9 +17,10 @@ from hostdev.cli.madedomain import is_manifest
 from hostdev.findings import device, driver, group, hostuse, platform, sriov
 from hostdev.findings.device import DEVICE_MISSING
 from hostdev.fit.firmware import Firmware, firmware_of_image, parse_firmware
-from hostdev.fit.fit import Outcome, fit
+from hostdev.fit.fit import fit
 from hostdev.fit.host import host_functions, node_of
 from hostdev.fit.inputs import Node
+from hostdev.fit.solution import Outcome
 from hostdev.inject.plan import Inputs, plan
 from hostdev.printing import output
 
@@ -84,7 +85,7 @@ def _firmware(word: str | None) -> Firmware | None:
 
 def _image(path: str) -> bytes:
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # noqa: PTH123
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             data = file.read(LARGEST_IMAGE + 1)
     except OSError as error:
         hint = "name a release such as ovmf-2025.02, or an image that is there"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from hostdev.fit.fit import Fit, Outcome, PlacedBar, PlacedFunction, Window
+from hostdev.fit.fit import Fit, PlacedBar, PlacedFunction, Window
+from hostdev.fit.solution import Outcome
 from hostdev.inventory.bars import BarKind, size_text
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Column, Tone, dash
@@ -32,8 +33,17 @@ _KINDS = {
     BarKind.PREF64: "64 bit pref.",
 }
 _WINDOW_COLUMNS = (Column("WINDOW"), Column("FROM"), Column("TO"), Column("SIZE"))
-_COLUMNS = (Column("GUEST"), Column("DEVICE", Room.CUT), Column("HOST"), Column("BAR"), Column("SIZE"), Column("KIND"))
-_COLUMNS += (Column("ADDRESS"),)
+_COLUMNS = (
+    *(Column("GUEST"), Column("DEVICE", Room.CUT), Column("HOST")),
+    *(Column("BAR"), Column("SIZE"), Column("KIND"), Column("ADDRESS")),
+)
+
+
+_STATES: dict[bool | None, Cell] = {
+    True: Cell("-"),
+    False: Cell("none", Tone.BAD),
+    None: Cell("unknown", Tone.WARN),
+}
 
 
 def show(arguments: argparse.Namespace, name: str, found: Fit) -> None:
@@ -64,19 +74,25 @@ def _show(screen: Screen, name: str, found: Fit, *, wide: bool) -> None:
         screen.line(Cell(f"{others} emulated devices, all with their addresses; -o wide lists them", Tone.FAINT))
     for dependency in found.depends:
         screen.line()
-        screen.line(f"depends on {dependency.on}:")
+        screen.line(f"depends on {dependency.on}{':' if dependency.cases else ''}")
         for case in dependency.cases:
             case_tone = _TONES.get(case.outcome, Tone.BAD)
-            screen.line(f"  {case.when}: ", Cell(OUTCOMES[case.outcome], case_tone))
+            screen.line(f"  {case.when}: ", Cell(case_text(case.outcome), case_tone))
     for finding in found.findings:
         screen.line()
         for row in finding_rows(finding):
             screen.line(*row)
 
 
-def _window(window: Window) -> Iterable[str]:
+def case_text(outcome: Outcome) -> str:
+    """What comes of one case."""
+    return "it depends on the rest" if outcome is Outcome.DEPENDS else OUTCOMES[outcome]
+
+
+def _window(window: Window) -> tuple[Cell | str, ...]:
     if window.base is None or window.size is None:
-        return (WINDOWS[window.kind], "depends", "depends", "depends" if window.size is None else size_text(window.size))
+        size = "depends" if window.size is None else size_text(window.size)
+        return (WINDOWS[window.kind], "depends", "depends", size)
     return (
         WINDOWS[window.kind],
         f"{window.base:#x}",
@@ -87,12 +103,11 @@ def _window(window: Window) -> Iterable[str]:
 
 def _rows(function: PlacedFunction) -> Iterator[tuple[Cell | str, ...]]:
     """A line for each BAR, the first with the names."""
-    names = (dash(function.guest), function.device, dash(function.source))
+    names: tuple[Cell | str, ...] = (dash(function.guest), function.device, dash(function.source))
     if not function.bars:
-        state = {True: "-", False: Cell("none", Tone.BAD), None: Cell("unknown", Tone.WARN)}[function.placed]
-        yield (*names, "-", "-", "-", state)
+        yield (*names, "-", "-", "-", _STATES[function.placed])
     for bar in function.bars:
-        yield (*names, str(bar.index), size_text(bar.size), _KINDS[bar.kind], _address(function, bar))
+        yield (*names, str(bar.bar.index), size_text(bar.bar.size), _KINDS[bar.bar.kind], _address(function, bar))
         names = ("", "", "")
 
 

@@ -91,7 +91,6 @@ class Settled(NamedTuple):
         planned = plan(domain, self.inputs, self.machine)
         return planned, transform(domain, planned.slots, libvirt=launcher.libvirt, again=launcher.again)
 
-
     def room(self, xml: bytes, launcher: Launcher, ports: int | None) -> tuple[Finding, ...]:
         """Whether the guest's firmware has room for what is in a domain; KubeVirt adds ports to one of a first pass."""
         return room_findings(xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware)

@@ -107,8 +107,8 @@ FIT = Command(
     "Tell whether the guest's firmware finds room for the BARs of every device.",
     "Reads a libvirt domain, or the manifest of a VM, with devices as `passgate inject` names them, and computes where "
     "the firmware puts their BARs: which fit, which get no address, whether the guest loses all of PCI, or QEMU does "
-    "not start. Sizes are read of --host, from `resource` in sysfs; no device is opened. What is not known here is told "
-    "with what would follow.",
+    "not start. Sizes are read of --host, from `resource` in sysfs; no device is opened. What is not known here is "
+    "told with what would follow.",
     (
         _DOMAIN,
         _CONNECT,
@@ -139,9 +139,7 @@ FIT = Command(
             ("--cpu-vendor",), "who made the host's processor (default: as --host tells)", choices=("intel", "amd")
         ),
         Argument(("--libvirt",), "predict for this version of libvirt", metavar="VERSION"),
-        Argument(
-            ("--kubevirt",), "of a manifest: the release that makes the domain (default: 1.9)", metavar="RELEASE"
-        ),
+        Argument(("--kubevirt",), "of a manifest: the release that makes the domain (default: 1.9)", metavar="RELEASE"),
         output_in(
             "table",
             "wide",

@@ -1,4 +1,4 @@
-"""The guest's address windows with the BARs in them, as SVG: where each lies, how large it is, and which got no place."""
+"""The guest's address windows with the BARs in them, as SVG: where each lies, how large it is, which got no place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from math import log2
 
 from hostdev.cli.drawing.scene import GOOD, HUES, NEUTRAL, tint
 from hostdev.cli.drawing.svg import BAD, FAINT, GROUND, INK, LINE, Box, Canvas, Font, fit_text
-from hostdev.cli.fitview import OUTCOMES, WINDOWS
-from hostdev.fit.fit import Fit, Outcome, PlacedBar, PlacedFunction, Window
-from hostdev.inventory.bars import BarKind, bar_text, size_text
+from hostdev.cli.fitview import OUTCOMES, WINDOWS, case_text
+from hostdev.fit.fit import Fit, PlacedBar, PlacedFunction, Window
+from hostdev.fit.solution import Outcome
+from hostdev.inventory.bars import BarKind, size_text
 
 _MARGIN, _WIDTH = 24, 912
 _STRIP, _STEP = 34, 92
@@ -84,20 +85,20 @@ class _Picture:
         """A BAR in its window; one that lies elsewhere has its address in its row."""
         assert window.base is not None  # noqa: S101
         assert window.size is not None  # noqa: S101
-        if bar.address is None or bar.kind not in _OF_WINDOW[window.kind]:
+        if bar.address is None or bar.bar.kind not in _OF_WINDOW[window.kind]:
             return
         offset = bar.address - window.base
         if not 0 <= offset < window.size:
             return
         scale = _WIDTH / window.size
-        width = min(max(bar.size * scale, _LEAST), _WIDTH - offset * scale + _LEAST)
+        width = min(max(bar.bar.size * scale, _LEAST), _WIDTH - offset * scale + _LEAST)
         color = self._color(function)
-        with self._canvas.hover(f"{self._title(function)}\n{_bar_line(bar)}"):
+        with self._canvas.hover(f"{self._title(function)}\n{_bar_line(bar, lost=False)}"):
             box = Box(round(_MARGIN + offset * scale, 2), y, round(width, 2), _STRIP)
             self._canvas.box(box, fill=tint(color, 0.35), stroke=color, radius=1)
             if width >= _NAMED:
                 middle = box.x + box.width / 2
-                self._canvas.text(middle, y + _STRIP / 2 + 4, size_text(bar.size), Font(10, middle=True))
+                self._canvas.text(middle, y + _STRIP / 2 + 4, size_text(bar.bar.size), Font(10, middle=True))
 
     def _devices(self, y: float) -> float:
         """Rows by guest address, those without an address last; tells where they end."""
@@ -131,11 +132,11 @@ class _Picture:
         canvas.text(_MARGIN + 100, y + 10, fit_text(function.device, 190, 11), Font(11, color, bold=True))
         canvas.text(_MARGIN + 300, y + 10, function.source or "", Font(11, FAINT, mono=True))
         for bar in function.bars:
-            end = _scaled(bar.size)
+            end = _scaled(bar.bar.size)
             lost = function.placed is False
             fill = GROUND if bar.address is None else tint(color, 0.35)
             canvas.box(Box(_AXIS, y + 1, end - _AXIS, 11), fill=fill, stroke=BAD if lost else color, radius=2)
-            canvas.text(_AXIS_END + 12, y + 10, _bar_line(bar), Font(10, BAD if lost else INK))
+            canvas.text(_AXIS_END + 12, y + 10, _bar_line(bar, lost=lost), Font(10, BAD if lost else INK))
             y += _ROW
         if not function.bars:
             canvas.text(_AXIS, y + 10, "its BARs are not known", Font(11, FAINT))
@@ -146,10 +147,10 @@ class _Picture:
         """What it depends on, and what is wrong."""
         canvas = self._canvas
         for dependency in self._found.depends:
-            canvas.text(_MARGIN, y, fit_text(f"depends on {dependency.on}:", _WIDTH, 12), Font(12, bold=True))
+            canvas.text(_MARGIN, y, fit_text(f"depends on {dependency.on}", _WIDTH, 12), Font(12, bold=True))
             y += 17
             for case in dependency.cases:
-                text = f"{case.when}: {OUTCOMES[case.outcome]}"
+                text = f"{case.when}: {case_text(case.outcome)}"
                 canvas.text(_MARGIN + 16, y, fit_text(text, _WIDTH - 16, 12), Font(12))
                 y += 17
         for finding in self._found.findings:
@@ -167,10 +168,10 @@ class _Picture:
         return " ".join(filter(None, (function.guest, function.device, function.source)))
 
 
-def _bar_line(bar: PlacedBar) -> str:
-    """`1: 256 MiB, 64 bit prefetchable at 0x…`."""
-    where = "no address" if bar.address is None else f"at {bar.address:#x}"
-    return f"{bar.index}: {size_text(bar.size)} {where}"
+def _bar_line(bar: PlacedBar, *, lost: bool) -> str:
+    """`1: 256 MiB at 0x…`."""
+    where = f"at {bar.address:#x}" if bar.address is not None else "no address" if lost else "depends"
+    return f"{bar.bar.index}: {size_text(bar.bar.size)} {where}"
 
 
 def _scaled(size: int) -> float:

@@ -35,6 +35,7 @@ DOMAIN = "demo/q35.xml"
 OF_VMS = {
     "Lint": ("lint", "--vmi", "tests/fixtures/domains/q35-gpu-1.vmi.json"),
     "SlotList": ("slots", DOMAIN),
+    "Fit": ("fit", DOMAIN, "--device", "01:00.0", *host("consumer-gpu"), "--firmware", "ovmf-2025.02"),
     "Plan": ("inject", DOMAIN, "--device", "0000:3d:02.2,name=qat"),
     "VmPlan": ("plan", "deploy/examples/qat/vm.yaml"),
     "VmPlanList": ("plan", "deploy/examples/qat/vm.yaml", "tests/fixtures/scenarios/qat-i440fx/vm.yaml"),

@@ -13,9 +13,10 @@ from domxml.document import Domain
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice
 from hostdev.fit.firmware import parse_firmware
-from hostdev.fit.fit import Fit, Outcome, fit
+from hostdev.fit.fit import Fit, fit
 from hostdev.fit.host import host_functions
 from hostdev.fit.inputs import HostFunction, Node
+from hostdev.fit.solution import Outcome
 from hostdev.inventory.bars import size_text
 from hostdev.kubevirt.channels import Asked, Given
 from hostdev.kubevirt.releases import release_of
@@ -33,6 +34,8 @@ DRAWN = (
 TABLE = re.compile(r"(?<=<!-- made by tests/hostdev/fit/page\.py -->\n).*?(?=<!-- end -->)", re.DOTALL)
 RESOURCE = "example.com/CARD"
 COUNTS = (1, 4, 8)
+KERNEL = "6.1"
+"""Its KVM tells no guest how many bits it can use, as that of Linux 6.10 does."""
 
 
 class Card(NamedTuple):
@@ -41,16 +44,21 @@ class Card(NamedTuple):
     name: str
     machine: str
     address: str
+    resized: int = 0
+    """The size that its second BAR is set to."""
 
 
 CARDS = (
     Card("T4 (16 MiB, 256 MiB, 32 MiB)", "tesla-t4", "0000:3b:00.0"),
     Card("consumer card, VGA class (the same, and I/O)", "consumer-gpu", "0000:01:00.0"),
+    Card("the same, its BAR resized to 16 GiB", "consumer-gpu", "0000:01:00.0", 16 << 30),
     Card("H100 SXM (16 MiB, 128 GiB, 32 MiB)", "hgx-h100", "0000:19:00.0"),
 )
 FIRMWARES = ("ovmf-2022.11", "ovmf-2025.02", "ovmf-2026.11", "seabios-1.16.3", "seabios-1.17.0")
-GUESTS = (("40 bits, Intel", "intel", 40), ("40 bits, AMD", "amd", 40))
-GUESTS += tuple((f"{bits} bits", "intel", bits) for bits in (42, 44, 46))
+GUESTS = (
+    *(("40 bits, Intel", "intel", 40), ("40 bits, AMD", "amd", 40)),
+    *((f"{bits} bits", "intel", bits) for bits in (42, 44, 46)),
+)
 
 
 def vm(count: int, *, efi: bool) -> dict[str, object]:
@@ -91,11 +99,16 @@ def functions_of(card: Card, domain: Domain) -> dict[HostDevice, HostFunction]:
     """Each host device of the domain as that card."""
     host, address = machine(card.machine, bars=True), PciAddress.parse(card.address)
     known = host_functions(host, [address])[address]
+    if card.resized:
+        bars = tuple(bar._replace(size=card.resized) if bar.index == 1 else bar for bar in known.bars)
+        known = known._replace(bars=bars)
     return dict.fromkeys(domain.host_devices, known)
 
 
 def answer(card: Card, domain: Domain, firmware: str, vendor: str, bits: int) -> Fit:
-    return fit(domain, functions_of(card, domain), Node(vendor), firmware=parse_firmware(firmware), bits=bits)
+    return fit(
+        domain, functions_of(card, domain), Node(vendor, kernel=KERNEL), firmware=parse_firmware(firmware), bits=bits
+    )
 
 
 def tables() -> str:
@@ -107,15 +120,26 @@ def tables() -> str:
 def _table(firmware: str, domains: dict[tuple[int, bool], Domain]) -> Iterator[str]:
     kind, _, release = firmware.partition("-")
     yield f"\n### {'OVMF' if kind == 'ovmf' else 'SeaBIOS'} {release}\n\n"
-    yield f"| card | cards | asks for | {' | '.join(name for name, _, _ in GUESTS)} |\n"
+    yield f"| card | cards | needs | {' | '.join(name for name, _, _ in GUESTS)} |\n"
     yield f"| --- | --- | --- |{' --- |' * len(GUESTS)}\n"
     for card in CARDS:
         for count in COUNTS:
             domain = domains[count, kind == "ovmf"]
             answers = [answer(card, domain, firmware, vendor, bits) for _, vendor, bits in GUESTS]
-            needed = size_text(answers[-1].asked) if answers[-1].asked else "-"
+            needed = _needed(card, domain, firmware)
             cells = [_cell(one, count) for one in answers]
             yield f"| {card.name} | {count} | {needed} | {' | '.join(cells)} |\n"
+
+
+def _needed(card: Card, domain: Domain, firmware: str) -> str:
+    """The least bits with which all have room, and how much of the window they take then."""
+    for bits in range(40, 53):
+        found = answer(card, domain, firmware, "intel", bits)
+        if found.outcome is Outcome.FITS:
+            (size,) = [window.size for window in found.windows if window.kind == "mem64"] or [0]
+            room = f" of {size_text(size)}" if size else ""
+            return f"{bits} bits: {size_text(found.asked)}{room}"
+    return "-"
 
 
 def _cell(found: Fit, count: int) -> str:

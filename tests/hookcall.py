@@ -84,7 +84,7 @@ def watch_call() -> Watched:
 
 @contextmanager
 def _served(root: str) -> Iterator[Client]:
-    core = HookCore(lambda: Channels(environment={"QAT0": ADDRESS}), looker(f"{root}/host"))
+    core = HookCore(lambda: Channels(environment={"QAT0": ADDRESS}), looker(f"{root}/host", bars=True))
     calls = Calls(lambda: core, wait=0)
     server = Server(hook_methods(calls, lambda: None, None))
     place = UnixSocket(root, "watched")

@@ -18,8 +18,7 @@ from hostdev.findings import device, driver, group, hostuse, platform, sriov
 from hostdev.findings.device import DEVICE_MISSING
 from hostdev.fit.firmware import Firmware, firmware_of_image, parse_firmware
 from hostdev.fit.fit import fit
-from hostdev.fit.host import host_functions, node_of
-from hostdev.fit.inputs import Node
+from hostdev.fit.inputs import Node, host_functions, node_of
 from hostdev.fit.solution import Outcome
 from hostdev.inject.plan import Inputs, plan
 from hostdev.printing import output

@@ -14,7 +14,7 @@ from domxml.document import MAX_BYTES, Domain
 from domxml.editfindings import DEVICE_MOVES, DEVICE_RENAMED, LAYOUT_NOT_KEPT, SETTING_IGNORED
 from domxml.errors import BadInput, ExitCode, about_file
 from domxml.finding import Finding, Severity
-from domxml.kubevirt import places_again
+from domxml.kubevirt import coming_ports, places_again
 from domxml.placement.ports import node_of
 from domxml.source import parse_host_device
 from domxml.splice import NotSpliced, SourceText
@@ -22,7 +22,6 @@ from domxml.text import listed
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.inject.plan import Inputs, Plan, plan
-from hostdev.inject.room import kubevirt_ports, room_findings
 from hostdev.printing import output
 from hostdev.vmi.request import Request, parse_device
 
@@ -153,12 +152,12 @@ def _inject(
     inputs = read_inputs(arguments, domain, named)
     planned = plan(domain, inputs, machine)
     again = places_again(arguments.kubevirt) if arguments.kubevirt else None
-    source, ports = SourceText(domain), kubevirt_ports(domain)
+    source, ports = SourceText(domain), coming_ports(domain)
     remove = _leaving(domain, arguments.remove)
     result = transform(
         domain, planned.slots, libvirt=libvirt, prune=arguments.prune, again=again, remove=remove, mark=True
     )
-    room = room_findings(result.xml, machine, ports=ports, libvirt=libvirt)
+    room = _room(result.xml, machine, ports, libvirt)
     findings = (*planned.findings, *result.findings, *_edits(domain, result), *_guards(inputs, result), *room)
     if result.xml is not domain.data:
         try:
@@ -166,6 +165,14 @@ def _inject(
         except NotSpliced as reason:
             findings = (*findings, LAYOUT_NOT_KEPT.found(domain.name, str(reason)))
     return Run(domain, planned, result, findings)
+
+
+def _room(xml: bytes, machine: Machine | None, ports: int, libvirt: LibvirtVersion) -> tuple[Finding, ...]:
+    if machine is None:
+        return ()
+    from hostdev.inject.room import room_findings  # noqa: PLC0415  without a host there are no BARs
+
+    return room_findings(xml, machine, ports=ports, libvirt=libvirt)
 
 
 def _edits(domain: Domain, result: Transformed) -> Iterator[Finding]:

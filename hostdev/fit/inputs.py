@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from domxml.pciaddress import PciAddress
+from domxml.source import HostDevice
 from hostdev.inventory.bars import Bar
+from hostdev.inventory.machine import Machine
 
 INTEL, AMD, OTHER = "intel", "amd", "other"
 VENDOR_NAMES: Mapping[str, str] = MappingProxyType({INTEL: "Intel's", AMD: "AMD's", OTHER: "another maker's"})
@@ -59,3 +62,27 @@ class Choice(NamedTuple):
 def vendor_of(cpuid: str) -> str:
     """The processor's maker, from the vendor_id of /proc/cpuinfo."""
     return _VENDORS.get(cpuid, OTHER if cpuid else "")
+
+
+def node_of(machine: Machine) -> Node:
+    """What decides about a guest's addresses on this machine, as far as the machine tells."""
+    cpu = machine.cpu
+    return Node(
+        vendor_of(cpu.vendor),
+        cpu.physical_bits,
+        iommu_bits=machine.iommu.address_bits,
+        kernel=machine.kernel.release,
+    )
+
+
+def host_functions(machine: Machine, devices: Iterable[HostDevice]) -> dict[HostDevice, HostFunction]:
+    """Those of these devices whose BARs are known: what a driver makes of a mediated device is not.
+
+    A guest sees no SR-IOV capability, so that a PF asks nothing for its VFs.
+    """
+    known: dict[HostDevice, HostFunction] = {}
+    for device in devices:
+        function = machine.functions.get(device) if isinstance(device, PciAddress) else None
+        if function is not None and function.bars is not None:
+            known[device] = HostFunction(function.bars.own, function.class_code, function.bars.rom)
+    return known

@@ -15,13 +15,13 @@ from domxml import alias as aliases
 from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
+from domxml.kubevirt import coming_ports
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import dialects_of
 from hostdev.findings.cloudinit import BONDS_NOT_READ
 from hostdev.inject.gather import Channels, gather, is_filled, read_file, wait_until
-from hostdev.inject.plan import Inputs, Plan, plan, refuse_unwanted
-from hostdev.inject.room import kubevirt_ports, room_findings
+from hostdev.inject.plan import Inputs, Plan, asks_for_much, plan, refuse_unwanted
 from hostdev.inject.vmplan import account_inputs, guards, resources, vm_inputs, waits_for_file
 from hostdev.vmi.addressing import INTERFACES
 from hostdev.vmi.bonds import BONDS
@@ -91,9 +91,16 @@ class Settled(NamedTuple):
         planned = plan(domain, self.inputs, self.machine)
         return planned, transform(domain, planned.slots, libvirt=launcher.libvirt, again=launcher.again)
 
-    def room(self, xml: bytes, launcher: Launcher, ports: int | None) -> tuple[Finding, ...]:
+    def room(self, domain: Domain, result: Transformed, launcher: Launcher, ports: int) -> tuple[Finding, ...]:
         """Whether the guest's firmware has room for what is in a domain; KubeVirt adds ports to one of a first pass."""
-        return room_findings(xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware)
+        devices = {*domain.host_devices, *(change.placed.function.device for change in result.changes)}
+        if self.machine is None or not asks_for_much(self.machine, devices):
+            return ()
+        from hostdev.inject.room import room_findings  # noqa: PLC0415  most VMs have small devices
+
+        return room_findings(
+            result.xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware
+        )
 
 
 class HookCore:
@@ -137,10 +144,10 @@ class HookCore:
             # KubeVirt throws the answer away; the real domain is the source's.
             return Answer(xml, str(vmi))
         domain = Domain.parse(xml)
-        ports = kubevirt_ports(domain)
+        ports = coming_ports(domain)
         settled = self._settlement.value or self._settle(domain, vmi, patience)
         planned, result = settled.put_into(domain, self._launcher)
-        room = settled.room(result.xml, self._launcher, ports)
+        room = settled.room(domain, result, self._launcher, ports)
         findings = (*planned.findings, *result.findings, *guards(vmi, result.ours), *room)
         if not self._settlement.answers and not is_later_pass(xml):
             refuse_unwanted(findings, settled.inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 WINDOW_FATAL = "bar-window-fatal"
+MUCH = 256 << 20
+"""Bytes; the registers of all host devices of a guest together find as much in every firmware's windows."""
 
 
 class Inputs(NamedTuple):
@@ -84,6 +86,13 @@ def refuse_doubt(inputs: Inputs) -> None:
         doubtful = finding.severity is Severity.ERROR or _is_network_asked_for(finding, inputs)
         if doubtful and finding.code not in inputs.allowed:
             raise finding.refusal()
+
+
+def asks_for_much(machine: Machine, devices: Iterable[object]) -> bool:
+    """Whether they are known to ask for memory that not every guest has, or for I/O space, of which there is little."""
+    functions = [machine.functions.get(device) for device in devices if isinstance(device, PciAddress)]
+    registers = [bar for function in functions if function and function.bars for bar in function.bars.own]
+    return sum(bar.size for bar in registers) >= MUCH or any(bar.kind == "io" for bar in registers)
 
 
 def refuse_unwanted(findings: Sequence[Finding], inputs: Inputs) -> None:

@@ -8,52 +8,22 @@ from lxml import etree
 
 from domxml.document import Domain
 from domxml.finding import Finding, Severity
-from domxml.kubevirt import LAST_PORT, is_made_by_kubevirt, spare_ports
-from domxml.pciaddress import PciAddress
+from domxml.kubevirt import LAST_PORT
+from domxml.pciaddress import read_number
 from domxml.version import OLDEST, LibvirtVersion
-from hostdev.inventory.bars import BarKind, Bars
+from hostdev.inject.plan import asks_for_much
 
 if TYPE_CHECKING:
     from hostdev.fit.firmware import Firmware
+    from hostdev.fit.fit import Fit
     from hostdev.inventory.machine import Machine
-
-ALWAYS_FITS = 256 << 20
-"""Bytes of memory that every firmware finds for the host devices of a guest."""
-
-
-def has_to_be_judged(domain: Domain, machine: Machine) -> bool:
-    """Whether a device of this domain is known to ask for much, or for I/O space, of which there is little."""
-    told = [bars for device in domain.host_devices if (bars := _bars(machine, device)) is not None]
-    registers = [bar for bars in told for bar in bars.own]
-    return sum(bar.size for bar in registers) >= ALWAYS_FITS or any(bar.kind is BarKind.IO for bar in registers)
-
-
-def _bars(machine: Machine, device: object) -> Bars | None:
-    function = machine.functions.get(device) if isinstance(device, PciAddress) else None
-    return None if function is None else function.bars
-
-
-def kubevirt_ports(domain: Domain) -> int | None:
-    """How many empty ports KubeVirt will add to this domain; None where it is the last that libvirt gets."""
-    if not is_made_by_kubevirt(domain) or _is_placed(domain):
-        return None
-    return spare_ports(domain)
-
-
-def _is_placed(domain: Domain) -> bool:
-    """Whether libvirt has placed devices: then the passes that come know where everything is."""
-    return any(
-        address.get("type") == "pci"
-        for tag in ("memballoon", "disk", "interface")
-        for address in domain.devices.iterfind(f"{tag}/address")
-    )
 
 
 def room_findings(
     xml: bytes,
     machine: Machine | None,
     *,
-    ports: int | None = None,
+    ports: int = 0,
     libvirt: LibvirtVersion = OLDEST,
     firmware: Firmware | None = None,
 ) -> tuple[Finding, ...]:
@@ -61,20 +31,22 @@ def room_findings(
 
     An error on one side alone is a warning. KubeVirt's placeholders leave their ports behind, which ask for as much.
     """
-    if machine is None:
-        return ()
     domain = Domain.parse(xml)
-    if not has_to_be_judged(domain, machine):
+    if machine is None or not asks_for_much(machine, domain.host_devices):
         return ()
     from hostdev.fit.fit import fit  # noqa: PLC0415  most VMs have small devices
-    from hostdev.fit.host import host_functions, node_of  # noqa: PLC0415
+    from hostdev.fit.inputs import host_functions, node_of  # noqa: PLC0415
 
     node, functions = node_of(machine), host_functions(machine, domain.host_devices)
-    now = fit(domain, functions, node, firmware=firmware, libvirt=libvirt)
+
+    def judge(one: Domain) -> Fit:
+        return fit(one, functions, node, firmware=firmware, libvirt=libvirt)
+
+    now = judge(domain)
     if not ports:
         return now.findings
     _add_ports(domain, ports)
-    later = fit(Domain.parse(domain.serialise()), functions, node, firmware=firmware, libvirt=libvirt)
+    later = judge(Domain.parse(domain.serialise()))
     if now.outcome is later.outcome:
         return later.findings
     return tuple(_softened(finding) for finding in later.findings or now.findings)
@@ -85,7 +57,8 @@ def _softened(finding: Finding) -> Finding:
 
 
 def _add_ports(domain: Domain, count: int) -> None:
-    taken = [int(one.get("index") or 0) for one in domain.devices.iterfind("controller[@type='pci']")]
-    first = max(taken, default=0) + 1
+    """Root ports as virt-launcher adds them: with the next indices, so that libvirt chooses their slots."""
+    indices = (read_number(one.get("index")) for one in domain.devices.iterfind("controller[@type='pci']"))
+    first = max((index for index in indices if index is not None), default=0) + 1
     for index in range(first, min(first + count, LAST_PORT + 1)):
         etree.SubElement(domain.devices, "controller", type="pci", index=str(index), model="pcie-root-port")

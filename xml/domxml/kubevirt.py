@@ -58,6 +58,16 @@ def spare_ports(domain: Domain) -> int:
     return 0 if _on_root_complex(domain) else max(0, wanted_ports(domain) - placeholders(domain))
 
 
+def coming_ports(domain: Domain) -> int:
+    """How many of these there will be beside what is written in this domain; none once libvirt has placed devices."""
+    placed = any(
+        address.get("type") == "pci"
+        for kind in ("memballoon", "disk", "interface")
+        for address in domain.devices.iterfind(f"{kind}/address")
+    )
+    return 0 if placed or not is_made_by_kubevirt(domain) else spare_ports(domain)
+
+
 def wanted_ports(domain: Domain) -> int:
     """How many ports it wants to keep free for hotplug, in whatever way."""
     used = sum(is_counted(device) for device in domain.devices if isinstance(device.tag, str))

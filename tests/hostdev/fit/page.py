@@ -14,8 +14,7 @@ from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice
 from hostdev.fit.firmware import parse_firmware
 from hostdev.fit.fit import Fit, fit
-from hostdev.fit.host import host_functions
-from hostdev.fit.inputs import HostFunction, Node
+from hostdev.fit.inputs import HostFunction, Node, host_functions
 from hostdev.fit.solution import Outcome
 from hostdev.inventory.bars import size_text
 from hostdev.kubevirt.channels import Asked, Given

@@ -155,7 +155,7 @@ FIT = Command(
         ("passgate fit vm.xml --host /", "the devices of a domain, on the node"),
         ("passgate fit vm.xml --device 3b:00.0 --host gpu-node.toml", "before it is injected, by a recorded machine"),
         ("passgate fit vm.yaml --env-file devices.env --host gpu-node.toml", "of a VM that has no domain yet"),
-        ("passgate fit vm.xml --host / --firmware ovmf-2025.02 --physical-bits 46 -o svg > fit.svg", "a picture"),
+        ("passgate fit vm.xml --host / --firmware ovmf-2025.02 -o svg > fit.svg", "a picture"),
     ),
 )
 

@@ -128,7 +128,7 @@ ALERTS = (
         severity="warning",
         summary=f"A VM's pod on node {_NODE} has no allocation file, or not all of it",
         means="Its sidecar finds no device and refuses the start; a VM that runs goes on.",
-        commands=(_LOG, f"{_IN_NAMESPACE} exec {_POD} -- passgate node who"),
+        commands=(_LOG, "passgate why -n NAMESPACE VM"),
     ),
     _blind("host", HOST_UNREADABLE, "warning", "all of the host's devices", in_part=True),
     _blind("record", CHECKPOINT_UNREADABLE, "warning", "kubelet's record"),

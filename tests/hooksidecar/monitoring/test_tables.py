@@ -66,7 +66,7 @@ def test_an_alert_has_its_page_and_commands(alert: Alert) -> None:
     assert not anchor or f"## {anchor.capitalize()}\n" in (ROOT / PAGE.partition("#")[0]).read_text()
     assert alert.commands
     for command in alert.commands:
-        assert command.startswith("kubectl ")
+        assert command.startswith(("kubectl ", "passgate "))
         for own in re.findall(r"(?<=passgate )[^|]*", command):
             words = re.sub(r"\{\{.*?\}\}", "x", own).replace("DEVICE", "0000:3b:00.0").split()
             name = max((name for name in COMMANDS if words[: len(name.split())] == name.split()), key=len)
@@ -89,6 +89,17 @@ def test_rules_of_one_name_differ() -> None:
     made = [(rule["alert"], rule["expr"]) for rule in rules()["groups"][0]["rules"]]
 
     assert len(set(made)) == len(made) == len(ALERTS)
+
+
+def test_the_page_for_the_night_names_what_is_there() -> None:
+    """Its cases are replayed with all documents."""
+    page = (ROOT / "docs/oncall.md").read_text()
+    typed = [words.split() for words in re.findall(r"(?:`|\| |-- )passgate ([a-z]+(?: [a-z]+)*)", page)]
+
+    assert set(re.findall(r"\bPassgate[A-Z]\w+", page)) <= {alert.name for alert in ALERTS}
+    assert len(typed) > 10
+    assert [words for words in typed if not any(" ".join(words[:count]) in COMMANDS for count in (1, 2, 3))] == []
+    assert len(re.findall(r"^```+console$", page, re.MULTILINE)) >= 5
 
 
 def test_every_metric_has_a_panel() -> None:

@@ -19,6 +19,7 @@ WRITERS = {
     "hostdev.binding.child",  # its pipes, and /dev/null
     "hostdev.binding.journal",
     "hostdev.binding.lock",
+    "hostdev.cli.dumpfiles",  # what a user collects of a VM, in a directory of its own
     "hostdev.cli.main",
     "hostdev.cli.manpage",
     "hostdev.cli.node.install",  # the unit, where it is asked to install one
@@ -28,7 +29,7 @@ WRITERS = {
     "hostdev.printing.output",
 }
 """Modules of hostdev that write files at all."""
-STARTERS = {EFFECTS, "hostdev.cli.node.install"}
+STARTERS = {EFFECTS, "hostdev.cli.node.install", "hostdev.cli.kubectl"}
 WRITES = {"write_text", "write_bytes"}
 FLAGS = {"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"}
 

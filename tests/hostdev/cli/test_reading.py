@@ -21,6 +21,8 @@ PF, VF, NVME = "0000:3f:00.0", "0000:3f:01.0", "0000:65:00.0"
 LOOKING = {
     "list": ("list", "--pci-ids", PCI_IDS),
     "groups": ("groups",),
+    "units": ("units",),
+    "vitals": ("vitals", "{device}"),
     "doctor": ("doctor",),
     "show": ("show", "{device}"),
     "who": ("who", "{device}"),

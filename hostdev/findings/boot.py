@@ -38,6 +38,14 @@ POD_NOT_SCHEDULED = Trouble(
     remedy="Each part of the message is a number of nodes and what they lack.",
     look=_DESCRIBE_POD,
 )
+POD_NOT_CREATED = Trouble(
+    code="pod-not-created",
+    title="KubeVirt cannot make the VM's pod",
+    cause="The API server, a quota, the level of the namespace or a policy refuses the pod; KubeVirt tries again.",
+    hint="change what the message names: the quota, the namespace, the policy, or the VM",
+    remedy="The message names who refuses, and which field.",
+    look=_DESCRIBE_VMI,
+)
 POD_REJECTED = Trouble(
     code="pod-rejected",
     title="Kubelet refuses the VM's pod, or cannot make its sandbox",
@@ -49,8 +57,11 @@ POD_REJECTED = Trouble(
 CONTAINER_NOT_CREATED = Trouble(
     code="container-not-created",
     title="Kubelet cannot make the container compute",
-    cause="The device plugin gave something that the node does not have, or refused it right before the start.",
-    hint="read the message, and the log of the device plugin on that node",
+    cause=(
+        "The device plugin gave something that the node does not have, or refused it right before the start; or an "
+        "image or a volume cannot be had."
+    ),
+    hint="read the message; what names a device comes from its plugin on that node",
     remedy="Kubelet tries again by itself; the device stays given to the pod meanwhile.",
     look=_DESCRIBE_POD,
 )
@@ -165,7 +176,15 @@ LAUNCHER_KILLED = Trouble(
 )
 
 STEPS = (
-    *(VMI_REFUSED, POD_NOT_SCHEDULED, POD_REJECTED, CONTAINER_NOT_CREATED, DEVICE_UNHEALTHY, DEVICE_NOT_GIVEN),
+    *(
+        VMI_REFUSED,
+        POD_NOT_CREATED,
+        POD_NOT_SCHEDULED,
+        POD_REJECTED,
+        CONTAINER_NOT_CREATED,
+        DEVICE_UNHEALTHY,
+        DEVICE_NOT_GIVEN,
+    ),
     *(SIDECAR_NOT_IN_POD, SIDECAR_NOT_RUNNING, AGENT_NOT_ON_NODE, HOOK_NOT_ANSWERED, DEVICE_REFUSED),
     *(DOMAIN_NOT_MADE, START_FAILED, LAUNCHER_ENDED, LAUNCHER_KILLED),
 )

@@ -45,8 +45,9 @@ def _started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | Non
     check, phase = Check.STARTED, subject.phase
     if subject.runs:
         yield mark_passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
-    yield failure_of(subject, check, [*_kernel(subject), *sayings], "start-failed")
-    yield _ended(subject)
+    ended = _ended(subject)
+    yield failure_of(subject, check, [*_kernel(subject), *sayings], "launcher-ended" if ended else "start-failed")
+    yield ended
     if phase == "Failed":
         what = f"the VMI is Failed{_reason(subject)}, and what is told does not say why"
         yield mark_failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)

@@ -34,6 +34,8 @@ INDEX = "WhyDump"
 _OBJECT = re.compile(r"^(?:- )?(?:apiVersion|kind|items|metadata)\s*:", re.MULTILINE)
 _REFUSED = re.compile(r"^Error from server \((\w+)\): ([a-z.]+)(?: \"[^\"]*\")? (.{0,300})", re.MULTILINE)
 _PREFIX = re.compile(r"^\[pod/([a-z0-9.-]+)/([a-z0-9-]+)\] ?")
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (?:(?:stdout|stderr) [FP] )?(?=[{\[]|\S+: |panic)")
+"""What `kubectl logs --timestamps` and the node's own files put in front of each line."""
 _KERNEL = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d{3,9}\] |^\w{3} +\d+ \S+ \S+ kernel: |^\S+T\S+ \S+ kernel: ")
 _ALLOCATION = re.compile(r"^(?:#passgate-agent=1|[A-Z][A-Z0-9_.-]*=(?:[0-9a-f]{4}:|[0-9a-f]{8}-))")
 _FORMS = (b"\xff\xfe", b"\xfe\xff")
@@ -205,7 +207,7 @@ def _logs(name: str, lines: Sequence[str]) -> Iterator[Log]:
         if prefix and (prefix[1], prefix[2]) != (pod, container):
             pod, container = prefix[1], prefix[2]
             writer = next((one for pattern, one in _NAMED if pattern.search(container)), usual)
-        line = read_line(text, number)
+        line = read_line(_STAMP.sub("", text) if text[:2] == "20" else text, number)
         component = get_text(line.fields, "component")
         if component:
             writer = WRITERS.get(component, usual)

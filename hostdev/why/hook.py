@@ -89,6 +89,7 @@ def _file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iter
         yield mark_passed(check, f"VMI {subject.name}", "the VM runs: the sidecar had what it needed")
     if answers.answered is not None:
         yield mark_passed(check, f"{answers.place}:{answers.answered.number}", "the sidecar has answered")
+    yield _has_gone_by(subject, check, sayings)
     for log in subject.logs(FILE):
         named = [line.text for line in log.lines if _WRITTEN.match(line.text)]
         if named:
@@ -113,6 +114,10 @@ def _without_agent(subject: Subject) -> Item | None:
         others = [get_text(one, "spec", "nodeName") for one in subject.agents]
         there = f"; it runs on {', '.join(sorted(filter(None, others))[:3])}" if any(others) else ""
         what = f"no node agent runs on {subject.node}{there}, and the pod's postStart is not the policy's"
+        return mark_failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
+    if any("--observe" in map(str, one.get("args") or ()) for one in get_list(agent, "spec", "containers")):
+        name = get_text(agent, "metadata", "name")
+        what = f"the node agent {name} only observes (--observe), and the pod's postStart is not the policy's"
         return mark_failed(Check.FILE, where, "agent-not-on-node", what, f"node {subject.node}")
     if get_text(agent, "status", "phase") != "Running" or not _is_ready(agent):
         name = get_text(agent, "metadata", "name")
@@ -157,6 +162,8 @@ def _hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iter
         yield mark_passed(check, f"VMI {subject.name}", "the VM runs: KubeVirt had an answer of each hook")
     item = failure_of(subject, check, sayings, "hook-not-answered")
     yield item and _with_shim(item, sayings)
+    if answers.answered is None:
+        yield _has_gone_by(subject, check, sayings)
     if answers.answered is not None and not answers.refused:
         devices = answers.answered.fields.get("devices")
         names = ", ".join(map(str, devices)) if isinstance(devices, list) and devices else "no device"
@@ -184,26 +191,40 @@ def _with_shim(item: Item, sayings: Sequence[Saying]) -> Item:
 
 def check_gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
     """The host's devices may be given to a VM."""
+    return decide(_gate(subject, sayings, answers))
+
+
+def _gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     check = Check.GATE
-    item = None if subject.runs else failure_of(subject, check, sayings, "device-held-back")
-    if item:
-        return item
-    doctor = None if subject.runs else _of_doctor(subject)
-    if doctor:
-        return doctor
     if subject.runs:
-        return mark_passed(check, f"VMI {subject.name}", "the VM runs: the kernel let it have its devices")
+        yield mark_passed(check, f"VMI {subject.name}", "the VM runs: the kernel let it have its devices")
+    yield failure_of(subject, check, sayings, "device-held-back")
+    yield _of_doctor(subject)
     if answers.answered is not None and not answers.refused:
-        return mark_passed(
-            check, f"{answers.place}:{answers.answered.number}", "the sidecar answered, and so has let them pass"
-        )
+        where = f"{answers.place}:{answers.answered.number}"
+        yield mark_passed(check, where, "the sidecar answered, and so has let them pass")
+    if wants_sidecar(subject):
+        yield _has_gone_by(subject, check, sayings)
     what = "the devices were not judged" if wants_sidecar(subject) else "without a sidecar nothing judges the devices"
-    node = subject.node or "NODE"
-    command = f"kubectl exec -n passgate AGENT-POD-OF-{node} -- passgate node doctor"
-    if subject.agent:
-        space = get_text(subject.agent, "metadata", "namespace")
-        command = f"kubectl exec -n {space} {get_text(subject.agent, 'metadata', 'name')} -- passgate node doctor"
-    return mark_unknown(check, "sidecar's log, events, node's agent", what, command)
+    agent, space = (get_text(subject.agent, "metadata", key) for key in ("name", "namespace"))
+    where = f"-n {space} {agent}" if agent else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
+    command = f"kubectl exec {where} -- passgate node doctor"
+    yield mark_unknown(check, "sidecar's log, events, node's agent", what, command)
+
+
+_LIBVIRT = re.compile(r"LibvirtError\(|virError\(|qemu", re.IGNORECASE)
+
+
+def _has_gone_by(subject: Subject, check: Check, sayings: Sequence[Saying]) -> Item | None:
+    """A later step was reached: the gate is asked behind the file, and libvirt behind every hook."""
+    if not subject.sidecars:
+        return None
+    for one in sayings:
+        if check is Check.FILE and one.check is Check.GATE and our_code(one.text):
+            return mark_passed(check, one.where, "the sidecar came as far as the gate")
+        if one.check in {Check.DEFINED, Check.STARTED} and "SyncFailed" in one.where and _LIBVIRT.search(one.text):
+            return mark_passed(check, one.where, "libvirt was given a domain: each hook had answered")
+    return None
 
 
 def _of_doctor(subject: Subject) -> Item | None:

@@ -92,7 +92,23 @@ def failure_of(subject: Subject, check: Check, sayings: Iterable[Saying], otherw
         or next((one for one in mine if not one.is_wrapper), mine[0])
     )
     times = f" ({told.times} times)" if told.times > 1 else ""
-    return mark_failed(check, told.where + times, told.code or otherwise, told.text, device_of(told.text, subject))
+    text = without_wrapping(told.text)
+    return mark_failed(check, told.where + times, told.code or otherwise, text, device_of(text, subject))
+
+
+_WRAPPING = re.compile(
+    r"^(?:server error\. )?(?:command Sync\w+ failed: )?[\"']?"
+    r"(?:rpc error: code = \w+ desc = (?![\"'])|(?=LibvirtError\())"
+)
+
+
+def without_wrapping(text: str) -> str:
+    """What a program said, without what those that handed it on have put around it."""
+    found = _WRAPPING.match(text)
+    if not found or not found.end():
+        return text
+    bare = text[found.end() :]
+    return bare[:-1] if bare[-1:] in {'"', "'"} and text[found.end() - 1 : found.end()] != bare[-1:] else bare
 
 
 def device_of(text: str, subject: Subject) -> str:

@@ -36,6 +36,7 @@ def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | N
     if condition.get("status") == "False" and message:
         told = make_saying(message, f"condition PodScheduled of pod {subject.pod_name}", check)
         refused = [*([told._replace(check=check)] if told else []), *refused]
+    yield failure_of(subject, check, [one for one in refused if "FailedCreate" in one.where], "pod-not-created")
     yield failure_of(subject, check, refused, "pod-not-scheduled")
     if condition.get("status") == "False":
         what = get_text(condition, "reason") or "the pod is not scheduled"
@@ -65,9 +66,13 @@ def _allocated(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | N
         yield failure_of(subject, check, [told._replace(check=check)] if told else [], "pod-rejected")
     waiting = _waiting(subject, "compute")
     if waiting and waiting.check is check:
-        yield failure_of(subject, check, [waiting], "container-not-created")
+        # A description tells the reason alone; the message is in an event.
+        said = [waiting] if ": " in waiting.text else [*sayings, waiting]
+        yield failure_of(subject, check, said, "container-not-created")
     if not (subject.runs or _has_begun(subject, "compute")):
-        yield failure_of(subject, check, sayings, "pod-rejected")
+        mounts = [one for one in sayings if "FailedMount" in one.where or "FailedAttachVolume" in one.where]
+        yield failure_of(subject, check, [one for one in sayings if one not in mounts], "pod-rejected")
+        yield failure_of(subject, check, mounts, "container-not-created")
     yield _unhealthy(subject)
     yield from _given(subject)
 
@@ -242,8 +247,9 @@ def _waiting(subject: Subject, name: str) -> Saying | None:
     reason, message = get_text(waiting, "reason"), get_text(waiting, "message")
     if reason in {"", "ContainerCreating", "PodInitializing"}:
         return None
-    usual = Check.ALLOCATED if reason.startswith("CreateContainer") else Check.STARTED
-    return make_saying(f"{reason}: {message}", f"{name} of pod {subject.pod_name}", usual)
+    usual = Check.STARTED if reason == "CrashLoopBackOff" else Check.ALLOCATED
+    text = f"{reason}: {message}" if message else reason
+    return make_saying(text, f"{name} of pod {subject.pod_name}", usual)
 
 
 def _events(subject: Subject) -> str:

@@ -36,7 +36,7 @@ _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "a password",
         re.compile(
-            r"(?i)((?:[\w-]*(?:password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key)[\"']?)\s*[=:]\s*[\"']?)"
+            r"(?i)((?:(?:password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key)[\"']?)\s*[=:]\s*[\"']?)"
             r"(?!left out)[^\s\"',;&}\]]{4,}"
         ),
         rf"\1{OUT}",

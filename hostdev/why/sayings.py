@@ -101,10 +101,12 @@ _REASONS: Mapping[str, Check] = MappingProxyType(
         "FailedPrepareDynamicResources": Check.ALLOCATED,
         "FailedCreatePodSandBox": Check.ALLOCATED,
         "FailedPostStartHook": Check.FILE,
+        "FailedMount": Check.ALLOCATED,
+        "FailedAttachVolume": Check.ALLOCATED,
     }
 )
 """Steps by the reasons of events that belong to one step alone."""
-_PASSING = frozenset({"Unhealthy", "BackOff", "FailedKillPod", "FailedMount", "Evicted", "NodeNotReady"})
+_PASSING = frozenset({"Unhealthy", "BackOff", "FailedKillPod", "Evicted", "NodeNotReady"})
 """Reasons that say nothing of a step by themselves."""
 
 
@@ -120,8 +122,14 @@ def _of_event(event: Event, usual: Check) -> Saying | None:
     if event.field.startswith("spec.containers{") and "compute" not in event.field and check is None:
         # Of a sidecar its container tells.
         return None
-    saying = make_saying(text or reason, event.where, check or usual, event.last, event.times)
+    counts = usual if reason in _TRIES else None
+    saying = make_saying(text or reason, event.where, check or counts, event.last, event.times)
     return saying._replace(check=check) if saying and check else saying
+
+
+_CONDITIONS = frozenset({"Failure", "Synchronized", "Provisioning", "PodScheduled"})
+_TRIES = frozenset({"SyncFailed", "FailedCreate", "Failed", "Stopped", "PreVMStart"})
+"""Reasons of events whose text counts even where it is not known."""
 
 
 def _of_conditions(subject: Subject) -> Iterator[Saying]:
@@ -129,10 +137,7 @@ def _of_conditions(subject: Subject) -> Iterator[Saying]:
     for value, name in ((subject.vm, VM), (subject.vmi, VMI)):
         for condition in get_list(value, "status", "conditions"):
             kind, status, message = (get_text(condition, key) for key in ("type", "status", "message"))
-            failed = status == ("True" if kind == "Failure" else "False") and kind in {
-                *("Failure", "Synchronized", "Provisioning"),
-                *(("PodScheduled",) if name == VMI else ()),
-            }
+            failed = kind in _CONDITIONS and status == ("True" if kind == "Failure" else "False")
             if failed and message:
                 usual = Check.GATES if name == VM else Check.STARTED
                 time = get_text(condition, "lastTransitionTime").removesuffix("Z")
@@ -156,6 +161,12 @@ def _is_about(subject: Subject) -> Callable[[Line], bool]:
     )
 
 
+_OF_TRY = re.compile(
+    r"^Failed to sync|^Synchronizing the VirtualMachineInstance failed|SyncVMI|LibvirtError\(|virError\(|^panic:|"
+    r"unexpectedly closed|exited prior to exec|Failed to collect all expected|timed out waiting for domain"
+)
+
+
 def _of_log(log: Log, about: Callable[[Line], bool]) -> Iterator[Saying]:
     met: dict[str, int] = {}
     for line in log.lines:
@@ -166,7 +177,8 @@ def _of_log(log: Log, about: Callable[[Line], bool]) -> Iterator[Saying]:
             return
         met[text] = 1
         saying = make_saying(text, f"{log.place}:{line.number}", None, line.time)
-        if saying:
+        # Many lines of errors are harmless: what is not known counts only where a try to start says it.
+        if saying and (saying.code or _OF_TRY.search(text)):
             yield saying
 
 

@@ -25,6 +25,7 @@ from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
 
 _ADMISSION = frozenset(kind.code for kind in admission.KINDS)
+_UNREADABLE = "what is told of the VM has no spec that lint could read"
 _GATES = frozenset({"gate-closed", "sidecar-gate", "resource-not-permitted"})
 
 
@@ -65,7 +66,8 @@ def lint_subject(subject: Subject) -> Linted:
     value = subject.vm if get_map(subject.vm, "spec", "template", "spec", "domain") else subject.vmi
     if not get_map(value, "spec"):
         why = subject.evidence.gap("virtualmachines", "virtualmachineinstances")
-        return Linted(why=why or "neither the VM nor its VMI is told")
+        known = subject.vm or subject.vmi
+        return Linted(why=why or (_UNREADABLE if known else "neither the VM nor its VMI is told"))
     beside = [one for one in subject.evidence.objects if one.get("kind") in BESIDE_KINDS]
     objects = [Object(dict(value)), *(Object(dict(one)) for one in beside)]
     try:

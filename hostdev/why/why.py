@@ -13,7 +13,7 @@ from hostdev.kubevirt.spec import Fields, get_map, get_text
 from hostdev.why.boot import check_arrived, check_defined, check_started
 from hostdev.why.evidence import Evidence
 from hostdev.why.hook import agent_findings, check_file, check_gate, check_hook, read_answers, sayings_of_sidecar
-from hostdev.why.item import Item, Result
+from hostdev.why.item import Item, Result, shorten
 from hostdev.why.pod import check_allocated, check_scheduled, check_sidecar
 from hostdev.why.sayings import current, sayings_of
 from hostdev.why.spec import check_gates, check_spec, lint_subject
@@ -52,7 +52,8 @@ def explain_vm(evidence: Evidence, wanted: Name) -> Why:
     subject = find_subject(evidence, wanted)
     answers = read_answers(subject)
     told = [*sayings_of(subject), *sayings_of_sidecar(answers), *agent_findings(subject)]
-    sayings = current(sorted(told, key=lambda one: one.time), answers.time)
+    # What failed before a VM was stopped is not why it does not run.
+    sayings = () if subject.is_stopped else current(sorted(told, key=lambda one: one.time), answers.time)
     linted = lint_subject(subject)
     rest = (
         check_gates(subject, linted, sayings),
@@ -67,7 +68,8 @@ def explain_vm(evidence: Evidence, wanted: Name) -> Why:
         check_arrived(subject),
     )
     items = tuple(_not_reached((check_spec(subject, linted, rest), *rest)))
-    return Why(subject, items, tuple(_notes(subject)))
+    last = [f"before it was stopped: {shorten(told[-1].text)}"] if subject.is_stopped and told else []
+    return Why(subject, items, (*last, *_notes(subject)))
 
 
 def _not_reached(items: Sequence[Item]) -> Iterator[Item]:

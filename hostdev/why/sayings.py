@@ -140,8 +140,8 @@ def _of_conditions(subject: Subject) -> Iterator[Saying]:
             failed = kind in _CONDITIONS and status == ("True" if kind == "Failure" else "False")
             if failed and message:
                 usual = Check.GATES if name == VM else Check.STARTED
-                time = get_text(condition, "lastTransitionTime").removesuffix("Z")
-                saying = make_saying(message, f"condition {kind} of {name}", usual, time)
+                # Its time is that of the first failure, and its text that of the last.
+                saying = make_saying(message, f"condition {kind} of {name}", usual)
                 if saying:
                     yield saying
 
@@ -194,18 +194,21 @@ def _bad_text(fields: Fields, text: str) -> str:
 
 
 def current(sayings: Sequence[Saying], answered: str = "") -> tuple[Saying, ...]:
-    """Without those behind which the start has come since: a later step, said to fail later, was reached.
+    """Without what is over: a try that failed before another did, and steps behind which the start has come since.
 
     `answered` is the time of the sidecar's last answer.
     """
-    steps = [one for one in sayings if not one.is_wrapper and one.time]
+    tries = [one for one in sayings if not one.is_wrapper and one.time and _is_of_try(one)]
 
     def is_over(one: Saying) -> bool:
         if not one.time or one.check.rank < Check.FILE.rank:
             return False
         if answered and one.time < answered and one.check in {Check.FILE, Check.HOOK, Check.GATE}:
             return True
-        return any(later.time > one.time and later.check.rank > one.check.rank and _is_of_try(later) for later in steps)
+        later = [other for other in tries if other.time > one.time and other.check.rank >= Check.FILE.rank]
+        if _is_of_try(one) and not one.is_wrapper:
+            return any(other.check is not one.check for other in later)
+        return any(other.check.rank > one.check.rank for other in later)
 
     return tuple(one for one in sayings if not is_over(one))
 

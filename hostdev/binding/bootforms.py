@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -116,15 +118,22 @@ def print_form(form: str, wanted: Form) -> str:
 
 def _grub(wanted: Form) -> str:
     words = " ".join(wanted.parameters)
+    append = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {_in_quotes(words)}"\n'
     return "".join(
         (
             f"# {GRUB_FILE} (Debian, Ubuntu; then: update-grub)\n",
-            f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {words}"\n' if words else "# no parameter is declared\n",
-            f"# Fedora, RHEL and kin: grubby --update-kernel=ALL --args={_quoted(words)}\n" if words else "",
+            append if words else "# no parameter is declared\n",
+            f"# Fedora, RHEL and kin: grubby --update-kernel=ALL --args={shlex.quote(words)}\n" if words else "",
+            # As comments: the file is read by a shell, which would take them for commands.
             f"\n# {MODPROBE_FILE} (then: update-initramfs -u, or dracut -f)\n" if wanted.options else "",
-            *_modprobe(wanted),
+            *(f"#   {line}" for line in _modprobe(wanted)),
         )
     )
+
+
+def _in_quotes(text: str) -> str:
+    """A text between double quotes of a shell, as it is."""
+    return re.sub(r'([\\$`"])', r"\\\1", text)
 
 
 def _modprobe(wanted: Form) -> Iterator[str]:
@@ -145,12 +154,13 @@ _TALOS_UKI = """\
 """
 _TALOS_AGENT = """\
 # Talos has neither systemd nor a shell. The state is kept by the agent (deploy/overlays/agent-manage),
-# which reads it from this ConfigMap:
+# which reads it from this ConfigMap; the second document is for kubectl apply -f FILE:
 ---
 """
+_SET_GRUBENV = '#   grub2-editenv /oem/grubenv set third_party_kernel_args="multipath=off '
 _HARVESTER_AGENT = """\
 # Claimed devices belong to Harvester's pcidevices add-on: leave them out of the file. The state of others
-# is kept by the agent (deploy/overlays/agent-manage), which reads it from this ConfigMap:
+# is kept by the agent (deploy/overlays/agent-manage), which reads it from this ConfigMap, for kubectl apply -f FILE:
 ---
 """
 
@@ -189,6 +199,7 @@ def _machine_config(wanted: Form) -> str:
 
 def _ignition_file(path: str, text: str) -> Document:
     source = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+    # Ignition is JSON, which knows no octal numbers.
     return {"path": path, "mode": 0o644, "overwrite": True, "contents": {"source": source}}
 
 
@@ -204,7 +215,8 @@ def _talos(wanted: Form) -> str:
     schematic = _yaml({"customization": {"extraKernelArgs": list(wanted.parameters)}}) if wanted.parameters else ""
     return "".join(
         (
-            "# A patch of the machine configuration: talosctl patch machineconfig --patch @FILE\n",
+            "# Two documents. The first, up to ---, is a patch of the machine configuration:\n",
+            "# write it to a file of its own, and: talosctl patch machineconfig --patch @FILE\n",
             _yaml({"machine": machine}),
             _TALOS_UKI if schematic else "",
             *(f"#   {line}\n" for line in schematic.splitlines()),
@@ -230,11 +242,13 @@ def _cloud_init(wanted: Form) -> str:
     files = [{"path": path, "content": text} for path, text in installed_files(wanted).items()]
     modprobe = "".join(_modprobe(wanted))
     files += [{"path": MODPROBE_FILE, "content": modprobe}] if modprobe else []
-    commands: list[Any] = [["systemctl", "daemon-reload"], ["systemctl", "enable", SERVICE]]
+    reboot = wanted.parameters or wanted.options
+    # Without a reboot it is this boot that it has to be done in.
+    enable = ["systemctl", "enable", SERVICE] if reboot else ["systemctl", "enable", "--now", SERVICE]
+    commands: list[Any] = [["systemctl", "daemon-reload"], enable]
     if wanted.parameters:
         files.append({"path": GRUB_FILE, "content": _grub(wanted._replace(state=wanted.state._replace(options=())))})
         commands.append(["update-grub"])
-    reboot = wanted.parameters or wanted.options
     document: Document = {"write_files": files, "runcmd": commands}
     if reboot:
         document["power_state"] = {"mode": "reboot", "message": "kernel parameters for PCI passthrough"}
@@ -250,7 +264,9 @@ def _harvester(wanted: Form) -> str:
         "# Harvester's root is made anew at each boot; /oem is kept.\n",
         "# A node that is there, as root (the first command shows what is set already, keep it):\n" if words else "",
         "#   grub2-editenv /oem/grubenv list\n" if words else "",
-        f'#   grub2-editenv /oem/grubenv set third_party_kernel_args="multipath=off {words}"\n' if words else "",
+        f'#   grub2-editenv /oem/grubenv set third_party_kernel_args="multipath=off {_in_quotes(words)}"\n'
+        if words
+        else "",
         "# A node that is to be installed, in its configuration:\n" if words else "",
         *(f"#   {line}\n" for line in new.splitlines()),
     ]
@@ -261,7 +277,7 @@ def _harvester(wanted: Form) -> str:
         (
             *lines,
             f"# Options of modules that were loaded before: {modules}\n" if modules else "",
-            "# /oem/98_passgate.yaml:\n",
+            "# /oem/98_passgate.yaml, up to ---:\n",
             _yaml(stage),
             _HARVESTER_AGENT,
             config_map(wanted.text),
@@ -326,7 +342,13 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
         elif isinstance(inner, str) and _is_block(inner):
             yield f"{head}|"
             yield from (f"{pad}  {line}" if line else "" for line in inner[:-1].split("\n"))
-        elif isinstance(inner, int) and key in {"mode", "permissions"}:
+        elif isinstance(inner, int) and key == "permissions":
             yield f"{head}0{inner:o}"
         else:
-            yield head + json.dumps(inner, ensure_ascii=False)
+            yield head + (_in_double_quotes(inner) if isinstance(inner, str) else json.dumps(inner))
+
+
+def _in_double_quotes(text: str) -> str:
+    """As YAML's double quotes have it: what is no printable character by its number."""
+    numbers = {character: f"\\U{ord(character):08x}" for character in text if not character.isprintable()}
+    return '"' + "".join(numbers.get(one, f"\\{one}" if one in '"\\' else one) for one in text) + '"'

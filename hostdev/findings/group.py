@@ -55,7 +55,9 @@ GROUP_NOT_VIABLE = FindingKind(
     ),
     hint="bind the other members to vfio-pci as well, or leave them without a driver",
     remedy=(
-        "For each member that blocks, if the host can do without it:\n\n"
+        "`passgate node bind DEVICE --with-group --dry-run` on the node shows the members, what the host does with "
+        "each, and the writes; without `--dry-run` it makes them. By hand, for each member that blocks, if the host "
+        "can do without it:\n\n"
         "```sh\n"
         "cd /sys/bus/pci/devices\n"
         "echo vfio-pci > MEMBER/driver_override\n"

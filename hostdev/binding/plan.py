@@ -87,7 +87,7 @@ def unbind(  # noqa: PLR0913  a wish is made of these
     moves = [
         _Move(f, to or had.get(f.address) or _only_fit(f, drivers), f.address in wanted) for f in (*named, *members)
     ]
-    todo = [move for move in moves if vfio_driver(to) or _is_not_back(move, to)]
+    todo = [move for move in moves if vfio_driver(to) or _is_not_back(move, to, drivers)]
     found = chain.from_iterable(_against_return(machine, move, to, despite, drivers) for move in todo)
     return effects_of(chain(_returned(todo, drivers), _defused(move for move in moves if move not in todo)), found)
 
@@ -166,7 +166,8 @@ def _against_binding(
 def _foreign_override(function: PciFunction, goal: str | None) -> Iterator[Finding]:
     now = function.driver_override
     ours = {None, goal, function.driver}
-    if now not in ours and not (is_on_vfio(function) and vfio_driver(now)):
+    # While it is being taken from its driver, what stands there may be ours: that it is being taken forbids enough.
+    if not function.removing and now not in ours and not (is_on_vfio(function) and vfio_driver(now)):
         yield OVERRIDE_OF_ANOTHER.found(
             str(function.address),
             f"driver_override says {now}",
@@ -228,10 +229,13 @@ def _only_fit(function: PciFunction, drivers: Drivers) -> str | None:
     return spelled.get(modules[0].replace("-", "_")) if len(modules) == 1 else None
 
 
-def _is_not_back(move: _Move, to: str | None) -> bool:
+def _is_not_back(move: _Move, to: str | None, drivers: Drivers) -> bool:
     driver = move.function.driver
     if move.function.removing:
         return True
+    if driver is None and move.goal is None:
+        # Cut off on its way back: several drivers fit, and none has been asked.
+        return bool(drivers.modules.get(move.function.address))
     away = driver is None or is_on_vfio(move.function) or driver in HARMLESS_DRIVERS
     # On a driver of the host it stays, unless another was named.
     return driver != move.goal if away or to else False
@@ -277,7 +281,8 @@ def _returned(moves: Sequence[_Move], drivers: Drivers) -> Iterator[Step]:
         if move.goal:
             yield from steps.move(address, function.driver, function.driver_override, move.goal)
             continue
-        if function.driver_override is not None:
+        # (null) written as a text reads like none, and nothing would ever take the function.
+        if function.driver_override is not None or function.driver is None:
             yield steps.override(address, None)
         if function.driver is not None:
             yield steps.unbind(address, function.driver)

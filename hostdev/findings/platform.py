@@ -131,6 +131,8 @@ NO_IOMMU = FindingKind(
         "host doesn't support passthrough of host PCI devices",
         "host doesn't support VFIO PCI passthrough",
         "Mediated host device assignment requires VFIO support",
+        "vfio-pci {device}: probe with driver vfio-pci failed with error -22",
+        "vfio-pci: probe of {device} failed with error -22",
     ),
 )
 

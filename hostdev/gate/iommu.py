@@ -130,7 +130,7 @@ def _turn_on(machine: Machine, tables: tuple[str, ...] | None) -> str | None:
 def _give_the_vm_one(machine: Machine) -> str:
     element = _VIRTUAL.get(machine.kernel.architecture) if machine.kernel.hypervisor in _OF_LIBVIRT else None
     how = f" (libvirt: {element})" if element else ""
-    return f"give this VM a virtual IOMMU where it is defined{how}; it has no setup of firmware that could"
+    return f"give this VM a virtual IOMMU where it is defined{how}; nothing inside it can turn one on"
 
 
 def _has_no_tables(machine: Machine) -> bool:

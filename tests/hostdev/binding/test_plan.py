@@ -168,3 +168,20 @@ def test_a_pf_with_vfs_is_taken_from_no_driver(driver: str) -> None:
 
     assert plan.outcome == Outcome.REFUSED
     assert "pf-with-vfs" in _codes(plan)
+
+
+def test_an_override_beside_a_removal_that_waits_is_not_told_as_that_of_another() -> None:
+    machine, function = _host(driver=None, driver_override="nvme", removing=True)
+
+    for plan in (bind(machine, [function]), unbind(machine, [function])):
+        assert "removal-pending" in _codes(plan)
+        assert "override-of-another" not in _codes(plan)
+
+
+def test_a_function_without_a_driver_is_freed_of_an_override_that_reads_like_none() -> None:
+    machine, function = _host(driver=None, driver_override=None)
+
+    plan = unbind(machine, [function], drivers=Drivers(frozenset(), {}, {DISK: ("one", "two")}, looked_up=True))
+
+    assert f"echo > devices/{DISK}/driver_override" in _lines(plan)
+    assert _lines(plan)[-1] == f"echo {DISK} > drivers_probe"

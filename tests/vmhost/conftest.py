@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 
 import pytest
 
-from tests.vmhost import obstacles, session
-from tests.vmhost.debian import NotPossible
-from tests.vmhost.image import Image, Say, build, image
+from tests.vmhost import recipe, session
+from tests.vmhost.hosts import Hosts
+from tests.vmhost.image import Image, Say, image
 from tests.vmhost.report import Report
 
-NESTED = "nested"
+NESTED, THOROUGH = "nested", "thorough"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A scenario that boots a guest has a marker of its own."""
+    """A scenario that boots a guest has a marker of its own, and so has one that takes minutes."""
     if session.boots_a_guest(_scenario(item)):
         item.add_marker(NESTED)
+    if session.waits_for_test_host(_scenario(item)):
+        item.add_marker(THOROUGH)
 
 
 @pytest.fixture(autouse=True)
@@ -41,28 +43,39 @@ def say(request: pytest.FixtureRequest) -> Say:
 
 
 @pytest.fixture(scope="session")
-def host(say: Say) -> Image:
-    """The built host, or the reason why there is none."""
-    if reason := obstacles.to_boot():
-        pytest.skip(f"no passthrough host: {reason}")
-    if os.environ.get("PASSGATE_NO_BUILD") == "1" and not image().built:
-        pytest.skip("no passthrough host: it is not built: make test-host")
-    begun = time.monotonic()
-    try:
-        built = build(say)
-    except NotPossible as reason:
-        pytest.skip(f"no passthrough host: {reason}")
-    say(f"having the passthrough host took {time.monotonic() - begun:.0f} s")
-    return built
+def hosts(say: Say) -> Hosts:
+    """Each with another kernel."""
+    return Hosts(say)
 
 
 @pytest.fixture(scope="session")
-def report(host: Image, say: Say, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """What the host told of every scenario that was selected."""
+def host(hosts: Hosts) -> Image:
+    """The built host, or the reason why there is none."""
+    return hosts.of(recipe.SUITE)
+
+
+@pytest.fixture(scope="session")
+def reports(
+    hosts: Hosts, say: Say, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Report]:
+    """What the hosts told of every scenario that was selected, by the release of their kernel."""
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    asked = (_scenario(item) for item in items if "report" in item.fixturenames)
-    wanted = [scenario for scenario in dict.fromkeys(asked) if session.can_run(host, scenario)]
-    return session.run(host, wanted, tmp_path_factory.mktemp("vmhost"), say)
+    asked = list(dict.fromkeys(_scenario(item) for item in items if "report" in item.fixturenames))
+    directory = tmp_path_factory.mktemp("vmhost")
+
+    @cache
+    def report_of(kernel: str) -> Report:
+        host = hosts.of(kernel)
+        own = [one for one in asked if session.kernel_of(one) == kernel and session.can_run(host, one)]
+        return session.run(host, own, directory / kernel, say)
+
+    return report_of
+
+
+@pytest.fixture
+def report(scenario: str, reports: Callable[[str], Report]) -> Report:
+    """What the host of this scenario told."""
+    return reports(session.kernel_of(scenario))
 
 
 def _scenario(item: pytest.Item) -> str:

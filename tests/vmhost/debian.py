@@ -30,18 +30,30 @@ class NotPossible(Exception):
 
 def install(root: Path, packages: Sequence[str], log: Path, *, left_out: Sequence[str] = ()) -> None:
     """Fill a directory with packages, what they depend on and apt; paths that match `left_out` are not unpacked."""
+    options = [f"--dpkgopt=path-exclude={path}" for path in left_out]
+    _bootstrap(root, recipe.SUITE, packages, log, variant="apt", options=options)
+
+
+def unpack(root: Path, packages: Sequence[str], log: Path, *, suite: str) -> None:
+    """Fill a directory with the files of packages of a release; nothing in it is configured, or could run."""
+    _bootstrap(root, suite, packages, log, variant="extract")
+
+
+def _bootstrap(
+    root: Path, suite: str, packages: Sequence[str], log: Path, *, variant: str, options: Sequence[str] = ()
+) -> None:
     source = mirror()
     if source is None:
         raise NotPossible("apt is not configured with a Debian mirror on this machine")
     command = [
         # INITRD: the kernel's package would spend half a minute on an initramfs that nothing boots.
-        *("env", "INITRD=No", "mmdebstrap", "--mode=root", "--variant=apt", "--format=directory"),
+        *("env", "INITRD=No", "mmdebstrap", "--mode=root", f"--variant={variant}", "--format=directory"),
         f"--keyring={KEYRING}",
         f"--include={','.join(packages)}",
         '--aptopt=APT::Install-Recommends "false"',
         *(f"--aptopt={option}" for option in source.options),
-        *(f"--dpkgopt=path-exclude={path}" for path in left_out),
-        *(recipe.SUITE, str(root), source.uri),
+        *options,
+        *(suite, str(root), source.uri),
     ]
     logged(command, log)
 

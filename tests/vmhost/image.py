@@ -1,12 +1,13 @@
 """Build and cache the passthrough host: a Debian root that runs QEMU, and the disk, initramfs and kernel it boots.
 
-`python -m tests.vmhost.image [--small-kernel]` builds what is not there yet.
+`python -m tests.vmhost.image [--kernel SUITE] [--small-kernel]` builds what is not there yet.
 """
 
 from __future__ import annotations
 
 import argparse
 import lzma
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tests.oracle.cache import cache_dir, ensure, place
 from tests.vmhost import initramfs, kernel, obstacles, recipe, wheels
-from tests.vmhost.debian import NotPossible, install
+from tests.vmhost.debian import NotPossible, install, unpack
 
 Say = Callable[[str], None]
 
@@ -41,28 +42,31 @@ class Image:
         return self.root.exists() and self.kernel.exists() and self.boot.exists()
 
 
-def image() -> Image:
-    """Where this recipe's host is, or will be."""
+def image(kernel_of: str = recipe.SUITE) -> Image:
+    """Where this recipe's host is, or will be, with the kernel of that release of Debian."""
     modules = (*recipe.INITRAMFS_MODULES, *recipe.HOST_MODULES)
     files = map(str, recipe.FILES.items())
     root_recipe = [recipe.SUITE, *recipe.PACKAGES, *recipe.LEFT_OUT, *modules, *files, *recipe.MOUNT_POINTS]
     root_recipe.append(wheels.PINS.read_text())
-    boot = _place("boot", [*root_recipe, recipe.DISK_SIZE, INIT.read_text()])
+    boot_recipe = [*root_recipe, recipe.DISK_SIZE, INIT.read_text()]
+    if kernel_of != recipe.SUITE:
+        boot_recipe += [kernel_of, recipe.KERNEL_PACKAGE]
+    boot = _place("boot", boot_recipe)
     return Image(_place("root", root_recipe), boot, boot / "kernel")
 
 
-def build(say: Say = print) -> Image:
+def build(say: Say = print, kernel_of: str = recipe.SUITE) -> Image:
     """Build what is not there yet."""
-    wanted = image()
+    wanted = image(kernel_of)
     if not wanted.built:
         _check(disk_mib=BUILD_DISK_MIB)
+    log = _log(wanted.root)
     if not wanted.root.exists():
-        log = _log(wanted.root)
         say(f"installing Debian {recipe.SUITE} with kernel, QEMU and libvirt, about 90 seconds (log: {log})")
         ensure(wanted.root, lambda partial: _make_root(partial, log))
     if not wanted.boot.exists():
-        say("writing kernel, initramfs and disk")
-        ensure(wanted.boot, lambda partial: _make_boot(partial, wanted.root))
+        say(f"writing initramfs and disk for the kernel of Debian {kernel_of}")
+        ensure(wanted.boot, lambda partial: _make_boot(partial, wanted, kernel_of))
     return wanted
 
 
@@ -107,8 +111,30 @@ def _make_root(root: Path, log: Path) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
 
 
-def _make_boot(boot: Path, root: Path) -> None:
-    (packed,) = (root / "boot").glob("vmlinuz-*")
+def _make_boot(boot: Path, wanted: Image, kernel_of: str) -> None:
+    if kernel_of == recipe.SUITE:
+        _write_boot(boot, wanted.root)
+        return
+    packages, root = boot / "packages", boot / "root"
+    log = _log(wanted.boot)
+    log.unlink(missing_ok=True)
+    unpack(packages, (recipe.KERNEL_PACKAGE,), log, suite=kernel_of)
+    # Links to files that are only ever replaced: a root is half a gigabyte.
+    subprocess.run(["cp", "--archive", "--link", wanted.root, root], check=True)
+    for name in ("boot", "usr/lib/modules"):
+        shutil.rmtree(root / name)
+        if (packages / name).exists():
+            (packages / name).rename(root / name)
+    _inside(root, "depmod", _kernel_release(root))
+    _keep_modules(root)
+    _write_boot(boot, root)
+    for path in (packages, root):
+        shutil.rmtree(path)
+
+
+def _write_boot(boot: Path, root: Path) -> None:
+    # Beside its modules, or where it always was.
+    (packed,) = [*root.glob("usr/lib/modules/*/vmlinuz")] or [*root.glob("boot/vmlinuz-*")]
     # Unpacked, because the emulated processor takes seconds over it.
     kernel = _inside(root, "zstd", "-dc", given=initramfs.compressed_kernel(packed.read_bytes()))
     (boot / "kernel").write_bytes(kernel)
@@ -145,18 +171,21 @@ def _kernel_release(root: Path) -> str:
 
 def _inside(root: Path, *command: str, given: bytes = b"") -> bytes:
     """What a program of the root answers."""
-    done = subprocess.run(["chroot", root, *command], check=True, input=given, stdout=subprocess.PIPE)
+    done = subprocess.run(["chroot", root, *command], check=False, input=given, capture_output=True)
+    if done.returncode:
+        raise NotPossible(f"{command[0]} in {root} ended with {done.returncode}: {done.stderr.decode().strip()}")
     return done.stdout
 
 
 def main(arguments: list[str], say: Say = print) -> int:
     """Build with progress lines; 0 when the host is there."""
     parser = argparse.ArgumentParser(prog="python -m tests.vmhost.image", description="build the passthrough host")
+    parser.add_argument("--kernel", metavar="SUITE", default=recipe.SUITE, help="Debian's release of the host's kernel")
     parser.add_argument("--small-kernel", action="store_true", help="also build the small kernel that guests boot")
     wanted = parser.parse_args(arguments)
     begun = time.monotonic()
     try:
-        built = build(say)
+        built = build(say, wanted.kernel)
         if wanted.small_kernel:
             built = build_small_kernel(built, say)
     except NotPossible as reason:

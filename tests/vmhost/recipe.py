@@ -10,9 +10,14 @@ SUITE = "trixie"
 VERSIONS = "Linux 6.12, libvirt 11.3, QEMU 10.0"
 """What it has; updates of a release change only what comes after."""
 
+KERNEL_PACKAGE = "linux-image-amd64"
+NEWER = "sid"
+"""Where a newer kernel comes from. The rest of the host stays: what differs is the kernel's doing."""
+
 PACKAGES = (
     "btrfs-progs",
     "busybox-static",
+    "driverctl",
     "e2fsprogs",
     "iproute2",
     "kmod",
@@ -20,7 +25,7 @@ PACKAGES = (
     "libvirt-daemon",
     "libvirt-daemon-driver-nodedev",
     "libvirt-daemon-driver-qemu",
-    "linux-image-amd64",
+    KERNEL_PACKAGE,
     "lvm2",
     "mdadm",
     "open-iscsi",
@@ -61,6 +66,7 @@ HOST_MODULES = (
     "e1000",
     "e1000e",
     "snd-hda-intel",
+    "bochs",
     "ahci",
     "i2c-i801",
     "lpc_ich",
@@ -78,12 +84,15 @@ HOST_MODULES = (
     "raid1",
     "btrfs",
     "loop",
+    "nvmet",
     "sd_mod",
     "iscsi_tcp",
 )
 """Kept, with all they need; every other module of the kernel package is dropped."""
 
 FILES: Mapping[str, str] = {
+    # The display has no driver until a scenario loads it.
+    "etc/modprobe.d/display.conf": "blacklist bochs\n",
     # No systemd, no cgroups, no virtlogd, no unprivileged user: this host runs libvirt and nothing else.
     "etc/libvirt/qemu.conf": """\
 user = "root"

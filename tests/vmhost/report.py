@@ -24,13 +24,13 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of them, by the scenarios that were to run in each."""
+    """All of them, by the scenarios that were asked for in each."""
 
     boots: Mapping[str, Boot]
 
     def outcome(self, name: str) -> Outcome | None:
         """What became of a scenario; None where it never came to its end."""
-        return self.boots[name].outcomes.get(name)
+        return self.boots[name].outcomes.get(name.partition("@")[0])
 
     def failure(self, name: str) -> str:
         """Why a scenario did not pass, empty where it did."""

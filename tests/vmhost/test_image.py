@@ -8,7 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tests.oracle.mirror import Mirror
-from tests.vmhost import debian, obstacles
+from tests.vmhost import debian, obstacles, recipe
 from tests.vmhost.debian import NotPossible
 from tests.vmhost.image import build
 
@@ -37,12 +37,13 @@ def test_a_full_disk_is_told(mocker: MockerFixture) -> None:
     assert (obstacles.to_build(disk_mib=2048) or "").startswith("1024 MiB are free below ")
 
 
-def test_a_machine_without_a_mirror_is_told(mocker: MockerFixture) -> None:
+@pytest.mark.parametrize("kernel_of", [recipe.SUITE, recipe.NEWER])
+def test_a_machine_without_a_mirror_is_told(kernel_of: str, mocker: MockerFixture) -> None:
     if (reason := obstacles.to_build(disk_mib=2048)) is not None:
         pytest.skip(reason)
     mocker.patch.object(obstacles, "mirror", autospec=True, return_value=None)
     with pytest.raises(NotPossible, match="apt is not configured with a Debian mirror"):
-        build(say=lambda _: None)
+        build(say=lambda _: None, kernel_of=kernel_of)
 
 
 def test_a_mirror_that_does_not_answer_leaves_its_words_and_nothing_else(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.deploy.manifests import daemon
-from tests.vmhost import machine, share, topology
-from tests.vmhost.image import Image
+from tests.vmhost import machine, recipe, share, topology
+from tests.vmhost.hosts import Hosts
 
 pytestmark = pytest.mark.vmhost
 
@@ -117,9 +117,10 @@ echo o >/proc/sysrq-trigger
 LIMIT = 900
 
 
-@pytest.fixture(scope="module")
-def rebooted(host: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[recipe.SUITE, pytest.param(recipe.NEWER, marks=pytest.mark.thorough)])
+def rebooted(request: pytest.FixtureRequest, hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two boots left: one that installed the file, and one under systemd that found it installed."""
+    host = hosts.of(request.param)
     directory = tmp_path_factory.mktemp("nodestate")
     share.lay_out(directory, [])
     files = {"state.yaml": STATE, "run": FIRST, "kubelet.service": KUBELET, "end.service": END}

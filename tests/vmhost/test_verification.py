@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vmhost import verification
-from tests.vmhost.inside.scenario import Row, all_scenarios
+from tests.vmhost import session, verification
+from tests.vmhost.inside.scenario import Row
 from tests.vmhost.report import Report
 
 ROWS = [
@@ -22,17 +22,17 @@ def test_what_differs_from_run_to_run_is_not_on_the_page() -> None:
 
 
 def test_a_page_is_read_as_it_was_written() -> None:
-    rows = {name: verification.lines(name, ROWS) for name in ("a_vf_starts", "groups_are_as_the_topology_says")}
+    rows = {name: verification.lines(name, ROWS) for name in session.asked_for()}
 
     assert verification.on_page(verification.page(rows)) == rows
 
 
 def test_every_scenario_is_on_the_page_and_nothing_else() -> None:
-    assert verification.on_page(verification.PAGE.read_text()).keys() == all_scenarios().keys()
+    assert verification.on_page(verification.PAGE.read_text()).keys() == set(session.asked_for())
 
 
 @pytest.mark.vmhost
-@pytest.mark.parametrize("scenario", all_scenarios())
+@pytest.mark.parametrize("scenario", session.asked_for())
 def test_the_page_tells_what_happened(scenario: str, report: Report) -> None:
     outcome = report.outcome(scenario)
     assert outcome, report.failure(scenario)

@@ -220,17 +220,31 @@ def opened(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def driven(address: PciAddress, driver: str) -> Iterator[None]:
-    """A function that has no driver has one."""
-    run("modprobe", driver)
-    pci.bind(address, driver)
+def held_open(node: str) -> Iterator[None]:
+    """A process has a node open, for reading."""
+    with process("sh", "-c", f"exec <{node}; echo ready; exec sleep 600"):
+        yield
+
+
+@contextmanager
+def exported(name: str) -> Iterator[None]:
+    """A disk is exported over NVMe by the kernel: enabled, to no port."""
+    run("modprobe", "nvmet")
+    configuration = Path("/sys/kernel/config")
+    if not any(configuration.iterdir()):
+        run("mount", "-t", "configfs", "configfs", str(configuration))
+    subsystem = configuration / "nvmet/subsystems/spare"
+    namespace = subsystem / "namespaces/1"
+    subsystem.mkdir()
+    namespace.mkdir()
+    (namespace / "device_path").write_text(f"/dev/{name}")
+    (namespace / "enable").write_text("1")
     try:
-        wait((pci.directory(address) / "net").is_dir)
-        run("udevadm", "settle")
         yield
     finally:
-        (pci.directory(address) / "driver_override").write_text("\n")
-        (pci.directory(address) / "driver/unbind").write_text(str(address))
+        (namespace / "enable").write_text("0")
+        namespace.rmdir()
+        subsystem.rmdir()
 
 
 @contextmanager

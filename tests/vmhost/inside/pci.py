@@ -39,6 +39,13 @@ def bind(address: PciAddress, name: str = VFIO) -> None:
     expect(driver(address) == name, f"{address} is on {driver(address)} after it was given to {name}")
 
 
+def release(address: PciAddress) -> None:
+    """Give a device to whichever driver of the host takes it."""
+    (directory(address) / "driver_override").write_text("\n")
+    _unbind(address)
+    _probe(address)
+
+
 def create_vfs(pf: PciAddress, count: int) -> None:
     """Make virtual functions that no host driver takes."""
     device = directory(pf)

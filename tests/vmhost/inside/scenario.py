@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Run = Callable[["Bench"], None]
 
 _TABLE: dict[str, Run] = {}
+_THOROUGH: set[str] = set()
 
 
 class Mismatch(Exception):
@@ -61,6 +62,17 @@ def scenario(function: Run) -> Run:
         raise TypeError(f"there are two scenarios {function.__name__}")
     _TABLE[function.__name__] = function
     return function
+
+
+def thorough(function: Run) -> Run:
+    """It takes minutes: `make test-host` runs it, and `make test` does not."""
+    _THOROUGH.add(function.__name__)
+    return function
+
+
+def is_thorough(name: str) -> bool:
+    """Whether it is one of those."""
+    return name in _THOROUGH & all_scenarios().keys()
 
 
 def all_scenarios() -> dict[str, Run]:

@@ -11,7 +11,7 @@ from hostdev.gate.check import verdict_of
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Use
 from hostdev.inventory.scan import scan
-from tests.vmhost.inside import layers
+from tests.vmhost.inside import drivers, layers
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.scenario import expect, scenario
 from tests.vmhost.topology import BY_ID
@@ -95,7 +95,7 @@ def interfaces_are_used_or_unknown(bench: Bench) -> None:
             said = _said("ip", "-o", "link", "show", "dev", name)
             expect("xdpgeneric" in said, said)
             _unknown(bench, (NEAR, "XDP"), "is up", "ip link: xdpgeneric")
-    with layers.driven(vf, "igbvf"), layers.elsewhere(vf):
+    with drivers.driven(vf, "igbvf"), layers.elsewhere(vf):
         _unknown(bench, (vf, "a VF in another network namespace"), "in another network namespace", "net/ is empty")
     with ExitStack() as stack:
         stack.enter_context(layers.elsewhere(FAR, "192.0.2.2/24"))

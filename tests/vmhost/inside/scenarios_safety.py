@@ -19,6 +19,7 @@ from hostdev.binding.vfs import HOST, NONE, vfs
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
 from tests.vmhost.inside import layers, pci, vfioholder
+from tests.vmhost.inside.kernellog import KernelLog, answer
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.product import PASSGATE, passgate_json
 from tests.vmhost.inside.scenario import expect, scenario
@@ -55,7 +56,7 @@ def disks_in_use_are_found_right_before_the_write(bench: Bench) -> None:
     _refused(bench, (DISK, other), lambda: _opened_under_another_name(node), "host-root-disk", "open in sleep")
     controller = f"/dev/{next(pci.directory(DISK).glob('nvme/nvme*')).name}"
     with_node = "the controller's node is open"
-    _refused(bench, (DISK, with_node), lambda: _opened(controller), "host-uses-device", "open in sleep")
+    _refused(bench, (DISK, with_node), lambda: layers.held_open(controller), "host-uses-device", "open in sleep")
     lvm = "is a physical volume of LVM"
     _refused(bench, (DISK, "LVM, inactive"), lambda: layers.inactive(first), "host-use-unknown", lvm)
     _refused(bench, (DISK, "LVM, and no udev"), lambda: _unrecorded(first), "host-use-unknown", lvm)
@@ -137,6 +138,10 @@ def vfs_are_made_changed_and_taken_away(bench: Bench) -> None:
     ):
         run("udevadm", "settle")
         before, had = _machine(), _count(port)
+        if had and count and had != count:
+            heard = KernelLog()
+            kernel = answer(pci.directory(port) / "sriov_numvfs", str(count))
+            bench.record(f"{port}: {had} to {count} in one write", "it goes over 0", f"{kernel}; {heard.said(port)}")
         done = _carried(vfs(before, before.functions[port], count, more, driver=driver), before)
         expect(done.outcome in {Outcome.DONE, Outcome.NOTHING}, f"{port}, {count}: {done.outcome}: {done.findings}")
         each = _drivers(port)
@@ -239,19 +244,13 @@ def _restored(port: PciAddress = PORT, count: int = BY_ID["igb1"].vfs) -> None:
 
 
 @contextmanager
-def _opened(node: str) -> Iterator[None]:
-    with layers.process("sh", "-c", f"exec <{node}; echo ready; exec sleep 600"):
-        yield
-
-
-@contextmanager
 def _opened_under_another_name(node: str) -> Iterator[None]:
     """As a container has it that calls its devices as it likes."""
     path = Path("/dev/shm/anything")  # noqa: S108  a node, in the memory of the passthrough host
     number = Path(node).stat().st_rdev
     run("mknod", str(path), "b", str(number >> 8 & 0xFFF), str(number & 0xFF))
     try:
-        with _opened(str(path)):
+        with layers.held_open(str(path)):
             yield
     finally:
         path.unlink()

@@ -13,6 +13,7 @@ from hostdev.cli import devices, documents
 from hostdev.cli.node.listing import ALIKE
 from hostdev.cli.selection import Words, choose, read_words
 from hostdev.inventory import pciids
+from hostdev.inventory.bars import BarKind, size_text
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.pciids import Namer
 from hostdev.printing import findings, output
@@ -24,27 +25,32 @@ from hostdev.units.unit import Unit, UnitKind
 
 
 class UnitRow(NamedTuple):
-    """A unit, its primary function with its names, and how many VFs beside it are alike."""
+    """A unit, its functions, the names of the primary one, and how many VFs beside it are alike."""
 
     unit: Unit
-    function: PciFunction
+    functions: tuple[PciFunction, ...]
     names: Namer
     more: int = 0
+
+    @property
+    def function(self) -> PciFunction:
+        """The primary one."""
+        return self.functions[0]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List the units of the devices that are meant, or all."""
     if not check_form(LISTING, arguments):
         return ExitCode.DONE
-    machine = devices.machine_at(arguments.host)
+    machine = devices.machine_at(arguments.host, bars=arguments.output != "name")
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     words = read_words(arguments.address, arguments)
     units = _units(machine, names, words, UnitKind(arguments.unit) if arguments.unit else None)
-    rows = LISTING.sorted((UnitRow(unit, machine.functions[unit.primary], names) for unit in units), arguments.sort)
+    rows = LISTING.sorted((_row(machine, names, unit) for unit in units), arguments.sort)
     if arguments.output == "name":
         output.write("".join(f"{row.unit.id}\n" for row in rows))
     elif arguments.output == "jsonl":
-        write_lines(_item(row.unit) for row in rows)
+        write_lines(_item(machine, row.unit) for row in rows)
     elif arguments.output in {"json", "yaml"}:
         emit(_document(machine, [row.unit for row in rows]), arguments.output)
     else:
@@ -54,6 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
             output.note(f"note: {machine.source} has no device that a VM could have, of those that are meant")
     devices.note_unread(machine)
     return findings.worst_exit_code(map(_severity, units), arguments.fail_on)
+
+
+def _row(machine: Machine, names: Namer, unit: Unit) -> UnitRow:
+    return UnitRow(unit, tuple(machine.functions[address] for address in unit.functions), names)
 
 
 def _units(machine: Machine, names: Namer, words: Words, kind: UnitKind | None) -> tuple[Unit, ...]:
@@ -81,10 +91,10 @@ def _parts(same: list[UnitRow]) -> list[UnitRow]:
 
 
 def _document(machine: Machine, units: Iterable[Unit]) -> Document:
-    return document("UnitList", machine=documents.origin(machine), items=list(map(_item, units)))
+    return document("UnitList", machine=documents.origin(machine), items=[_item(machine, unit) for unit in units])
 
 
-def _item(unit: Unit) -> Document:
+def _item(machine: Machine, unit: Unit) -> Document:
     return {
         "id": unit.id,
         "unit": str(unit.kind),
@@ -97,10 +107,16 @@ def _item(unit: Unit) -> Document:
         "vendor": f"{unit.vendor:04x}",
         "device": f"{unit.device:04x}",
         "driver": unit.driver,
+        "bars": [_bars(machine.functions[address]) for address in unit.functions],
         "ready": unit.ready,
         "blockers": list(unit.blockers),
         "resource": None,
     }
+
+
+def _bars(function: PciFunction) -> Document:
+    found = documents.function(function)
+    return {"function": str(function.address), "bars": found["bars"], "romSize": found["romSize"]}
 
 
 def _severity(unit: Unit) -> Severity:
@@ -112,6 +128,12 @@ def _ready(row: UnitRow) -> Cell:
         return Cell("yes", Tone.GOOD)
     first, *others = row.unit.blockers
     return Cell(f"no: {first}" + (f" (+{len(others)})" if others else ""), Tone.BAD)
+
+
+def _memory(row: UnitRow) -> str:
+    """What all memory BARs take together; unknown where those of one function are."""
+    sizes = [one.bars and sum(bar.size for bar in one.bars.own if bar.kind is not BarKind.IO) for one in row.functions]
+    return "?" if None in sizes else dash(size_text(sum(filter(None, sizes))) if any(sizes) else None)
 
 
 def _with(row: UnitRow) -> str:
@@ -149,7 +171,8 @@ FIELDS: tuple[Field[UnitRow], ...] = (
     Field("READY", "whether a VM can have it, or why not", _ready, Fit.WRAP, least=22),
     Field("ID", "its name, which stays the same", lambda row: f"{row.unit.id} …" if row.more else row.unit.id),
     Field("IDS", "vendor and device as numbers", lambda row: pciids.ids(row.function)),
+    Field("MEMORY", "the size of all memory BARs together", _memory),
     Field("ROOT", "the host bridge that it hangs below", lambda row: dash(row.unit.root)),
     Field("BLOCKERS", "the codes of all that stands in the way", lambda row: dash(" ".join(row.unit.blockers))),
 )
-LISTING = Listing(FIELDS, tuple(field.name for field in FIELDS[:9]), tuple(field.name for field in FIELDS[:12]))
+LISTING = Listing(FIELDS, tuple(field.name for field in FIELDS[:9]), tuple(field.name for field in FIELDS[:13]))

@@ -80,14 +80,16 @@ NO_VFS_POSSIBLE = FindingKind(
     title="The device cannot have VFs as it is",
     cause=(
         "Only a PF has `sriov_numvfs`, and only while its own driver holds it: without a driver, or on a vfio driver, "
-        "the kernel refuses to make VFs. SR-IOV that firmware turned off is not to be seen at all."
+        "the kernel refuses to make VFs. SR-IOV that firmware turned off is not to be seen at all, and neither is that "
+        "of a PF in a VM: QEMU hides it."
     ),
     hint="name the PF, with its own driver on it",
     remedy=(
         "`passgate node list` shows PFs with the number of VFs that they could have. Where a card should be one and is "
         "not: turn on SR-IOV in the firmware's setup, and in the card's own firmware (`mlxconfig -d PF set "
         "SRIOV_EN=1 NUM_OF_VFS=N` and a reboot for ConnectX). An Intel GPU needs a driver that makes VFs: xe, or i915 "
-        "with `i915.max_vfs`. A PF on vfio-pci goes back to its driver by `passgate node unbind PF`."
+        "with `i915.max_vfs`. A PF on vfio-pci goes back to its driver by `passgate node unbind PF`. On a node that is "
+        "a VM, make the VFs on the machine that it runs on, and give them to it."
     ),
     says=(
         "no driver bound to device; cannot configure SR-IOV",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from domxml.pciaddress import PciAddress
 
 _RECORD = 1 << 13
+_PATIENCE, _PAUSE = 60.0, 0.5
+_NOTHING = "nothing"
 _NOISE = re.compile(
     r"BAR \d|bridge window|enabling device|resett?ing|reset done|Intel\(R\)|PHC|NIC Link|registered|Assigning random|"
     r"PCIe link|EEE|MAC:|eth\d|en[ops]\d|Using (MSI|legacy)|\d+ (tx|rx|queues)|default/read/poll|allocated|\[drm\]|"
@@ -39,7 +42,14 @@ class KernelLog:
         """What it has said of these since it was last asked, each thing once; "nothing" where it has said nothing."""
         names = tuple(map(str, addresses))
         words = (line for line in self._lines() if any(name in line for name in names) and not _NOISE.search(line))
-        return "; ".join(dict.fromkeys(words)) or "nothing"
+        return "; ".join(dict.fromkeys(words)) or _NOTHING
+
+    def said_soon(self, *addresses: PciAddress) -> str:
+        """The same, once it has said something: on a busy host that may take a while."""
+        until = time.monotonic() + _PATIENCE
+        while (words := self.said(*addresses)) == _NOTHING and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        return words
 
     def _lines(self) -> Iterator[str]:
         while True:

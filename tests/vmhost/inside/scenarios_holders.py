@@ -55,7 +55,7 @@ def a_vm_takes_the_device_on_the_way(bench: Bench) -> None:
         ended = carry(plan, machine, Means(Journal(Path(state)), _StartsFirst(), deadline=WAIT), f"unbind {OTHER_VF}")
         try:
             expect(ended.outcome == Outcome.PENDING, f"{ended}")
-            bench.record(f"unbind {OTHER_VF}, a VM starts with it", sentence(ended), heard.said(OTHER_VF))
+            bench.record(f"unbind {OTHER_VF}, a VM starts with it", sentence(ended), heard.said_soon(OTHER_VF))
             expect(vm.isActive(), "the VM did not survive")
             who = passgate("node", "who", str(OTHER_VF))
             expect(VM in who, f"who says: {who}")
@@ -83,7 +83,7 @@ def a_vm_takes_a_vf_while_all_shall_go(bench: Bench) -> None:
         ended = carry(plan, machine, Means(Journal(Path(state)), _StartsFirst(), deadline=WAIT), f"vfs {PORT} 0")
         try:
             expect(ended.outcome == Outcome.PENDING, f"{ended}")
-            bench.record(f"vfs {PORT} 0, a VM starts with {OTHER_VF}", sentence(ended), heard.said(OTHER_VF))
+            bench.record(f"vfs {PORT} 0, a VM starts with {OTHER_VF}", sentence(ended), heard.said_soon(OTHER_VF))
             other = change(state, "vfs", OTHER_PORT, "0", code=5)
             passgate_json("node", "list")
             (waiting,) = recover(state, code=8)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_map, get_text
 from hostdev.why.evidence import COMPUTE, KERNEL
-from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown
+from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown, start_command
 from hostdev.why.sayings import Saying, container_end, make_saying
 from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
@@ -52,10 +52,10 @@ def _started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | Non
         what = f"the VMI is Failed{_reason(subject)}, and what is told does not say why"
         yield mark_failed(check, f"VMI {subject.name}", "start-failed", what, subject.name)
     if subject.is_stopped:
-        yield mark_unknown(check, f"VM {subject.name}", "the VM is stopped", f"virtctl start {subject.name}")
+        yield mark_unknown(check, f"VM {subject.name}", "the VM is stopped", start_command(subject))
     if phase == "Succeeded":
         what = "the guest has shut itself down: its VMI is Succeeded"
-        yield mark_unknown(check, f"VMI {subject.name}", what, f"virtctl start {subject.name}")
+        yield mark_unknown(check, f"VMI {subject.name}", what, start_command(subject))
     gap = subject.evidence.gap("virtualmachineinstances", "log compute", "events")
     state = f"its phase is {phase}" if phase else "no VMI of it is told"
     command = kubectl(subject, "get", "vmi", subject.name, "-o", "yaml")

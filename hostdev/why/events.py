@@ -16,9 +16,11 @@ _ROW = re.compile(
     r"(?P<type>Normal|Warning)\s+(?P<reason>\S+)\s+(?P<kind>[a-z][a-z.-]*)/(?P<name>[a-z0-9][a-z0-9.-]*)\s+(?P<rest>.*)$"
 )
 _DESCRIBED = re.compile(
-    r"^\s{2,}(?P<type>Normal|Warning)\s+(?P<reason>\S+)\s+(?:\S+|<\w+>)(?:\s+\(x(?P<count>\d{1,9}) over \S+\))?\s{2,}"
-    r"(?P<from>\S+(?: \S+)*?)\s{2,}(?P<message>.*)$"
+    r"^\s{2,}(?P<type>Normal|Warning)\s+(?P<reason>\S+)\s+(?P<age>\S+|<\w+>)"
+    r"(?:\s+\(x(?P<count>\d{1,9}) over \S+\))?\s{2,}(?P<from>\S+(?: \S+)*?)\s{2,}(?P<message>.*)$"
 )
+_AGE = re.compile(r"(\d{1,9})([smhdy])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 31536000}
 _KINDS = {
     "virtualmachine": "VirtualMachine",
     "vm": "VirtualMachine",
@@ -43,7 +45,7 @@ class Event(NamedTuple):
     warning: bool = False
     times: int = 1
     last: str = ""
-    """When it came last, in UTC as RFC 3339 has it; empty where only an age is told."""
+    """When it came last, in UTC as RFC 3339 has it; by its age (`~…`) where only that is told."""
     place: str = ""
 
     def is_about(self, kind: str, name: str, namespace: str = "", uid: str = "") -> bool:
@@ -55,6 +57,18 @@ class Event(NamedTuple):
     def where(self) -> str:
         """The event as a reader finds it again."""
         return f"event {self.reason} of {self.kind.lower() or 'object'}/{self.name}"
+
+
+def is_later(one: str, other: str) -> bool:
+    """Whether a time comes after another; an age and a time cannot be compared."""
+    return bool(one and other) and (one[0] == "~") is (other[0] == "~") and one > other
+
+
+def _age(text: str) -> str:
+    """An age as kubectl writes it, such as 3m10s, as a time that sorts."""
+    parts = _AGE.findall(text.partition(" ")[0])
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return f"~{10**12 - seconds:013d}" if parts else ""
 
 
 def is_event(value: Mapping[str, Any]) -> bool:
@@ -108,6 +122,7 @@ def table_events(lines: Sequence[str], place: str = "") -> Iterator[Event]:
                 row["name"],
                 row["namespace"] or "",
                 warning=row["type"] == "Warning",
+                last=_age(row["age"]),
                 place=place,
             )
 
@@ -129,6 +144,7 @@ def described_events(lines: Sequence[str], about: tuple[str, str, str], place: s
                 namespace,
                 warning=row["type"] == "Warning",
                 times=int(row["count"] or 1),
+                last=_age(row["age"]),
                 place=place,
             )
         elif current and line.strip():

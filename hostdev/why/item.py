@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -130,4 +131,9 @@ def shorten(text: str) -> str:
 def kubectl(subject: Subject, verb: str, *words: str) -> str:
     """A command line for kubectl, with the namespace."""
     space = ("-n", subject.namespace) if subject.namespace else ()
-    return " ".join(("kubectl", verb, *space, *words))
+    return shlex.join(("kubectl", verb, *space, *words))
+
+
+def start_command(subject: Subject) -> str:
+    """The command that starts the VM."""
+    return shlex.join(("virtctl", "start", *(("-n", subject.namespace) if subject.namespace else ()), subject.name))

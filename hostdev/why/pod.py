@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.vmi.resources import is_device_resource
+from hostdev.why.events import is_later
 from hostdev.why.evidence import SIDECAR
-from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown
+from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown, start_command
 from hostdev.why.sayings import Saying, container_end, make_saying
 from hostdev.why.steps import Check, step_of
 from hostdev.why.subject import HOOKS, POD, Subject
@@ -29,7 +30,7 @@ def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | N
         yield mark_passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
     placed = [event for event in subject.events(POD) if event.reason == "Scheduled"]
     refused = [one for one in sayings if one.check is check]
-    if not pod and placed and not any(one.time > placed[-1].last for one in refused if one.time):
+    if not pod and placed and not any(is_later(one.time, placed[-1].last) for one in refused):
         yield mark_passed(check, placed[-1].where, placed[-1].message)
     condition = next((one for one in get_list(pod, "status", "conditions") if one.get("type") == "PodScheduled"), {})
     message = get_text(condition, "message")
@@ -44,7 +45,7 @@ def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | N
     if pod:
         yield mark_unknown(check, f"pod {subject.pod_name}", "it has no node yet; nothing says why", _events(subject))
     if subject.is_stopped:
-        yield mark_unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", f"virtctl start {subject.name}")
+        yield mark_unknown(check, "VirtualMachine", "the VM is stopped: it has no pod", start_command(subject))
     if "pods" in subject.evidence.asked and not subject.vmi:
         command = kubectl(subject, "describe", "vm", subject.name)
         yield mark_unknown(check, "pods, VMI", "there is no VMI, and so no pod", command)

@@ -19,6 +19,7 @@ _SECRET_KEY = re.compile(
     r"(?:password|passwd|passphrase|token|secret|privateKey|private_key|accessKey|access_key|apiKey|api_key|credential)s?$",
     re.IGNORECASE,
 )
+_FLAG = re.compile(r"--?[\w-]*(?:password|passwd|passphrase|token|secret|key|credentials?)", re.IGNORECASE)
 _KNOWN_VARIABLE = re.compile(
     r"(?:CONTAINER_NAME|POD_NAME|NODE_NAME|POD_NAMESPACE|XDG_\w+|HOME|PATH|STANDALONE_VMI|NETWORK_BINDING_PLUGIN_NAME|"
     r"KUBEVIRT_RESOURCE_NAME_\S+|(?:MDEV_)?PCI_RESOURCE_\S+|PCIDEVICE_\S+|QAT\d+|VFIO_BDF\d+|USB_RESOURCE_\S+|"
@@ -39,6 +40,11 @@ _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
             r"(?i)((?:(?:password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key)[\"']?)\s*[=:]\s*[\"']?)"
             r"(?!left out)[^\s\"',;&}\]]{4,}"
         ),
+        rf"\1{OUT}",
+    ),
+    (
+        "cloud-init data",
+        re.compile(r"((?:userData|networkData)(?:Base64)?\\*[\"']?\s*[:=]\s*\\*[\"']?)(?!left out)[^\"'\\\s,}]+"),
         rf"\1{OUT}",
     ),
     ("cloud-init data", re.compile(r"#cloud-config\b(?:(?!\n\n).){0,65536}", re.DOTALL), f"#cloud-config {OUT}"),
@@ -76,8 +82,7 @@ class Redaction:
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            kept = [one for one in value if not self._is_secret(one)]
-            return [self._value(one) for one in kept]
+            return self._list([one for one in value if not self._is_secret(one)])
         if isinstance(value, str):
             return self.clean_text(value)
         if not isinstance(value, dict):
@@ -87,6 +92,15 @@ class Redaction:
         if value.get("kind") == "Node":
             value = _node(value)
         return {key: self._field(key, one) for key, one in value.items() if key != "managedFields"}
+
+    def _list(self, value: list[Any]) -> list[Any]:
+        """A word after `--token` is one."""
+        found = []
+        for before, one in zip(["", *value], value, strict=False):
+            hidden = isinstance(one, str) and isinstance(before, str) and _FLAG.fullmatch(before) is not None
+            self.counts["a password"] += hidden
+            found.append(OUT if hidden else self._value(one))
+        return found
 
     def _is_secret(self, value: Any) -> bool:
         found = isinstance(value, dict) and value.get("kind") in _KINDS

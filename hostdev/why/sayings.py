@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hostdev.findings.explain import find_codes
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
-from hostdev.why.events import Event
+from hostdev.why.events import Event, is_later
 from hostdev.why.evidence import COMPUTE, HANDLER, Line, Log
 from hostdev.why.steps import Check, our_code, step_of
 from hostdev.why.subject import POD, VM, VMI, Subject
@@ -203,9 +203,9 @@ def current(sayings: Sequence[Saying], answered: str = "") -> tuple[Saying, ...]
     def is_over(one: Saying) -> bool:
         if not one.time or one.check.rank < Check.FILE.rank:
             return False
-        if answered and one.time < answered and one.check in {Check.FILE, Check.HOOK, Check.GATE}:
+        if is_later(answered, one.time) and one.check in {Check.FILE, Check.HOOK, Check.GATE}:
             return True
-        later = [other for other in tries if other.time > one.time and other.check.rank >= Check.FILE.rank]
+        later = [other for other in tries if is_later(other.time, one.time) and other.check.rank >= Check.FILE.rank]
         if _is_of_try(one) and not one.is_wrapper:
             return any(other.check is not one.check for other in later)
         return any(other.check.rank > one.check.rank for other in later)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -133,7 +134,12 @@ def check_spec(subject: Subject, linted: Linted, others: Sequence[Item]) -> Item
         for one in (*errors, *causes):
             told = one._replace(severity=Severity.ERROR)
             return Item(
-                check, Result.FAIL, linted.looked, shorten(one.what), told, f"passgate lint --vmi {subject.name}.yaml"
+                check,
+                Result.FAIL,
+                linted.looked,
+                shorten(one.what),
+                told,
+                shlex.join(("passgate", "lint", "--vmi", f"{subject.name}.yaml")),
             )
     beside = listed(dict.fromkeys(one.code for one in findings if one.severity is not Severity.INFO), 5)
     if not beside:

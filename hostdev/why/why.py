@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -161,7 +162,7 @@ def _with_names(text: str, subject: Subject, about: str) -> str:
     }
 
     def fill(command: re.Match[str]) -> str:
-        filled = _NAME.sub(lambda found: names.get(found[0]) or found[0], command[0])
+        filled = _NAME.sub(lambda found: shlex.quote(names.get(found[0]) or found[0]), command[0])
         space = f" -n {subject.namespace}" if subject.namespace and filled != command[0] else ""
         return re.sub(r"^(`?kubectl (?:describe (?:vm|vmi|pod)|logs|get pod|exec))(?! -n)\b", rf"\1{space}", filled)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -303,3 +304,35 @@ def test_a_running_vm_passes_with_what_it_has() -> None:
 
     assert [item.check for item in why.items if item.result is Result.FAIL] == []
     assert results(why)["arrived"] == "UNKNOWN"
+
+
+DESCRIBED = """\
+Name:         withpol
+Namespace:    default
+API Version:  kubevirt.io/v1
+Kind:         VirtualMachineInstance
+Status:
+  Node Name:  vm
+  Phase:      Scheduled
+Events:
+  Type     Reason      Age                From          Message
+  ----     ------      ----               ----          -------
+  Warning  SyncFailed  %s (x3 over 9m)    virt-handler  {hook}
+  Warning  SyncFailed  %s                 virt-handler  {qemu}
+"""
+
+
+@pytest.mark.parametrize(("ages", "check"), [(("3m10s", "22s"), "started"), (("5s", "4m"), "file")])
+def test_the_ages_of_a_description_say_which_try_was_the_last(ages: tuple[str, str], check: str) -> None:
+    qemu = GROUP.replace("\\n", " ")
+    text = DESCRIBED.format(hook=SYNC + MISSING, qemu=SYNC + qemu) % ages
+
+    assert first(explain(*POD, vmi_txt=text))[0] == check
+
+
+def test_commands_are_safe_to_paste() -> None:
+    evil = vmi("$(reboot);x")
+
+    why = explain(evil, vm="$(reboot);x")
+
+    assert all("$(" not in re.sub(r"'[^']*'", "", item.command) for item in why.items)

@@ -1,0 +1,91 @@
+"""What a dump leaves out, wherever it stands; and that what a diagnosis needs is kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostdev.why.dump import File, read_dump
+from hostdev.why.redaction import Redaction
+from hostdev.why.subject import parse_name
+from hostdev.why.why import explain_vm
+from tests.hostdev.why.cases import CASES
+
+SECRET = "S3cr3tS3cr3tS3cr3t"  # noqa: S105  made up
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnc2lnc2ln"  # noqa: S105  made up
+
+
+def clean(text: str) -> str:
+    return Redaction().clean(File("file", text.encode())).data.decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"password={SECRET}",
+        f"https://user:{SECRET}@registry.example/v2/",
+        f"Authorization: Bearer {SECRET}",
+        f"-----BEGIN RSA PRIVATE KEY-----\\n{SECRET}\\n-----END RSA PRIVATE KEY-----",
+        f"#cloud-config\\nchpasswd: {SECRET}",
+        f'{{"component":"virt-launcher","msg":"volume {{\\"userData\\":\\"{SECRET}\\"}}"}}\\n{{}}',
+        f"api_key: {SECRET}",
+        f"--token={SECRET}",
+    ],
+)
+def test_secrets_in_texts(text: str) -> None:
+    assert SECRET not in clean(text)
+
+
+def test_tokens_of_service_accounts() -> None:
+    assert TOKEN not in clean(f"log line with {TOKEN} in it")
+    assert TOKEN not in clean(json.dumps({"kind": "Pod", "metadata": {"name": "x"}, "status": {"message": TOKEN}}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"kind": "Secret", "metadata": {"name": "s"}, "data": {"k": SECRET}},
+        {"kind": "List", "items": [{"kind": "ConfigMap", "metadata": {"name": "s"}, "data": {"k": SECRET}}]},
+        {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": SECRET}}},
+        {"metadata": {"annotations": {"kubevirt.io/ignitiondata": SECRET}}},
+        {"spec": {"containers": [{"env": [{"name": "ANYTHING", "value": SECRET}]}]}},
+        {"spec": {"volumes": [{"cloudInitNoCloud": {"userData": SECRET, "networkDataBase64": SECRET}}]}},
+        {"spec": {"args": ["--auth-token", SECRET]}},
+        {"spec": {"password": SECRET, "clientSecret": SECRET}},
+        {"metadata": {"managedFields": [{"x": SECRET}]}},
+    ],
+)
+def test_secrets_in_objects(value: object) -> None:
+    assert SECRET not in clean(json.dumps(value))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_diagnosis_is_the_same_without_secrets(name: str) -> None:
+    case = CASES[name]
+    files = [File("objects.json", json.dumps({"kind": "List", "items": case.objects}).encode())]
+    files += [File(log, text.encode()) for log, text in case.logs.items()]
+    redaction = Redaction()
+
+    before, after = (
+        explain_vm(read_dump("dump", told), parse_name(case.vm, "")) for told in (files, map(redaction.clean, files))
+    )
+
+    assert [(item.check, item.result) for item in after.items] == [(item.check, item.result) for item in before.items]
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_taken(text: str) -> None:
+    clean(text)
+
+
+def test_long_texts_take_no_time() -> None:
+    begun = time.monotonic()
+
+    clean(base64.b64encode(b"x" * 1_000_000).decode() + "a-" * 200_000 + "-----BEGIN PRIVATE KEY" * 1000)
+
+    assert time.monotonic() - begun < 10

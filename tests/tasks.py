@@ -206,4 +206,10 @@ TASKS = (
         (),
         1,
     ),
+    Task(
+        *("D13", "why a VM does not start", "passgate why --from tests/fixtures/why/refused nonode"),
+        ("allocated   FAIL", "allocated fails: ", "/dev/vfio/35"),
+        ("Traceback",),
+        1,
+    ),
 )

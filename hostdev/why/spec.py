@@ -133,14 +133,8 @@ def check_spec(subject: Subject, linted: Linted, others: Sequence[Item]) -> Item
         causes = [one for one in findings if one.code in CAUSES and _explains(one.code, first, subject)]
         for one in (*errors, *causes):
             told = one._replace(severity=Severity.ERROR)
-            return Item(
-                check,
-                Result.FAIL,
-                linted.looked,
-                shorten(one.what),
-                told,
-                shlex.join(("passgate", "lint", "--vmi", f"{subject.name}.yaml")),
-            )
+            command = shlex.join(("passgate", "lint", "--vmi", f"{subject.name}.yaml"))
+            return Item(check, Result.FAIL, linted.looked, shorten(one.what), told, command)
     beside = listed(dict.fromkeys(one.code for one in findings if one.severity is not Severity.INFO), 5)
     if not beside:
         return mark_passed(check, linted.looked, "lint finds nothing that would keep it from starting")

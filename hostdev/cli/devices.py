@@ -27,10 +27,10 @@ LIVE = "/"
 """The `--host` of the running machine."""
 
 
-def machine_at(spec: str, *, bars: bool = False) -> Machine:
+def machine_at(spec: str, *, bars: bool = False, health: bool = False) -> Machine:
     """The picture of the host that `--host` names."""
     with progress(f"looking at {spec}"), open_host(spec) as host:
-        return scan(host, bars=bars)
+        return scan(host, bars=bars, health=health)
 
 
 def note_unread(seen: Machine) -> None:

@@ -73,7 +73,6 @@ SUBJECTS = (
     Subject(fit.KINDS, PLAN),
     Subject(holders.KINDS, WHO),
     Subject(vitals.KINDS, VITALS),
-    Subject(vitals.DEVICE_KINDS, DEVICE),
     Subject(nodestate.KINDS, "passgate node state status FILE"),
     Subject(manifest.KINDS, "passgate manifest DEVICE"),
     Subject(spec.KINDS, LINT),

@@ -4,53 +4,6 @@ from __future__ import annotations
 
 from domxml.finding import FindingKind, Severity
 
-DEVICE_OFF_BUS = FindingKind(
-    code="device-off-bus",
-    severity=Severity.ERROR,
-    title="The device has fallen off the bus",
-    cause=(
-        "The kernel tried to wake or reach the device and read nothing but ones: the link is down, the device lost "
-        "power, its firmware hangs, or a reset did not bring it back. Sysfs goes on showing what it knew before: ids, "
-        "class, driver and `enable` are the kernel's own notes. The power state turns to `D3cold` although nothing put "
-        "it there, and every start of a VM with it fails or hangs."
-    ),
-    hint="stop the VM; a cold boot of the node brings most of them back, a warm one may not",
-    remedy=(
-        "1. Stop the VM that has it, so that nothing waits for it.\n"
-        "2. `dmesg | grep DEVICE` shows what came first: a failed reset, a link that went down, a power state that "
-        "could not be changed.\n"
-        "3. Where the slot can be switched off (`/sys/bus/pci/slots/*/power`), switch it off and on; else power the "
-        "node off, not only down, and on again.\n"
-        "4. If it comes back each time a VM ends, `passgate node doctor DEVICE` may know the model "
-        "([known-bad-device](known-bad-device.md)); a card that idles in D3cold often does better with "
-        "`disable_idle_d3=1` of vfio-pci."
-    ),
-    says=(
-        "Unable to change power state from {any} to {any}, device inaccessible",
-        "GPU has fallen off the bus",
-        "pciehp: Slot({any}): Card not present",
-        "pciehp: Slot({any}): Link Down",
-    ),
-)
-
-DEVICE_POWER_STUCK = FindingKind(
-    code="device-power-stuck",
-    severity=Severity.ERROR,
-    title="The device does not change its power state",
-    cause=(
-        "The kernel asked the device for another power state and it did not follow, or its last change ended with an "
-        "error: `power/runtime_status` says `error`, or the log says that it refused. Nothing works on a device that "
-        "stays in D3."
-    ),
-    hint="stop the VM, and look at what the kernel's log says of the device and of the port above it",
-    remedy=(
-        "Load vfio-pci with `disable_idle_d3=1`, so that it never puts idle devices to sleep, and keep the port above "
-        "awake (`echo on > /sys/bus/pci/devices/PORT/power/control`). A device that is stuck already comes back after "
-        "the node was powered off."
-    ),
-    says=("Refused to change power state",),
-)
-
 DEVICE_RESET_FAILED = FindingKind(
     code="device-reset-failed",
     severity=Severity.ERROR,
@@ -147,38 +100,7 @@ GUEST_ADDRESS_DIFFERS = FindingKind(
     ),
 )
 
-KNOWN_BAD_DEVICE = FindingKind(
-    code="known-bad-device",
-    severity=Severity.WARNING,
-    title="Devices of this model are known not to come back from a VM, or to harm one",
-    cause=(
-        "The table of [models](../vitals.md#models-that-are-known-for-trouble) has this one: its reset does not reset, "
-        "kills it, or is not to be used; or its requests carry the number of another function. The message says which, "
-        "and what has been found to help."
-    ),
-    hint="do what the message says before a VM gets it; expect that a second start needs a reboot of the node",
-    remedy=(
-        "Try it as it will be used: start a VM with the device, reboot the guest, stop the VM and start another one, "
-        "and look at `passgate node vitals DEVICE` each time. Where the kernel has a remedy from some release on, a "
-        "newer kernel is the cure, and the finding goes away with it."
-    ),
-)
-
-PARITY_BROKEN = FindingKind(
-    code="parity-broken",
-    severity=Severity.INFO,
-    title="The kernel ignores parity errors of the device",
-    cause=(
-        "`broken_parity_status` is 1: the kernel knows the model for reporting parity errors that are none, or an "
-        "administrator wrote it. Real ones are not told either."
-    ),
-    hint="nothing to do, unless it was written by hand",
-    remedy="`cat /sys/bus/pci/devices/DEVICE/broken_parity_status`; a 0 written there makes the kernel listen again.",
-)
-
 KINDS = (
-    DEVICE_OFF_BUS,
-    DEVICE_POWER_STUCK,
     DEVICE_RESET_FAILED,
     DMA_FAULT,
     BUS_ERROR,
@@ -186,5 +108,3 @@ KINDS = (
     GUEST_ADDRESS_DIFFERS,
 )
 """What `passgate node vitals` finds."""
-DEVICE_KINDS = (KNOWN_BAD_DEVICE, PARITY_BROKEN)
-"""What is true of a device before a VM has it."""

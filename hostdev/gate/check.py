@@ -122,6 +122,7 @@ _DEVICE_RULES: tuple[Rule[View], ...] = (
     *driver.RULES,
     *driver.NODE_RULES,
     *device.OTHER_RULES,
+    *device.LIFE_RULES,
     *hostuse.RULES,
 )
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from domxml.finding import Evidence, Finding, Severity
 from domxml.pciaddress import MAX_LIBVIRT_DOMAIN, PciAddress
 from hostdev.findings.device import (
     COMPANION_FUNCTION,
     DEVICE_MISSING,
+    DEVICE_OFF_BUS,
+    DEVICE_POWER_STUCK,
     DOMAIN_TOO_LARGE,
+    KNOWN_BAD_DEVICE,
     NOT_AN_ENDPOINT,
     NUMA_UNKNOWN,
+    PARITY_BROKEN,
     PLATFORM_DEVICE,
 )
 from hostdev.findings.driver import NO_RESET_METHOD, SHARED_RESET
@@ -22,6 +27,9 @@ from hostdev.inventory import pciclasses
 from hostdev.inventory.machine import Machine, PciFunction, Role
 from hostdev.inventory.pciclasses import BoardPart, board_part, may_be_board_part
 from hostdev.inventory.vfiodrivers import is_on_vfio
+
+if TYPE_CHECKING:
+    from hostdev.inventory.knownbad import Model
 
 
 def presence_findings(machine: Machine, address: PciAddress) -> Iterator[Finding]:
@@ -247,3 +255,79 @@ def _role(view: View) -> str:
 
 
 ROLE_RULES: tuple[Rule[View], ...] = (Rule("role", "Its SR-IOV role lets it go", _find, _role),)
+
+
+RUNTIME = "power/runtime_status"
+VENDORS = frozenset({0x1002, 0x1022, 0x104C, 0x10DE, 0x14C3, 0x168C, 0x17CB, 0x1B4B})
+"""Those that the table of models has: for others a hook does not load it."""
+
+
+def power_findings(subject: str, function: PciFunction) -> Iterator[Finding]:
+    """D3cold of a device that is open and awake for the kernel: it read nothing but ones.
+
+    D3hot is none: a guest may put its device to sleep, and a vfio driver an idle one.
+    """
+    health = function.health
+    if health is None:
+        return
+    power = rule.attribute_evidence(function.address, "power_state", health.power)
+    runtime = rule.attribute_evidence(function.address, RUNTIME, health.runtime)
+    if is_on_vfio(function) and health.enabled and health.power == "D3cold" and health.runtime == "active":
+        text = "is in D3cold although it is open and nothing put it to sleep: it does not answer the kernel"
+        yield DEVICE_OFF_BUS.found(subject, text, evidence=(power, runtime))
+    if "error" in {health.power, health.runtime}:
+        where = "power state" if health.power == "error" else "last change of its power state"
+        yield DEVICE_POWER_STUCK.found(subject, f"its {where} is an error", evidence=(power, runtime))
+
+
+def _find_life(view: View) -> Iterator[Finding]:
+    yield from power_findings(view.subject, view.function)
+    if view.function.health and view.function.health.parity_broken:
+        seen = rule.attribute_evidence(view.address, "broken_parity_status", 1)
+        yield PARITY_BROKEN.found(view.subject, "parity errors of it are ignored", evidence=(seen,))
+
+
+def _power(view: View) -> str | None:
+    health = view.function.health
+    return None if health is None or health.power is None else f"power state {health.power}"
+
+
+def _find_model(view: View) -> Iterator[Finding]:
+    if view.function.vendor not in VENDORS:
+        return
+    from hostdev.inventory.knownbad import known_model  # noqa: PLC0415  not for every device
+
+    model = known_model(view.function)
+    kernel = view.machine.kernel.version
+    if model is None or (model.fixed is not None and kernel >= model.fixed):
+        return
+    until, severity = "", None
+    if model.fixed:
+        # Distributions bring such fixes to older kernels without another number.
+        until = f" with Linux before {model.fixed[0]}.{model.fixed[1]}, unless the distribution has its fix"
+        severity = Severity.INFO
+    yield KNOWN_BAD_DEVICE.found(
+        view.subject,
+        f"{model.name}: {model.trouble}{until}",
+        hint=model.helps,
+        severity=severity,
+        evidence=(_device_id(view.function), Evidence(model.source, _described(model))),
+    )
+
+
+def _device_id(function: PciFunction) -> Evidence:
+    return rule.attribute_evidence(function.address, "device", f"0x{function.device:04x}")
+
+
+def _described(model: Model) -> str:
+    return f"worked around since Linux {model.fixed[0]}.{model.fixed[1]}" if model.fixed else "no kernel has a remedy"
+
+
+def _nothing(_view: View) -> None:
+    """That a model is in no table says nothing."""
+
+
+LIFE_RULES: tuple[Rule[View], ...] = (
+    Rule("life", "It answers, as far as the kernel remembers", _find_life, _power),
+    Rule("model", "Its model is known for no trouble", _find_model, _nothing),
+)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from hostdev.inventory.host import Host
 from hostdev.inventory.sysfs import flag, number
@@ -15,7 +15,8 @@ ERRORS = {"correctable": "COR", "nonfatal": "NONFATAL", "fatal": "FATAL"}
 """Files aer_dev_…, and what stands for the sum in each, as TOTAL_ERR_COR."""
 
 
-class Health(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Health:
     """None: the kernel does not say, or it could not be read."""
 
     power: str | None = None

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.bars import Bars
+
+if TYPE_CHECKING:
+    # No hook looks at it.
+    from hostdev.inventory.health import Health
 
 
 class Role(StrEnum):
@@ -145,6 +150,8 @@ class PciFunction:
     vf_offset: int | None = None
     vf_stride: int | None = None
     """From the routing id of a PF to that of its first VF, and from one VF to the next."""
+    health: Health | None = None
+    """None: it was not looked at."""
 
     @property
     def has_bars(self) -> bool | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domxml.pciaddress import PciAddress
-from hostdev.inventory.functions import Functions
+from hostdev.inventory.functions import DEVICES, Functions
 from hostdev.inventory.host import Host
 from hostdev.inventory.hostuse import with_what_is_below
 from hostdev.inventory.machine import Cpu, IommuGroup, Machine, PciFunction
@@ -32,17 +33,26 @@ RESET_METHOD_KERNEL = (5, 15)
 """From here on the kernel says how it can reset a function."""
 
 
-def scan(host: Host, *, only: Collection[PciAddress] | None = None, use: bool = True, bars: bool = False) -> Machine:
+def scan(
+    host: Host,
+    *,
+    only: Collection[PciAddress] | None = None,
+    use: bool = True,
+    bars: bool = False,
+    health: bool = False,
+) -> Machine:
     """Look at the host.
 
     With `only`, the picture holds these functions, their IOMMU groups with all members, their PFs and the bridges
     above them, each read in full, and of VFIO's nodes those that are theirs. Without, it holds everything, and
     trusts that the VFs of one PF are alike: in what their hardware decides, and in how those on the same vfio driver
     came there. Without `use` it is not looked at what the host does with them, nor at their interfaces and disks.
-    With `bars` it is looked at the sizes of BARs, and at how wide the addresses of processor and IOMMU are.
+    With `bars` it is looked at the sizes of BARs, and at how wide the addresses of processor and IOMMU are; with
+    `health` at what the kernel remembers of each function's life.
     """
     with _uncollected():
-        return _picture(host, only, use=use, bars=bars)
+        picture = _picture(host, only, use=use, bars=bars)
+        return _with_health(host, picture) if health else picture
 
 
 def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool, bars: bool) -> Machine:
@@ -70,6 +80,16 @@ def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool, bars
         source=host.source,
         unread=host.unread,
     )
+
+
+def _with_health(host: Host, machine: Machine) -> Machine:
+    from hostdev.inventory.health import read_health  # noqa: PLC0415  no hook looks at it
+
+    functions = {
+        address: function if function.bridge else replace(function, health=read_health(host, f"{DEVICES}/{address}"))
+        for address, function in machine.functions.items()
+    }
+    return replace(machine, functions=functions, unread=host.unread)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from domxml.finding import Evidence, Finding, FindingKind
 from domxml.pciaddress import PciAddress
 from domxml.text import printable
-from hostdev.findings.vitals import BUS_ERROR, DEVICE_OFF_BUS, DEVICE_POWER_STUCK, DEVICE_RESET_FAILED, DMA_FAULT
+from hostdev.findings.device import DEVICE_OFF_BUS, DEVICE_POWER_STUCK
+from hostdev.findings.vitals import BUS_ERROR, DEVICE_RESET_FAILED, DMA_FAULT
 from hostdev.inventory.kernellog import LogLine
 
 SOURCE = "kernel log"

@@ -14,6 +14,7 @@ from hostdev.gate.check import verdict_of
 from hostdev.holders import processes
 from hostdev.holders.claim import RANK, Claim, How
 from hostdev.holders.domains import domain_claims
+from hostdev.inventory.bars import parse_resource
 from hostdev.inventory.functions import DEVICES
 from hostdev.inventory.health import Health, read_health
 from hostdev.inventory.host import Host
@@ -74,13 +75,14 @@ def signs_of(host: Host, machine: Machine, device: HostDevice, around: Around, h
         read_health(host, path),
         vectors_of(host, parent, around.interrupts) if parent == device else None,
         around.log,
-        class_of_boot(_largest_bar(function), held.memory, machine.kernel.version),
+        class_of_boot(_largest_bar(host, function), held.memory, machine.kernel.version),
         tuple(_gate(machine, function, held)) if parent == device else (),
     )
 
 
-def _largest_bar(function: PciFunction) -> int | None:
-    return None if function.bars is None else max((bar.size for bar in function.bars.own), default=0)
+def _largest_bar(host: Host, function: PciFunction) -> int | None:
+    bars = function.bars or parse_resource(host.read(f"{DEVICES}/{function.address}/resource") or "")
+    return None if bars is None else max((bar.size for bar in bars.own), default=0)
 
 
 def _bare(device: HostDevice, around: Around, held: Held) -> Signs:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from domxml.finding import Evidence, Finding
 from domxml.text import listed
+from hostdev.findings.device import DEVICE_OFF_BUS
 from hostdev.findings.vitals import (
     BUS_ERROR,
-    DEVICE_OFF_BUS,
-    DEVICE_POWER_STUCK,
     GUEST_ADDRESS_DIFFERS,
     GUEST_BAR_UNASSIGNED,
 )
+from hostdev.gate.device import power_findings
 from hostdev.gate.rule import attribute_evidence, attribute_path
 from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.vfiodrivers import is_on_vfio
@@ -120,23 +121,11 @@ def _counted(signs: Signs) -> Finding:
 
 
 def _power(signs: Signs, said: Said) -> Iterator[Finding]:
-    """D3cold of a device that is open and awake for the kernel: it read nothing but ones.
-
-    D3hot is none: a guest may put its device to sleep.
-    """
-    function, health = signs.function, signs.health
-    if function is None:
-        return
-    device, codes = str(signs.device), {one.code for one in said.findings}
-    open_ = bool(health.enabled) and bool(signs.held.claims)
-    power = attribute_evidence(function.address, "power_state", health.power)
-    runtime = attribute_evidence(function.address, "power/runtime_status", health.runtime)
-    if open_ and health.power == "D3cold" and health.runtime == "active" and DEVICE_OFF_BUS.code not in codes:
-        text = "is in D3cold although it is open and nothing put it to sleep: it does not answer the kernel"
-        yield DEVICE_OFF_BUS.found(device, text, evidence=(power, runtime))
-    if "error" in {health.power, health.runtime} and DEVICE_POWER_STUCK.code not in codes:
-        where = "power state" if health.power == "error" else "last change of its power state"
-        yield DEVICE_POWER_STUCK.found(device, f"its {where} is an error", evidence=(power, runtime))
+    """What the power state says, where the log has not said it in more words."""
+    codes = {one.code for one in said.findings}
+    if signs.function is not None:
+        seen = replace(signs.function, health=signs.health)
+        yield from (one for one in power_findings(str(signs.device), seen) if one.code not in codes)
 
 
 def _guest(signs: Signs) -> Iterator[Finding]:

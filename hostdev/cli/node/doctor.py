@@ -40,7 +40,7 @@ MOST = 32
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the host, and the devices that are meant or those on a vfio driver."""
-    machine = devices.machine_at(arguments.host)
+    machine = devices.machine_at(arguments.host, health=True)
     words = read_words(arguments.address, arguments)
     done = checks(machine, *_asked(arguments, machine, words))
     problems = find_problems(machine, done)

@@ -24,7 +24,7 @@ LABEL = 14
 
 
 def run(arguments: argparse.Namespace) -> int:
-    machine = devices.machine_at(arguments.host, bars=True)
+    machine = devices.machine_at(arguments.host, bars=True, health=True)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     meant = find_meant(machine, names, read_words(arguments.address, arguments), arguments.despite)
     if arguments.output == "text":

@@ -26,10 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 _machine = devices.machine_at
 
 
-def _look(spec: str, *, bars: bool = False) -> Machine:
+def _look(spec: str, *, bars: bool = False, health: bool = False) -> Machine:
     """Recorded machines do not change: each is laid out once."""
     recorded = spec.startswith("tests/fixtures/machines/")
-    return machine(PurePath(spec).stem, bars=bars) if recorded else _machine(spec, bars=bars)
+    look = {"bars": bars, "health": health}
+    return machine(PurePath(spec).stem, **look) if recorded else _machine(spec, **look)
 
 
 @pytest.fixture

@@ -40,10 +40,10 @@ def host(name: str) -> tuple[str, str]:
 
 
 @cache
-def machine(name: str, *, bars: bool = False) -> Machine:
+def machine(name: str, *, bars: bool = False, health: bool = False) -> Machine:
     """The picture of a recorded machine."""
     with open_host(MACHINES / f"{name}.toml") as opened:
-        return replace(scan(opened, bars=bars), source=host(name)[1])
+        return replace(scan(opened, bars=bars, health=health), source=host(name)[1])
 
 
 def environment(**changes: str) -> dict[str, str]:

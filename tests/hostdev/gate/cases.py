@@ -8,6 +8,7 @@ from typing import Any
 
 from domxml.finding import Finding
 from hostdev.gate.check import check, check_memlock, required_memlock
+from hostdev.inventory.health import Health
 from hostdev.inventory.machine import Iommu, Machine, ReservedRegion, Vfio
 from tests.hostdev.gate.build import (
     AUDIO,
@@ -125,6 +126,20 @@ CASES: Mapping[str, Case] = {
     "platform-device": Case(machine(function(D, class_code=0x0C0500)), "the board's SMBus controller", "leave it"),
     "companion-function": Case(_gpu_with_audio("vfio-pci"), "0000:65:00.1 (audio)", '"functions": "all"'),
     "numa-unknown": Case(machine(function(D, numa_node=None)), "no NUMA node"),
+    "device-off-bus": Case(
+        machine(function(D, health=Health("D3cold", "active", 1))), "does not answer the kernel", "cold boot"
+    ),
+    "device-power-stuck": Case(
+        machine(function(D, health=Health("D0", "error", 0))),
+        "last change of its power state is an error",
+        "stop the VM",
+    ),
+    "known-bad-device": Case(
+        machine(function(D, vendor=0x1002, device=0x731F, class_code=GPU)), "AMD Navi 10", "vendor-reset"
+    ),
+    "parity-broken": Case(
+        machine(function(D, health=Health("D0", "active", 1, parity_broken=True))), "parity errors of it are ignored"
+    ),
     "removal-pending": Case(
         machine(function(D, removing=True)), "is being taken from vfio-pci, which waits", "write nothing to it"
     ),

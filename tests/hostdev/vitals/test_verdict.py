@@ -225,7 +225,7 @@ def test_counters_tell_by_rising_and_not_by_what_they_are(host: Host, tmp_path: 
     assert vital.verdict is Verdict.ARRIVED
     assert any(seen.content == "4 since the node was booted" for seen in vital.evidence)
     for name, code in (("correctable", None), ("nonfatal", "bus-error"), ("fatal", "bus-error")):
-        now = before._replace(health=before.health._replace(errors={**counted, name: counted[name] + 2}))
+        now = before._replace(health=replace(before.health, errors={**counted, name: counted[name] + 2}))
         (later,) = with_rises([now], [before])
         (again,) = with_rises([now], [later])
         for one in (later, again):
@@ -236,7 +236,7 @@ def test_counters_of_another_vm_are_not_compared(host: Host, tmp_path: Path) -> 
     host.errors(ARRIVED, nonfatal=4)
     before = vital_of(host, ARRIVED, tmp_path / "host").signs
     now = before._replace(
-        health=before.health._replace(errors={"nonfatal": 6}), held=before.held._replace(since=99_000.0)
+        health=replace(before.health, errors={"nonfatal": 6}), held=before.held._replace(since=99_000.0)
     )
 
     assert with_rises([now], [before])[0].rises == ()

@@ -15,7 +15,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Severity
 from domxml.kubevirt import coming_ports
-from hostdev.fit.firmware import parse_firmware
+from hostdev.fit.firmware import Firmware, parse_firmware
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import Answer, HookCore, Launcher
 from hostdev.inventory.scan import looker
@@ -71,9 +71,8 @@ def vmi(policy: Mapping[str, object] | None = None) -> bytes:
     return json.dumps(document).encode()
 
 
-def core(host: str, firmware: object = None) -> HookCore:
-    launcher = Launcher(firmware=firmware)  # type: ignore[arg-type]  a firmware, or none
-    return HookCore(Channels, looker(host, bars=True), launcher=launcher)
+def core(host: str, firmware: Firmware | None = None) -> HookCore:
+    return HookCore(Channels, looker(host, bars=True), launcher=Launcher(firmware=firmware))
 
 
 def call(of: HookCore, xml: bytes, given: bytes) -> Answer:

@@ -110,7 +110,7 @@ TASKS = (
         ('"guestAddress": "0000:06:00.0"', '"guestAddress": "0000:00:'),
     ),
     Task(
-        *("B9a", "whether a card's memory fits into the guest"),
+        *("B14", "whether a card's memory fits into the guest"),
         f"passgate fit {D} --device 01:00.0 {GPU} --physical-bits 46 --firmware ovmf-2025.02",
         ("every device gets its addresses",),
     ),

@@ -27,12 +27,15 @@ class Vectors(NamedTuple):
     """Interrupts of one device, by kind."""
 
     kinds: Mapping[str, int]
+    """Those in use, by the table of all; empty where it is not to be seen."""
     source: str
     """The file or directory that shows them, or shows that there are none."""
+    allocated: Mapping[str, int] = {}
+    """Those that the kernel keeps for it, by sysfs: a driver in the guest has turned them on, used or not."""
 
     @property
     def messages(self) -> int:
-        """Those that tell of a driver in the guest."""
+        """Those in use that tell of a driver in the guest."""
         return sum(self.kinds.get(kind, 0) for kind in MESSAGES)
 
 
@@ -51,15 +54,18 @@ def read_interrupts(host: Host) -> Mapping[str, Counter[str]] | None:
 
 
 def vectors_of(host: Host, address: PciAddress, table: Mapping[str, Counter[str]] | None) -> Vectors | None:
-    """Those of one device: by the table of all, or else by what sysfs lists of its own; None: neither is to be seen."""
+    """Those of one device: by the table of all, and by what sysfs lists of its own; None: neither is to be seen."""
+    directory = f"{DEVICES}/{address}/msi_irqs"
+    allocated = _allocated(host, address, directory)
     if table is not None:
-        return Vectors(table.get(str(address), {}), f"/{FILE}")
-    place = f"{DEVICES}/{address}"
-    if not host.exists(f"{place}/irq"):
+        return Vectors(table.get(str(address), {}), f"/{FILE}", allocated or {})
+    return None if allocated is None else Vectors({}, f"/{directory}", allocated)
+
+
+def _allocated(host: Host, address: PciAddress, directory: str) -> Mapping[str, int] | None:
+    if not host.exists(f"{DEVICES}/{address}/irq"):
         return None
-    directory = f"{place}/msi_irqs"
     names = host.names(directory)
     if names is None:
-        return None if host.was_told(directory) else Vectors({}, f"/{directory}")
-    kinds = Counter(kind for name in names if (kind := host.read(f"{directory}/{name}")) in MESSAGES)
-    return Vectors(kinds, f"/{directory}")
+        return None if host.was_told(directory) else {}
+    return Counter(kind for name in names if (kind := host.read(f"{directory}/{name}")) in MESSAGES)

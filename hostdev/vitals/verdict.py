@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from domxml.finding import Evidence, Finding
@@ -15,6 +15,7 @@ from hostdev.findings.vitals import (
 )
 from hostdev.gate.device import power_findings
 from hostdev.gate.rule import attribute_evidence, attribute_path
+from hostdev.inventory.interrupts import FILE, Vectors
 from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.vitals.kernelwords import Said, evidence_of, read_words
@@ -22,6 +23,7 @@ from hostdev.vitals.signs import Signs, Verdict, Vital
 
 PAUSED = frozenset({"paused", "shut off", "crashed", "suspended by its guest"})
 _ASLEEP = frozenset({"D1", "D2", "D3hot", "D3cold"})
+TABLE = f"/{FILE}"
 MARGIN = 1.0
 """Seconds by which clocks of the log and of processes may differ."""
 
@@ -45,10 +47,22 @@ def _verdict(signs: Signs, findings: tuple[Finding, ...]) -> tuple[Verdict, str,
         return Verdict.UNKNOWN, "no process was seen to have it open, and not all could be looked at", ""
     if not signs.mediated and signs.vectors is None:
         return Verdict.UNKNOWN, "it is open; which interrupts are set up is not to be seen here", ""
-    if signs.vectors and signs.vectors.messages:
-        kinds = " and ".join(f"{count} {kind}" for kind, count in sorted(signs.vectors.kinds.items()) if count)
-        return Verdict.ARRIVED, f"a driver in the guest has set up interrupts: {kinds}", ""
-    return _without_sign(signs)
+    arrived = _arrived(signs.vectors)
+    return (Verdict.ARRIVED, arrived, "") if arrived else _without_sign(signs)
+
+
+def _arrived(vectors: Vectors | None) -> str:
+    """What shows that a driver in the guest has it; empty where nothing does."""
+    if vectors and vectors.messages:
+        return f"a driver in the guest has set up interrupts: {_counts(vectors.kinds)}"
+    if vectors and vectors.allocated:
+        unused = ", none in use, as of an interface that is down" if vectors.source == TABLE else ""
+        return f"a driver in the guest has turned on its interrupts: {_counts(vectors.allocated)}{unused}"
+    return ""
+
+
+def _counts(kinds: Mapping[str, int]) -> str:
+    return " and ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()) if count)
 
 
 def _idle(signs: Signs) -> str:
@@ -81,7 +95,7 @@ def _fine(signs: Signs) -> Iterator[str]:
         yield "a device with its legacy interrupt alone shows no more than QEMU's own set-up"
     if signs.health.power in _ASLEEP:
         yield f"it is in {signs.health.power}, as a guest that put it to sleep leaves it"
-    yield "a network interface that is down, a polled driver (DPDK, SPDK) or a disk that is not in use has none"
+    yield "a polled driver (DPDK, SPDK), or one that uses the legacy interrupt, turns on none"
     yield "neither has Windows before its driver is installed, nor a guest without a driver for it"
     if signs.guest is None:
         yield "a paused guest looks the same (--connect tells)"
@@ -160,8 +174,11 @@ def _evidence(signs: Signs, said: Said) -> Iterator[Evidence]:
     if signs.function is not None:
         yield from _of_function(signs, signs.function)
     if signs.vectors is not None:
-        seen = ", ".join(f"{kind}: {count}" for kind, count in sorted(signs.vectors.kinds.items())) or "none of it"
-        yield Evidence(signs.vectors.source, seen)
+        if signs.vectors.source == TABLE:
+            yield Evidence(TABLE, _counts(signs.vectors.kinds) or "none of it")
+        if signs.function is not None:
+            allocated = _counts(signs.vectors.allocated) or "(none)"
+            yield attribute_evidence(signs.function.address, "msi_irqs", allocated)
     if signs.guest is not None:
         yield from _of_guest(signs)
     yield from evidence_of(said.others)

@@ -256,7 +256,8 @@ def _age(vital: Vital) -> str:
 
 
 def _interrupts(vital: Vital) -> str:
-    return "-" if vital.signs.vectors is None else str(vital.signs.vectors.messages)
+    vectors = vital.signs.vectors
+    return "-" if vectors is None else str(vectors.messages or sum(vectors.allocated.values()))
 
 
 FIELDS: tuple[Field[Vital], ...] = (
@@ -300,6 +301,7 @@ def _document(vital: Vital) -> Document:
         "powerState": health.power,
         "runtimeStatus": health.runtime,
         "interrupts": None if signs.vectors is None else dict(sorted(signs.vectors.kinds.items())),
+        "allocatedInterrupts": None if signs.vectors is None else dict(sorted(signs.vectors.allocated.items())),
         "errors": None if health.errors is None else dict(health.errors),
         "guest": None if signs.guest is None else _guest_document(signs.guest),
         "evidence": list(map(_evidence, vital.evidence)),

@@ -93,6 +93,16 @@ def test_without_the_table_sysfs_tells(host: Host, tmp_path: Path) -> None:
     assert vital_of(host, QUIET, root).verdict is Verdict.NO_SIGN
 
 
+def test_turned_on_and_unused_is_arrived_and_told(host: Host, tmp_path: Path) -> None:
+    """An interface that is down: the guest's driver has MSI-X, and no vector in use."""
+    host.builder.file(f"{host.places[QUIET].path}/msi_irqs/90", "msix")
+
+    vital = vital_of(host, QUIET, tmp_path / "host")
+
+    assert vital.verdict is Verdict.ARRIVED
+    assert "1 msix, none in use" in vital.why
+
+
 def test_without_either_it_is_unknown(host: Host, tmp_path: Path) -> None:
     root = tmp_path / "host"
     layout.write(host.recording(), root)

@@ -15,7 +15,7 @@ from hostdev.why.boot import devices_of
 from hostdev.why.dump import LARGEST, File, read_dump
 from hostdev.why.evidence import Evidence
 from hostdev.why.pod import wants_sidecar
-from hostdev.why.sayings import container_end
+from hostdev.why.sayings import has_begun
 from hostdev.why.subject import Name, Subject, find_subject
 
 MOST_PODS = 3
@@ -131,8 +131,7 @@ class ClusterDump:
             self._read(f"logs/{subject.pod_name}.allocation.env", "allocation file", *command)
 
     def _has_begun(self, subject: Subject, name: str) -> bool:
-        status = subject.container_status(name)
-        return bool(subject.pod_name) and (bool(container_end(status)) or "running" in get_map(status, "state"))
+        return bool(subject.pod_name) and has_begun(subject.container_status(name))
 
     def _agent(self, subject: Subject) -> None:
         """What only the node knows: who has which device, and how they do. Its agent's image has passgate."""

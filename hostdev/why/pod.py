@@ -10,7 +10,7 @@ from hostdev.vmi.resources import is_device_resource
 from hostdev.why.events import is_later
 from hostdev.why.evidence import SIDECAR
 from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown, start_command
-from hostdev.why.sayings import Saying, container_end, make_saying
+from hostdev.why.sayings import Saying, has_begun, make_saying
 from hostdev.why.steps import Check, step_of
 from hostdev.why.subject import HOOKS, POD, Subject
 
@@ -238,9 +238,7 @@ def _devices(subject: Subject) -> list[tuple[str, str, str]]:
 
 
 def _has_begun(subject: Subject, name: str) -> bool:
-    """Whether a container was started, however it stands now."""
-    status = subject.container_status(name)
-    return bool(container_end(status)) or "running" in get_map(status, "state")
+    return has_begun(subject.container_status(name))
 
 
 def _waiting(subject: Subject, name: str) -> Saying | None:

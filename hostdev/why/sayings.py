@@ -62,6 +62,7 @@ def sayings_of(subject: Subject) -> tuple[Saying, ...]:
     found = [
         *_of_events(subject),
         *_of_conditions(subject),
+        *_of_compute(subject),
         *_of_logs(subject),
     ]
     order = {saying: index for index, saying in enumerate(found)}
@@ -146,6 +147,16 @@ def _of_conditions(subject: Subject) -> Iterator[Saying]:
                     yield saying
 
 
+def _of_compute(subject: Subject) -> Iterator[Saying]:
+    """What kubelet says of the container itself, where the event is gone."""
+    status = subject.container_status("compute")
+    for state in (get_map(status, "state", "waiting"), container_end(status)):
+        reason, message = get_text(state, "reason"), get_text(state, "message")
+        saying = make_saying(f"{reason}: {message}" if message else reason, f"compute of pod {subject.pod_name}", None)
+        if saying and (saying.code or saying.check is not Check.STARTED):
+            yield saying
+
+
 def _of_logs(subject: Subject) -> Iterator[Saying]:
     for writer in (COMPUTE, HANDLER):
         for log in subject.logs(writer):
@@ -218,6 +229,15 @@ def _is_of_try(saying: Saying) -> bool:
     return "SyncFailed" in saying.where or "SyncVMI" in saying.text
 
 
+_NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
+
+
 def container_end(status: Fields) -> Fields:
     """How a container ended, the last time it did."""
     return get_map(status, "state", "terminated") or get_map(status, "lastState", "terminated")
+
+
+def has_begun(status: Fields) -> bool:
+    """Whether a container was started, however it stands now."""
+    end = container_end(status)
+    return (bool(end) and get_text(end, "reason") not in _NEVER_RAN) or "running" in get_map(status, "state")

@@ -299,6 +299,45 @@ def test_a_device_that_is_not_there_although_the_pod_runs() -> None:
     assert results(explain(pod))["allocated"] == "UNKNOWN"
 
 
+@pytest.mark.parametrize(
+    ("state", "check"),
+    [
+        ({"waiting": {"reason": "PostStartHookError", "message": "exec failed"}}, "file"),
+        ({"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}, "allocated"),
+        ({"terminated": {"reason": "StartError", "exitCode": 128, "message": "device access at 1 field"}}, "allocated"),
+        ({"terminated": {"reason": "Error", "exitCode": 2, "message": "panic: nil pointer"}}, "started"),
+    ],
+)
+def test_what_the_container_says_is_enough(state: dict[str, Any], check: str) -> None:
+    pod = copy.deepcopy(POD[0])
+    pod["status"]["containerStatuses"][0]["state"] = state
+
+    assert first(explain(SCHEDULED, pod))[0] == check
+
+
+@pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        (
+            {
+                "msg": "refused",
+                "level": "warning",
+                "code": "allocation-missing",
+                "reason": f"allocation-missing: {T4}: 1",
+            },
+            "file",
+        ),
+        ({"msg": "refused", "level": "warning", "code": "group-not-viable", "reason": "group-not-viable: x"}, "gate"),
+        ({"msg": "refused", "level": "warning", "code": "bad-annotation", "reason": "bad-annotation: x"}, "hook"),
+        ({"msg": "late", "level": "error", "doing": "waiting for the allocation file"}, "file"),
+        ({"msg": "late", "level": "error", "doing": "reading the host's devices"}, "hook"),
+        ({"msg": "defect", "level": "error", "exception": "KeyError"}, "hook"),
+    ],
+)
+def test_the_log_of_the_sidecar_is_enough(line: dict[str, str], check: str) -> None:
+    assert first(explain(SCHEDULED, *POD, log=hook_log(SERVING, line)))[0] == check
+
+
 def test_a_running_vm_passes_with_what_it_has() -> None:
     why = explain(RUNNING, *POD)
 

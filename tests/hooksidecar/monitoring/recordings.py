@@ -86,6 +86,17 @@ def start_vm(place: Place) -> None:
     place.until('passgate_pods{file="no-volume"} 1.0')
 
 
+def end_vm(place: Place) -> None:
+    """PodResources first, then the directory; the record keeps the grant until something is given away."""
+    place.until('passgate_pods{file="there"} 1.0')
+    place.api.has()
+    pods = place.kubelet.directory / "pods"
+    (pods / uid(0)).rename(pods.with_name("ended"))
+    place.kubelet.allocate(uid(9), {}, resource="x/y", ids=[], container="other")
+    place.kubelet.save()
+    time.sleep(1.5)
+
+
 def look_once(place: Place) -> None:
     """PodResources is a moment behind: the first look sees it, the second does not."""
     place.api.has()
@@ -203,11 +214,7 @@ class Scenario(NamedTuple):
 
 
 def arrive(place: Place) -> None:
-    """The guest's driver sets up an interrupt."""
-    interrupts = place.host / "sys/bus/pci/devices" / place.devices[0] / "msi_irqs"
-    interrupts.mkdir()
-    (interrupts / "64").write_text("msix\n")
-    place.agent.until(lambda: _later(place, 'passgate_device_vitals{state="arrived"} 1.0'))
+    place.until('passgate_device_vitals{state="arrived"} 1.0')
 
 
 def lose_device(place: Place) -> None:
@@ -229,6 +236,7 @@ VMS, HGX = "vitals/vms", f"machines/{managed.HOST}"
 SCENARIOS: Mapping[str, Scenario] = {
     "well": Scenario(make_well),
     "a VM starts": Scenario(start_vm),
+    "a VM ends": Scenario(end_vm),
     "a device arrived": Scenario(arrive, host=VMS, devices=VMS_DEVICES),
     "a device lost": Scenario(
         lose_device, "PassgateVmDeviceTrouble", {"code": "device-off-bus"}, host=VMS, devices=VMS_DEVICES
@@ -263,6 +271,11 @@ def running(scenario: Scenario) -> Iterator[Place]:
         kubelet = Kubelet(base / "kubelet")
         host = base / "host"
         lay_out((ROOT / "tests/fixtures" / f"{scenario.host}.toml").read_text(), host)
+        if scenario.host == VMS:
+            # A driver in the guest of the first VM has set up an interrupt.
+            interrupts = host / "sys/bus/pci/devices" / scenario.devices[0] / "msi_irqs"
+            interrupts.mkdir()
+            (interrupts / "64").write_text("msix\n")
         hook = base / "n.sock"
         flags = ("--listen", "127.0.0.1:0", "--node-hook-socket", str(hook), *scenario.flags)
         with PodResources(kubelet.directory) as api:

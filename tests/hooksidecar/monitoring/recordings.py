@@ -23,9 +23,11 @@ from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.agent.virthandler import Answers
 from tests.hooksidecar.client import Client
 from tests.hooksidecar.monitoring import managed
+from tests.hostdev.vitals.hosts import UPTIME
 from tests.house import ROOT
 
 DEVICES = ("0000:3d:02.1", "0000:3d:02.2", "0000:3d:02.3")
+PATIENCE = 60.0
 VMS_DEVICES = ("0000:3b:02.0", "0000:87:00.0")
 """On the host of VMs: one that has arrived, and one that is lost."""
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -69,7 +71,7 @@ class Place:
 
     def until(self, wanted: str) -> str:
         """Wait for a sample."""
-        return self.agent.until(lambda: text if wanted in (text := self.scrape()) else "")
+        return self.agent.until(lambda: text if wanted in (text := self.scrape()) else "", PATIENCE)
 
 
 Change = Callable[[Place], None]
@@ -220,14 +222,15 @@ def arrive(place: Place) -> None:
 def lose_device(place: Place) -> None:
     place.kubelet.volume(uid(1), SIDECAR)
     place.start_vm(1)
-    place.agent.until(lambda: _later(place, 'passgate_device_vitals{state="trouble"} 1.0'))
+    begun = time.monotonic()
+    place.agent.until(lambda: _later(place, begun, 'passgate_device_vitals{state="trouble"} 1.0'), PATIENCE)
 
 
-def _later(place: Place, wanted: str) -> bool:
-    """Whether a sample is there, when time has gone on: the clock of such a host stands still by itself."""
-    uptime = place.host / "proc/uptime"
-    seconds, _, idle = uptime.read_text().partition(" ")
-    uptime.write_text(f"{float(seconds) + 1:.2f} {idle}")
+def _later(place: Place, begun: float, wanted: str) -> bool:
+    """Whether a sample is there, after the clock was set: that of such a host stands still by itself."""
+    beside = place.host / "proc/uptime.new"
+    beside.write_text(f"{UPTIME + time.monotonic() - begun:.2f} 0.00\n")
+    beside.rename(place.host / "proc/uptime")
     return wanted in place.scrape()
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from domxml.finding import FindingKind, Severity
 from hooksidecar.monitoring.metrics import FINDINGS, PODS, SOURCE_AGE, TARGET_LABELS, VITALS
+from hostdev.findings.device import DEVICE_OFF_BUS, DEVICE_POWER_STUCK
 from hostdev.findings.driver import REMOVAL_PENDING
 from hostdev.findings.holders import (
     CHECKPOINT_ENTRY_UNREADABLE,
@@ -35,7 +36,10 @@ STATE_FILE = "/etc/passgate/node-state.yaml"
 
 EXPLAIN = "passgate node explain"
 
-TROUBLES = (*(kind for kind in VITALS_KINDS if kind.severity is Severity.ERROR), REMOVAL_PENDING)
+TROUBLES = (
+    *(DEVICE_OFF_BUS, DEVICE_POWER_STUCK, REMOVAL_PENDING),
+    *(kind for kind in VITALS_KINDS if kind.severity is Severity.ERROR),
+)
 IN_TROUBLE = f"{VITALS.select(state='trouble')} > 0"
 
 _POD = "{{ $labels.pod }}"

@@ -172,6 +172,7 @@ def _is_about(subject: Subject) -> Callable[[Line], bool]:
     )
 
 
+_NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 _OF_TRY = re.compile(
     r"^Failed to sync|^Synchronizing the VirtualMachineInstance failed|SyncVMI|LibvirtError\(|virError\(|^panic:|"
     r"unexpectedly closed|exited prior to exec|Failed to collect all expected|timed out waiting for domain"
@@ -179,14 +180,14 @@ _OF_TRY = re.compile(
 
 
 def _of_log(log: Log, about: Callable[[Line], bool]) -> Iterator[Saying]:
-    met: dict[str, int] = {}
+    last: dict[str, tuple[str, Line]] = {}
     for line in log.lines:
         text = _bad_text(line.fields, line.text)
-        if not text or text in met or not about(line):
-            continue
-        if len(met) >= MOST:
-            return
-        met[text] = 1
+        # The same with other numbers is the same, and counts when it came last.
+        shape = _NUMBERS.sub("0", text[:LONGEST])
+        if text and (shape in last or len(last) < MOST) and about(line):
+            last[shape] = text, line
+    for text, line in last.values():
         saying = make_saying(text, f"{log.place}:{line.number}", None, line.time)
         # Many lines of errors are harmless: what is not known counts only where a try to start says it.
         if saying and (saying.code or _OF_TRY.search(text)):

@@ -292,6 +292,11 @@ def _power(view: View) -> str | None:
     return None if health is None or health.power is None else f"power state {health.power}"
 
 
+def model_findings(machine: Machine, function: PciFunction) -> tuple[Finding, ...]:
+    """What is known of the model of a function."""
+    return tuple(_find_model(View(machine, function, frozenset({function.address}))))
+
+
 def _find_model(view: View) -> Iterator[Finding]:
     if view.function.vendor not in VENDORS:
         return

@@ -11,6 +11,7 @@ from domxml.source import HostDevice, Mdev
 from hostdev.findings.driver import NOT_BOUND_TO_VFIO, REMOVAL_PENDING
 from hostdev.findings.group import GROUP_NOT_VIABLE
 from hostdev.gate.check import verdict_of
+from hostdev.gate.device import model_findings
 from hostdev.holders import processes
 from hostdev.holders.claim import RANK, Claim, How
 from hostdev.holders.domains import domain_claims
@@ -77,6 +78,7 @@ def signs_of(host: Host, machine: Machine, device: HostDevice, around: Around, h
         around.log,
         class_of_boot(_largest_bar(host, function), held.memory, machine.kernel.version),
         tuple(_gate(machine, function, held)) if parent == device else (),
+        model_findings(machine, function),
     )
 
 

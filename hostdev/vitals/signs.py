@@ -56,6 +56,8 @@ class Signs(NamedTuple):
     boot: Boot
     gate: tuple[Finding, ...] = ()
     """What is wrong with its driver and its group."""
+    model: tuple[Finding, ...] = ()
+    """What is known of its model."""
     guest: GuestView | None = None
     """As libvirt shows it, where it was asked."""
     rises: tuple[tuple[str, int], ...] = ()

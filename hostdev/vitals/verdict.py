@@ -173,6 +173,8 @@ def _evidence(signs: Signs, said: Said) -> Iterator[Evidence]:
         yield Evidence(f"{claim.how} {claim.who}", claim.where)
     if signs.function is not None:
         yield from _of_function(signs, signs.function)
+    for found in signs.model:
+        yield Evidence(found.evidence[-1].file, f"{found.message} [{found.code}]")
     if signs.vectors is not None:
         if signs.vectors.source == TABLE:
             yield Evidence(TABLE, _counts(signs.vectors.kinds) or "none of it")

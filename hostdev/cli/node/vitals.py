@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from domxml.errors import BadInput, ExitCode, HostUnreadable
 from domxml.finding import Evidence
 from domxml.source import HostDevice, Mdev
+from domxml.text import listed
 from hostdev.binding.child import look_in_child
 from hostdev.cli.devices import LIVE
 from hostdev.cli.selection import find_meant, read_words
@@ -45,6 +46,8 @@ AGAIN = 1.0
 """Seconds until trouble is looked at a second time."""
 DEADLINE = 60.0
 """Seconds for one look, and for libvirt's answer."""
+MOST = 8
+"""So many devices are named in a note."""
 SETTLED = frozenset({Verdict.ARRIVED, Verdict.TROUBLE})
 
 
@@ -206,7 +209,7 @@ def _show(arguments: argparse.Namespace, source: str, vitals: Sequence[Vital]) -
     if form == "wide":
         _print_evidence(screen, rows)
     for text, devices in _unseen(rows).items():
-        output.note(f"note: {', '.join(devices)}: not seen: {text}")
+        output.note(f"note: {listed(devices, MOST)}: not seen: {text}")
 
 
 def _print_findings(screen: Screen, vital: Vital) -> None:

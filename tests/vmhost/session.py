@@ -19,7 +19,7 @@ from tests.vmhost.report import Boot, Report
 MOST_BOOTS = 4
 WORTH_A_BOOT = 60.0
 """Seconds of scenarios; a boot itself takes half of that."""
-NESTED_SCENARIOS = ("scenarios_guest", "scenarios_inner")
+NESTED_SCENARIOS = ("scenarios_guest", "scenarios_inner", "scenarios_arrival")
 NODE_STATE = ("scenarios_binding", "scenarios_holders", "scenarios_killed", "scenarios_ports", "scenarios_safety")
 """Files of scenarios of which the kernel is the judge, and kernels differ."""
 SOON_ON_NEWER = frozenset(

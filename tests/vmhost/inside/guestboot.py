@@ -30,6 +30,8 @@ STUCK = 15
 INTERRUPTS = 1 << 9
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check"
 MACS = ("02:42:0a:f4:00:01", "02:42:0a:f4:00:02")
+QUIET_MAC = "02:70:61:73:73:02"
+"""`guest-init` leaves the interface with this one down."""
 BASE = f"""\
 <domain type='kvm'>
   <name>{{name}}</name>

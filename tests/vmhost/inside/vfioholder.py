@@ -25,7 +25,7 @@ container = os.open("/dev/vfio/vfio", os.O_RDWR)
 group = os.open(where, os.O_RDWR)
 fcntl.ioctl(group, SET_CONTAINER, struct.pack("i", container))
 fcntl.ioctl(container, SET_IOMMU, TYPE1)
-device = fcntl.ioctl(group, GET_DEVICE, address.encode() + bytes(1))
+device = fcntl.ioctl(group, GET_DEVICE, bytearray(address.encode() + bytes(1)), True)
 print("ready", flush=True)
 sys.stdin.read()
 """

@@ -38,8 +38,7 @@ class CommandLine(NamedTuple):
     devices: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def parse(cls, text: str) -> CommandLine:
-        words = [word for word in shlex.split(text.replace("\\\n", " ")) if word]
+    def parse(cls, words: list[str]) -> CommandLine:
         program = next(word for word in words if "qemu-system-" in word)
         options = list(pairwise(words))
         machine = next(value for key, value in options if key == "-machine")
@@ -76,10 +75,14 @@ class Emulator:
 
     def command_line(self, xml: str) -> CommandLine:
         """What libvirt would start."""
+        return CommandLine.parse(self.words(xml))
+
+    def words(self, xml: str) -> list[str]:
+        """The same, word by word."""
         answer = self._worker.ask({"xml": xml, "native": True})
         if not answer["ok"]:
             raise AssertionError(f"libvirt makes no command line: {answer['message']}\n{xml}")
-        return CommandLine.parse(answer["command"])
+        return [word for word in shlex.split(answer["command"].replace("\\\n", " ")) if word]
 
     def refusal(self, command: CommandLine) -> str:
         """Why QEMU would not start, as far as the devices' attributes go; nothing where it would."""

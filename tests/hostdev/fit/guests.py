@@ -14,7 +14,7 @@ from hostdev.inventory.bars import Bar, BarKind
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 IVSHMEM, TESTDEV = "ivshmem-plain", "pci-testdev"
 VGA, DISPLAY = "virtio-vga", "virtio-gpu-pci"
-OVMF = "<loader readonly='yes' type='pflash' format='raw'>/firmware/CODE.fd</loader><nvram>/firmware/VARS.fd</nvram>"
+OVMF = "<loader readonly='yes' type='pflash' format='raw'>/run/CODE.fd</loader><nvram>/run/VARS.fd</nvram>"
 
 
 class Card(NamedTuple):

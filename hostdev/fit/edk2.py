@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from hostdev.fit.pcitree import GIB, KIB, MIB, VGA_CLASS, Bridge, Function, RootBus, power_of_two_from, round_up
@@ -39,6 +39,8 @@ class Windows(NamedTuple):
     io: Space
     mem32: Space
     mem64: Space | None
+    is_shared: bool = True
+    """Whether ports keep a share of the last one for hotplug; on Arm they do not."""
 
 
 class Allocation(NamedTuple):
@@ -58,6 +60,32 @@ class Allocation(NamedTuple):
     """The bytes of 64-bit memory that all would have taken, hotplug's share included."""
 
 
+class _Requests:
+    """Requests in the order in which they are served: the largest alignment first."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self) -> None:
+        self.groups: dict[int, list[_Node]] = {}
+        """By alignment, the first one last."""
+
+    def insert(self, new: _Node) -> None:
+        """Of one alignment the last to come is the first, unless it leaves a rest."""
+        group = self.groups.setdefault(new.alignment, [])
+        rest = new.length % new.alignment
+        place = len(group)
+        while rest and place and rest < group[place - 1].length % new.alignment:
+            place -= 1
+        group.insert(place, new)
+
+    def __iter__(self) -> Iterator[_Node]:
+        for alignment in sorted(self.groups, reverse=True):
+            yield from reversed(self.groups[alignment])
+
+    def __bool__(self) -> bool:
+        return bool(self.groups)
+
+
 class _Node:
     """A request: of a register, of what a port keeps, or of everything behind a bridge."""
 
@@ -69,16 +97,19 @@ class _Node:
         self.alignment = alignment
         self.bar = bar
         self.padding = False
-        self.children: list[_Node] = []
+        self.children = _Requests()
         self.offset = 0
 
 
 class _Device:
     """A function as the allocator treats it."""
 
-    __slots__ = ("bars", "bus0", "children", "function", "padding", "place", "rejected")
+    __slots__ = ("bars", "behind", "bus0", "children", "function", "padding", "parent", "place", "rejected")
 
-    def __init__(self, function: Function, place: int, *, bus0: bool) -> None:
+    def __init__(self, function: Function, place: int, parent: _Device | None, *, bus0: bool) -> None:
+        self.parent = parent
+        self.behind: list[tuple[BarKind, _Node]] | None = None
+        """What is asked for behind it, until something changes there."""
         self.function = function
         self.place = place
         self.bus0 = bus0
@@ -90,6 +121,13 @@ class _Device:
     @property
     def is_bridge(self) -> bool:
         return self.function.bridge is not None
+
+    def change(self) -> None:
+        """Forget what was computed of it, and of the bridges above."""
+        device: _Device | None = self
+        while device is not None:
+            device.behind = None
+            device = device.parent
 
     @property
     def can_be_rejected(self) -> bool:
@@ -106,24 +144,25 @@ class _Allocator:
         self.windows = windows
         self.io_padding = io_padding
         self.devices: list[_Device] = []
-        self.roots = [[self._device(f, bus0=root.number == 0) for f in root.functions] for root in roots]
+        self.roots = [[self._device(f, None, bus0=root.number == 0) for f in root.functions] for root in roots]
         self.bridges = [_RootBridge() for _ in roots]
+        self.has_roms = any(device.function.rom for device in self.devices)
         self.short: set[BarKind] = set()
         self.asked: int | None = None
-        size = windows.mem64.size if windows.mem64 is not None else 0
+        size = windows.mem64.size if windows.mem64 is not None and windows.is_shared else 0
         self.share = power_of_two_from(size >> _SHIFT_OF_SHARE) if size > _SHARED_WINDOW else 0
 
-    def _device(self, function: Function, *, bus0: bool) -> _Device:
-        device = _Device(function, len(self.devices), bus0=bus0)
+    def _device(self, function: Function, parent: _Device | None, *, bus0: bool) -> _Device:
+        device = _Device(function, len(self.devices), parent, bus0=bus0)
         self.devices.append(device)
         if function.bridge is not None:
-            device.children = [self._device(child, bus0=False) for child in function.bridge.functions]
+            device.children = [self._device(child, device, bus0=False) for child in function.bridge.functions]
         return device
 
     def run(self) -> Allocation:
         """Try, and reject what is largest, until everything has a place or nothing can be rejected."""
         while True:
-            pools: dict[BarKind, list[_Node]] = {kind: [] for kind in ROOT_KINDS}
+            pools = {kind: _Requests() for kind in ROOT_KINDS}
             maps = [self._resource_map(devices) for devices in self.roots]
             for resources, bridge in zip(maps, self.bridges, strict=True):
                 if resources[MEM32].length >= 4 * GIB:
@@ -131,7 +170,7 @@ class _Allocator:
                     return self._result({}, programmed=False)
                 bridge.submit(resources)
                 for kind in ROOT_KINDS:
-                    _insert(pools[kind], resources[kind])
+                    pools[kind].insert(resources[kind])
             if self.asked is None:
                 self.asked = sum(resources[MEM64].length for resources in maps)
             taken: dict[BarKind, list[Space]] = {IO: [], MEM32: []}
@@ -153,7 +192,7 @@ class _Allocator:
             satisfied.update(bridge.satisfied())
         return [kind for kind in ROOT_KINDS if not satisfied.get(kind, True)]
 
-    def _reject(self, pools: Mapping[BarKind, list[_Node]], failed: Iterable[BarKind]) -> bool:
+    def _reject(self, pools: Mapping[BarKind, _Requests], failed: Iterable[BarKind]) -> bool:
         done: list[_Device] = []
         for kind in failed:
             node = _largest(pools[kind])
@@ -164,16 +203,17 @@ class _Allocator:
                 node.device.padding = False
             else:
                 node.device.rejected = True
+            node.device.change()
             done.append(node.device)
         return bool(done)
 
     def _resource_map(self, devices: list[_Device]) -> dict[BarKind, _Node]:
         nodes = {kind: _Node(None, 0, _WINDOW_ALIGNMENT[kind]) for kind in KINDS}
-        rom = max((d.function.rom for d in _present(devices)), default=0)
+        rom = max((d.function.rom for d in _present(devices)), default=0) if self.has_roms else 0
         if rom:
             # One place, through which the expansion ROMs of all devices are read, one after the other.
             size = power_of_two_from(rom)
-            _insert(nodes[MEM32].children, _Node(None, size, size))
+            nodes[MEM32].children.insert(_Node(None, size, size))
         self._map_devices(devices, nodes)
         _merge(nodes[MEM32], nodes[PREF32])
         if self.windows.mem64 is None:
@@ -190,12 +230,13 @@ class _Allocator:
                 continue
             for bar in device.bars:
                 alignment = max(bar.size, _LEAST_ALIGNMENT[bar.kind])
-                _insert(nodes[bar.kind].children, _Node(device, bar.size, alignment, bar.index))
+                nodes[bar.kind].children.insert(_Node(device, bar.size, alignment, bar.index))
             bridge = device.function.bridge
             if bridge is not None:
-                for kind, node in self._behind(device, bridge).items():
-                    if node.children:
-                        _insert(nodes[kind].children, node)
+                if device.behind is None:
+                    device.behind = [(k, node) for k, node in self._behind(device, bridge).items() if node.children]
+                for kind, node in device.behind:
+                    nodes[kind].children.insert(node)
 
     def _behind(self, device: _Device, bridge: Bridge) -> dict[BarKind, _Node]:
         nodes = {kind: _Node(device, 0, _WINDOW_ALIGNMENT[kind]) for kind in KINDS}
@@ -204,7 +245,7 @@ class _Allocator:
             for kind, size in self._reserved(bridge):
                 padding = _Node(device, power_of_two_from(size), power_of_two_from(size))
                 padding.padding = True
-                _insert(nodes[kind].children, padding)
+                nodes[kind].children.insert(padding)
         # A bridge has no window for 64-bit memory that is not prefetchable, and one for prefetchable: 64-bit or 32-bit.
         _merge(nodes[MEM32], nodes[MEM64])
         if nodes[PREF64].children:
@@ -319,24 +360,10 @@ def _present(devices: Iterable[_Device]) -> Iterable[_Device]:
             yield from _present(device.children)
 
 
-def _insert(nodes: list[_Node], new: _Node) -> None:
-    """Keep the largest alignment first; of equal ones the last to come is the first, unless it leaves a rest."""
-    place = 0
-    for other in nodes:
-        if new.alignment > other.alignment:
-            break
-        if new.alignment == other.alignment:
-            rest = new.length % new.alignment
-            if not rest or rest >= other.length % other.alignment:
-                break
-        place += 1
-    nodes.insert(place, new)
-
-
 def _merge(into: _Node, other: _Node) -> None:
     for node in other.children:
-        _insert(into.children, node)
-    other.children = []
+        into.children.insert(node)
+    other.children = _Requests()
 
 
 def _measure(node: _Node) -> None:
@@ -346,8 +373,7 @@ def _measure(node: _Node) -> None:
         child.offset = round_up(ends[child.padding], child.alignment)
         ends[child.padding] = child.offset + child.length
     node.length = round_up(max(ends.values()), node.alignment)
-    if node.children:
-        node.alignment = max(node.alignment, node.children[0].alignment)
+    node.alignment = max(node.alignment, *node.children.groups) if node.children else node.alignment
 
 
 def _largest(nodes: Iterable[_Node]) -> _Node | None:

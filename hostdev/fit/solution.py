@@ -103,11 +103,11 @@ def _solve_edk2(case: Case, windows: Windows, io_padding: int, memory: MemoryMap
     found = case.tree.allocate(windows, io_padding)
     if not found.programmed:
         missing = case.tree.with_registers
-        return Solution(Outcome.NO_PCI, windows, {}, missing, short=found.short, asked=found.asked)
+        return Solution(Outcome.NO_PCI, windows[:3], {}, missing, short=found.short, asked=found.asked)
     unreachable = frozenset(_unreachable(case, found.addresses, memory))
     outcome = Outcome.OUT_OF_REACH if unreachable else Outcome.DEVICES_MISSING if found.rejected else Outcome.FITS
     return Solution(
-        outcome, windows, found.addresses, found.rejected, unreachable, found.bare_ports, found.short, found.asked
+        outcome, windows[:3], found.addresses, found.rejected, unreachable, found.bare_ports, found.short, found.asked
     )
 
 

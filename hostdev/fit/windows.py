@@ -30,7 +30,7 @@ def ovmf_windows(rules: OvmfRules, guest: Guest, processor: Processor, memory: M
 def arm_windows(guest: Guest, bits: int) -> Windows:
     """Find those of Arm's machine: they are the machine's, and the firmware takes them."""
     high = arm_window(guest, bits)
-    return Windows(_ARM_IO, _ARM_LOW, None if high is None else Space(high[0], sum(high)))
+    return Windows(_ARM_IO, _ARM_LOW, None if high is None else Space(high[0], sum(high)), is_shared=False)
 
 
 def _low_window(rules: OvmfRules, guest: Guest, memory: MemoryMap) -> Space:

@@ -176,7 +176,7 @@ def _command(given: Given, words: list[str], kind: str) -> Iterator[str]:
     yield next(remaining)
     for option in remaining:
         value = "" if option in _ALONE else next(remaining)
-        if option in _DROPPED or (option == "-object" and "masterKey" in value):
+        if option in _DROPPED or "masterKey" in value or "charmonitor" in value:
             continue
         if option == "-machine":
             value = ",".join(part for part in value.split(",") if not part.startswith("pflash"))

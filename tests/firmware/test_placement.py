@@ -60,12 +60,10 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield opened
 
 
-def _parameters() -> Iterator[object]:
-    for case in CASES:
-        yield pytest.param(case, id=case.id, marks=[] if case.often else [pytest.mark.thorough])
+GUESTS = [pytest.param(case, id=case.id, marks=[] if case.often else [pytest.mark.thorough]) for case in CASES]
 
 
-@pytest.mark.parametrize("case", _parameters())
+@pytest.mark.parametrize("case", GUESTS)
 def test_every_register_is_where_it_was_computed(bench: Bench, case: Case, tmp_path: Path) -> None:
     found = fit(case.given.domain, case.given.functions, firmware=parse_firmware(case.firmware))
     assert found.outcome is case.outcome

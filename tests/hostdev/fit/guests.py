@@ -124,7 +124,7 @@ def guest(
             cards[source] = card
             several = " multifunction='on'" if number == 0 and len(slot.cards) > 1 else ""
             written.append(
-                "<hostdev mode='subsystem' type='pci' managed='no'><source>"
+                "<hostdev mode='subsystem' type='pci' managed='no'><driver name='vfio'/><source>"
                 f"<address domain='0' bus='{source.bus}' slot='0' function='{number}'/></source>"
                 f"<alias name='ua-h{place}-{number}'/>"
                 f"<address type='pci' bus='{bus}' slot='{first}' function='{number}'{several}/></hostdev>"

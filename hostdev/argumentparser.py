@@ -39,7 +39,7 @@ def read_given(command: Command, words: Sequence[str]) -> dict[str, Any]:
         if word == "--":
             reading.loose += rest
             break
-        if word.startswith("-") and word != STANDARD_INPUT:
+        if word.startswith("-") and word != STANDARD_INPUT and not reading.is_text(word):
             reading.take_option(word, rest)
         else:
             reading.loose.append(word)
@@ -72,6 +72,14 @@ class _Reading:
             self._store(name, spelling, spelling.value or "")
         else:
             self._store(name, spelling, self._value(name, spelling.argument, rest) if attached is None else attached)
+
+    def is_text(self, word: str) -> bool:
+        """Whether a word with a dash is a value: one that may begin so, where no option is spelled like it."""
+        if not any(argument.dashed for argument in self._command.positionals):
+            return False
+        name, _ = _split(word)
+        has_space = any(letter.isspace() for letter in word)
+        return has_space or (word[:2] != "--" and (name not in self._spellings or self._has_one_dash(word)))
 
     def place_loose(self) -> None:
         """Give what stands without an option to the arguments in their order."""

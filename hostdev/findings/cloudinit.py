@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domxml.finding import FindingKind, Severity
+from hostdev.findings.rule import IN_CLOUD_INIT, Rule
 
 BOND_NOT_POSSIBLE = FindingKind(
     code="bond-not-possible",
@@ -78,7 +79,6 @@ CLOUD_INIT_MISSING = FindingKind(
         "```\n\n"
         "The volume needs a disk of the same name."
     ),
-    says=("invalid memory address or nil pointer dereference",),
 )
 
 INTERFACE_NOT_MATCHED = FindingKind(
@@ -121,3 +121,4 @@ KINDS: tuple[FindingKind, ...] = (
     INTERFACE_NOT_MATCHED,
     NETWORK_DATA_NOT_WRITTEN,
 )
+RULES = (Rule("cloud-init-missing", ("invalid memory address or nil pointer dereference",), (IN_CLOUD_INIT,)),)

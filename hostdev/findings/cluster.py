@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.trouble import Trouble
+from hostdev.findings.trouble import Nature, Trouble
 
 _SIDECAR_LOG = "kubectl logs POD -c hook-sidecar-0"
 _AGENT_LOG = "kubectl -n passgate logs ds/passgate-agent"
@@ -40,6 +40,7 @@ DOMAIN_NOT_DEFINED = Trouble(
     ),
     says=("timed out waiting for domain to be defined",),
     look="kubectl describe vmi VM",
+    nature=Nature.WRAPPER,
 )
 
 DEVICE_NOT_PERMITTED = Trouble(

@@ -148,7 +148,6 @@ DEVICE_OFF_BUS = FindingKind(
     ),
     says=(
         "Unable to change power state from {any} to {any}, device inaccessible",
-        "GPU has fallen off the bus",
         "pciehp: Slot({any}): Card not present",
         "pciehp: Slot({any}): Link Down",
     ),

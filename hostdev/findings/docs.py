@@ -10,12 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from domxml.finding import FindingKind
-from hostdev.findings.boot import STEPS
-from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.errors import ERRORS
-from hostdev.findings.explain import EXPLAINED, Row, page, show_template
-from hostdev.findings.hostuse import DEVICE_IN_USE, DUPLICATE_DEVICE, MEMLOCK_NOT_RAISED
-from hostdev.findings.registry import ALL, LINT, PLAN, SUBJECTS, WHO
+from hostdev.findings.explain import EXPLAINED, LOOK, Row, page, show_template
+from hostdev.findings.registry import ALL
+from hostdev.findings.rule import Condition
+from hostdev.findings.rules import FAMILIES, TROUBLES
+from hostdev.findings.trouble import Nature, Trouble
 
 INDEX = "README.md"
 ERROR_PAGE = "errors.md"
@@ -37,7 +37,7 @@ def write(directory: Path) -> None:
 def _index() -> Iterator[str]:
     yield "# Findings"
     yield ""
-    yield "Each finding has a code that never changes. `passgate node explain CODE` prints the same page; it also takes"
+    yield "Each finding has a code that never changes. `passgate explain CODE` prints the same page; it also takes"
     yield "the text of an error, or a log on standard input."
     yield ""
     yield from table(("code", "severity", "title"), ((_link(c), str(k.severity), k.title) for c, k in ALL.items()))
@@ -57,7 +57,7 @@ def _errors() -> Iterator[str]:
     yield ""
     yield "What was wrong with what Passgate was given; it stands in brackets behind the message, and before a refusal."
     yield "These are no findings: no policy passes them over, and `--fail-on` has nothing to do with them."
-    yield "`passgate node explain CODE` tells the same."
+    yield "`passgate explain CODE` tells the same."
     yield ""
     rows = ((f"`{error.code}`", error.title, error.hint.replace("|", "\\|")) for error in ERRORS)
     yield from table(("code", "what is wrong", "what to do"), iter(sorted(rows)))
@@ -106,24 +106,14 @@ SPEAKERS: Mapping[str, str] = MappingProxyType(
 )
 """Who says a text: the first whose pattern is found in it."""
 
-_OF_VM = {DUPLICATE_DEVICE.code: PLAN, DEVICE_IN_USE.code: WHO, MEMLOCK_NOT_RAISED.code: LINT}
-LOOK: Mapping[str, str] = MappingProxyType(
-    {
-        **{kind.code: subject.look for subject in SUBJECTS for kind in subject.kinds},
-        **_OF_VM,
-        **{trouble.code: trouble.look for trouble in (*TROUBLES, *STEPS)},
-    }
-)
-"""The command that shows what a code is about."""
-
 _INTRO = """\
 # Troubleshooting
 
-Every text below is known to `passgate node explain`: paste the message, or a whole log.
+Every text below is known to `passgate explain`: paste the message, or a whole log.
 
 ```sh
-passgate node explain 'vfio 0000:3b:00.0: group 12 is not viable'
-kubectl logs virt-launcher-vm-abcde | passgate node explain -
+passgate explain 'vfio 0000:3b:00.0: group 12 is not viable'
+kubectl logs virt-launcher-vm-abcde | passgate explain -
 ```
 
 DEVICE, GROUP and UUID stand for an address, a number and a UUID, … for anything.
@@ -137,7 +127,7 @@ What the sidecar refuses is an event of the VMI, `SyncFailed`, and begins with a
 server error. command SyncVMI failed: "… group-not-viable: 0000:01:00.0: group 1 is not viable: …: HINT"
 ```
 
-- `passgate node explain` takes the text as it is.
+- `passgate explain` takes the text as it is.
   [The findings](findings/README.md) have a page for each code, and [errors](findings/errors.md) lists the others.
 - `passgate` ends its errors with the code in brackets.
   The logs of the sidecar and of the agent have it as `"code"`.
@@ -161,7 +151,7 @@ A command that takes a device from its driver is printed only where it is proved
 
 
 def text() -> str:
-    return "\n".join([_INTRO, *_sections(), *_own()]).rstrip() + "\n"
+    return "\n".join([_INTRO, *_sections(), *_families(), *_own()]).rstrip() + "\n"
 
 
 def speaker(template: str) -> str:
@@ -182,9 +172,31 @@ def _sections() -> Iterator[str]:
         yield ""
 
 
-def _line(said: str, row: Row) -> tuple[str, ...]:
-    escaped = said.replace("|", "\\|")
-    return f"`{escaped}`", f"[{row.title}]({_place(row)}): {row.hint}".replace("|", "\\|"), f"`{LOOK[row.code]}`"
+def _families() -> Iterator[str]:
+    """The words of the rules, with what must be true beside them."""
+    yield "## The same, and what has no check, by family"
+    yield ""
+    yield "Loose wordings, which fit several versions."
+    yield "*if* names what else must be true; *harmless* and *wrapper* lines are no causes."
+    for family, rules in FAMILIES.items():
+        said = {
+            (show_template(words), rule.code): rule.when for rule in rules for words in rule.words if rule.code in LOOK
+        }
+        yield f"\n### {family[0].upper()}{family[1:]}\n"
+        rows = (_line(words, EXPLAINED[code], when) for (words, code), when in sorted(said.items(), key=_by_words))
+        yield from table(("text", "what it means, and what to do", "look with"), rows)
+    yield ""
+
+
+def _by_words(said: tuple[tuple[str, str], tuple[Condition, ...]]) -> tuple[str, str]:
+    return said[0][0].lower(), said[0][1]
+
+
+def _line(said: str, row: Row, when: tuple[Condition, ...] = ()) -> tuple[str, ...]:
+    nature = f" *{row.nature}*" if isinstance(row, Trouble) and row.nature is not Nature.CAUSE else ""
+    asked = " and ".join(condition.asks.rstrip("?") for condition in when)
+    text = f"[{row.title}]({_place(row)}): {row.hint}{nature}{f' (*if*: {asked})' if asked else ''}"
+    return f"`{said}`".replace("|", "\\|"), text.replace("|", "\\|"), f"`{LOOK[row.code]}`".replace("|", "\\|")
 
 
 def _place(row: Row) -> str:

@@ -79,7 +79,6 @@ BAR_OUT_OF_REACH = FindingKind(
         "On SeaBIOS, use UEFI firmware, or SeaBIOS 1.17 and the node's physical bits. Where the IOMMU is the narrow "
         "one, show the guest fewer bits: `<maxphysaddr mode='passthrough' limit='39'/>` in `<cpu>`."
     ),
-    says=("vfio_container_dma_map({any}) = -22 (Invalid argument)", "VFIO_MAP_DMA failed: Invalid argument"),
 )
 
 BAR_WINDOW_UNKNOWN = FindingKind(

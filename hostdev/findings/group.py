@@ -95,7 +95,6 @@ RESERVED_REGION = FindingKind(
         "vfio {device}: failed to setup container for group {group}: Failed to set group container: Invalid argument",
         "Device is ineligible for IOMMU domain attach due to platform RMRR requirement.  Contact your platform vendor.",
         "Firmware has requested this device have a 1:1 IOMMU mapping, rejecting configuring the device",
-        "vfio_container_dma_map({any}) = -22 (Invalid argument)",
     ),
 )
 

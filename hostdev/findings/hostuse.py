@@ -46,12 +46,14 @@ DEVICE_IN_USE = FindingKind(
 MEMLOCK_NOT_RAISED = FindingKind(
     code="memlock-not-raised",
     severity=Severity.WARNING,
-    title="Nobody raises the limit of locked memory for this VM",
+    title="The limit of locked memory is not raised far enough for this VM",
     cause=(
         "VFIO pins the whole memory of the guest; libvirt wants the guest's memory (times the number of devices if "
         "there is a virtual IOMMU) plus 1 GiB as limit. KubeVirt raises it for a VM whose spec names a GPU, a "
         "host device or an SR-IOV interface, for realtime and SEV, and where `reservedOverhead` asks for it; a device "
-        "that is only injected does not count, and an unprivileged libvirt cannot raise it by itself."
+        "that is only injected does not count, and an unprivileged libvirt cannot raise it by itself. It counts the "
+        "memory that is requested: under memory overcommit (a request below the guest's memory) the limit stays below "
+        "what is pinned, and with a virtual IOMMU and several devices below their sum."
     ),
     hint="set spec.domain.memory.reservedOverhead with memLock: Required, or keep one VFIO device in the spec",
     remedy=(
@@ -65,10 +67,13 @@ MEMLOCK_NOT_RAISED = FindingKind(
         "        addedOverhead: 1Gi\n"
         "        memLock: Required\n"
         "```\n\n"
-        "`<memoryBacking><locked/>` and `<memtune>` in the domain do not help: the limit of the container stays."
+        "Under overcommit make the memory request equal to the limit and to the guest's memory (no `memoryOvercommit` "
+        "above "
+        "100). With a virtual IOMMU give the VM one device, or room for each. Outside of KubeVirt: `prlimit -p PID "
+        "--memlock` shows the limit, `<memtune><hard_limit>` or `LimitMEMLOCK` of the service raises it.\n\n"
+        "`<memoryBacking><locked/>` and `<memtune>` in a pod do not help: the limit of the container stays."
     ),
     says=(
-        "cannot limit locked memory of process {any} to {any}: Operation not permitted",
         "vfio_container_dma_map({any}) = -12 (Cannot allocate memory)",
         "VFIO_MAP_DMA failed: Cannot allocate memory",
         "vfio_pin_pages_remote: RLIMIT_MEMLOCK ({any}) exceeded",

@@ -131,7 +131,7 @@ TOO_MANY_VFS = FindingKind(
         'says that bus numbers or memory do not suffice: `pci=realloc`, `pci=assign-busses`, or ARI and "above 4G" '
         "in the firmware's setup."
     ),
-    says=("{any} VFs already enabled. Disable before enabling {any} VFs", "not enough MMIO resources for SR-IOV"),
+    says=("{any} VFs already enabled. Disable before enabling {any} VFs",),
 )
 
 VFS_ALL_OR_NONE = FindingKind(

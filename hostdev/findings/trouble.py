@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
+
+
+class Nature(StrEnum):
+    """What a text is to its reader."""
+
+    CAUSE = "cause"
+    WRAPPER = "wrapper"
+    """It only passes on that something failed; the reason stands in another line."""
+    HARMLESS = "harmless"
 
 
 class Trouble(NamedTuple):
@@ -17,3 +27,8 @@ class Trouble(NamedTuple):
     """The words that people paste when they meet it."""
     look: str = ""
     """The command that shows more."""
+    nature: Nature = Nature.CAUSE
+    issues: tuple[str, ...] = ()
+    """Where it was settled: `owner/name#number`."""
+    mended: str = ""
+    """The release from which on it does not happen."""

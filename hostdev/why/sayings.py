@@ -8,7 +8,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hostdev.findings.explain import find_codes
+from hostdev.explain.explanation import explain_text
+from hostdev.findings.trouble import Nature
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.why.events import Event, is_later
 from hostdev.why.evidence import COMPUTE, HANDLER, Line, Log
@@ -30,10 +31,12 @@ class Cause(NamedTuple):
 
 
 def find_cause(text: str) -> Cause:
-    """The first code whose words stand in a text."""
-    # A panic of Go's says what kind it is, and never why.
-    found = [one for one in find_codes(text) if one.code != "cloud-init-missing" or "cloud" in text.lower()]
-    return Cause(found[0].code, found[0].about) if found else Cause()
+    """The likely root of a text."""
+    found = explain_text(text).items
+    if not found:
+        return Cause()
+    root = found[0]
+    return Cause(root.code, root.values.about, root.nature is Nature.WRAPPER, root.nature is Nature.HARMLESS)
 
 
 class Saying(NamedTuple):

@@ -42,12 +42,23 @@ class KnownCause(NamedTuple):
 CAUSES: Mapping[str, KnownCause] = MappingProxyType(
     {
         "vfio-overcommit": KnownCause(
-            Check.STARTED, frozenset({"memlock-not-raised", "launcher-killed", "launcher-ended", "start-failed"})
+            Check.STARTED,
+            frozenset({"memlock-not-raised", "memlock-refused", "launcher-killed", "launcher-ended", "start-failed"}),
         ),
-        "resource-without-address": KnownCause(Check.DEFINED, frozenset({"no-address-left"})),
-        "network-without-device": KnownCause(Check.ALLOCATED, frozenset({"network-without-device", "no-address-left"})),
+        "resource-without-address": KnownCause(
+            Check.DEFINED, frozenset({"no-address-left", "address-variable-missing"})
+        ),
+        "network-without-device": KnownCause(
+            Check.ALLOCATED, frozenset({"network-without-device", "no-address-left", "address-variable-missing"})
+        ),
         "hotplug-disk-beside-device": KnownCause(
-            Check.DEFINED, frozenset({"no-iommu", "vfio-module-missing", "vfio-node-missing", "iommu-disabled"})
+            Check.DEFINED,
+            frozenset(
+                {
+                    *("no-iommu", "vfio-module-missing", "vfio-node-missing", "iommu-disabled", "vfio-not-in-pod"),
+                    "hotplug-disk-beside-device",
+                }
+            ),
         ),
     }
 )

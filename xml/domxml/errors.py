@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     UNDONE = 6
     NOT_UNDONE = 7
     PENDING = 8
+    UNKNOWN = 9
 
 
 class PassgateError(Exception):
@@ -87,6 +88,12 @@ class Refused(PassgateError):
     exit_code = ExitCode.REFUSED
 
 
+class UnknownText(PassgateError):
+    """A text that is to be explained, and of which nothing is known."""
+
+    exit_code = ExitCode.UNKNOWN
+
+
 INTERNAL: Final = 70
 """EX_SOFTWARE of sysexits(3)."""
 OUTPUT_LOST: Final = 74
@@ -106,6 +113,7 @@ MEANINGS: Final = {
     int(ExitCode.UNDONE): "an effect failed and was undone",
     int(ExitCode.NOT_UNDONE): "an effect failed and could not be undone",
     int(ExitCode.PENDING): "an effect has not come back yet: passgate node journal recover looks again",
+    int(ExitCode.UNKNOWN): "nothing is known of the text that was to be explained",
     INTERNAL: "internal error: a defect of passgate",
     OUTPUT_LOST: "the output could not be written",
     INTERRUPTED: "interrupted",

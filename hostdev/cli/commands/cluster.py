@@ -204,4 +204,44 @@ WHY = Command(
     },
 )
 
-COMMANDS = (LINT, MANIFEST, PLAN, WHY)
+EXPLAIN = Command(
+    "explain",
+    "Explain a finding, an error message of QEMU, libvirt, the kernel or the cluster, or a whole log.",
+    "Takes the code of a finding or of an error, a message or a part of it, or a file; what is piped into it is read, "
+    "and - "
+    "is standard input too. Of a log it tells the likely root first, then each finding with its line, how often it is "
+    "there, how sure it is, and what to do. Lines that are harmless and lines that only pass on a failure are called "
+    "so. On a "
+    "node that has the device of the text it also tells what the gate says of it, and who holds it. Text that is not "
+    "known "
+    "ends with exit code 9, and is told apart by its layer. Without anything it lists the codes. `passgate node "
+    "explain` "
+    "is the same.",
+    (
+        Argument(("CODE",), "a code, a message, or a file", nargs="*", complete=Complete.CODE, dashed=True),
+        Argument(("-f", "--file"), "a file with texts", metavar="FILE", repeat=True, complete=Complete.FILE),
+        HOST._replace(
+            help="look at the devices and groups that the text names on this host: a directory that holds sys/ and "
+            "proc/ (/ is this machine), or a recorded machine (.toml)",
+            default=None,
+        ),
+        output_in("text", "json", "yaml"),
+        COLOR,
+    ),
+    run="hostdev.cli.explain:run",
+    examples=(
+        ("passgate explain group-not-viable", "what it means and what to do"),
+        ("passgate explain 'Insufficient qat.intel.com/generic'", "words of an event"),
+        ("kubectl get events | passgate explain", "which line means what, about which device"),
+        ("passgate explain 'group 43 is not viable' --host /", "with the group as it is on this node"),
+    ),
+)
+
+NODE_EXPLAIN = EXPLAIN._replace(
+    name="node explain",
+    examples=tuple(
+        (line.replace("passgate explain", "passgate node explain"), what) for line, what in EXPLAIN.examples
+    ),
+)
+
+COMMANDS = (LINT, MANIFEST, PLAN, WHY, EXPLAIN)

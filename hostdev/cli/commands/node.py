@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hostdev.cli.commands.cluster import NODE_EXPLAIN
 from hostdev.cli.commands.common import (
     COLOR,
     DESPITE,
@@ -152,32 +153,6 @@ DOCTOR = Command(
     ),
 )
 
-EXPLAIN = Command(
-    "node explain",
-    "Explain a finding, or an error message of QEMU, libvirt or the kernel.",
-    "Takes the code of a finding or of an error, the text of an error or a part of it, or a file with such texts; what "
-    "is piped into it is read, and - is standard input too. Of several lines it tells which of them and which device "
-    "they are about. Without anything it lists the codes.",
-    (
-        Argument(("CODE",), "a code, words of an error message, or a file", nargs="*", complete=Complete.CODE),
-        Argument(("-f", "--file"), "a file with texts", metavar="FILE", repeat=True, complete=Complete.FILE),
-        HOST._replace(
-            help="also show the IOMMU groups that the text names, on this host: a directory that holds sys/ and proc/ "
-            "(/ is this machine), or a recorded machine (.toml)",
-            default=None,
-        ),
-        output_in("text", "json", "yaml"),
-        COLOR,
-    ),
-    run="hostdev.cli.node.explain:run",
-    examples=(
-        ("passgate node explain group-not-viable", "what it means and what to do"),
-        ("passgate node explain 'Insufficient qat.intel.com/generic'", "words of an event"),
-        ("kubectl get events | passgate node explain", "which line means what, about which device"),
-        ("passgate node explain 'group 43 is not viable' --host /", "with the group as it is on this node"),
-    ),
-)
-
 WHO = Command(
     "node who",
     "Tell who holds a device: which process, which pod, which domain.",
@@ -309,4 +284,4 @@ WATCH = Command(
     examples=(("passgate node watch 3d:02.2 --timeout 60 -o json", "one JSON object a line, for a minute"),),
 )
 
-COMMANDS = (LIST, GROUPS, UNITS, SHOW, DOCTOR, WHO, VITALS, EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)
+COMMANDS = (LIST, GROUPS, UNITS, SHOW, DOCTOR, WHO, VITALS, NODE_EXPLAIN, SNAPSHOT, COMPARE, DRAW, WATCH)

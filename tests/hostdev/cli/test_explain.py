@@ -79,7 +79,7 @@ def test_bytes_that_are_no_text() -> None:
 def test_what_is_not_known(words: tuple[str, ...], text: str, cli: Callable[..., Ran]) -> None:
     ran = cli("node", "explain", *words)
 
-    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert (ran.code, ran.out) == (ExitCode.USAGE if len(words) == 1 else ExitCode.UNKNOWN, "")
     assert text in ran.err
 
 
@@ -177,11 +177,13 @@ def test_a_file_is_read_however_it_is_named(events: Path, cli: Callable[..., Ran
 
 
 def test_each_line_and_what_it_is_about(events: Path, cli: Callable[..., Ran]) -> None:
-    rows = {line.split()[1]: line for line in cli("node", "explain", str(events)).out.splitlines()[1:]}
+    table, page = cli("explain", str(events)).out.split("\n\n", 1)
+    rows = {line.split()[1]: line for line in table.splitlines()[1:]}
     items = {item["code"]: item for item in json.loads(cli("node", "explain", str(events), "-o", "json").out)["items"]}
 
     assert rows.keys() == items.keys() == {"resource-insufficient", "group-not-viable", "no-address-left"}
     assert [rows[code].split()[0] for code in rows] == ["2", "4", "5"]
+    assert page == explain("resource-insufficient")
     assert items["group-not-viable"]["lines"] == [4]
     assert items["group-not-viable"]["about"] == ["virtualmachineinstance/render", "0000:3b:00.0", "group 12"]
     assert items["resource-insufficient"]["about"] == ["pod/virt-launcher-c-abcde", "a.b/QAT_1"]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from hostdev.findings.boot import STEPS
-from hostdev.findings.cluster import TROUBLES
 from hostdev.findings.docs import ERROR_PAGE, pages
 from hostdev.findings.errors import ERRORS
 from hostdev.findings.explain import EXPLAINED
 from hostdev.findings.registry import ALL
+from hostdev.findings.rules import TROUBLES
 from tests.house import FLOORS
 
 CODE = re.compile(r"[a-z]+(-[a-z]+)+")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from domxml.errors import BadInput
 from domxml.finding import FindingKind, Severity
+from hostdev.explain.explanation import match_codes
 from hostdev.findings.docs import ERROR_PAGE, INDEX, pages, write
-from hostdev.findings.explain import explain, fill_template, match_text, show_template
+from hostdev.findings.explain import explain, fill_template, show_template
 from hostdev.findings.registry import ALL, _merged, kind
 from tests.house import ROOT
 
@@ -131,16 +132,16 @@ def test_two_rows_with_one_code_are_a_mistake() -> None:
     ],
 )
 def test_a_pasted_text_leads_to_its_findings(text: str, codes: set[str]) -> None:
-    assert set(match_text(text)) == codes
+    assert set(match_codes(text)) == codes
 
 
 def test_a_log_leads_to_all_of_its_findings() -> None:
     log = "\n".join(["starting up", QEMU, "x" * 300, "vfio 0000:05:00.0: device is already attached", "shutting down"])
-    assert set(match_text(log)) == {"group-not-viable", "duplicate-device"}
+    assert set(match_codes(log)) == {"group-not-viable", "duplicate-device"}
 
 
 def test_quotes_of_another_kind_are_the_same() -> None:
-    assert "device-in-use" in match_text("Could not open \u2018/dev/vfio/43\u2019: Device or resource busy")
+    assert "device-in-use" in match_codes("Could not open \u2018/dev/vfio/43\u2019: Device or resource busy")
 
 
 @pytest.mark.parametrize("row", [row for row in ALL.values() if row.says], ids=lambda row: row.code)
@@ -160,7 +161,7 @@ def test_the_words_of_a_row_are_recognised_with_any_value(row: FindingKind, data
     text = fill_template(template, values)
     assert text is not None
     assert "{" not in text
-    assert row.code in match_text(f"before {text} after")
+    assert row.code in match_codes(f"before {text} after")
 
 
 def test_a_text_is_filled_only_when_every_word_is_known() -> None:

@@ -1,0 +1,132 @@
+"""What this host says of the devices that a text names: the gate, the group's members, who holds them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from domxml.pciaddress import PciAddress
+from domxml.text import listed
+from hostdev.cli import devices
+from hostdev.cli.node import groups
+from hostdev.explain.explanation import Explained
+from hostdev.gate.check import verdict_of
+from hostdev.gate.group import group_verdict
+from hostdev.holders.inquiry import Inquiry, describe_holders
+from hostdev.inventory import pciids
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.printing import output
+from hostdev.printing.screen import Screen
+
+_MOST_DEVICES, _MOST_GROUPS = 4, 4
+_DEVICES = "/sys/bus/pci/devices"
+_NUMBER = re.compile(r"[0-9]{1,7}", re.ASCII)
+
+
+class HostDevice(NamedTuple):
+    """A device of the host that a text named, as the host has it now."""
+
+    address: str
+    answer: str
+    """Whether it can be passed through, or the first code of what stands in the way."""
+    codes: tuple[str, ...] = ()
+    group: int | None = None
+    members: tuple[str, ...] = ()
+    """Those that keep the group from a VM."""
+    holder: str = ""
+
+
+class Seen(NamedTuple):
+    """What was looked at."""
+
+    host: str = ""
+    """Empty: nothing was looked at."""
+    machine: Machine | None = None
+    devices: tuple[HostDevice, ...] = ()
+    missing: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+
+
+def look(host: str | None, items: Sequence[Explained]) -> Seen:
+    """Look at the host that was named; at this one only if it has a device of that address."""
+    addresses = list(dict.fromkeys(address for item in items for address in item.values.addresses))[:_MOST_DEVICES]
+    numbers = list(dict.fromkeys(number for item in items for number in item.values.groups))[:_MOST_GROUPS]
+    named = tuple(int(number) for number in numbers if _NUMBER.fullmatch(number))
+    if host is None:
+        addresses = [address for address in addresses if Path(_DEVICES, address).exists()]
+        if not addresses:
+            return Seen(groups=named)
+        host = devices.LIVE
+    elif not addresses and not named:
+        return Seen()
+    machine = devices.machine_at(host)
+    found = tuple(_device(host, machine, address) for address in addresses if _function_of(machine, address))
+    missing = tuple(address for address in addresses if not _function_of(machine, address))
+    return Seen(host, machine, found, missing, named)
+
+
+def _function_of(machine: Machine, address: str) -> PciAddress | None:
+    return next((known for known in machine.functions if str(known) == address), None)
+
+
+def _device(host: str, machine: Machine, text: str) -> HostDevice:
+    address = _function_of(machine, text)
+    if address is None:
+        raise ValueError(text)
+    function = machine.functions[address]
+    verdict = verdict_of(machine, address)
+    stops = [found.code for found in sorted(verdict.findings, key=lambda found: -found.severity.rank)]
+    answer = "yes" if verdict.passes else (stops[0] if verdict.refused and stops else "unknown")
+    group = None if function.group is None else machine.groups.get(function.group)
+    blocking = () if group is None else tuple(one.name for one in group_verdict(machine, group).blockers)
+    return HostDevice(
+        text, answer, tuple(dict.fromkeys(stops)), function.group, blocking, _holder(host, machine, address)
+    )
+
+
+def _holder(host: str, machine: Machine, address: PciAddress) -> str:
+    if host != devices.LIVE:
+        return ""
+    with open_host(host) as opened:
+        claims = Inquiry(opened, root=Path(host)).ask(machine, machine.functions[address]).claims
+    return describe_holders(claims) if claims else ""
+
+
+def show(screen: Screen, seen: Seen) -> None:
+    """Say what was found, or which command would."""
+    if seen.machine is None:
+        if seen.groups:
+            command = f"`passgate node groups {' '.join(map(str, seen.groups))}`"
+            output.note(f"note: {command} shows the group on its node; --host does it here")
+        return
+    for number in seen.groups or tuple(one.group for one in seen.devices if one.group is not None):
+        _show_group(screen, seen.machine, number)
+    for sentence in _sentences(seen):
+        output.note(f"note: {sentence}")
+    devices.note_unread(seen.machine)
+
+
+def _show_group(screen: Screen, machine: Machine, number: int) -> None:
+    group = machine.groups.get(number)
+    if group is None:
+        output.note(f"note: {machine.source} has no group {number}: the text is another host's, or of another boot")
+        return
+    output.write("\n")
+    names = pciids.namer(None, live=machine.source == devices.LIVE)
+    members = groups.member_rows(machine, names, group_verdict(machine, group))
+    fields = groups.LISTING.chosen(None, "table")
+    screen.table([field.column for field in fields], [tuple(field.text(row) for field in fields) for row in members])
+
+
+def _sentences(seen: Seen) -> Iterator[str]:
+    where = "this host" if seen.host == devices.LIVE else seen.host
+    for device in seen.devices:
+        can = "can be passed through" if device.answer == "yes" else f"passthrough: {device.answer}"
+        blocked = f"; in its group {listed(device.members)} stands in the way" if device.members else ""
+        held = f"; held by {device.holder}" if device.holder else ""
+        yield f"on {where}: {device.address} {can}{blocked}{held}"
+    for address in seen.missing:
+        yield f"on {where} there is no {address}: the text is another host's, or the device is gone"

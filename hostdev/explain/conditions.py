@@ -1,0 +1,130 @@
+"""Conditions of rules, judged by what the message and its neighbours say: true, false, or not to be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from hostdev.explain import values
+from hostdev.explain.values import Values
+from hostdev.findings import rule
+
+SMALLEST_WIDTH = 39
+"""Bits of address that the IOMMUs of small Intel processors have; servers have 46 to 57."""
+_LOW = 1 << 32
+_KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
+"""Where x86 has its MSI window, and AMD HyperTransport."""
+_BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")
+_MDEV = re.compile(r"/mdev/|\bmdev\b|mediated|\bvgpu\b|nvidia-vgpu")
+_CLOUD_INIT = re.compile(r"precloudinitiso|cloudinit|cloud-init")
+_CDI = re.compile(r"nvidia|intel|amd|gpu|vfio|qat|kubevirt|sriov|pci")
+_REASON = re.compile(
+    r"(?:qemu(?:-kvm|-system-\w+)|\bkvm|libvirt):? |error:|message=|rpc error|-device|-blockdev|virerror|desc ="
+    r"|: \S+ \S+ \S+ \S+"
+)
+_LAUNCHER = re.compile(r"virt-launcher|syncvmi|libvirterror|component:virt|kubevirt")
+
+
+class Context(NamedTuple):
+    """A message with what stands around it."""
+
+    near: str
+    """The part of the message around the wording."""
+    after: str
+    """What follows the wording in the same message."""
+    around: str
+    """The message and its neighbours."""
+    values: Values
+
+
+def judge(condition: rule.Condition, context: Context) -> bool | None:
+    """Whether a condition holds; None: the text does not tell."""
+    return _JUDGES[condition.key](context)
+
+
+def _mediated(context: Context) -> bool | None:
+    if context.values.uuids or _MDEV.search(context.near):
+        return True
+    return False if context.values.addresses else None
+
+
+def _not_mediated(context: Context) -> bool | None:
+    mediated = _mediated(context)
+    return None if mediated is None else not mediated
+
+
+def _mapped(context: Context) -> tuple[values.Mapping, ...]:
+    return values.dma_mappings(context.near) or values.dma_mappings(context.around)
+
+
+def _above_width(context: Context) -> bool | None:
+    mapped = _mapped(context)
+    if not mapped:
+        return None
+    return any(one.address + one.size > 1 << SMALLEST_WIDTH for one in mapped) and not _in_known_region(mapped)
+
+
+def _in_reserved(context: Context) -> bool | None:
+    mapped = _mapped(context)
+    if mapped and _in_known_region(mapped):
+        return True
+    if mapped and all(one.address >= 1 << SMALLEST_WIDTH for one in mapped):
+        return False
+    return None
+
+
+def _in_known_region(mapped: tuple[values.Mapping, ...]) -> bool:
+    return any(
+        one.address <= last and one.address + one.size > first for one in mapped for first, last in _KNOWN_RESERVED
+    )
+
+
+def _of_a_bar(context: Context) -> bool | None:
+    return _BAR.search(context.near) is not None
+
+
+def _not_of_a_bar(context: Context) -> bool | None:
+    return not _of_a_bar(context)
+
+
+def _on_vfio(context: Context) -> bool | None:
+    drivers = values.drivers_named(context.near) or values.drivers_named(context.around)
+    return any("vfio" in driver for driver in drivers) if drivers else None
+
+
+def _on_host_driver(context: Context) -> bool | None:
+    on_vfio = _on_vfio(context)
+    return None if on_vfio is None else not on_vfio
+
+
+def _of_ours(context: Context) -> bool | None:
+    return any(not name.lower().startswith("devices.kubevirt.io/") for name in context.values.resources)
+
+
+def _reason_elsewhere(context: Context) -> bool | None:
+    return _REASON.search(context.after) is None
+
+
+def _searches(pattern: re.Pattern[str]) -> Callable[[Context], bool | None]:
+    return lambda context: pattern.search(context.around) is not None
+
+
+_JUDGES: Mapping[str, Callable[[Context], bool | None]] = MappingProxyType(
+    {
+        rule.MEDIATED.key: _mediated,
+        rule.NOT_MEDIATED.key: _not_mediated,
+        rule.ABOVE_WIDTH.key: _above_width,
+        rule.IN_RESERVED.key: _in_reserved,
+        rule.OF_A_BAR.key: _of_a_bar,
+        rule.NOT_OF_A_BAR.key: _not_of_a_bar,
+        rule.ON_VFIO.key: _on_vfio,
+        rule.ON_HOST_DRIVER.key: _on_host_driver,
+        rule.OF_OURS.key: _of_ours,
+        rule.REASON_ELSEWHERE.key: _reason_elsewhere,
+        rule.IN_CLOUD_INIT.key: _searches(_CLOUD_INIT),
+        rule.CDI_OF_DEVICES.key: _searches(_CDI),
+        rule.IN_VIRT_LAUNCHER.key: _searches(_LAUNCHER),
+    }
+)

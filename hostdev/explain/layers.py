@@ -1,0 +1,91 @@
+"""Text that no rule knows: which layer it seems to come from, and where that layer's reason usually stands."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from hostdev.explain.text import plain
+
+_MOST = 1 << 18
+_PASSTHROUGH = re.compile(
+    r"vfio|iommu|sr-?iov|hostdev|host-device|passthrough|pass-through|\bmdev|mediated|\bvgpu|permittedhostdevices|"
+    r"pci_resource_|\b(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\b|\bvfs?\b|device ?plugin|resourceclaim|"
+    r"dynamic resources|\bcdi\b|\bnvrm\b|\bdmar\b|amd-vi"
+)
+
+
+class Unknown(NamedTuple):
+    """What can be said of a text that is not known."""
+
+    layer: str
+    where: str
+    """Where that layer's reason usually stands."""
+    ours: bool
+    """Whether it speaks of passthrough at all."""
+
+
+class _Layer(NamedTuple):
+    name: str
+    words: str
+    where: str
+
+
+_LAYERS = (
+    _Layer(
+        "a Go program that panicked",
+        r"panic: |goroutine \d+ \[|invalid memory address",
+        "a Go panic says nothing by itself: the program's last lines before it do, and the first line below "
+        "`goroutine 1` that names the program's own file",
+    ),
+    _Layer(
+        "the network of the pod (CNI, Multus)",
+        r"failed to create pod sandbox|\bcni\b|multus|failedcreatepodsandbox",
+        "what stands behind `error adding container to network` in the event, and the log of the Multus pod of that "
+        "node",
+    ),
+    _Layer(
+        "QEMU",
+        r"qemu-(?:kvm|system-\w+)|(?<!/dev/)\bkvm: |unexpectedly closed the monitor|connecting to monitor",
+        "the line of QEMU that names the option (-device, -blockdev, -machine) and what stands behind it; the log of "
+        "compute, "
+        "or /var/log/libvirt/qemu/DOMAIN.log",
+    ),
+    _Layer(
+        "libvirt",
+        r"libvirt|virterror|virsh|\bvirt\w+:\d+\b|unsupported configuration|xml error|^error: ",
+        "the first line of virtqemud with `error` in its journal, or in the log of compute; later ones repeat it",
+    ),
+    _Layer(
+        "KubeVirt",
+        r"virt-(?:launcher|handler|controller|api|operator)|syncvmi|kubevirt|virtualmachine",
+        "`kubectl describe vmi VM` (the first SyncFailed), then `kubectl logs POD -c compute`, then the log of "
+        "virt-handler of "
+        "that node",
+    ),
+    _Layer(
+        "kubelet or the scheduler",
+        r"kubelet|failedscheduling|nodes are available|failedmount|unexpectedadmission|default-scheduler",
+        "`kubectl describe pod POD` (the events), then kubelet's journal on the node",
+    ),
+    _Layer(
+        "a driver of the guest",
+        r"windows|device manager|iavf|ixgbevf|nvidia-smi",
+        "the guest's own log (dmesg, the event viewer), then `passgate node vitals DEVICE` on the node",
+    ),
+    _Layer(
+        "the kernel",
+        r"^\[ *\d+\.\d+\]|\bkernel: |\bdmesg\b|call trace|\bnvme\b|\busb \d",
+        "the first line about the same device before it in `dmesg`, and the lines of the port above it",
+    ),
+)
+
+
+def place_unknown(text: str) -> Unknown:
+    """Say of an unknown text what can be said without a guess."""
+    words = plain(text[:_MOST])
+    ours = _PASSTHROUGH.search(words) is not None
+    for layer in _LAYERS:
+        if re.search(layer.words, words):
+            return Unknown(layer.name, layer.where, ours)
+    return Unknown("", "the message in full, with the program that wrote it and the lines before it, tells more", ours)

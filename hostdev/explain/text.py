@@ -1,0 +1,113 @@
+"""Pasted text as messages: without colours, borders, quotes and escapes, with wrapped lines put together again."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+_MOST_LINES = 40
+_MOST_LETTERS = 6000
+_OVERLAP = 4
+_LONGEST_GAP_BETWEEN = 400
+_NARROWEST_TERMINAL = 40
+_MOST_WRAPPED = 400
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_BARE_COLOUR = re.compile(r"(?:\\u001b|\\x1b|\\033|\^\[)\[[0-9;]{0,12}m|(?<!\w)\[[0-9]{1,2}(?:;[0-9]{1,3}){0,4}m")
+_BORDER = re.compile(r"^[\s>│┃┆┊║|▌▎#]*|[\s│┃┆┊║|▐]+$")
+_CODE_POINT = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_BREAK = re.compile(r"(?<![a-z]:)(?:\\+[nrt](?=[^a-z]|[A-Z*]|$)|\\+[nr])")
+_QUOTES = str.maketrans("", "", "'\"`\\\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb*\u200b\u00ad\ufeff")
+_START = re.compile(
+    r"""\s*(?:[\[({]?\s*[0-9]{1,6}\.[0-9]{3,6}\]|\[?(?:mon|tue|wed|thu|fri|sat|sun)\b|[a-z]+\s+\{"|\{"|time=|level=|ts="""
+    r"""|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\s+[0-9]{1,2}\s|\[?[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}"""
+    r"""|[0-9]{2}:[0-9]{2}:[0-9]{2}|[iwef][0-9]{4}\s|<[0-9]>|(?:warning|normal)\s{2,}|[0-9]+[smhd][0-9smhd]*\s+(?:warning|normal)"""
+    r"""|(?:error|warning|fatal|panic|kvm|stderr)\s?:|qemu[a-z0-9_-]*:|libvirt\w*:|[*-]\s)""",
+    re.IGNORECASE,
+)
+
+
+class Message(NamedTuple):
+    """One message: its words in lower case, and the line that each part of it stands on."""
+
+    text: str
+    starts: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+    def line_at(self, place: int) -> int:
+        """The line on which a letter stands, counted from 1."""
+        return self.numbers[max(bisect_right(self.starts, place) - 1, 0)]
+
+
+def plain(text: str) -> str:
+    """The words of a text as they are compared: lower case, one space, no quotes and no colours."""
+    if "\x1b" in text or "[" in text:
+        text = _BARE_COLOUR.sub("", _ESCAPE.sub("", text))
+    if "\\" in text:
+        text = _CODE_POINT.sub(lambda found: chr(int(found[1], 16)), text)
+        text = _BREAK.sub(" ", text)
+    return " ".join(text.translate(_QUOTES).lower().split())
+
+
+def messages(text: str) -> Iterator[Message]:
+    """The messages of a text, in its order; a long run of lines that show no beginning comes in pieces that overlap."""
+    lines = text.splitlines()
+    starts = [bool(_START.match(_unframed(line))) for line in lines]
+    block: list[tuple[int, str]] = []
+    letters = 0
+    for number, line in enumerate(lines, start=1):
+        cleaned = plain(_unframed(line))
+        if not cleaned:
+            continue
+        if starts[number - 1] or len(block) >= _MOST_LINES or letters > _MOST_LETTERS:
+            yield from _pieces(block, " ")
+            block = [] if starts[number - 1] else block[-_OVERLAP:]
+            letters = 0
+        block.append((number, cleaned))
+        letters += len(cleaned)
+    yield from _pieces(block, " ")
+    if 1 < len(lines) <= _MOST_WRAPPED:
+        yield from _wrapped(lines)
+
+
+def _unframed(line: str) -> str:
+    return _BORDER.sub("", line, count=2)
+
+
+def _pieces(block: Sequence[tuple[int, str]], glue: str) -> Iterator[Message]:
+    if not block:
+        return
+    if len(block) == 1 and len(block[0][1]) <= _MOST_LETTERS:
+        yield Message(block[0][1], (0,), (block[0][0],))
+        return
+    places, place = [], 0
+    for _, part in block:
+        places.append(place)
+        place += len(part) + len(glue)
+    whole = Message(glue.join(part for _, part in block), tuple(places), tuple(number for number, _ in block))
+    step = _MOST_LETTERS * 2
+    if len(whole.text) <= step:
+        yield whole
+        return
+    for at in range(0, len(whole.text), step):
+        piece = whole.text[max(at - _LONGEST_GAP_BETWEEN, 0) : at + step]
+        first = whole.line_at(max(at - _LONGEST_GAP_BETWEEN, 0))
+        yield Message(piece, (0,), (first,))
+
+
+def _wrapped(lines: Sequence[str]) -> Iterator[Message]:
+    """What a terminal broke in the middle of words: lines of one width, each continued by the next."""
+    widest = max(map(len, lines))
+    if widest < _NARROWEST_TERMINAL or sum(len(line) == widest for line in lines[:-1]) < 1:
+        return
+    block: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, start=1):
+        block.append((number, plain(_unframed(line))))
+        if len(line) != widest:
+            if len(block) > 1:
+                yield from _pieces(block, "")
+            block = []
+    if len(block) > 1:
+        yield from _pieces(block, "")

@@ -1,0 +1,104 @@
+"""Wordings made ready for search: each is known by its rarest word, and found by its parts in their order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from hostdev.explain.text import plain
+
+_GAP = re.compile(r"\{(?:device|group|uuid|cdev|resource|any)\}")
+_LONGEST = 220
+_RESOURCE = re.compile(r"\s?[a-z0-9-]+(?:\.[a-z0-9-]+)+/[a-z0-9]")
+_TOKEN = re.compile(r"[a-z][a-z0-9]*")
+_TRIES = 64
+
+
+class Wording(NamedTuple):
+    """The parts of a template between its gaps."""
+
+    parts: tuple[str, ...]
+    before_resource: int | None = None
+    """The part behind which a resource must stand."""
+
+    def find(self, text: str, start: int = 0) -> tuple[int, int] | None:
+        """The place of the wording in a text that is plain; its parts may be a little apart."""
+        for _ in range(_TRIES):
+            begin = text.find(self.parts[0], start)
+            if begin < 0:
+                return None
+            end = self._end(text, begin)
+            if end is not None:
+                return begin, end
+            start = begin + 1
+        return None
+
+    def _end(self, text: str, begin: int) -> int | None:
+        end = begin + len(self.parts[0])
+        for index, part in enumerate(self.parts):
+            if index:
+                place = text.find(part, end, end + _LONGEST + len(part))
+                if place < 0:
+                    return None
+                end = place + len(part)
+            if self.before_resource == index and not _RESOURCE.match(text, end):
+                return None
+        return end
+
+
+def make_wording(template: str) -> Wording:
+    """Make a template ready."""
+    pieces = _GAP.split(template)
+    kinds = _GAP.findall(template)
+    before = next((at for at, kind in enumerate(kinds) if kind == "{resource}"), None)
+    kept = [(at, plain(piece)) for at, piece in enumerate(pieces)]
+    filled = [(at, piece) for at, piece in kept if piece]
+    where = None if before is None else next((i for i, (at, _) in enumerate(filled) if at == before), None)
+    return Wording(tuple(piece for _, piece in filled), where)
+
+
+def words_of(text: str) -> set[str]:
+    """The words of a plain text."""
+    return set(_TOKEN.findall(text))
+
+
+class Index:
+    """Which wordings can be in a text at all, by one word each that must be there."""
+
+    def __init__(self, wordings: Iterable[Wording]) -> None:
+        every = tuple(dict.fromkeys(wordings))
+        count = Counter(word for wording in every for word in _whole_words(wording))
+        by_word: dict[str, list[tuple[frozenset[str], Wording]]] = defaultdict(list)
+        for wording in every:
+            words = _whole_words(wording)
+            rarest = min(words, key=lambda word: (_COMMON.get(word, count[word]), -len(word)))
+            by_word[rarest].append((frozenset(words), wording))
+        self._by_word: Mapping[str, list[tuple[frozenset[str], Wording]]] = dict(by_word)
+
+    def possible(self, text: str) -> list[Wording]:
+        """The wordings whose word is in a plain text."""
+        words = words_of(text)
+        if self._by_word.keys().isdisjoint(words):
+            return []
+        return [
+            wording
+            for word in sorted(self._by_word.keys() & words)
+            for needed, wording in self._by_word[word]
+            if needed <= words
+        ]
+
+
+_COMMON = dict.fromkeys(("error", "failed", "device", "the", "to", "not", "is", "of", "in", "vfio", "pci", "msg"), 999)
+
+
+def _whole_words(wording: Wording) -> list[str]:
+    """The words that a text has as a whole where it has the wording: not those at the rim of a part."""
+    inner = []
+    for part in wording.parts:
+        found = [match[0] for match in _TOKEN.finditer(part)]
+        first_is_cut = bool(re.match(r"[a-z0-9]", part))
+        last_is_cut = bool(re.search(r"[a-z0-9]$", part))
+        inner.extend(found[(1 if first_is_cut else 0) : (len(found) - 1 if last_is_cut else len(found))])
+    return inner or [match[0] for part in wording.parts for match in _TOKEN.finditer(part)]

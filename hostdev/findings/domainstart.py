@@ -1,0 +1,295 @@
+"""What libvirt, QEMU and virt-launcher say while a domain is made, started, changed or moved."""
+
+from __future__ import annotations
+
+from hostdev.findings.rule import MEDIATED, NOT_MEDIATED, Rule, Sureness
+from hostdev.findings.trouble import Trouble
+
+VFIO_NOT_IN_POD = Trouble(
+    code="vfio-not-in-pod",
+    title="The pod was given no VFIO node: the device is on its network driver, or not of a plugin for VMs",
+    cause=(
+        "libvirt looks for `/dev/vfio/vfio` and IOMMU groups. In a pod the node only exists if the device plugin gave "
+        "one: "
+        "the SR-IOV device plugin does so for VFs on vfio-pci, and not for those on a network driver (`deviceType: "
+        "netdevice`). The host itself may be in order."
+    ),
+    hint="make VFs for VMs with deviceType vfio-pci, and look at /dev/vfio in the container compute",
+    remedy=(
+        "1. `kubectl exec POD -c compute -- ls -l /dev/vfio`: without `vfio` the plugin gave no VFIO node.\n"
+        "2. SR-IOV operator: `deviceType: vfio-pci` in the policy. Else bind the VFs: `passgate node bind DEVICE`.\n"
+        "3. Is IOMMU on in the node at all? `passgate node doctor`."
+    ),
+    look="kubectl exec POD -c compute -- ls -l /dev/vfio",
+    issues=("kubevirt/kubevirt#4226",),
+)
+
+CONFIG_SPACE_DENIED = Trouble(
+    code="config-space-denied",
+    title="libvirt may not open the device's config space in sysfs",
+    cause=(
+        "libvirt or QEMU opens `/sys/bus/pci/devices/…/config` for writing. In the pod /sys is mounted read-only, "
+        "SELinux "
+        "forbids it, or the user may not: old KubeVirt with libvirt before 5.6 resets devices itself."
+    ),
+    hint="look for SELinux denials on the node, and use a newer KubeVirt",
+    remedy=(
+        "1. `ausearch -m avc -ts recent` on the node; `getenforce`.\n"
+        "2. In the pod, `managed='no'` with the device bound to vfio-pci beforehand needs no write to sysfs: "
+        "`passgate node bind DEVICE`.\n"
+        "3. KubeVirt 0.36 and later."
+    ),
+    look="ausearch -m avc -ts recent",
+    issues=("kubevirt/kubevirt#2848",),
+)
+
+CGROUP_DENIES_VFIO = Trouble(
+    code="cgroup-denies-vfio",
+    title="The device cgroup of the container does not allow the VFIO node",
+    cause=(
+        "`Operation not permitted` on `/dev/vfio/…` is the device cgroup: the file is there, and the container may "
+        "not open "
+        "it. The node was not given by a device plugin (or DRA), or it was made after the container started. "
+        "`Permission "
+        "denied` would be the file's mode, its owner, or SELinux."
+    ),
+    hint="let a device plugin give the pod the group's node, and do not mount /dev/vfio from the host",
+    remedy=(
+        "1. `passgate node who DEVICE`: was the device given to this pod?\n"
+        "2. A group whose number changed since the plugin started: restart the plugin's pod.\n"
+        "3. Outside of Kubernetes: `cgroup_device_acl` of libvirt's qemu.conf, `--device /dev/vfio/N` of the container."
+    ),
+    look="passgate node who DEVICE",
+    issues=("kata-containers/runtime#2774",),
+)
+
+NO_FREE_PORT = Trouble(
+    code="no-free-port",
+    title="The running guest has no free root port for one more device",
+    cause=(
+        "Each PCI Express device that is plugged into a running guest needs an empty root port, and ports cannot be "
+        "added "
+        "to a running guest. libvirt makes few spare ones."
+    ),
+    hint="add root ports to the domain, or attach it for the next start (--config in place of --live)",
+    remedy=(
+        "1. `<controller type='pci' model='pcie-root-port'/>`, one for each device to come, and start the guest anew.\n"
+        "2. `virsh attach-device DOMAIN FILE --config` attaches it at the next start, where libvirt makes a port.\n"
+        "3. KubeVirt: the annotation for placeholder ports, or fewer devices; it has no hot-plug of host devices."
+    ),
+    look="virsh dumpxml DOMAIN",
+    issues=("kubevirt/kubevirt#11981",),
+)
+
+MIGRATION_NOT_POSSIBLE = Trouble(
+    code="migration-not-possible",
+    title="A VM with a passed-through device cannot be migrated live",
+    cause=(
+        "The device's state is in the hardware. Only devices whose vendor driver implements migration can move (some "
+        "VFs "
+        "on mlx5_vfio_pci, qat_vfio_pci, some vGPUs), and KubeVirt migrates host devices only where it knows them; "
+        "SR-IOV "
+        "interfaces it unplugs and plugs again."
+    ),
+    hint="shut the VM down and start it on the other node",
+    remedy=(
+        "1. For a drain: `evictionStrategy: None` or `LiveMigrateIfPossible`, and `virtctl stop VM`.\n"
+        "2. VFs as interfaces of the VM (sriov) are unplugged for the migration; use teaming in the guest.\n"
+        "3. `passgate node show DEVICE` tells whether a variant driver holds it."
+    ),
+    look="passgate node show DEVICE",
+    issues=("kubevirt/kubevirt#4874", "intel/gvt-linux#207"),
+)
+
+IOMMUFD_UNMAP = Trouble(
+    code="iommufd-unmap-failed",
+    title="QEMU's iommufd backend failed while a device was unplugged",
+    cause=(
+        "Early releases of QEMU with iommufd free the same address space twice when a device goes, or close it too "
+        "early. "
+        "The device is gone from the guest; the messages come after that."
+    ),
+    hint="use a newer QEMU, or the group backend (no iommufd)",
+    remedy="Leave `iommufd` out of the device (`<driver iommufd='yes'>`, `iommufd=` of vfio-pci) until QEMU is newer.",
+    look="qemu-system-x86_64 --version",
+)
+
+ADDRESS_VARIABLE_MISSING = Trouble(
+    code="address-variable-missing",
+    title="The device plugin of the resource sets no variable that KubeVirt reads",
+    cause=(
+        "KubeVirt takes addresses from PCI_RESOURCE_… (vGPUs: MDEV_PCI_RESOURCE_…) in the container. The list "
+        "`Device: []` "
+        "is empty: the resource belongs to a plugin for containers (`nvidia.com/gpu` of nvidia-device-plugin), or the "
+        "variable has another name than the resource."
+    ),
+    hint="use a resource of KubeVirt's own plugin or of kubevirt-gpu-device-plugin; compare the variables of compute",
+    remedy=(
+        "1. `kubectl exec POD -c compute -- env | grep RESOURCE` shows the variables: their names are the resource in "
+        "capitals, with _ for what is no letter or digit.\n"
+        "2. `nvidia.com/gpu` is for containers. Take the resource of the model (`nvidia.com/TU104GL_Tesla_T4`) from "
+        "`kubectl describe node`.\n"
+        "3. After an upgrade restart the plugin, and make claims of the device anew."
+    ),
+    look="kubectl exec POD -c compute -- env",
+    issues=("kubevirt/kubevirt#14387", "harvester/harvester#3763"),
+)
+
+TROUBLES = (
+    VFIO_NOT_IN_POD,
+    CONFIG_SPACE_DENIED,
+    CGROUP_DENIES_VFIO,
+    NO_FREE_PORT,
+    MIGRATION_NOT_POSSIBLE,
+    IOMMUFD_UNMAP,
+    ADDRESS_VARIABLE_MISSING,
+)
+
+_NO_PASSTHROUGH = (
+    "host doesnt support passthrough of host PCI devices",
+    "host does not support passthrough of host PCI devices",
+    "host doesnt support VFIO PCI passthrough",
+    "VFIO device assignment is currently not supported on this system",
+    "host doesnt support legacy PCI passthrough",
+    "Mediated host device assignment requires VFIO support",
+)
+_DEFAULT_BACKEND = ("pci backend driver type default is not supported", "pci backend driver default is not supported")
+
+_NODE_GONE = (
+    "open /dev/vfio/{any}: No such file or directory",
+    "/dev/vfio/{any} does not exist",
+    "stat /dev/vfio/{any}: no such file or directory",
+)
+_NODE_CODES = ("address-not-allocated", "not-bound-to-vfio", "vfio-node-missing")
+
+RULES = (
+    Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
+    Rule("hotplug-disk-beside-device", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
+    Rule("no-iommu", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
+    Rule("vfio-module-missing", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
+    Rule("hotplug-disk-beside-device", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
+    Rule("vfio-module-missing", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
+    Rule("vfio-not-in-pod", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
+    Rule(
+        "config-space-denied",
+        (
+            "Failed to open config space file {any} Permission denied",
+            "/config: Permission denied",
+            "Failed to open config space file",
+            "/config: Read-only file system",
+        ),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "cgroup-denies-vfio",
+        ("/dev/vfio/{any}: Operation not permitted", "open /dev/vfio/{any} operation not permitted"),
+        over=("vfio-node-missing",),
+    ),
+    Rule("vfio-node-missing", ("/dev/vfio/{any}: Permission denied",), sure=Sureness.LIKELY),
+    *(Rule(code, _NODE_GONE, sure=Sureness.ONE_OF) for code in _NODE_CODES),
+    Rule(
+        "no-iommu-group", ("no iommu_group found", "No IOMMU found", "no iommu_group for device"), sure=Sureness.LIKELY
+    ),
+    Rule(
+        "no-free-port",
+        (
+            "error: Failed to attach device {any} No more available PCI slots",
+            "No more available PCI slots",
+            "Bus {any} does not support hotplugging",
+            "no free PCI slots",
+            "PCI: no slot/function available for",
+        ),
+        sure=Sureness.LIKELY,
+    ),
+    Rule("no-free-place", ("No more available PCI slots",), sure=Sureness.ONE_OF),
+    Rule(
+        "migration-not-possible",
+        (
+            "cannot migrate a domain with <hostdev",
+            "cannot migrate domain with assigned host devices",
+            "VFIO device doesnt support migration",
+            "VFIO migration is not supported in kernel",
+            "does not support migration: {any} vfio",
+            "vfio {any}: migration is not supported",
+            "VMI uses a PCI host devices",
+            "VMI uses a PCI host device",
+            "HostDeviceNotLiveMigratable",
+            "cannot migrate VMI: {any} host device",
+            "Cannot migrate {any} vfio",
+            "vfio {any} device does not support dirty page tracking",
+            "migration blocked by {any} vfio",
+        ),
+    ),
+    Rule(
+        "iommufd-unmap-failed",
+        ("Failed to free id: {any} Inappropriate ioctl for device", "IOMMU_IOAS_UNMAP failed", "IOMMU_DESTROY failed"),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "vfio-cdev-missing",
+        (
+            "cannot open VFIO device /dev/vfio/devices/",
+            "/dev/vfio/devices/{any}: No such file or directory",
+            "failed to find vfio-dev",
+            "no such file or directory {any} /dev/vfio/devices/",
+            "vfio device cdev {any} not found",
+        ),
+        over=("noiommu-group", *_NODE_CODES),
+    ),
+    Rule(
+        "address-variable-missing",
+        (
+            "the number of GPU/s do not match the number of devices {any} Device: []",
+            "the number of generic host-devices do not match the number of devices {any} Device: []",
+        ),
+        sure=Sureness.LIKELY,
+        over=("no-address-left",),
+    ),
+    Rule(
+        "device-not-permitted",
+        (
+            "is not permitted in permittedHostDevices configuration",
+            "is not permitted in kubevirt-host-device-plugin-config",
+            "is not permitted in kubevirt-config",
+        ),
+    ),
+    Rule(
+        "gate-closed",
+        (
+            "GPU feature gate is not enabled",
+            "GPUs feature gate is not enabled",
+            "HostDevices feature gate is not enabled",
+            "Host Devices feature gate is not enabled",
+            "feature gate is not enabled in kubevirt",
+        ),
+    ),
+    Rule(
+        "group-not-viable",
+        (
+            "group {any} is not viable",
+            "group is not viable",
+            "ensure all devices within the iommu_group are bound to",
+            "ensure all devices within the iommu group are bound to",
+            "ensure all devices within the IOMMU group are bound",
+        ),
+    ),
+    Rule(
+        "device-in-use",
+        (
+            "/dev/vfio/{any}: Device or resource busy",
+            "PCI device {any} is in use",
+            "is in use by driver QEMU, domain",
+            "is in use by another domain",
+            "is already in use by domain",
+            "is already assigned to domain",
+        ),
+    ),
+    Rule("device-in-use", ("error getting device from group {any}: Device or resource busy",), (NOT_MEDIATED,)),
+    Rule("mdev-missing", ("mediated device {any} not found", "/sys/bus/mdev/devices/{any}: No such file or directory")),
+    Rule(
+        "device-missing",
+        ("no such host device", "could not access /sys/bus/pci/devices/{any}/config", "PCI device {any} not found"),
+        sure=Sureness.LIKELY,
+    ),
+    Rule("mdev-missing", ("no such host device",), (MEDIATED,), Sureness.LIKELY, ("device-missing",)),
+)

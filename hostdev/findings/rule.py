@@ -1,0 +1,66 @@
+"""Rules: wordings that lead to a code, and the conditions without which they do not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Sureness(StrEnum):
+    """How sure a rule is of its code once its conditions hold."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    ONE_OF = "one-of"
+    """It is one of several that say the same."""
+
+    @property
+    def rank(self) -> int:
+        """Order: the surest first."""
+        return list(Sureness).index(self)
+
+
+class Condition(NamedTuple):
+    """What must be true of a text, or of the host it comes from, for a rule to hold."""
+
+    key: str
+    asks: str
+    """The question, for a reader who has to answer it."""
+    look: str = ""
+    """The command that answers it."""
+
+
+class Rule(NamedTuple):
+    """Wordings of one code. `{any}` stands for a gap, `{resource}` for a name such as intel.com/qat."""
+
+    code: str
+    words: tuple[str, ...]
+    when: tuple[Condition, ...] = ()
+    sure: Sureness = Sureness.CERTAIN
+    over: tuple[str, ...] = ()
+    """Codes that it puts aside where both fit one message."""
+
+
+MEDIATED = Condition("mediated", "is it a mediated device (a UUID), such as a vGPU?")
+NOT_MEDIATED = Condition("not-mediated", "is it a PCI device, and no mediated one?")
+ABOVE_WIDTH = Condition(
+    "above-width",
+    "is the address above what the host's IOMMU can reach?",
+    "dmesg | grep -i 'host address width'",
+)
+IN_RESERVED = Condition(
+    "in-reserved",
+    "does the address lie in a region that the firmware reserves?",
+    "cat /sys/kernel/iommu_groups/GROUP/reserved_regions",
+)
+NOT_OF_A_BAR = Condition("not-of-a-bar", "is it memory of the guest, and no BAR of another device?")
+OF_A_BAR = Condition("of-a-bar", "is the region a BAR of another device, and no memory of the guest?")
+ON_VFIO = Condition("on-vfio", "is the device on vfio-pci?", "passgate node show DEVICE")
+ON_HOST_DRIVER = Condition("on-host-driver", "is the device on a driver of the host?", "passgate node show DEVICE")
+OF_OURS = Condition("of-ours", "does the resource belong to a device that is passed through?")
+CDI_OF_DEVICES = Condition("cdi-of-devices", "is the plugin one of devices that are passed through?")
+IN_VIRT_LAUNCHER = Condition("in-virt-launcher", "did virt-launcher say it?")
+REASON_ELSEWHERE = Condition("reason-elsewhere", "does it say no more than that something failed?")
+IN_CLOUD_INIT = Condition("in-cloud-init", "was it virt-launcher, while it made cloud-init data for a hook?")
+OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED)
+"""What hangs on the numbers of a message."""

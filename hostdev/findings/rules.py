@@ -1,0 +1,42 @@
+"""Every rule and every trouble, registered here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hostdev.findings import (
+    cloudinit,
+    cluster,
+    domainstart,
+    guestdriver,
+    hardware,
+    kubelet,
+    mapping,
+    networks,
+    noise,
+    vgpu,
+    virtualfunctions,
+)
+from hostdev.findings.rule import Rule
+from hostdev.findings.trouble import Trouble
+
+FAMILIES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
+    {
+        "memory and DMA": mapping.RULES,
+        "mediated devices": vgpu.RULES,
+        "hardware": hardware.RULES,
+        "VFs": virtualfunctions.RULES,
+        "networks": networks.RULES,
+        "kubelet": kubelet.RULES,
+        "start of a domain": domainstart.RULES,
+        "guest": guestdriver.RULES,
+        "cloud-init": cloudinit.RULES,
+        "noise": noise.RULES,
+    }
+)
+WRITTEN = tuple(rule for rules in FAMILIES.values() for rule in rules)
+"""Rules that were written; the texts of rows are rules of their own beside them."""
+
+_TABLES = (cluster, domainstart, mapping, vgpu, hardware, virtualfunctions, networks, kubelet, guestdriver, noise)
+TROUBLES: tuple[Trouble, ...] = tuple(row for table in _TABLES for row in table.TROUBLES)

@@ -23,6 +23,8 @@ _NEAR = 320
 _TOGETHER = 400
 _AROUND = 3200
 _SHORTEST_FRAGMENT = 10
+_SHARE = 0.6
+"""As much of a sentence says that it is this one."""
 _MOST_IN_A_MESSAGE = 40
 _NATURES = list(Nature)
 _ENOUGH = 8
@@ -227,7 +229,7 @@ def _fragment(text: str) -> tuple[Explained, ...]:
         rule.code
         for wording, rules in _BY_WORDING.items()
         for rule in rules
-        if rule not in _NAMED and any(words in part for part in wording.parts)
+        if rule not in _NAMED and any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
     )
     return tuple(
         Explained(

@@ -31,9 +31,18 @@ class Wording(NamedTuple):
                 return None
             end = self._end(text, begin)
             if end is not None:
-                return begin, end
+                return self._nearest(text, begin, end), end
             start = begin + 1
         return None
+
+    def _nearest(self, text: str, begin: int, end: int) -> int:
+        """The last beginning that leads to the same end: the first may be of another line."""
+        for _ in range(_TRIES):
+            later = text.find(self.parts[0], begin + 1, end)
+            if later < 0 or self._end(text, later) != end:
+                return begin
+            begin = later
+        return begin
 
     def _end(self, text: str, begin: int) -> int | None:
         end = begin + len(self.parts[0])

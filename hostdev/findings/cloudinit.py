@@ -121,4 +121,10 @@ KINDS: tuple[FindingKind, ...] = (
     INTERFACE_NOT_MATCHED,
     NETWORK_DATA_NOT_WRITTEN,
 )
-RULES = (Rule("cloud-init-missing", ("invalid memory address or nil pointer dereference",), (IN_CLOUD_INIT,)),)
+RULES = (
+    Rule(
+        "cloud-init-missing",
+        ("invalid memory address or nil pointer dereference", "SIGSEGV: segmentation violation"),
+        (IN_CLOUD_INIT,),
+    ),
+)

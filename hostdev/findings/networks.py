@@ -163,7 +163,7 @@ RULES = (
     ),
     Rule(
         "multus-failed",
-        ("CNI request failed with status 400",),
+        ("CNI request failed with status 400", "CmdAdd (shim): CNI request failed"),
         (REASON_ELSEWHERE,),
     ),
 )

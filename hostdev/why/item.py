@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from domxml.finding import Evidence as Seen
 from domxml.finding import Finding, Severity
 from domxml.text import visible
-from hostdev.findings.docs import LOOK
-from hostdev.findings.explain import EXPLAINED
+from hostdev.findings.explain import EXPLAINED, LOOK
 from hostdev.why.sayings import Saying
 from hostdev.why.steps import Check
 from hostdev.why.subject import Subject

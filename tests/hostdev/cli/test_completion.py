@@ -36,7 +36,23 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ([""], ["inject", "slots", "fit", "lint", "manifest", "plan", "why", "node", "completion", "man", "help"]),
+        (
+            [""],
+            [
+                "inject",
+                "slots",
+                "fit",
+                "lint",
+                "manifest",
+                "plan",
+                "why",
+                "explain",
+                "node",
+                "completion",
+                "man",
+                "help",
+            ],
+        ),
         (["who"], ["who"]),
         (["--color", "n"], ["never"]),
         (["--color", "never", "node", "sh"], ["show"]),

@@ -229,7 +229,9 @@ def _fragment(text: str) -> tuple[Explained, ...]:
         rule.code
         for wording, rules in _BY_WORDING.items()
         for rule in rules
-        if rule not in _NAMED and any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
+        if rule not in _NAMED
+        and rule not in WRITTEN
+        and any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
     )
     return tuple(
         Explained(

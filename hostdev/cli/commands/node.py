@@ -208,7 +208,12 @@ VITALS = Command(
         Argument(
             ("--watch",), "look again and again, and print each verdict that changes, until all are made", flag=True
         ),
-        Argument(("--timeout",), "with --watch: end after this many seconds", metavar="SECONDS", type=float),
+        Argument(
+            ("--timeout",),
+            "with --watch: end after this many seconds, with 1 if not all are made",
+            metavar="SECONDS",
+            type=float,
+        ),
         *TABLE_OPTIONS,
         output_in("table", "wide", "csv", "json", "jsonl", "yaml"),
         COLOR,

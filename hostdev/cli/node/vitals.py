@@ -170,8 +170,11 @@ def _watch(arguments: argparse.Namespace) -> int:
         settled = vitals and all(one.verdict in SETTLED for one in vitals) and not doubtful
         pause = AGAIN if doubtful else next_pause(pause)
         left = None if end is None else end - time.monotonic()
-        if settled or (left is not None and left <= 0):
+        if settled:
             return _ending(vitals)
+        if left is not None and left <= 0:
+            # What waits for an arrival must not take this for one.
+            return _ending(vitals) or ExitCode.FINDINGS
         time.sleep(pause if left is None else min(pause, left))
 
 

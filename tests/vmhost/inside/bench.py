@@ -38,10 +38,13 @@ class Bench:
             yield
         finally:
             for address, driver in before.items():
-                # libvirt remembers what was set aside once, and would never again ask whether it is.
-                name = f"pci_{re.sub('[.:]', '_', str(address))}"
-                self.connection.nodeDeviceLookupByName(name).reAttach()
+                self.forget(address)
                 expect(pci.driver(address) == driver, f"{address} is on {pci.driver(address)}, it was on {driver}")
+
+    def forget(self, address: PciAddress) -> None:
+        """Let libvirt forget that a device was set aside: it would never again ask whether it is."""
+        name = f"pci_{re.sub('[.:]', '_', str(address))}"
+        self.connection.nodeDeviceLookupByName(name).reAttach()
 
     def record(self, tried: str, predicted: str, said: str) -> None:
         """Keep a row of evidence."""

@@ -71,6 +71,7 @@ def a_group_goes_to_vfio_as_a_whole(bench: Bench) -> None:
             expect(not starts, starts)
             back = undo(state, str(there["id"]))
             for member in members:
+                bench.forget(member)
                 expect_on(member, driver, "(null)")
             bench.record(f"journal undo of {named}", words(back), f"back on {driver}")
 

@@ -34,7 +34,7 @@ BOOT = "20m"
 STATE_FILE = "/etc/passgate/node-state.yaml"
 """Where the overlay `agent-manage` has the node state."""
 
-EXPLAIN = "passgate node explain"
+EXPLAIN = "passgate explain"
 
 TROUBLES = (
     *(DEVICE_OFF_BUS, DEVICE_POWER_STUCK, REMOVAL_PENDING),

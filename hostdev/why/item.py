@@ -47,6 +47,8 @@ class Item(NamedTuple):
     finding: Finding | None = None
     command: str = ""
     """What to type to know more."""
+    one_of: tuple[str, ...] = ()
+    """Codes of which one explains a failure, where the text does not tell which."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form; its keys are a contract."""
@@ -85,15 +87,14 @@ def failure_of(subject: Subject, check: Check, sayings: Iterable[Saying], otherw
     mine = [one for one in sayings if one.check is check]
     if not mine:
         return None
-    root = next((one for one in mine if one.code and not one.is_wrapper), None)
-    told = (
-        root
-        or next((one for one in mine if one.code), None)
-        or next((one for one in mine if not one.is_wrapper), mine[0])
-    )
+    told = min(mine, key=lambda one: (one.is_wrapper, not one.code, not one.one_of))
     times = f" ({told.times} times)" if told.times > 1 else ""
     text = without_wrapping(told.text)
-    return mark_failed(check, told.where + times, told.code or otherwise, text, device_of(text, subject))
+    item = mark_failed(check, told.where + times, told.code or otherwise, text, device_of(text, subject))
+    if told.code or not told.one_of or item.finding is None:
+        return item
+    hint = f"what is known of this text is one of {', '.join(told.one_of)}: `passgate node explain CODE` tells each"
+    return item._replace(finding=item.finding._replace(hint=hint), one_of=told.one_of)
 
 
 _WRAPPING = re.compile(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from hostdev.explain.explanation import explain_text
+from hostdev.findings.rule import Sureness
 from hostdev.findings.trouble import Nature
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.why.events import Event, is_later
@@ -19,24 +20,31 @@ from hostdev.why.subject import POD, VM, VMI, Subject
 MOST = 400
 """Different sentences of a log that are looked at."""
 LONGEST = 4000
+_MOST_GUESSES = 5
 
 
 class Cause(NamedTuple):
     """What explains a sentence."""
 
     code: str = ""
-    about: tuple[str, ...] = ()
     is_wrapper: bool = False
     is_harmless: bool = False
+    one_of: tuple[str, ...] = ()
+    """Codes of which one explains it, where the text alone does not tell which."""
 
 
 def find_cause(text: str) -> Cause:
-    """The likely root of a text."""
+    """The likely root of a text; where it may be one of several, none is taken for it."""
     found = explain_text(text).items
     if not found:
         return Cause()
-    root = found[0]
-    return Cause(root.code, root.values.about, root.nature is Nature.WRAPPER, root.nature is Nature.HARMLESS)
+    causes = [item for item in found if item.nature is Nature.CAUSE]
+    sure = next((item for item in causes if item.sureness is not Sureness.ONE_OF), None)
+    if causes and sure is None:
+        codes = tuple(item.code for item in causes[:_MOST_GUESSES])
+        return Cause(codes[0]) if len(codes) == 1 and not causes[0].open else Cause(one_of=codes)
+    root = sure or found[0]
+    return Cause(root.code, root.nature is Nature.WRAPPER, root.nature is Nature.HARMLESS)
 
 
 class Saying(NamedTuple):
@@ -52,6 +60,13 @@ class Saying(NamedTuple):
     times: int = 1
     is_wrapper: bool = False
     """It only says that something before it went wrong."""
+    one_of: tuple[str, ...] = ()
+    """Codes of which one may explain it."""
+
+    @property
+    def is_known(self) -> bool:
+        """Something explains it, or one of several things does."""
+        return bool(self.code or self.one_of)
 
 
 _WRAPPERS = frozenset({"domain-not-defined"})
@@ -80,7 +95,7 @@ def make_saying(text: str, where: str, usual: Check | None, time: str = "", time
     if check is None or cause.is_harmless:
         return None
     code = our_code(text) or cause.code
-    return Saying(text, where, check, time, code, times, cause.is_wrapper or code in _WRAPPERS)
+    return Saying(text, where, check, time, code, times, cause.is_wrapper or code in _WRAPPERS, cause.one_of)
 
 
 _cause = cache(find_cause)
@@ -156,7 +171,7 @@ def _of_compute(subject: Subject) -> Iterator[Saying]:
     for state in (get_map(status, "state", "waiting"), container_end(status)):
         reason, message = get_text(state, "reason"), get_text(state, "message")
         saying = make_saying(f"{reason}: {message}" if message else reason, f"compute of pod {subject.pod_name}", None)
-        if saying and (saying.code or saying.check is not Check.STARTED):
+        if saying and (saying.is_known or saying.check is not Check.STARTED):
             yield saying
 
 
@@ -193,7 +208,7 @@ def _of_log(log: Log, about: Callable[[Line], bool]) -> Iterator[Saying]:
     for text, line in last.values():
         saying = make_saying(text, f"{log.place}:{line.number}", None, line.time)
         # Many lines of errors are harmless: what is not known counts only where a try to start says it.
-        if saying and (saying.code or _OF_TRY.search(text)):
+        if saying and (saying.is_known or _OF_TRY.search(text)):
             yield saying
 
 

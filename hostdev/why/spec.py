@@ -162,6 +162,8 @@ def _explains(code: str, first: Item | None, subject: Subject) -> bool:
     if first is None or first.finding is None:
         return not subject.is_stopped
     cause = CAUSES[code]
+    if first.one_of:
+        return bool({code, *cause.explains} & set(first.one_of))
     if first.finding.code in cause.explains:
         return True
     return first.finding.code in GENERIC and first.check.rank >= cause.since.rank

@@ -18,6 +18,7 @@ from tests.hostdev.why.cases import (
     ANSWERED,
     DEFINE,
     GROUP,
+    HOST_DEVICES,
     MISSING,
     PLAIN,
     POD,
@@ -375,3 +376,14 @@ def test_commands_are_safe_to_paste() -> None:
     why = explain(evil, vm="$(reboot);x")
 
     assert all("$(" not in re.sub(r"'[^']*'", "", item.command) for item in why.items)
+
+
+def test_what_may_have_several_causes_is_not_given_one() -> None:
+    """libvirt says this for four reasons; the text tells which ones they are, and the step is what failed."""
+    why = explain(plain_vmi(), *PLAIN, event(plain_vmi(), "SyncFailed", SYNC + HOST_DEVICES), vm="plain")
+
+    assert first(why) == ("started", "start-failed")
+    assert why.first is not None
+    assert why.first.finding is not None
+    assert {"no-iommu", "vfio-module-missing"} <= set(why.first.one_of)
+    assert "one of" in why.first.finding.hint

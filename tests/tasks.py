@@ -109,6 +109,11 @@ TASKS = (
         f"for d in {D} demo/i440fx.xml; do passgate inject $d --device 3d:02.2 -o json; done | grep guestAddress",
         ('"guestAddress": "0000:06:00.0"', '"guestAddress": "0000:00:'),
     ),
+    Task(
+        *("B14", "whether a card's memory fits into the guest"),
+        f"passgate fit {D} --device 01:00.0 {GPU} --physical-bits 46 --firmware ovmf-2025.02",
+        ("every device gets its addresses",),
+    ),
     Task("B10", "the guest addresses of all devices", f"passgate slots {D}", ("0000:",)),
     Task(
         *("B11", "a snippet for virsh attach-device", f"passgate inject {D} --device 3d:02.2 -o hostdev"),

@@ -57,6 +57,10 @@ class Means(NamedTuple):
     stop: Callable[[], bool] = lambda: False
     """Whether it was interrupted: what was begun is then undone."""
 
+    def accepting(self, codes: frozenset[str]) -> Means:
+        """The same, with more that is accepted."""
+        return self._replace(despite=self.despite | codes)
+
 
 def carry(effects: Effects, machine: Machine, means: Means, what: str = "") -> Effects:
     """Carry a plan out that was made from this picture of the running machine, and say how it ended.

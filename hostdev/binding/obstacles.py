@@ -71,6 +71,10 @@ ACCEPTABLE = tuple(
 """What `--despite` may set aside; a VM's device, a PF's VFs and what the kernel refuses anyway are not among it."""
 
 
+DECLARABLE = frozenset(
+    kind.code for kind in (BOOT_DISPLAY, DRIVER_UNFIT, MANAGED_ELSEWHERE, OVERRIDE_OF_ANOTHER, RESERVED_REGION)
+)
+"""What a file may accept of a device, for good: what the host stands on is looked at each time."""
 WAITING = frozenset({"snd_hda_intel", "nvidia"})
 """Drivers whose removal waits, unkillably, for every process that has a node of the device open."""
 

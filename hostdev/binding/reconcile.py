@@ -45,9 +45,19 @@ class Change(NamedTuple):
         return f"{self.entry} {' '.join(map(str, self.devices))}"
 
     @property
+    def despite(self) -> frozenset[str]:
+        """What all of its entries accept: what one says is of its own device alone."""
+        return _accepted(self.items)
+
+    @property
     def what(self) -> str:
         """As the journal calls it."""
         return f"node state {self.entry}: {listed(self.devices, 4)}"
+
+
+def _accepted(items: Iterable[Item]) -> frozenset[str]:
+    first, *others = (item.entry.despite for item in items)
+    return first.intersection(*others)
 
 
 def plan_changes(
@@ -119,8 +129,9 @@ class _Planner:
         functions = [self._machine.functions[item.device] for item in batch if item.device is not None]
         if isinstance(first.entry, VfEntry):
             return self._vfs(first.entry, functions[0], first).with_findings(_not_read(first))
+        despite = self._despite | _accepted(batch)
         with_group = any(isinstance(item.entry, DeviceEntry) and item.entry.with_group for item in batch)
-        return self._move(first.entry.driver, functions, with_group=with_group)
+        return self._move(first.entry.driver, functions, despite, with_group=with_group)
 
     def _awaited(self, finding: Finding) -> Finding:
         """What fits no device yet may be a VF that the same file asks for."""
@@ -129,8 +140,10 @@ class _Planner:
         hint = "if it is a VF, it is looked for again once the VFs are made"
         return finding._replace(severity=Severity.INFO, hint=hint)
 
-    def _move(self, driver: str, functions: Iterable[PciFunction], *, with_group: bool = False) -> Effects:
-        machine, drivers, despite = self._machine, self._drivers, self._despite
+    def _move(
+        self, driver: str, functions: Iterable[PciFunction], despite: frozenset[str], *, with_group: bool = False
+    ) -> Effects:
+        machine, drivers = self._machine, self._drivers
         if driver == AUTO or vfio_driver(driver):
             goal = None if driver == AUTO else driver
             return bind(machine, functions, goal, with_group=with_group, despite=despite, drivers=drivers)
@@ -143,7 +156,7 @@ class _Planner:
         driver, drivers = entry.driver or HOST, self._drivers
         number, settings = entry.number, entry.settings
         return vfs(
-            *(self._machine, function, number, settings, self._despite),
+            *(self._machine, function, number, settings, self._despite | entry.despite),
             driver=driver,
             drivers=drivers,
             readings=self._readings,
@@ -152,7 +165,11 @@ class _Planner:
     def _vf(self, entry: VfEntry, function: PciFunction, port: PciFunction, item: Item) -> Effects:
         """One VF of a port that has as many as it shall have: its settings before a vfio driver has it."""
         differs = {drift.what for drift in item.drift}
-        move = self._move(entry.driver, [function]) if "driver" in differs else effects_of((), ())
+        move = (
+            self._move(entry.driver, [function], self._despite | entry.despite)
+            if "driver" in differs
+            else effects_of((), ())
+        )
         number = port.virtfns.index(function.address)
         wanted = [
             one

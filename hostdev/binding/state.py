@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.text import did_you_mean
+from hostdev.binding.obstacles import DECLARABLE
 from hostdev.findings.nodestate import BAD_NODE_STATE
 from hostdev.inventory.pciids import CLASSES, SUBCLASSES
 from hostdev.jsonutil import JsonObject, show_value
@@ -67,6 +68,8 @@ class DeviceEntry(NamedTuple):
     match: Match
     driver: str
     with_group: bool = False
+    despite: frozenset[str] = frozenset()
+    """Codes of what is accepted of the device, for good."""
 
 
 class VfEntry(NamedTuple):
@@ -79,6 +82,7 @@ class VfEntry(NamedTuple):
     """Empty: as the kernel probes them."""
     settings: Mapping[str, str] = MappingProxyType({})
     """As `hostdev/binding/vfsettings.py` has them: `vlan` of every VF, `0.mac` of one."""
+    despite: frozenset[str] = frozenset()
 
 
 class Parameter(NamedTuple):
@@ -177,7 +181,7 @@ class Reader:
         return Nodes(names, tuple(map(self._match_of, self._objects(nodes, "has"))))
 
     def _device(self, entry: JsonObject) -> DeviceEntry:
-        self._keys(entry, ("match", "driver", "withGroup"))
+        self._keys(entry, ("match", "driver", "withGroup", "despite"))
         with_group = bool(self._take(lambda: entry.get_bool("withGroup"), None))
         match, driver = self._match(entry), self._driver(entry, needed=True)
         if driver == "none":
@@ -185,15 +189,29 @@ class Reader:
             self.flaws.append(
                 entry.refused("driver", "is for VFs: a device of its own is not kept from drivers", hint=hint)
             )
-        return DeviceEntry(self._entry(entry), match, driver, with_group)
+        return DeviceEntry(self._entry(entry), match, driver, with_group, self._despite(entry, match))
 
     def _vfs(self, entry: JsonObject) -> VfEntry:
-        self._keys(entry, ("match", "count", "driver", "settings"))
+        self._keys(entry, ("match", "count", "driver", "settings", "despite"))
         count = self._take(lambda: entry.get_int("count", most=MOST_VFS), None)
         if not entry.has("count"):
             self.flaws.append(entry.refused("count", "is missing", hint="say how many VFs each PF shall have"))
         match, driver = self._match(entry), self._driver(entry, needed=False)
-        return VfEntry(self._entry(entry), match, count or 0, driver, self._settings(entry))
+        settings, despite = self._settings(entry), self._despite(entry, match)
+        return VfEntry(self._entry(entry), match, count or 0, driver, settings, despite)
+
+    def _despite(self, entry: JsonObject, match: Match) -> frozenset[str]:
+        codes = self._texts(entry, "despite")
+        if codes and not match.has_place:
+            what = "is accepted of one device, which the entry does not name"
+            self.flaws.append(entry.refused("despite", what, hint="write its address or its path into match"))
+        for index, code in enumerate(codes):
+            if code not in DECLARABLE:
+                place = f"{entry.place('despite')}[{index}]"
+                hint = did_you_mean(code, DECLARABLE, f"a file may accept {', '.join(sorted(DECLARABLE))}")
+                what = f"{show_value(code)} cannot be accepted for good"
+                self.flaws.append(BadInput(CODE, what, subject=place, hint=hint))
+        return frozenset(codes)
 
     def _settings(self, entry: JsonObject) -> Mapping[str, str]:
         settings = self._object(entry, "settings")

@@ -163,11 +163,12 @@ class Steward:
         now = next((one for one in again if _key(one) == _key(change)), None)
         if now is None:
             return change._replace(effects=change.effects._replace(outcome=Outcome.NOTHING))
-        effects = self.means.kernel.ask(lambda host: ask(now.effects, machine, host, self.means))
+        means = self.means.accepting(now.despite)
+        effects = means.kernel.ask(lambda host: ask(now.effects, machine, host, means))
         if effects.outcome != Outcome.PLANNED:
             return now._replace(effects=effects)
         try:
-            ended = carry(now.effects, machine, self.means, now.what)
+            ended = carry(now.effects, machine, means, now.what)
         except PassgateError as error:
             ended = now.effects._replace(outcome=Outcome.REFUSED, findings=(refused_by(error),))
         self._remember(now, Outcome(ended.outcome))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from itertools import chain
 
 from domxml.errors import BadInput, ExitCode, about_file
 from domxml.finding import Severity
@@ -11,7 +13,7 @@ from hostdev.findings.registry import kind
 from hostdev.inject.gather import read_file
 from hostdev.lint.admission.releases import Cluster, parse_gates, parse_release
 from hostdev.lint.files import File, read_files
-from hostdev.lint.objects import VM_KINDS
+from hostdev.lint.objects import VM_KINDS, Object
 from hostdev.lint.repository import gather, lint_objects, report
 from hostdev.lint.results import Report, Result
 from hostdev.printing import output
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         found = upgrade_results(gathered.objects, cluster, parse_release(arguments.against))
     else:
-        found = lint_objects(gathered.objects, cluster)
+        found = chain(lint_objects(gathered.objects, cluster), _room(arguments, gathered.objects))
     told = report(gathered, found, ignored)
     _print(arguments, told)
     for code in told.unused:
@@ -47,11 +49,24 @@ def run(arguments: argparse.Namespace) -> int:
     return _code(told, arguments.fail_on)
 
 
+def _room(arguments: argparse.Namespace, objects: tuple[Object, ...]) -> Iterator[Result]:
+    """Whether the guests have room for their devices, where a host is named."""
+    if arguments.host == "none":
+        return iter(())
+    from hostdev.cli.devices import machine_at  # noqa: PLC0415  seldom asked for
+    from hostdev.kubevirt.releases import NEWEST, release_of  # noqa: PLC0415
+    from hostdev.lint.room import room_results  # noqa: PLC0415
+
+    return room_results(objects, machine_at(arguments.host, bars=True), release_of(arguments.kubevirt or NEWEST))
+
+
 def _cluster(arguments: argparse.Namespace) -> Cluster:
     releases = (parse_release(arguments.kubevirt),) if arguments.kubevirt else Cluster().releases
     if arguments.against and not arguments.kubevirt:
         hint = "give --kubevirt with the release that the cluster has"
         raise BadInput("bad-usage", "--against compares with --kubevirt, which is not given", hint=hint)
+    if arguments.against and arguments.host != "none":
+        raise BadInput("bad-usage", "--against and --host exclude each other", hint="ask for each by itself")
     gates = None if arguments.feature_gates is None else parse_gates(arguments.feature_gates, releases)
     return Cluster(releases, gates)
 

@@ -45,11 +45,14 @@ def room_findings(
     now = judge(domain)
     if not ports:
         return now.findings
+    if machine.cpu.physical_bits is None:
+        # So many cases take a tenth of a second each time, and a sidecar has a fifth of a processor.
+        return tuple(map(_softened, now.findings))
     _add_ports(domain, ports)
     later = judge(Domain.parse(domain.serialise()))
     if now.outcome is later.outcome:
         return later.findings
-    return tuple(_softened(finding) for finding in later.findings or now.findings)
+    return tuple(map(_softened, later.findings or now.findings))
 
 
 def _softened(finding: Finding) -> Finding:

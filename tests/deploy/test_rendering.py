@@ -151,6 +151,46 @@ def test_the_manager_has_what_it_needs_and_no_more() -> None:
     options.parse([word.replace("$(NODE_NAME)", "worker-1") for word in container["args"]])
 
 
+MANAGERS_MOUNTS = {
+    "/etc/passgate": ("passgate-node-state", True),
+    "/var/lib/passgate": ("/var/lib/passgate", False),
+    "/sys": ("/sys", False),
+    "/dev": ("/dev", True),
+    "/lib/modules": ("/lib/modules", True),
+    "/host/etc": ("/etc", True),
+    "/run/udev": ("/run/udev", True),
+}
+"""By path in the container, what is there of the node or the cluster, and whether it is read only."""
+
+
+def _mounts(folder: str) -> dict[str, tuple[str, bool]]:
+    pod = daemon(folder)
+    (container,) = pod["containers"]
+    sources = {
+        one["name"]: one["hostPath"]["path"] if "hostPath" in one else one.get("configMap", {}).get("name", "")
+        for one in pod["volumes"]
+    }
+    return {one["mountPath"]: (sources[one["name"]], bool(one.get("readOnly"))) for one in container["volumeMounts"]}
+
+
+def test_of_the_node_the_manager_writes_to_sys_and_its_journal_alone() -> None:
+    agent, manager = _mounts("overlays/agent"), _mounts(MANAGER)
+    more = {path: mount for path, mount in manager.items() if agent.get(path) != mount}
+
+    assert more == MANAGERS_MOUNTS
+    assert agent.keys() <= manager.keys()
+
+
+def test_what_the_manager_needs_is_written_down() -> None:
+    page = (DEPLOY.parent / "docs/node-state.md").read_text().split("What it needs of a node")[1].split("## VFs")[0]
+    (container,) = daemon(MANAGER)["containers"]
+
+    for word in (*container["securityContext"]["capabilities"]["add"][2:], "hostPID", "hostNetwork", "AppArmor"):
+        assert word in page
+    for path, (source, _) in MANAGERS_MOUNTS.items():
+        assert f"`{source}`" in page or f"`{path}`" in page or source == "passgate-node-state", path
+
+
 def test_the_state_that_comes_with_the_manager_declares_nothing() -> None:
     config = manifest(MANAGER, "ConfigMap")
     (container,) = daemon(MANAGER)["containers"]

@@ -30,6 +30,14 @@ LINT = Command(
             "object among the files; else gates are told as info)",
             metavar="NAMES",
         ),
+        Argument(
+            ("--host",),
+            "also tell whether the guests have room for the BARs of devices of this host: a root directory, a recorded "
+            "machine (.toml), or none",
+            metavar="ROOT|MACHINE.toml|none",
+            default="none",
+            complete=Complete.FILE,
+        ),
         Argument(("--ignore",), "leave a finding out", metavar="CODE", repeat=True, complete=Complete.CODE),
         output_in("table", "json", "yaml", "sarif", "junit", "github"),
         fail_on("error"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
+from domxml.document import Domain
 from domxml.text import listed
 from hostdev.cli import devices, documents
 from hostdev.cli.devices import Device
 from hostdev.cli.selection import find_meant, read_words
 from hostdev.gate.group import group_verdict
 from hostdev.gate.verdict import MemberVerdict
+from hostdev.inject.plan import MUCH
 from hostdev.inventory import pciids
 from hostdev.inventory.bars import Bar, Bars, bar_text, size_text
 from hostdev.inventory.machine import Machine, PciFunction
@@ -21,6 +23,7 @@ from hostdev.printing.fields import write_lines
 from hostdev.printing.screen import Screen
 
 LABEL = 14
+LEAST_BITS, MOST_BITS = 40, 52
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -87,10 +90,39 @@ def _bars(machine: Machine, function: PciFunction) -> Iterator[tuple[str, str]]:
         yield "bars", "; ".join(_bar(bar, bars) for bar in bars.own) or "none"
     if bars.rom:
         yield "rom", size_text(bars.rom)
+    if not function.bridge and sum(bar.size for bar in bars.own) >= MUCH:
+        yield "guest room", _room(machine, function.class_code, bars)
     if function.total_vfs and bars.vfs:
         # The VFs that there are tell it exactly.
         vf = next((machine.functions[vf].bars for vf in function.virtfns if vf in machine.functions), None)
         yield "bars of a vf", "; ".join(map(bar_text, vf.own if vf else bars.vfs))
+
+
+_GUEST = """<domain type='kvm'><name>guest</name><memory unit='GiB'>8</memory>
+<os firmware='efi'><type arch='x86_64' machine='pc-q35-8.2'>hvm</type></os>
+<cpu mode='host-passthrough'/><devices><controller type='pci' index='0'
+model='pcie-root'/><controller type='pci' index='1' model='pcie-root-port'/><hostdev mode='subsystem' type='pci'>
+<source><address domain='0' bus='1' slot='0' function='0'/></source><address type='pci' domain='0' bus='1' slot='0'
+function='0'/></hostdev><memballoon model='virtio'/></devices></domain>"""
+"""A small one, with a device behind a port of its own."""
+
+
+def _room(machine: Machine, class_code: int, bars: Bars) -> str:
+    """From how many physical bits of a guest's processor on its firmware has room for one such device."""
+    from hostdev.fit.firmware import parse_firmware  # noqa: PLC0415  for large devices
+    from hostdev.fit.fit import fit  # noqa: PLC0415
+    from hostdev.fit.inputs import AMD, INTEL, HostFunction, Node, vendor_of  # noqa: PLC0415
+    from hostdev.fit.solution import Outcome  # noqa: PLC0415
+
+    domain, firmware = Domain.parse(_GUEST.encode()), parse_firmware("ovmf-2025.02")
+    known = dict.fromkeys(domain.host_devices, HostFunction(bars.own, class_code, bars.rom))
+    told = vendor_of(machine.cpu.vendor)
+    for bits in range(LEAST_BITS, MOST_BITS + 1):
+        nodes = [Node(vendor) for vendor in ((told,) if told else (INTEL, AMD))]
+        found = {fit(domain, known, node, firmware=firmware, bits=bits).outcome for node in nodes}
+        if found == {Outcome.FITS}:
+            return f"one fits from {bits} physical bits of the guest's processor on (OVMF 2025.02, passgate fit)"
+    return "no guest has room for it (OVMF 2025.02, passgate fit)"
 
 
 def _bar(bar: Bar, bars: Bars) -> str:

@@ -134,7 +134,9 @@ def foresee(arguments: argparse.Namespace, wanted: Wanted) -> tuple[Change, ...]
     planned = plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite, readings=wanted.readings)
     with progress("asking who has the devices"):
         return tuple(
-            change._replace(effects=changes.foresee(change.effects, wanted.machine, means, here=here))
+            change._replace(
+                effects=changes.foresee(change.effects, wanted.machine, means.accepting(change.despite), here=here)
+            )
             for change in planned
         )
 
@@ -260,7 +262,7 @@ def _carried(wanted: Wanted, place: str, means: Means, ended: Mapping[str, Chang
     for change in plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite, readings=wanted.readings):
         if change.items[0].entry.place == place and change.entry_and_devices not in ended:
             try:
-                effects = carry(change.effects, wanted.machine, means, change.what)
+                effects = carry(change.effects, wanted.machine, means.accepting(change.despite), change.what)
             except PassgateError as error:
                 effects = change.effects.with_findings([refused_by(error)])
             yield change.entry_and_devices, change._replace(effects=effects)

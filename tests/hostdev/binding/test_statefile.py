@@ -275,3 +275,27 @@ def test_json_needs_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
         "module-missing",
         "pip install 'passgate[cli]', or give JSON",
     )
+
+
+def test_an_entry_may_accept_what_holds_for_good_of_a_device_that_it_names() -> None:
+    state = read(
+        HEAD + "spec:\n  devices: [{match: {address: 3b:00.0}, driver: auto, despite: [managed-elsewhere]}]\n"
+        "  virtualFunctions: [{match: {path: pci0000:3a/00.0}, count: 1, despite: [reserved-region]}]\n"
+    )
+
+    assert [sorted(one.despite) for one in state.devices] == [["managed-elsewhere"]]
+    assert [sorted(one.despite) for one in state.vfs] == [["reserved-region"]]
+
+
+@pytest.mark.parametrize(
+    ("match", "code", "words"),
+    [
+        ("{address: 3b:00.0}", "host-root-disk", '"host-root-disk" cannot be accepted for good'),
+        ("{address: 3b:00.0}", "device-in-use", '"device-in-use" cannot be accepted for good'),
+        ("{id: '8086:1572'}", "managed-elsewhere", "is accepted of one device, which the entry does not name"),
+    ],
+)
+def test_what_the_host_stands_on_is_accepted_by_no_file(match: str, code: str, words: str) -> None:
+    (found,) = flaws(HEAD + f"spec:\n  devices:\n  - match: {match}\n    driver: auto\n    despite: [{code}]\n")
+
+    assert (found.line, words in found.finding.message) == (7, True)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from domxml.errors import BadInput
+from hostdev.binding.obstacles import weigh
 from hostdev.binding.steward import Steward, Turn
+from hostdev.findings.binding import MANAGED_ELSEWHERE
 from tests.hostdev.binding.drivercore import DriverCore
 from tests.hostdev.binding.hosts import DISK, core, functions, means
 
@@ -188,3 +190,18 @@ def test_a_parameter_that_is_missing_is_a_finding(node: Node) -> None:
 
     assert codes(node.turn()) == {"reboot-pending"}
     assert node.turn().standings == {"held": 1, "drifted": 1}
+
+
+def test_what_another_manages_is_taken_only_where_the_entry_accepts_it(node: Node) -> None:
+    """As on a Harvester node, whose claims are not to be seen."""
+    managed = MANAGED_ELSEWHERE.found(DISK, "Harvester puts devices on vfio-pci")
+    checks = (*node.steward.means.checks, lambda moment: weigh([managed], moment.despite))
+    node.steward.means = node.steward.means._replace(checks=checks)
+
+    refused = node.turn()
+    node.text = FILE + "      despite: [managed-elsewhere]\n"
+    made = node.turn()
+
+    assert [str(one.effects.outcome) for one in refused.made] == ["refused"]
+    assert "managed-elsewhere" in codes(refused)
+    assert (node.driver, made.standings) == ("vfio-pci", {"held": 1})

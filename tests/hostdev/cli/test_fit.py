@@ -193,3 +193,42 @@ def test_it_opens_no_register_of_a_device_and_waits_for_nothing(tmp_path: Path) 
 
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+KUBEVIRT = """apiVersion: kubevirt.io/v1
+kind: KubeVirt
+metadata: {name: kubevirt, namespace: kubevirt}
+spec:
+  configuration:
+    permittedHostDevices:
+      pciHostDevices: [{pciVendorSelector: "10DE:2330", resourceName: nvidia.com/GH100_H100_SXM5_80GB}]
+"""
+
+
+def test_lint_with_a_machine_judges_what_kubevirt_would_hand_out(cli: Callable[..., Ran], tmp_path: Path) -> None:
+    cluster = tmp_path / "kubevirt.yaml"
+    cluster.write_text(KUBEVIRT)
+    done = cli("lint", "docs/fit/h100.yaml", str(cluster), *host("hgx-h100"), "-o", "json")
+    found = [one for one in json.loads(done.out)["items"] if one["code"].startswith("bar-")]
+
+    assert [one["code"] for one in found] == ["bar-window-unknown"]
+    assert "physical" in found[0]["message"]
+    alone = json.loads(cli("lint", "docs/fit/h100.yaml", *host("hgx-h100"), "-o", "json").out)["items"]
+    assert ["which devices of the host are handed out" in one["message"] for one in alone] == [True]
+    assert json.loads(cli("lint", "docs/fit/h100.yaml", "-o", "json").out)["items"] == []
+
+
+def test_inject_and_plan_tell_the_same(cli: Callable[..., Ran]) -> None:
+    cards = [word for card in ("19:00.0", "1a:00.0", "4a:00.0", "4b:00.0") for word in ("--device", card)]
+    injected = cli("inject", DOMAIN, *cards, *host("hgx-h100"), "-o", "plan")
+    planned = cli("plan", *H100[1:], "-o", "json")
+
+    assert re.search("bar-(window-unknown|out-of-reach)", injected.err)
+    codes = {one["code"] for one in json.loads(planned.out)["findings"]}
+    assert "bar-window-unknown" in codes
+
+
+def test_node_show_tells_how_many_bits_a_guest_needs(cli: Callable[..., Ran]) -> None:
+    done = cli("node", "show", "19:00.0", *host("hgx-h100"))
+
+    assert "one fits from 41 physical bits" in done.out

@@ -138,3 +138,21 @@ def test_as_many_ports_as_there_can_be_are_answered_at_once() -> None:
         sys.setprofile(None)
     assert found.outcome is Outcome.DEVICES_MISSING
     assert calls < 5_000_000
+
+
+def test_nothing_is_opened() -> None:
+    """Whatever a domain names: the files are for others to read."""
+    written = guest(ports(Card(IVSHMEM, GIB)), kind="kvm")
+    domain, functions = written.domain, written.functions
+    fit(domain, functions)
+    opened = []
+    watching = True
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in {"open", "os.listdir", "os.scandir", "subprocess.Popen", "socket.connect"}:
+            opened.append(arguments)
+
+    sys.addaudithook(watch)
+    fit(domain, functions)
+    watching = False
+    assert opened == []

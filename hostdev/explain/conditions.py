@@ -18,6 +18,9 @@ _KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
 """Where x86 has its MSI window, and AMD HyperTransport."""
 _BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")
 _MDEV = re.compile(r"/mdev/|\bmdev\b|mediated|\bvgpu\b|nvidia-vgpu")
+_GUEST_DEVICE = re.compile(
+    r"gpu|nvidia|geforce|radeon|amdgpu|passthrough|pass-through|device manager|this device|vfio|display adapter|graphics"
+)
 _CLOUD_INIT = re.compile(r"precloudinitiso|cloudinit|cloud-init")
 _CDI = re.compile(r"nvidia|intel|amd|gpu|vfio|qat|kubevirt|sriov|pci")
 _REASON = re.compile(
@@ -123,6 +126,7 @@ _JUDGES: Mapping[str, Callable[[Context], bool | None]] = MappingProxyType(
         rule.ON_HOST_DRIVER.key: _on_host_driver,
         rule.OF_OURS.key: _of_ours,
         rule.REASON_ELSEWHERE.key: _reason_elsewhere,
+        rule.OF_A_GUEST_DEVICE.key: _searches(_GUEST_DEVICE),
         rule.IN_CLOUD_INIT.key: _searches(_CLOUD_INIT),
         rule.CDI_OF_DEVICES.key: _searches(_CDI),
         rule.IN_VIRT_LAUNCHER.key: _searches(_LAUNCHER),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import MEDIATED, NOT_MEDIATED, Rule, Sureness
+from hostdev.findings.rule import IN_VIRT_LAUNCHER, MEDIATED, NOT_MEDIATED, Rule, Sureness
 from hostdev.findings.trouble import Trouble
 
 VFIO_NOT_IN_POD = Trouble(
@@ -163,10 +163,11 @@ _NODE_GONE = (
 _NODE_CODES = ("address-not-allocated", "not-bound-to-vfio", "vfio-node-missing")
 
 RULES = (
-    Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
-    Rule("hotplug-disk-beside-device", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
     Rule("no-iommu", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
     Rule("vfio-module-missing", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
+    Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], (IN_VIRT_LAUNCHER,), Sureness.LIKELY),
+    Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
+    Rule("hotplug-disk-beside-device", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
     Rule("hotplug-disk-beside-device", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
     Rule("vfio-module-missing", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
     Rule("vfio-not-in-pod", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),

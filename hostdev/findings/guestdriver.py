@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import Rule, Sureness
+from hostdev.findings.rule import OF_A_GUEST_DEVICE, Rule, Sureness
 from hostdev.findings.trouble import Trouble
 
 GUEST_OUT_OF_RESOURCES = Trouble(
@@ -113,7 +113,8 @@ RULES = (
             "(Code 12)",
             "device manager {any} code 12",
         ),
-        sure=Sureness.LIKELY,
+        (OF_A_GUEST_DEVICE,),
+        Sureness.LIKELY,
     ),
     Rule(
         "guest-driver-stopped",
@@ -124,7 +125,8 @@ RULES = (
             "code 43",
             "Windows has stopped this device because it has reported problems",
         ),
-        sure=Sureness.LIKELY,
+        (OF_A_GUEST_DEVICE,),
+        Sureness.LIKELY,
     ),
     Rule(
         "vf-driver-refused",

@@ -64,3 +64,4 @@ REASON_ELSEWHERE = Condition("reason-elsewhere", "does it say no more than that 
 IN_CLOUD_INIT = Condition("in-cloud-init", "was it virt-launcher, while it made cloud-init data for a hook?")
 OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED)
 """What hangs on the numbers of a message."""
+OF_A_GUEST_DEVICE = Condition("of-a-guest-device", "is it a device that the guest was given?")

@@ -65,6 +65,7 @@ def test_a_condition_decides(text: str, code: str) -> None:
         "write error: No space left on device",
         "the device is in use by a user",
         "systemd: code=exited, status=43",
+        "usb 1-1: error 43: the country has code 43",
     ],
 )
 def test_what_only_looks_like_it(text: str) -> None:

@@ -49,7 +49,7 @@ def test_one_sentence_of_libvirt_has_its_causes() -> None:
     assert {"vfio-not-in-pod", "hotplug-disk-beside-device", "no-iommu", "vfio-module-missing"} <= {
         item.code for item in items
     }
-    assert {item.sureness for item in items} == {Sureness.ONE_OF}
+    assert [item.sureness for item in items[1:]] == [Sureness.ONE_OF] * 4
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ _KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
 _BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")
 _MDEV = re.compile(r"/mdev/|\bmdev\b|mediated|\bvgpu\b|nvidia-vgpu")
 _GUEST_DEVICE = re.compile(
-    r"gpu|nvidia|geforce|radeon|amdgpu|passthrough|pass-through|device manager|this device|vfio|display adapter|graphics"
+    r"gpu|nvidia|geforce|radeon|amdgpu|passthrough|pass-through|device manager|this device|vfio|display"
 )
 _CLOUD_INIT = re.compile(r"precloudinitiso|cloudinit|cloud-init")
 _CDI = re.compile(r"nvidia|intel|amd|gpu|vfio|qat|kubevirt|sriov|pci")

@@ -35,6 +35,8 @@ WORDS = (
 )
 """Modules, the closest match first."""
 UNKNOWN = "working"
+LOADING = "loading its modules"
+_IMPORTS = "importlib._bootstrap"
 
 
 class Activity(NamedTuple):
@@ -48,8 +50,10 @@ def current_activity(thread: int | None) -> Activity:
     """What a thread is at; read from its stack, so that no code needs to keep a diary."""
     frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  the documented way, in spite of its name
     frames = list(_frames(frame))
+    if any(_module(found) == _IMPORTS for found in frames):
+        return Activity(LOADING, _where(frames[0]))
     for found in frames:
-        module = found.f_globals.get("__name__", "")
+        module = _module(found)
         for prefix, words in WORDS:
             if f"{module}.".startswith(f"{prefix}."):
                 return Activity(words, _where(found))
@@ -72,14 +76,20 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "?"))
+
+
 def _where(frame: FrameType, line: int | None = None) -> str:
-    return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_name}:{line or frame.f_lineno}"
+    return f"{_module(frame)}.{frame.f_code.co_name}:{line or frame.f_lineno}"
 
 
 T = TypeVar("T")
 
 OVERDUE = 2.0
 """Seconds after its deadline when work is given up, and its thread with it."""
+_AGAIN = 0.05
+"""Seconds until another look at one that is overdue and could not be given up."""
 MOST_GIVEN_UP = 8
 """Threads that may hang at once: each keeps its documents."""
 
@@ -162,12 +172,16 @@ class Worker:
         return float("inf") if job is None else job.deadline + OVERDUE - time.monotonic()
 
     def retire(self) -> Activity | None:
-        """Take no more work, if what it does is overdue: tell what that is."""
+        """Take no more work, if what it does is overdue: tell what that is.
+
+        An import is waited for, however long a throttled processor takes: cut off it leaves halves of modules behind,
+        and the next worker would need the very same ones.
+        """
         with self._lock:
-            if self.time_to_overdue() > 0:
+            found = current_activity(self._thread.ident)
+            if self.time_to_overdue() > 0 or found.words == LOADING:
                 return None
             self._retired = True
-        found = current_activity(self._thread.ident)
         _interrupt(self._thread)
         return found
 
@@ -272,25 +286,23 @@ class Bounded:
         """Wait for it; what stands in its way beyond hope is given up meanwhile."""
         while (left := job.deadline - time.monotonic()) > 0:
             overdue = self._worker.time_to_overdue()
-            if overdue <= 0 and self._replace_worker():
-                continue
-            done = job.wait(min(left, overdue) if overdue > 0 else left)
+            if overdue <= 0:
+                self._replace_worker()
+                overdue = max(self._worker.time_to_overdue(), _AGAIN)
+            done = job.wait(min(left, overdue))
             if done or job.abandoned:
                 return done
         return job.wait(0)
 
-    def _replace_worker(self) -> bool:
-        """Whether there is one again that works; too many hanging threads are no help to those that wait."""
+    def _replace_worker(self) -> None:
+        """Give up the one that hangs; too many hanging threads are no help to those that wait."""
         with self._lock:
             self._given_up = [worker for worker in self._given_up if worker.is_alive()]
-            if len(self._given_up) >= MOST_GIVEN_UP:
-                return False
-            doing = self._worker.retire()
+            doing = self._worker.retire() if len(self._given_up) < MOST_GIVEN_UP else None
             if doing is not None:
                 log.error("given up", doing=doing.words, where=doing.where, hanging=len(self._given_up) + 1)
                 self._given_up.append(self._worker)
                 self._worker = Worker(self._jobs)
-            return True
 
 
 def refusal(error: PassgateError, **fields: object) -> Failed:

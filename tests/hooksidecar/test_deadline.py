@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -138,6 +140,24 @@ def test_h15_nothing_is_given_up_that_is_only_slow() -> None:
 
     threads = [thread for thread in threading.enumerate() if thread.name == "work"]
     assert bounded.run(lambda _deadline: threading.current_thread(), 5, context, {}) in threads
+
+
+def test_h15_an_import_is_waited_for_however_long_it_takes(tmp_path: Path, mocker: MockerFixture) -> None:
+    """Cut off it would leave halves of modules behind, and the next worker would fail for want of the rest."""
+    mocker.patch.object(deadline, "OVERDUE", 0.0)
+    mocker.patch.object(deadline, "WORK", 0.05)
+    mocker.patch.object(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "slowly_loaded.py").write_text(
+        "import time\nfor _ in range(100):\n    time.sleep(0.01)\nwhole = True\n"
+    )
+    bounded, context = Bounded(), cast("grpc.ServicerContext", Context())
+
+    bounded.begin(lambda: importlib.import_module("slowly_loaded"))
+    time.sleep(0.2)
+    with pytest.raises(deadline.Failed, match="which was loading its modules"):
+        bounded.run(lambda _deadline: "early", 0.2, context, {})
+
+    assert bounded.run(lambda _deadline: importlib.import_module("slowly_loaded").whole, 20, context, {}) is True
 
 
 def test_h15_a_core_that_came_late_does_not_forget_what_was_settled() -> None:

@@ -123,9 +123,10 @@ def _numbers(variant: Variant) -> str:
 def _depending(domain: str, tree: DomainTree, cases: Cases, node: Node) -> Finding:
     if tree.unknown_hosts:
         message = f"it is not known what {listed(list(tree.unknown_hosts), _SHOWN)} asks for"
-        return BAR_WINDOW_UNKNOWN.found(
-            domain, message, hint="take a new snapshot of the node, or ask there: its files tell the registers"
-        )
+        hint = "take a new snapshot of the node, or ask there: its files tell the registers"
+        if not any(":" in host for host in tree.unknown_hosts):
+            hint = "its driver makes the registers of a mediated device up, and no file tells them"
+        return BAR_WINDOW_UNKNOWN.found(domain, message, hint=hint)
     parts = []
     for axis in deciding(cases):
         told = ", ".join(f"{when}: {_WORDS[outcome]}" for when, outcome in islice(outcomes_by(cases, axis), _SHOWN))

@@ -16,6 +16,7 @@ from domxml.document import Domain
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.kubevirt import coming_ports
+from domxml.text import printable
 from domxml.transform import Transformed, transform
 from domxml.version import OLDEST, LibvirtVersion
 from hostdev.allocation.dialects import dialects_of
@@ -98,9 +99,15 @@ class Settled(NamedTuple):
             return ()
         from hostdev.inject.room import room_findings  # noqa: PLC0415  most VMs have small devices
 
-        return room_findings(
-            result.xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware
-        )
+        try:
+            return room_findings(
+                result.xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware
+            )
+        except Exception as error:  # noqa: BLE001  a forecast that fails is no reason to keep a VM from starting
+            from hostdev.findings.fit import BAR_WINDOW_UNKNOWN  # noqa: PLC0415
+
+            what = f"it could not be computed: {type(error).__name__}: {printable(str(error))}"
+            return (BAR_WINDOW_UNKNOWN.found(domain.name, what),)
 
 
 class HookCore:

@@ -100,6 +100,13 @@ def test_an_older_recording_has_no_sizes(cli: Callable[..., Ran]) -> None:
     assert (card["placed"], card["bars"]) == (None, [])
 
 
+def test_what_a_mediated_device_asks_for_no_file_tells(cli: Callable[..., Ran]) -> None:
+    done = cli("fit", "tests/fixtures/domains/q35-vgpu-mdev.xml", *host("tesla-t4"))
+
+    assert done.code == 1
+    assert "no file tells them" in done.out
+
+
 def test_a_domain_without_host_devices(cli: Callable[..., Ran]) -> None:
     done = cli("fit", DOMAIN, "--physical-bits", "46", *OVMF)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from pytest_mock import MockType
 
 from domxml.errors import ExitCode
 from hostdev.gate.check import verdict_of
@@ -154,3 +155,34 @@ def test_what_was_not_seen_is_told(cli: Callable[..., Ran]) -> None:
 
     assert all(reason in err for _, reason in unread)
     assert err.count("note: not seen: ") == len({reason for _, reason in unread})
+
+
+@pytest.mark.parametrize(
+    ("words", "looks"),
+    [
+        ((), False),
+        (("-o", "name"), False),
+        (("-o", "csv", "--columns", "address,ids"), False),
+        (("--columns", "+bars"), True),
+        (("--sort", "-bars"), True),
+        (("-o", "wide"), True),
+        (("-o", "json"), True),
+    ],
+)
+def test_bars_are_looked_at_only_where_they_are_shown(
+    words: tuple[str, ...],
+    looks: bool,  # noqa: FBT001  expected
+    cli: Callable[..., Ran],
+    look_machine: MockType,
+) -> None:
+    """That costs a file of each device."""
+    cli("node", "list", *host("consumer-gpu"), *words)
+
+    assert look_machine.call_args.kwargs == {"bars": looks}
+
+
+def test_sizes_of_bars_are_a_column(cli: Callable[..., Ran]) -> None:
+    rows = cli("node", "list", *host("consumer-gpu"), "-o", "csv", "--columns", "address,bars").out.splitlines()
+
+    assert '0000:01:00.0,"16 MiB, 256 MiB, 32 MiB, I/O"' in rows
+    assert "0000:02:00.0,?" in rows

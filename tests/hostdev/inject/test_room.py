@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from pytest_mock import MockerFixture
 
 from domxml.document import Domain
 from domxml.errors import PassgateError
@@ -179,6 +180,15 @@ def test_it_takes_little_of_a_call(tmp_path: Path) -> None:
             call(core(host), efi(load(NAME)), vmi())
             serving.append(time.process_time() - begun)
         assert min(serving) < most
+
+
+def test_a_forecast_that_fails_keeps_no_vm_from_starting(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("hostdev.fit.fit.fit", autospec=True, side_effect=RecursionError("too deep"))
+    answer = call(core(resized(tmp_path, LARGE)), efi(load(NAME)), vmi())
+
+    assert answer.devices
+    (found,) = (finding for finding in answer.findings if finding.code == "bar-window-unknown")
+    assert "RecursionError: too deep" in found.message
 
 
 def test_ports_to_come_are_those_of_a_first_pass() -> None:

@@ -131,7 +131,7 @@ def _ovmf(suite: str) -> list[Case]:
     add("8 empty ports", FITS, [*_pairs(), *[Slot()] * 8], arguments=LARGE)
     add("exact size", MISSING, shared(64 * GIB, 2), arguments=(*AMD, *window(65536)))
     add("a size beyond", LOST, shared(256 * GIB, 1), arguments=(*INTEL, *window(2 << 20)))
-    add("no window", FITS, shared(64 * MIB, 2), arguments=(*AMD, *window(0)))
+    add("no window", DEAD, shared(64 * MIB, 2), arguments=(*AMD, *window(0)))
     add("ports keep more", FITS, shared(MIB, 4), arguments=(*AMD, *kept("64G")))
     add("ports keep little", FITS, shared(16 * GIB, 8), arguments=(*AMD, *kept("32M")))
     add("vga", DEAD, [*ports(Card(VGA, 256 * GIB)), *shared(GIB, 1)], arguments=AMD)
@@ -182,7 +182,7 @@ def _seabios(suite: str) -> list[Case]:
     add("expanders", FITS, on_expanders(4 * GIB, 2, 2), arguments=AMD)
     add("legacy devices beside", FITS, shared(GIB, 2), arguments=AMD, ram=8 * GIB, devices=OLD + VIDEO)
     if suite == "trixie":
-        add("misplaced", LOST, shared(256 * GIB, 1), arguments=processor(42), ram=8 * GIB)
+        add("large beside memory above", FITS, shared(256 * GIB, 1), arguments=processor(42), ram=8 * GIB)
     if suite == "sid":
         add(
             "no padding",

@@ -215,10 +215,10 @@ class _Allocator:
             size = power_of_two_from(rom)
             nodes[MEM32].children.insert(_Node(None, size, size))
         self._map_devices(devices, nodes)
-        _merge(nodes[MEM32], nodes[PREF32])
         if self.windows.mem64 is None:
             _merge(nodes[MEM32], nodes[MEM64])
-            _merge(nodes[MEM32], nodes[PREF64])
+            _merge(nodes[PREF32], nodes[PREF64])
+        _merge(nodes[MEM32], nodes[PREF32])
         _merge(nodes[MEM64], nodes[PREF64])
         for node in nodes.values():
             _measure(node)

@@ -101,8 +101,7 @@ def solve(case: Case) -> Solution:
 
 def _solve_edk2(case: Case, windows: Windows, io_padding: int, memory: MemoryMap | None) -> Solution:
     found = case.tree.allocate(windows, io_padding)
-    # OVMF stops where a size of 0 was asked for; Arm's machine may be without that window.
-    if not found.programmed or (windows.mem64 is None and windows.is_shared):
+    if not found.programmed:
         missing = case.tree.with_registers
         return Solution(Outcome.NO_PCI, windows[:3], {}, missing, short=found.short, asked=found.asked)
     unreachable = frozenset(_unreachable(case, found.addresses, memory))

@@ -62,7 +62,6 @@ class Case(NamedTuple):
 AMD, INTEL, LARGE = processor(40), processor(40, "intel"), processor(46)
 FITS, MISSING, DEAD, LOST = Outcome.FITS, Outcome.DEVICES_MISSING, Outcome.NO_PCI, Outcome.OUT_OF_REACH
 NOT_STARTED = Outcome.NOT_STARTED
-NIC = "<interface type='ethernet'><model type='virtio'/></interface>"
 SERIAL = "<controller type='virtio-serial' index='0'/>"
 RNG = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
 OLD = "<rng model='virtio-transitional'><backend model='random'>/dev/urandom</backend></rng>"
@@ -177,7 +176,7 @@ def _seabios(suite: str) -> list[Case]:
     add("half of the space", FITS if old else LOST, shared(512 * GIB, 1), arguments=AMD)
     add("no limit", LOST, shared(TIB, 2), arguments=INTEL, often=suite == "trixie")
     add("intel with memory above", FITS, shared(GIB, 3), arguments=INTEL, ram=8 * GIB)
-    add("on i440fx", FITS, on_root(16 * GIB, 2), arguments=AMD, machine=PC_OF[suite], devices=NIC)
+    add("on i440fx", FITS, on_root(16 * GIB, 2), arguments=AMD, machine=PC_OF[suite], devices=RNG + VIDEO)
     add("expanders", FITS, on_expanders(4 * GIB, 2, 2), arguments=AMD)
     add("legacy devices beside", FITS, shared(GIB, 2), arguments=AMD, ram=8 * GIB, devices=OLD + VIDEO)
     if suite == "trixie":

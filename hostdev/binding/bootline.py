@@ -54,6 +54,8 @@ class Boot(NamedTuple):
     """Files of the boot configuration by path, with their text."""
     recorded: bool = False
     """A recording holds the parameters of few modules, and none of these files."""
+    hidden: bool = False
+    """The files of the next boot are not to be seen from within this container."""
 
 
 class Shortfall(NamedTuple):
@@ -73,14 +75,17 @@ def read_boot(host: Host, machine: Machine, modules: Iterable[str] = ()) -> Boot
     """Look at the parameters of these modules and of VFIO's, and at the files of the next boot."""
     recorded = machine.source.endswith(SUFFIX)
     options = {module: module_parameters(host, module) for module in {*DEFAULTS, *modules}}
-    files = {} if recorded else {file: text for file in _files(host) if (text := host.text(file, quiet=True))}
-    return Boot(machine.kernel.cmdline, options, files, recorded)
+    root = host.node_root
+    files = {} if recorded or root is None else dict(_files(host, root))
+    return Boot(machine.kernel.cmdline, options, files, recorded, root is None)
 
 
-def _files(host: Host) -> Iterator[str]:
-    yield from FILES
-    for directory in DIRECTORIES:
-        yield from (f"{directory}/{name}" for name in host.names(directory) or ())
+def _files(host: Host, root: str) -> Iterator[tuple[str, str]]:
+    listed = (f"{one}/{name}" for one in DIRECTORIES for name in host.names(f"{root}{one}") or ())
+    for file in (*FILES, *listed):
+        text = host.text(f"{root}{file}", quiet=True)
+        if text:
+            yield file, text
 
 
 def shortfalls(state: NodeState, boot: Boot) -> Iterator[Shortfall]:

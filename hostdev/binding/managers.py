@@ -16,8 +16,6 @@ from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.pciclasses import NETWORK, base
 from hostdev.inventory.vfiodrivers import GENERIC
 
-_HOSTS_ROOT = "proc/1/root"
-"""The files of the host from within a container, too, where its processes are to be seen."""
 _SHOWN = 160
 _NVIDIA = 0x10DE
 
@@ -38,7 +36,7 @@ Find = Callable[[Host, str, PciFunction], Iterator[Trace]]
 
 def managers_of(host: Host, function: PciFunction) -> Iterator[Finding]:
     """A finding for each program that manages the function, or will at the next boot."""
-    root = _root(host)
+    root = host.node_root or ""
     for find in _TABLE:
         for trace in find(host, root, function):
             yield MANAGED_ELSEWHERE.found(
@@ -48,10 +46,6 @@ def managers_of(host: Host, function: PciFunction) -> Iterator[Finding]:
                 severity=trace.severity,
                 evidence=(trace.evidence,),
             )
-
-
-def _root(host: Host) -> str:
-    return f"{_HOSTS_ROOT}/" if host.live and host.exists(f"{_HOSTS_ROOT}/etc") else ""
 
 
 def _driverctl(host: Host, root: str, function: PciFunction) -> Iterator[Trace]:
@@ -192,7 +186,7 @@ def _domains(host: Host, root: str, function: PciFunction) -> Iterator[Trace]:
 
 
 def _evidence(file: str, content: str) -> Evidence:
-    plain = file.removeprefix(f"{_HOSTS_ROOT}/")
+    plain = file.removeprefix("proc/1/root/")
     return Evidence(f"/{plain}", printable(" ".join(content.split()), _SHOWN))
 
 

@@ -143,7 +143,8 @@ def _prefix(one: _Object, index: int) -> str:
 def _unfolded(document: Document, format_: Format) -> Iterator[_Object]:
     check_plain(document.value, format_)
     whole = as_object(document.value, "", CODE)
-    if whole.fields.get("kind") in {"List", f"{KIND}List"}:
+    kind = whole.fields.get("kind")
+    if isinstance(kind, str) and kind in {"List", f"{KIND}List"}:
         for item in whole.get_objects("items"):
             yield _Object(item._replace(path=""), document, item.path)
     else:

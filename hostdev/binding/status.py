@@ -71,7 +71,7 @@ def kernel_lines(state: NodeState, boot: Boot) -> Iterator[Line]:
         else:
             standing = Standing.UNKNOWN if short.unknown else Standing.DRIFTED
             drift = Drift(short.what, short.want, short.have, short.configured or None)
-            yield Line(place, None, standing, (drift,), (_pending(short),), text)
+            yield Line(place, None, standing, (drift,), (_pending(short, boot),), text)
 
 
 def change_lines(made: Iterable[Change], last_writer: Callable[[PciAddress], str | None]) -> Iterator[Line]:
@@ -98,7 +98,7 @@ def standing_of(item: Item, effects: Effects) -> Standing:
     return Standing.WAITING if against and against <= HELD_BY_VM else Standing.REFUSED
 
 
-def _pending(short: Shortfall) -> Finding:
+def _pending(short: Shortfall, boot: Boot) -> Finding:
     if short.unknown:
         return REBOOT_PENDING.found(short.what, f"{short.want}: {short.unknown}", severity=Severity.INFO)
     now = f"; now it is {short.have}" if short.have else ""
@@ -106,6 +106,9 @@ def _pending(short: Shortfall) -> Finding:
         return REBOOT_PENDING.found(
             short.what, f"{short.want} stands in {short.configured}: reboot pending{now}", hint="reboot the node"
         )
+    if boot.hidden:
+        what = f"{short.want} is not set; whether it is for the next boot is not known here"
+        return REBOOT_PENDING.found(short.what, f"{what}{now}", hint="look at the node's own files of the boot")
     return REBOOT_PENDING.found(short.what, f"{short.want} is not set: reboot pending once it is{now}")
 
 

@@ -27,6 +27,8 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_NODES_PROCESSES = "pid:[4026531836]"
+"""The PID namespace in which the kernel booted: its number is the same in all kernels."""
 _NODE = re.compile(r"\bsys/dev/((?:block|char)/[0-9]+:[0-9]+)$", re.ASCII)
 
 
@@ -88,6 +90,18 @@ class Host:
     def live(self) -> bool:
         """Whether these files are the running kernel's, and not copies of them."""
         return not self._fenced
+
+    @property
+    def node_root(self) -> str | None:
+        """What stands before the paths of a node's own files, such as etc/; None where they are not to be seen.
+
+        From within a container they are those of process 1, if that is the node's and may be looked at.
+        """
+        if not self.live:
+            return ""
+        if self.link("proc/self/ns/pid") != _NODES_PROCESSES:
+            return None
+        return "proc/1/root/" if self.exists("proc/1/root/etc") else ""
 
     @property
     def unread(self) -> tuple[tuple[str, str], ...]:

@@ -188,8 +188,9 @@ MODELS = (
         frozenset((0x9123, 0x9130, 0x9172, 0x917A, 0x91A0, 0x9230)),
         "speaks with the number of its function 1, which the IOMMU stops",
         "use a newer kernel",
-        f"{QUIRKS}, quirk_dma_func1_alias, bugzilla 42679",
-        (3, 16),
+        f"{QUIRKS}, quirk_dma_func1_alias, bugzilla 42679; the first release with all of them is not known, "
+        "4.7 has them",
+        (4, 7),
     ),
 )
 

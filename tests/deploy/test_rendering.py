@@ -90,7 +90,6 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
                 "/sys": True,
                 "/dev": False,
                 "/lib/modules": False,
-                "/etc": False,
                 "/run/udev": False,
             },
         ),
@@ -157,7 +156,6 @@ MANAGERS_MOUNTS = {
     "/sys": ("/sys", False),
     "/dev": ("/dev", True),
     "/lib/modules": ("/lib/modules", True),
-    "/host/etc": ("/etc", True),
     "/run/udev": ("/run/udev", True),
 }
 """By path in the container, what is there of the node or the cluster, and whether it is read only."""

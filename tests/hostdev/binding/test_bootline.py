@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from hostdev.binding.bootline import Boot, Shortfall, exported_parameters, shortfalls
+import pytest
+from pytest_mock import MockerFixture
+
+from hostdev.binding.bootline import Boot, Shortfall, exported_parameters, read_boot, shortfalls
 from hostdev.binding.state import ModuleOption, NodeState, Parameter
+from hostdev.binding.status import kernel_lines
+from hostdev.inventory.host import Host
+from tests.hostdev.gate.build import machine
 
 
 def missing(parameter: str, cmdline: str, **files: str) -> list[Shortfall]:
@@ -45,6 +51,55 @@ def test_what_is_configured_for_the_next_boot_is_said() -> None:
     assert (found.have, found.configured) == ("intel_iommu=off", "/etc/default/grub")
     (commented,) = missing("iommu=pt", "", etc__default__grub="# iommu=pt")
     assert commented.configured == ""
+
+
+GRUB = 'GRUB_CMDLINE_LINUX="i915.max_vfs=7"'
+WANTED = NodeState(parameters=(Parameter("kernel.parameters[0]", "i915.max_vfs=7"),))
+
+
+def told_in(root: Path, mocker: MockerFixture) -> str:
+    """What status says where these are the files that an agent sees from within its container."""
+    for name, text in (("proc/cmdline", "ro"), ("sys/kernel/x", "")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    with Host(root) as host:
+        mocker.patch.object(Host, "live", new_callable=mocker.PropertyMock, return_value=True)
+        (line,) = kernel_lines(WANTED, read_boot(host, machine()))
+    return line.findings[0].message
+
+
+def in_processes(root: Path, number: int) -> None:
+    link = root / "proc/self/ns/pid"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(f"pid:[{number}]")
+
+
+def grub(root: Path) -> None:
+    (root / "etc/default").mkdir(parents=True)
+    (root / "etc/default/grub").write_text(GRUB)
+
+
+def test_a_container_looks_at_the_nodes_files_for_the_next_boot(tmp_path: Path, mocker: MockerFixture) -> None:
+    in_processes(tmp_path, 4026531836)
+    grub(tmp_path / "proc/1/root")
+
+    assert "i915.max_vfs=7 stands in /etc/default/grub: reboot pending" in told_in(tmp_path, mocker)
+
+
+def test_a_containers_own_files_are_not_the_nodes(tmp_path: Path, mocker: MockerFixture) -> None:
+    in_processes(tmp_path, 4026531836)
+    grub(tmp_path)
+    (tmp_path / "proc/1/root/etc").mkdir(parents=True)
+
+    assert "is not set: reboot pending once it is" in told_in(tmp_path, mocker)
+
+
+def test_without_the_nodes_processes_the_next_boot_is_not_known(tmp_path: Path, mocker: MockerFixture) -> None:
+    in_processes(tmp_path, 4026532999)
+    grub(tmp_path)
+    grub(tmp_path / "proc/1/root")
+
+    assert "whether it is for the next boot is not known here" in told_in(tmp_path, mocker)
 
 
 def option(value: str, boot: Boot, name: str = "disable_idle_d3", module: str = "vfio_pci") -> list[Shortfall]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.domxml.domains import load
 from tests.hooksidecar.rehearsal.rehearsing import Ran, document, rehearse
-from tests.hostdev.inject.test_room import HUGE, NAME, efi, resized, vmi
+from tests.hostdev.inject.rooms import HUGE, NAME, efi, resized, vmi
 from tests.hostdev.machines.fixtures import fixture
 
 H100 = "0000:19:00.0"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pytest_mock import MockerFixture
 
 from hostdev.binding.bootline import Boot, Shortfall, exported_parameters, read_boot, shortfalls
 from hostdev.binding.state import ModuleOption, NodeState, Parameter
@@ -57,13 +56,20 @@ GRUB = 'GRUB_CMDLINE_LINUX="i915.max_vfs=7"'
 WANTED = NodeState(parameters=(Parameter("kernel.parameters[0]", "i915.max_vfs=7"),))
 
 
-def told_in(root: Path, mocker: MockerFixture) -> str:
+class _Live(Host):
+    """A directory that is taken for the root of the machine that runs."""
+
+    @property
+    def live(self) -> bool:
+        return True
+
+
+def told_in(root: Path) -> str:
     """What status says where these are the files that an agent sees from within its container."""
     for name, text in (("proc/cmdline", "ro"), ("sys/kernel/x", "")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    with Host(root) as host:
-        mocker.patch.object(Host, "live", new_callable=mocker.PropertyMock, return_value=True)
+    with _Live(root) as host:
         (line,) = kernel_lines(WANTED, read_boot(host, machine()))
     return line.findings[0].message
 
@@ -79,27 +85,27 @@ def grub(root: Path) -> None:
     (root / "etc/default/grub").write_text(GRUB)
 
 
-def test_a_container_looks_at_the_nodes_files_for_the_next_boot(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_a_container_looks_at_the_nodes_files_for_the_next_boot(tmp_path: Path) -> None:
     in_processes(tmp_path, 4026531836)
     grub(tmp_path / "proc/1/root")
 
-    assert "i915.max_vfs=7 stands in /etc/default/grub: reboot pending" in told_in(tmp_path, mocker)
+    assert "i915.max_vfs=7 stands in /etc/default/grub: reboot pending" in told_in(tmp_path)
 
 
-def test_a_containers_own_files_are_not_the_nodes(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_a_containers_own_files_are_not_the_nodes(tmp_path: Path) -> None:
     in_processes(tmp_path, 4026531836)
     grub(tmp_path)
     (tmp_path / "proc/1/root/etc").mkdir(parents=True)
 
-    assert "is not set: reboot pending once it is" in told_in(tmp_path, mocker)
+    assert "is not set: reboot pending once it is" in told_in(tmp_path)
 
 
-def test_without_the_nodes_processes_the_next_boot_is_not_known(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_without_the_nodes_processes_the_next_boot_is_not_known(tmp_path: Path) -> None:
     in_processes(tmp_path, 4026532999)
     grub(tmp_path)
     grub(tmp_path / "proc/1/root")
 
-    assert "whether it is for the next boot is not known here" in told_in(tmp_path, mocker)
+    assert "whether it is for the next boot is not known here" in told_in(tmp_path)
 
 
 def option(value: str, boot: Boot, name: str = "disable_idle_d3", module: str = "vfio_pci") -> list[Shortfall]:

@@ -17,6 +17,7 @@ from hostdev.lint.admission.rule import EMPTY, at
 from hostdev.lint.neighbours import Neighbours, neighbours
 from hostdev.lint.objects import VM_KINDS, Object
 from hostdev.lint.results import Result, result_at
+from hostdev.vmi.annotations import DEVICES
 from hostdev.vmi.file import manifest_of
 
 ROOM = ("bar-", "io-window-")
@@ -34,14 +35,20 @@ def room_results(objects: Sequence[Object], machine: Machine, release: Release) 
 def _vm_results(one: Object, around: Neighbours, machine: Machine, release: Release) -> Iterator[Result]:
     from hostdev.findings.registry import ALL  # noqa: PLC0415  where a machine is named
 
+    vmi = None
     try:
-        wanted = manifest_of(as_object(one.value, "", "bad-vmi")).vmi.asked
+        vmi = manifest_of(as_object(one.value, "", "bad-vmi")).vmi
+        wanted = vmi.asked
         devices = dict(_devices(wanted, around, machine))
         given = Given({variable("PCI_RESOURCE", name): ",".join(found) for name, found in devices.items()})
         asked = Asked(release, given, beside=around.beside(one), machine=machine, allowed=frozenset(ALL))
         found = plan_vm(one.value, asked).findings
-    except PassgateError:
+    except PassgateError as error:
         # What KubeVirt or the sidecar would refuse, lint tells by rules of its own.
+        if vmi and (vmi.asked or DEVICES in vmi.annotations):
+            what = f"it could not be planned, and so it is not known whether there is room: {error.what}"
+            hint = "see to what stands in the way of the plan; `passgate plan` tells more"
+            yield result_at(one, BAR_WINDOW_UNKNOWN.found(one.name, what, hint=hint))
         return
     for resource in wanted.keys() - devices.keys():
         what = "which devices of the host are handed out under this name is not known, and so not what they ask for"

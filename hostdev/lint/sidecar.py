@@ -49,6 +49,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "--host": "ROOT|MACHINE.toml|none",
         "--wait": "SECONDS",
         "--libvirt": "VERSION",
+        "--firmware": "NAME",
         "--cloud-init": "",
         "--log-level": "debug|info|warning|error",
     }

@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hostdev.explain.explanation import explain_text
+from hostdev.explain.explanation import Explained, explain_text
 from hostdev.findings.rule import Sureness
 from hostdev.findings.trouble import Nature
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
@@ -40,11 +40,16 @@ def find_cause(text: str) -> Cause:
         return Cause()
     causes = [item for item in found if item.nature is Nature.CAUSE]
     sure = next((item for item in causes if item.sureness is not Sureness.ONE_OF), None)
-    if causes and sure is None:
+    is_one_of_several = sure is None or (sure.sureness is Sureness.LIKELY and _has_others(causes))
+    if causes and is_one_of_several:
         codes = tuple(item.code for item in causes[:_MOST_GUESSES])
         return Cause(codes[0]) if len(codes) == 1 and not causes[0].open else Cause(one_of=codes)
     root = sure or found[0]
     return Cause(root.code, root.nature is Nature.WRAPPER, root.nature is Nature.HARMLESS)
+
+
+def _has_others(causes: Sequence[Explained]) -> bool:
+    return any(item.sureness is Sureness.ONE_OF for item in causes)
 
 
 class Saying(NamedTuple):

@@ -32,6 +32,8 @@ each_row = pytest.mark.parametrize("command", ROWS, ids=lambda command: command.
 def test_every_installed_program_has_rows() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
+    # kubectl runs its plugins by this name, with passgate's own words.
+    assert scripts.pop("kubectl-passgate") == scripts["passgate"]
     assert set(scripts) <= {command.program for command in ROWS}
     assert {command.run for command in PROGRAMS if command.program in scripts and not command.name} == (
         set(scripts.values()) - {scripts["passgate"]}

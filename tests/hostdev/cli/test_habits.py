@@ -126,7 +126,7 @@ def test_a_habit_is_understood(typed: str, means: str, cli: Callable[..., Ran]) 
         ("node list --watch", "there is no option --watch", "passgate node watch"),
         ("--nonsense node list", "there is no option --nonsense", "passgate --help lists the options"),
         ("lst", "there is no command passgate lst", "did you mean passgate node list?"),
-        ("expalin", "there is no command passgate expalin", "did you mean passgate node explain?"),
+        ("expalin", "there is no command passgate expalin", "did you mean passgate explain?"),
         ("help lsit", "there is no command passgate lsit", "did you mean passgate node list?"),
         ("help exit-code", "there is no command passgate exit-code", "did you mean passgate help exit-codes?"),
         ("node unbnd 3d:02.2", "there is no command passgate node unbnd", "passgate node --help lists them"),

@@ -27,6 +27,7 @@ _REASON = re.compile(
     r"(?:qemu(?:-kvm|-system-\w+)|\bkvm|libvirt):? |error:|message=|rpc error|-device|-blockdev|virerror|desc ="
     r"|: \S+ \S+ \S+ \S+"
 )
+_INTERRUPT_HANDLER = re.compile(r"\bhandlers:|\[<[0-9a-f]+>\] ")
 _LAUNCHER = re.compile(r"virt-launcher|syncvmi|libvirterror|component:virt|kubevirt")
 
 
@@ -106,6 +107,12 @@ def _of_ours(context: Context) -> bool | None:
     return any(not name.lower().startswith("devices.kubevirt.io/") for name in context.values.resources)
 
 
+def _vfio_has_interrupt(context: Context) -> bool | None:
+    if "vfio" in context.around:
+        return True
+    return False if _INTERRUPT_HANDLER.search(context.around) else None
+
+
 def _reason_elsewhere(context: Context) -> bool | None:
     return _REASON.search(context.after) is None
 
@@ -125,6 +132,7 @@ _JUDGES: Mapping[str, Callable[[Context], bool | None]] = MappingProxyType(
         rule.ON_VFIO.key: _on_vfio,
         rule.ON_HOST_DRIVER.key: _on_host_driver,
         rule.OF_OURS.key: _of_ours,
+        rule.VFIO_HAS_INTERRUPT.key: _vfio_has_interrupt,
         rule.REASON_ELSEWHERE.key: _reason_elsewhere,
         rule.OF_A_GUEST_DEVICE.key: _searches(_GUEST_DEVICE),
         rule.IN_CLOUD_INIT.key: _searches(_CLOUD_INIT),

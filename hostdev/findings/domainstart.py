@@ -135,7 +135,25 @@ ADDRESS_VARIABLE_MISSING = Trouble(
     issues=("kubevirt/kubevirt#14387", "harvester/harvester#3763"),
 )
 
+IOMMUFD_MISSING = Trouble(
+    code="iommufd-missing",
+    title="A device is to be used by way of iommufd, and there is none",
+    cause=(
+        "iommufd needs a QEMU that was built with it, the kernel's module iommufd (CONFIG_IOMMUFD), and `/dev/iommu` "
+        "in the container. One of the three is missing here. The group backend (`/dev/vfio/N`) needs none of them."
+    ),
+    hint="look whether /dev/iommu is there, or leave iommufd out of the device",
+    remedy=(
+        "1. `modprobe iommufd; ls -l /dev/iommu` on the node; a kernel without it says that there is no such module.\n"
+        "2. In a pod the device plugin gives `/dev/iommu` too: `kubectl exec POD -c compute -- ls -l /dev/iommu`.\n"
+        "3. `invalid object type: iommufd` is a QEMU without it (before 9.0, or built without).\n"
+        "4. Else leave `iommufd` out of the device (`<driver iommufd='yes'>`, `iommufd=` of vfio-pci)."
+    ),
+    look="ls -l /dev/iommu",
+)
+
 TROUBLES = (
+    IOMMUFD_MISSING,
     VFIO_NOT_IN_POD,
     CONFIG_SPACE_DENIED,
     CGROUP_DENIES_VFIO,
@@ -164,6 +182,21 @@ _NODE_CODES = ("address-not-allocated", "not-bound-to-vfio", "vfio-node-missing"
 
 RULES = (
     Rule("no-iommu", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
+    Rule(
+        "no-iommu",
+        ("No IOMMU detected, please activate it", "PCI pass-through, IOMMU not present", "No IOMMU found"),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "iommufd-missing",
+        (
+            "iommufd backend is not available",
+            "invalid object type: iommufd",
+            "/dev/iommu: No such file or directory",
+            "iommufd is not supported by this QEMU",
+        ),
+        sure=Sureness.LIKELY,
+    ),
     Rule("vfio-module-missing", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
     Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], (IN_VIRT_LAUNCHER,), Sureness.LIKELY),
     Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
@@ -175,9 +208,9 @@ RULES = (
         "config-space-denied",
         (
             "Failed to open config space file {any} Permission denied",
-            "/config: Permission denied",
-            "Failed to open config space file",
-            "/config: Read-only file system",
+            "/sys/{any}/config: Permission denied",
+            "/sys/{any}/config: Read-only file system",
+            "Failed to open config space file {any} Read-only file system",
         ),
         sure=Sureness.LIKELY,
     ),
@@ -188,9 +221,7 @@ RULES = (
     ),
     Rule("vfio-node-missing", ("/dev/vfio/{any}: Permission denied",), sure=Sureness.LIKELY),
     *(Rule(code, _NODE_GONE, sure=Sureness.ONE_OF) for code in _NODE_CODES),
-    Rule(
-        "no-iommu-group", ("no iommu_group found", "No IOMMU found", "no iommu_group for device"), sure=Sureness.LIKELY
-    ),
+    Rule("no-iommu-group", ("no iommu_group found", "no iommu_group for device"), sure=Sureness.LIKELY),
     Rule(
         "no-free-port",
         (
@@ -279,17 +310,20 @@ RULES = (
         (
             "/dev/vfio/{any}: Device or resource busy",
             "PCI device {any} is in use",
-            "is in use by driver QEMU, domain",
-            "is in use by another domain",
-            "is already in use by domain",
-            "is already assigned to domain",
+            "PCI device {any} is already in use by domain",
+            "PCI device {any} is already assigned to domain",
+            "mediated device {any} is in use",
         ),
     ),
     Rule("device-in-use", ("error getting device from group {any}: Device or resource busy",), (NOT_MEDIATED,)),
     Rule("mdev-missing", ("mediated device {any} not found", "/sys/bus/mdev/devices/{any}: No such file or directory")),
     Rule(
         "device-missing",
-        ("no such host device", "could not access /sys/bus/pci/devices/{any}/config", "PCI device {any} not found"),
+        (
+            "no such host device",
+            "could not access /sys/bus/pci/devices/{any}/config",
+            "Failed to open config space file {any} No such file or directory",
+        ),
         sure=Sureness.LIKELY,
     ),
     Rule("mdev-missing", ("no such host device",), (MEDIATED,), Sureness.LIKELY, ("device-missing",)),

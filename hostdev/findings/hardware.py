@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import ON_HOST_DRIVER, ON_VFIO, Rule, Sureness
+from hostdev.findings.rule import ON_HOST_DRIVER, ON_VFIO, VFIO_HAS_INTERRUPT, Rule, Sureness
 from hostdev.findings.trouble import Trouble
 
 LOST_AFTER_REBIND = Trouble(
@@ -86,6 +86,10 @@ _DEEP = (
     "can't change power state from D3cold to D0",
     "can't change power state from D3hot to D0",
 )
+_PROBE_INVALID = (
+    "vfio-pci: probe of {any} failed with error -22",
+    "vfio-pci {any}: probe with driver vfio-pci failed with error -22",
+)
 
 RULES = (
     Rule("device-asleep", _DEEP, (ON_VFIO,), Sureness.LIKELY, ("device-off-bus", "device-power-stuck")),
@@ -117,20 +121,21 @@ RULES = (
         Sureness.LIKELY,
         ("device-reset-failed", "device-off-bus", "device-power-stuck"),
     ),
-    Rule("device-reset-failed", ("not ready {any} after {any}; giving up",)),
+    Rule("device-reset-failed", ("not ready {any}ms after {any}; giving up",)),
     Rule(
         "device-reset-failed",
         (
             "AMD_{any}: failed to reset device",
-            "failed to reset device",
+            "vfio-pci {any}: failed to reset device",
             "vfio-pci {any}: reset failed",
+            "vfio {any}: failed to reset device",
             "vfio: Unable to reset device",
-            "error resetting device",
+            "vfio {any}: error resetting device",
             "timed out waiting for device to come back from reset",
             "not ready after FLR",
             "not ready after bus reset",
             "VFIO_DEVICE_RESET failed",
-            "hot reset failed",
+            "vfio: hot reset failed",
             "Completion-Wait loop timed out",
         ),
         sure=Sureness.LIKELY,
@@ -141,7 +146,11 @@ RULES = (
             "Cannot reset device, no available reset mechanism",
             "no available reset mechanism",
             "no FLR, PM reset or bus",
+            "/reset: {any}Inappropriate ioctl for device",
+            "reset device {any}Inappropriate ioctl for device",
+            "VFIO_DEVICE_RESET {any}Inappropriate ioctl for device",
         ),
+        over=("device-reset-failed",),
     ),
     Rule(
         "shared-reset",
@@ -191,7 +200,13 @@ RULES = (
     ),
     Rule(
         "bus-error",
-        ("PCIe Bus Error: severity=Uncorrect", "AER: Uncorrected (Fatal) error", "AER: Uncorrected (Non-Fatal) error"),
+        (
+            "PCIe Bus Error: severity=Uncorrect",
+            "AER: {any}Uncorrected (Fatal) error",
+            "AER: {any}Uncorrected (Non-Fatal) error",
+            "AER: {any}Uncorrectable (Fatal) error",
+            "AER: {any}Uncorrectable (Non-Fatal) error",
+        ),
     ),
     Rule(
         "reserved-region",
@@ -215,16 +230,27 @@ RULES = (
     Rule(
         "boot-display",
         ("BAR {any}: can't reserve", "BAR {any}: cannot reserve"),
+        sure=Sureness.LIKELY,
     ),
     Rule(
         "shared-interrupt",
         (
-            "irq {any}: nobody cared",
             "Failed to setup INTx fd: Device or resource busy",
             "Error: Failed to setup INTx",
-            "genirq: Flags mismatch irq {any} vfio-intx",
-            "vfio-intx",
+            "Flags mismatch irq {any} vfio-intx",
         ),
         sure=Sureness.LIKELY,
+    ),
+    Rule("shared-interrupt", ("irq {any}: nobody cared", "irq {any} nobody cared"), (VFIO_HAS_INTERRUPT,)),
+    Rule(
+        "denylisted-device",
+        (
+            "exists in vfio-pci device denylist, driver probing disallowed",
+            "exists in vfio-pci device blacklist, driver probing disallowed",
+        ),
+    ),
+    *(
+        Rule(code, _PROBE_INVALID, sure=Sureness.ONE_OF)
+        for code in ("no-iommu", "denylisted-device", "not-an-endpoint")
     ),
 )

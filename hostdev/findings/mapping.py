@@ -163,20 +163,24 @@ _NO_MEMORY = (
     "vfio_pin_pages_remote: RLIMIT_MEMLOCK",
     "failed to set up container: Cannot allocate memory",
 )
+_MAPPING_ENDED = ("vfio: DMA mapping failed, unable to continue",)
+"""It ends QEMU whatever the reason was; errno stands in the line before."""
+_MAPPING_CODES = ("guest-address-width", "memlock-not-raised", "reserved-region", "dma-map-limit", "memory-not-pinned")
 
 RULES = (
     Rule("guest-address-width", _INVALID, (ABOVE_WIDTH, NOT_OF_A_BAR), Sureness.LIKELY),
     Rule(
         "guest-address-width",
         (
-            "vfio: DMA mapping failed, unable to continue",
-            "phys-bits too low",
+            "can't map guest IOVA region",
+            "can't map IOVA region",
             "exceeds the IOMMU address width",
             "iova range {any} exceeds aperture",
             "requires more than {any} address bits",
         ),
         sure=Sureness.LIKELY,
     ),
+    *(Rule(code, _MAPPING_ENDED, sure=Sureness.ONE_OF) for code in _MAPPING_CODES),
     Rule("reserved-region", _INVALID, (IN_RESERVED, NOT_OF_A_BAR), Sureness.LIKELY),
     Rule("peer-mapping-failed", _INVALID, (OF_A_BAR,), Sureness.LIKELY),
     Rule(
@@ -205,13 +209,14 @@ RULES = (
         "memlock-refused",
         (
             "cannot limit locked memory of process {any} to {any}: Operation not permitted",
-            "cannot limit locked memory of process",
+            "cannot limit locked memory of process {any} Permission denied",
             "failed to set memlock rlimit",
             "setrlimit(RLIMIT_MEMLOCK): Operation not permitted",
             "prlimit: failed to set the MEMLOCK resource limit: Operation not permitted",
         ),
         over=("memlock-not-raised",),
     ),
+    Rule("memlock-refused", ("cannot limit locked memory of process",), sure=Sureness.LIKELY),
     Rule(
         "memlock-refused",
         ("failed to adjust qemu process memlock limits", "failed to set process {any} memlock rlimit to"),

@@ -177,6 +177,8 @@ RULES = (
             "vfio_pci: add [",
             "Failed to mmap {any} BAR {any} Performance may be slow",
             "vfio-pci {any}: reset recovery - restoring BARs",
+            "vfio_bar_restore: {any} reset recovery",
+            "vfio_bar_restore: reset recovery",
         ),
         sure=Sureness.LIKELY,
     ),

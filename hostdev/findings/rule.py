@@ -60,6 +60,11 @@ ON_HOST_DRIVER = Condition("on-host-driver", "is the device on a driver of the h
 OF_OURS = Condition("of-ours", "does the resource belong to a device that is passed through?")
 CDI_OF_DEVICES = Condition("cdi-of-devices", "is the plugin one of devices that are passed through?")
 IN_VIRT_LAUNCHER = Condition("in-virt-launcher", "did virt-launcher say it?")
+VFIO_HAS_INTERRUPT = Condition(
+    "vfio-has-interrupt",
+    "did a device on vfio-pci have this interrupt? The handlers that the kernel names below the line tell it",
+    "cat /proc/interrupts",
+)
 REASON_ELSEWHERE = Condition("reason-elsewhere", "does it say no more than that something failed?")
 IN_CLOUD_INIT = Condition("in-cloud-init", "was it virt-launcher, while it made cloud-init data for a hook?")
 OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED)

@@ -144,7 +144,7 @@ RULES = (
             "mdev_supported_types/{any}/create: no space left on device",
             "mdev_supported_types/{any}/create: write error: No space left on device",
             "unable to create mdev: no available instances",
-            "available_instances: 0",
+            "No available instances of mdev type",
         ),
         sure=Sureness.LIKELY,
     ),

@@ -18,7 +18,7 @@ DEVICE_RESET_FAILED = FindingKind(
         "`echo bus > reset_method` chooses one. `passgate node doctor DEVICE` may know the model "
         "([known-bad-device](known-bad-device.md))."
     ),
-    says=("not ready {any} after {any}; giving up",),
+    says=("not ready {any}ms after {any}; giving up",),
 )
 
 DMA_FAULT = FindingKind(

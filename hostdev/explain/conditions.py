@@ -19,8 +19,11 @@ _KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
 _BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")
 _MDEV = re.compile(r"/mdev/|\bmdev\b|mediated|\bvgpu\b|nvidia-vgpu")
 _GUEST_DEVICE = re.compile(
-    r"gpu|nvidia|geforce|radeon|amdgpu|passthrough|pass-through|device manager|this device|vfio|display"
+    r"geforce|radeon|quadro|\b[gr]tx\b|passthrough|pass-through|device manager|this device|vfio|display adapter|"
+    r"windows|\bguest\b|\bvms?\b"
 )
+_OTHER_DEVICE = re.compile(r"\busb\b|descriptor request|nvidia-smi")
+_SRIOV = re.compile(r"sr-?iov|\bvfs?\b|numvfs|switchdev")
 _CLOUD_INIT = re.compile(r"precloudinitiso|cloudinit|cloud-init")
 _CDI = re.compile(r"nvidia|intel|amd|gpu|vfio|qat|kubevirt|sriov|pci")
 _REASON = re.compile(
@@ -117,6 +120,18 @@ def _reason_elsewhere(context: Context) -> bool | None:
     return _REASON.search(context.after) is None
 
 
+def _error_told(context: Context) -> bool | None:
+    return re.match(r":? ?(?!syncstatus|null\b|none\b)[a-z0-9/]", context.after) is not None
+
+
+def _of_a_guest_device(context: Context) -> bool | None:
+    return _GUEST_DEVICE.search(context.around) is not None and _OTHER_DEVICE.search(context.around) is None
+
+
+def _cdi_of_devices(context: Context) -> bool | None:
+    return True if _CDI.search(context.around) else None
+
+
 def _searches(pattern: re.Pattern[str]) -> Callable[[Context], bool | None]:
     return lambda context: pattern.search(context.around) is not None
 
@@ -134,9 +149,11 @@ _JUDGES: Mapping[str, Callable[[Context], bool | None]] = MappingProxyType(
         rule.OF_OURS.key: _of_ours,
         rule.VFIO_HAS_INTERRUPT.key: _vfio_has_interrupt,
         rule.REASON_ELSEWHERE.key: _reason_elsewhere,
-        rule.OF_A_GUEST_DEVICE.key: _searches(_GUEST_DEVICE),
+        rule.OF_A_GUEST_DEVICE.key: _of_a_guest_device,
         rule.IN_CLOUD_INIT.key: _searches(_CLOUD_INIT),
-        rule.CDI_OF_DEVICES.key: _searches(_CDI),
+        rule.CDI_OF_DEVICES.key: _cdi_of_devices,
+        rule.OF_SRIOV.key: _searches(_SRIOV),
+        rule.ERROR_TOLD.key: _error_told,
         rule.IN_VIRT_LAUNCHER.key: _searches(_LAUNCHER),
     }
 )

@@ -11,7 +11,8 @@ VF_VLAN_REFUSED = Trouble(
     cause=(
         "sriov-cni sets VLAN, priority (qos) and protocol of the VF through the PF. The driver refused one of them: "
         "many "
-        "know no 802.1ad, some no qos without a VLAN, and some releases of sriov-cni sent a wrong protocol."
+        "know no 802.1ad, some no qos without a VLAN, and some releases of sriov-cni sent a wrong protocol. `operation "
+        "not supported` for a plain VLAN is a PF in switchdev mode, or a driver that sets none for its VFs."
     ),
     hint="leave vlanProto and vlanQoS out of the network, or use another release of sriov-cni",
     remedy=(
@@ -115,6 +116,11 @@ RULES = (
         over=("no-address-left", "vf-not-configured", "multus-failed"),
     ),
     Rule(
+        "no-address-left",
+        ("no PCI address found for resource", "failed to allocate {any} no more addresses to allocate"),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
         "vf-vlan-refused",
         (
             "failed to set vf {any} vlan configuration",
@@ -135,6 +141,8 @@ RULES = (
             "failed to set vf {any} rate",
             "failed to set vf {any} spoof",
             "failed to get VF information",
+            "/physfn/net: no such file or directory",
+            "/physfn: no such file or directory",
             "failed to find vf {any}",
             "SRIOV-CNI failed to load netconf",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import REASON_ELSEWHERE, Rule, Sureness
+from hostdev.findings.rule import IN_VIRT_LAUNCHER, REASON_ELSEWHERE, Rule, Sureness
 from hostdev.findings.trouble import Nature, Trouble
 
 _LAUNCHER_LOG = "kubectl logs POD -c compute"
@@ -190,6 +190,7 @@ RULES = (
             "Connecting to libvirt daemon failed",
             "Failed to connect socket to {any} virtlogd-sock",
         ),
-        sure=Sureness.LIKELY,
+        (IN_VIRT_LAUNCHER,),
+        Sureness.LIKELY,
     ),
 )

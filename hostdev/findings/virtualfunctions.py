@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import Rule, Sureness
+from hostdev.findings.rule import ERROR_TOLD, OF_SRIOV, Rule, Sureness
 from hostdev.findings.trouble import Trouble
 
 VFS_WITHOUT_ROOM = Trouble(
@@ -151,13 +151,16 @@ RULES = (
             "Failed to enable {any} VFs (-ENOMEM)",
             "Failed to enable SR-IOV: -12",
             "Failed to enable PCI sriov: -12",
+            "pci_enable_sriov failed : -12",
+            "pci_enable_sriov failed: -12",
         ),
         over=("too-many-vfs", "vfs-refused"),
     ),
     Rule(
         "vfs-without-room",
         ("echo: write error: Cannot allocate memory", "numvfs {any} cannot allocate memory"),
-        sure=Sureness.LIKELY,
+        (OF_SRIOV,),
+        Sureness.LIKELY,
     ),
     Rule(
         "vfs-left-on",
@@ -239,9 +242,9 @@ RULES = (
             "cannot configure sriov interfaces",
             "failed to configure sriov on interface",
             "SetSriovNumVfs(): fail",
-            "lastSyncError",
-            "syncStatus: Failed",
         ),
         sure=Sureness.LIKELY,
     ),
+    Rule("sriov-node-not-made", ("syncStatus: Failed", "syncStatus=Failed"), (OF_SRIOV,), Sureness.LIKELY),
+    Rule("sriov-node-not-made", ("lastSyncError",), (ERROR_TOLD,), Sureness.LIKELY),
 )

@@ -22,6 +22,18 @@ def test_a_posted_text_leads_to_its_cause(name: str) -> None:
     assert (items[0].code if items else None) == TABLE[name]["code"]
 
 
+@pytest.mark.parametrize("name", TABLE)
+def test_the_explanation_says_what_was_settled(name: str) -> None:
+    items = explain_text(TABLE[name]["text"]).items
+    if not TABLE[name]["expect"]:
+        assert items == ()
+        return
+    row = items[0].row
+    said = " ".join((row.code, row.title, row.cause, row.hint, row.remedy)).lower()
+
+    assert any(word.lower() in said for word in TABLE[name]["expect"]), said
+
+
 @pytest.mark.parametrize("name", [name for name, one in TABLE.items() if one["code"]])
 def test_the_same_in_a_mail_or_a_terminal(name: str) -> None:
     text = TABLE[name]["text"]

@@ -26,10 +26,10 @@ DMA_FAULT = FindingKind(
     severity=Severity.ERROR,
     title="The IOMMU stopped the device from reaching memory",
     cause=(
-        "The device read or wrote an address that is not the guest's memory (a page fault of the IOMMU). A driver in the "
-        "guest gave it a wrong one, the device went on after a reset, or it speaks with the number of another function, as some SATA "
-        "controllers do. The IOMMU keeps the host safe; the guest's request is lost, and the guest mostly hangs or "
-        "resets the device. Many faults are one: the kernel stops writing them down for a while."
+        "The device read or wrote an address that is not the guest's memory (a page fault of the IOMMU). A driver in "
+        "the guest gave it a wrong one, the device went on after a reset, or it speaks with the number of another "
+        "function, as some SATA controllers do. The IOMMU keeps the host safe; the guest's request is lost, and the "
+        "guest mostly hangs or resets the device. Many faults are one: the kernel stops writing them down for a while."
     ),
     hint="look at the guest's own log for the device; a fault right after a start may be an old request",
     remedy=(

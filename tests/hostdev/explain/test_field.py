@@ -29,7 +29,7 @@ def test_the_explanation_says_what_was_settled(name: str) -> None:
         assert items == ()
         return
     row = items[0].row
-    said = " ".join((row.code, row.title, row.cause, row.hint, row.remedy)).lower()
+    said = f"{row.code} {row.title} {row.cause} {row.hint} {row.remedy}".lower()
 
     assert any(word.lower() in said for word in TABLE[name]["expect"]), said
 

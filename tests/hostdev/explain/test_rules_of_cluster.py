@@ -47,8 +47,10 @@ TABLE = (
     ),
     (
         "nic-not-selected",
-        'admission webhook "operator-webhook.sriovnetwork.openshift.io" denied the request: '
-        "vendor/device 8086/10fb is not supported by the operator",
+        (
+            'admission webhook "operator-webhook.sriovnetwork.openshift.io" denied the request: '
+            "vendor/device 8086/10fb is not supported by the operator"
+        ),
         'admission webhook "vingress.elbv2.k8s.aws" denied the request: ingress class is not supported by the operator',
     ),
     (
@@ -73,8 +75,10 @@ TABLE = (
     ),
     (
         "no-address-left",
-        'server error. command SyncVMI failed: "failed to create hostdevices: no PCI address found for resource '
-        'intel.com/qat"',
+        (
+            'server error. command SyncVMI failed: "failed to create hostdevices: no PCI address found for resource '
+            'intel.com/qat"'
+        ),
         "no PCI address found for NVMe controller ID 3",
     ),
     (
@@ -99,10 +103,14 @@ TABLE = (
     ),
     (
         "multus-failed",
-        'plugin type="multus-shim" name="multus-cni-network" failed (add): CmdAdd (shim): CNI request failed with '
-        "status 400: ''",
-        'CmdAdd (shim): CNI request failed with status 400: \'error adding container to network "ovn-kubernetes": '
-        "failed to get pod annotation: timed out waiting'",
+        (
+            'plugin type="multus-shim" name="multus-cni-network" failed (add): CmdAdd (shim): CNI request failed with '
+            "status 400: ''"
+        ),
+        (
+            'CmdAdd (shim): CNI request failed with status 400: \'error adding container to network "ovn-kubernetes": '
+            "failed to get pod annotation: timed out waiting'"
+        ),
     ),
     (
         "dra-not-prepared",
@@ -126,21 +134,27 @@ TABLE = (
     ),
     (
         "kubevirt-plugin-missing",
-        "Allocate failed due to requested number of devices unavailable for devices.kubevirt.io/kvm. Requested: 1, "
-        "Available: 0, which is unexpected",
-        "Allocate failed due to requested number of devices unavailable for intel.com/vf. Requested: 1, Available: 0, "
-        "which is unexpected",
+        (
+            "Allocate failed due to requested number of devices unavailable for devices.kubevirt.io/kvm. Requested: 1, "
+            "Available: 0, which is unexpected"
+        ),
+        (
+            "Allocate failed due to requested number of devices unavailable for intel.com/vf. Requested: 1, Available: 0, "  # noqa: E501  as it is said
+            "which is unexpected"
+        ),
     ),
     (
         "resource-insufficient",
-        "  Warning  FailedScheduling  3s  default-scheduler  0/5 nodes are available: 5 Insufficient nvidia.com/GA102GL.",
-        "  Warning  FailedScheduling  3s  default-scheduler  0/5 nodes are available: 5 Insufficient ephemeral-storage.",
+        "  Warning  FailedScheduling  3s  default-scheduler  0/5 nodes are available: 5 Insufficient nvidia.com/GA102GL.",  # noqa: E501  as it is said
+        "  Warning  FailedScheduling  3s  default-scheduler  0/5 nodes are available: 5 Insufficient ephemeral-storage.",  # noqa: E501  as it is said
     ),
     (
         "allocate-failed",
-        "Pod was rejected: Allocate failed due to requested number of devices unavailable for intel.com/sriov. "
-        "Requested: 1, Available: 0, which is unexpected",
-        "Pod was rejected: Allocate failed due to not enough cpus available to satisfy request: requested=4, available=2",
+        (
+            "Pod was rejected: Allocate failed due to requested number of devices unavailable for intel.com/sriov. "
+            "Requested: 1, Available: 0, which is unexpected"
+        ),
+        "Pod was rejected: Allocate failed due to not enough cpus available to satisfy request: requested=4, available=2",  # noqa: E501  as it is said
     ),
     (
         "plugin-not-registered",
@@ -190,8 +204,10 @@ TABLE = (
     (
         "sync-failed",
         'Warning  SyncFailed  virt-handler  server error. command SyncVMI failed: ""',
-        "server error. command SyncVMI failed: \"LibvirtError(Code=9, Message='operation failed: domain vm already "
-        "exists with uuid')\"",
+        (
+            "server error. command SyncVMI failed: \"LibvirtError(Code=9, Message='operation failed: domain vm already "
+            "exists with uuid')\""
+        ),
     ),
     (
         "attach-failed",
@@ -216,8 +232,10 @@ TABLE = (
     (
         "libvirt-starting",
         '{"component":"virt-launcher","level":"info","msg":"Connecting to libvirt daemon failed: dial failed"}',
-        "error: failed to connect to the hypervisor\n"
-        "error: Failed to connect socket to '/var/run/libvirt/virtqemud-sock': No such file or directory",
+        (
+            "error: failed to connect to the hypervisor\n"
+            "error: Failed to connect socket to '/var/run/libvirt/virtqemud-sock': No such file or directory"
+        ),
     ),
 )
 

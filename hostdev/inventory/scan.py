@@ -85,10 +85,11 @@ def _picture(host: Host, only: Collection[PciAddress] | None, *, use: bool, bars
 def _with_health(host: Host, machine: Machine) -> Machine:
     from hostdev.inventory.health import read_health  # noqa: PLC0415  no hook looks at it
 
-    functions = {
-        address: function if function.bridge else replace(function, health=read_health(host, f"{DEVICES}/{address}"))
-        for address, function in machine.functions.items()
-    }
+    functions = dict(machine.functions)
+    for address, function in functions.items():
+        path = None if function.bridge else host.leads_to(f"{DEVICES}/{address}")
+        if path is not None:
+            functions[address] = replace(function, health=read_health(host, path))
     return replace(machine, functions=functions, unread=host.unread)
 
 

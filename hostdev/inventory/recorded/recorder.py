@@ -16,9 +16,9 @@ PROCESSES = "proc"
 def snapshot(host: Host, *, machine: str = "", note: str = "", private: bool = False) -> str:
     """Record what a scan of this host reads, as TOML; with `private` also what tells it from others of its kind."""
     with Recorder(host) as recorder:
-        picture = scan(recorder, bars=True)
+        picture = scan(recorder, bars=True, health=True)
         # Asked for by name, each function is read in full.
-        scan(recorder, only=picture.functions, bars=True)
+        scan(recorder, only=picture.functions, bars=True, health=True)
         recording = recorder.recording(machine, note)
     return toml.write(recording) if private else scrub(recording)
 

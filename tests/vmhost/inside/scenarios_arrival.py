@@ -40,7 +40,7 @@ def devices_arrive_as_the_guest_takes_them(bench: Bench) -> None:
         expect("trouble" not in states, f"{address}: {seen[address]}")
         # What comes after is the guest's power-off.
         predicted = ["not yet", "arrived"] if device.driver else ["not yet"]
-        expect(states[:2] == predicted, f"{name}: predicted {predicted}, seen {seen[address]}")
+        expect(states[: len(predicted)] == predicted, f"{name}: predicted {predicted}, seen {seen[address]}")
         vectors = "msi_irqs" if any(how.endswith("some msi_irqs") for _, how in seen[address]) else "no msi_irqs"
         said = f"the guest: {device.driver or 'no driver'}, {'some' if device.vectors else 'no'} vectors"
         bench.record(f"{address} ({name})", " -> ".join(predicted), f"{said}; the host: {vectors}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,8 @@ from domxml.errors import BadInput, HostUnreadable, NotPermitted, PassgateError
 from hostdev.cli.kubectl import Answer, Kubectl, Trouble
 from hostdev.jsontext import Format, parse_json
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
-from hostdev.printing.documents import document
-from hostdev.why.boot import devices_of
-from hostdev.why.dump import LARGEST, File, read_dump
-from hostdev.why.evidence import Evidence
+from hostdev.why.dump import LARGEST, File, index_file, read_dump
+from hostdev.why.evidence import Evidence, Gap
 from hostdev.why.pod import wants_sidecar
 from hostdev.why.sayings import has_begun
 from hostdev.why.subject import Name, Subject, find_subject
@@ -141,7 +138,7 @@ class ClusterDump:
         words = ("logs", name, "-c", "agent", "--tail=2000", "--limit-bytes=4194304")
         self._read(f"logs/{name}.agent.log", "log agent", *words, namespace=space)
         self._exec(name, space, "who", "who", "driver=vfio*")
-        mine = devices_of(self._subject() or subject)
+        mine = (self._subject() or subject).held_devices
         if mine:
             self._exec(name, space, "vitals", "vitals", *mine)
             if not subject.runs:
@@ -191,9 +188,7 @@ class ClusterDump:
         return answer
 
     def _index(self) -> File:
-        gaps = [{"what": what, "why": why} for what, why in dict.fromkeys(self.gaps)]
-        value = document("WhyDump", asked=sorted(set(self.asked)), gaps=gaps, leftOut=[])
-        return File("index.json", json.dumps(value).encode())
+        return index_file(self.asked, [Gap(what, why) for what, why in self.gaps])
 
 
 def _value(data: bytes) -> Any:

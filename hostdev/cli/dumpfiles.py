@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
@@ -14,8 +13,7 @@ from pathlib import Path
 from domxml.errors import BadInput, NotPermitted
 from domxml.text import printable
 from hostdev.printing import output
-from hostdev.printing.documents import document
-from hostdev.why.dump import LARGEST, File, read_dump
+from hostdev.why.dump import LARGEST, File, index_file, read_dump
 from hostdev.why.evidence import Evidence, Gap
 from hostdev.why.redaction import Redaction
 
@@ -106,13 +104,7 @@ def write_files(target: Path, evidence: Evidence, files: Sequence[File]) -> list
     cleaned = [redaction.clean(file) for file in files]
     gaps = [Gap(gap.what, redaction.clean_text(gap.why)) for gap in evidence.gaps]
     told = redaction.told()
-    index = document(
-        "WhyDump",
-        asked=sorted(evidence.asked),
-        gaps=[{"what": gap.what, "why": gap.why} for gap in gaps],
-        leftOut=told,
-    )
-    cleaned.append(File("index.json", (json.dumps(index, indent=2) + "\n").encode()))
+    cleaned.append(index_file(evidence.asked, gaps, told))
     try:
         _write(target, cleaned)
     except OSError as error:

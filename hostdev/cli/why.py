@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from typing import TYPE_CHECKING
 
 from domxml.errors import BadInput, ExitCode
 from hostdev.cli.dumpfiles import check_free, read_files, write_files
@@ -14,6 +15,9 @@ from hostdev.printing.screen import Screen
 from hostdev.why.item import Item, Result
 from hostdev.why.subject import Name, parse_name
 from hostdev.why.why import Why, advice_for, explain_vm
+
+if TYPE_CHECKING:
+    from hostdev.cli.clusterdump import ClusterDump
 
 TABLE = (
     Column("CHECK"),
@@ -51,7 +55,7 @@ def _explain(arguments: argparse.Namespace, wanted: Name) -> Why:
     return explain_vm(dump.gather(), wanted)
 
 
-def _ask(arguments: argparse.Namespace, wanted: Name):  # type: ignore[no-untyped-def]  # noqa: ANN202  loaded below
+def _ask(arguments: argparse.Namespace, wanted: Name) -> ClusterDump:
     from hostdev.cli.clusterdump import ClusterDump  # noqa: PLC0415  a dump needs no kubectl
     from hostdev.cli.kubectl import Kubectl  # noqa: PLC0415  a dump needs no kubectl
 
@@ -82,7 +86,7 @@ def _document(why: Why) -> Document:
     subject = why.subject
     return document(
         "Why",
-        vm=_vm(why),
+        vm=subject.label,
         phase=subject.phase or None,
         source=subject.evidence.source,
         pod=subject.pod_name or None,
@@ -92,10 +96,6 @@ def _document(why: Why) -> Document:
         complete=not why.unknown,
         notes=list(why.notes),
     )
-
-
-def _vm(why: Why) -> str:
-    return "/".join(filter(None, (why.subject.namespace, why.subject.name)))
 
 
 def _first(why: Why, item: Item) -> Document:
@@ -109,7 +109,7 @@ def _print(screen: Screen, why: Why) -> None:
     subject = why.subject
     where = f", pod {subject.pod_name}" if subject.pod_name else ""
     node = f" on {subject.node}" if subject.node else ""
-    screen.line(Cell(_vm(why), Tone.STRONG), f"{where}{node}{f', {subject.phase}' if subject.phase else ''}")
+    screen.line(Cell(subject.label, Tone.STRONG), f"{where}{node}{f', {subject.phase}' if subject.phase else ''}")
     rows = [(str(one.check), Cell(str(one.result), TONES[one.result]), one.looked, one.message) for one in why.items]
     screen.table(TABLE, rows)
     screen.line("")

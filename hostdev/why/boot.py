@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hostdev.findings.explain import EXPLAINED
-from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_map, get_text
+from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_text
 from hostdev.why.evidence import COMPUTE, KERNEL
-from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown, start_command
+from hostdev.why.item import (
+    Item,
+    agent_command,
+    failure_of,
+    first_answer,
+    kubectl,
+    mark_failed,
+    mark_passed,
+    mark_unknown,
+    start_command,
+)
 from hostdev.why.sayings import Saying, container_end, make_saying
 from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
@@ -36,12 +46,9 @@ def check_defined(subject: Subject, sayings: Sequence[Saying]) -> Item:
     )
 
 
-def check_started(subject: Subject, sayings: Sequence[Saying]) -> Item:
+@first_answer
+def check_started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     """QEMU runs."""
-    return decide(_started(subject, sayings))
-
-
-def _started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, phase = Check.STARTED, subject.phase
     if subject.runs:
         yield mark_passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
@@ -90,7 +97,7 @@ def _reason(subject: Subject) -> str:
 
 def _kernel(subject: Subject) -> list[Saying]:
     """Lines of the node's kernel about devices that were named; never of others."""
-    devices = set(devices_of(subject))
+    devices = set(subject.held_devices)
     if not devices:
         return []
     found = []
@@ -101,18 +108,6 @@ def _kernel(subject: Subject) -> list[Saying]:
                 if saying and saying.code:
                     found.append(saying._replace(check=Check.STARTED))
     return found
-
-
-def devices_of(subject: Subject) -> list[str]:
-    """The addresses of the VM's devices, as the agent and its vitals tell them."""
-    uid = get_text(subject.pod, "metadata", "uid")
-    holders = subject.evidence.answers.get("HoldersList", EMPTY)
-    found = [
-        get_text(device, "address")
-        for device in get_list(holders, "items")
-        if uid and any(get_text(one, "pod") == uid for one in get_list(device, "items"))
-    ]
-    return list(dict.fromkeys(filter(None, found)))
 
 
 def check_arrived(subject: Subject) -> Item:
@@ -140,7 +135,7 @@ def check_arrived(subject: Subject) -> Item:
 
 def _vitals(subject: Subject) -> list[Fields]:
     """Those of this VM's devices: kubelet gave them to its pod, or its own QEMU holds them."""
-    mine, uid = set(devices_of(subject)), get_text(subject.pod, "metadata", "uid")
+    mine, uid = set(subject.held_devices), get_text(subject.pod, "metadata", "uid")
     domain = f"{subject.namespace}_{subject.name}"
     return [
         one
@@ -152,10 +147,4 @@ def _vitals(subject: Subject) -> list[Fields]:
 
 
 def _vitals_command(subject: Subject) -> str:
-    agent = get_map(subject.agent, "metadata")
-    name = get_text(agent, "name")
-    where = (
-        f"-n {get_text(agent, 'namespace')} {name}" if name else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
-    )
-    device = next(iter(devices_of(subject)), "DEVICE")
-    return f"kubectl exec {where} -- passgate node vitals {device}"
+    return agent_command(subject, "vitals", next(iter(subject.held_devices), "DEVICE"))

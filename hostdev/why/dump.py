@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from domxml.errors import BadInput
 from hostdev.jsontext import Format, check_plain, parse_json, stream
 from hostdev.kubevirt.spec import Fields, get_text
+from hostdev.printing.documents import document
 from hostdev.vmi.yamltext import read_yaml
 from hostdev.why.describe import read_described
 from hostdev.why.events import Event, event_of, is_event, table_events
@@ -60,6 +62,13 @@ class File(NamedTuple):
 
     name: str
     data: bytes
+
+
+def index_file(asked: Iterable[str], gaps: Iterable[Gap], left_out: Sequence[str] = ()) -> File:
+    """What a dump says of itself: what was asked for, what there was no answer to, and what is not in it."""
+    told = [{"what": gap.what, "why": gap.why} for gap in dict.fromkeys(gaps)]
+    index = document("WhyDump", asked=sorted(set(asked)), gaps=told, leftOut=list(left_out))
+    return File("index.json", (json.dumps(index, indent=2) + "\n").encode())
 
 
 def read_dump(source: str, files: Iterable[File], unread: Sequence[tuple[str, str]] = ()) -> Evidence:

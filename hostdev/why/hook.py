@@ -14,7 +14,16 @@ from hostdev.kubevirt.spec import EMPTY, get_list, get_text
 from hostdev.vmi.vmi import CODE, Vmi, vmi_of
 from hostdev.why.describe import is_described
 from hostdev.why.evidence import AGENT, FILE, SIDECAR, Line
-from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown
+from hostdev.why.item import (
+    Item,
+    agent_command,
+    failure_of,
+    first_answer,
+    kubectl,
+    mark_failed,
+    mark_passed,
+    mark_unknown,
+)
 from hostdev.why.pod import wants_sidecar
 from hostdev.why.sayings import Saying, make_saying
 from hostdev.why.steps import Check, our_code
@@ -74,12 +83,9 @@ def sayings_of_sidecar(answers: Answers) -> list[Saying]:
     return found
 
 
-def check_file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
+@first_answer
+def check_file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     """The allocation file is in the sidecar's volume."""
-    return decide(_file(subject, sayings, answers))
-
-
-def _file(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     check = Check.FILE
     if not wants_sidecar(subject) and not any(one.check is check for one in sayings):
         yield _not_needed(subject, check, "no allocation file is needed")
@@ -138,8 +144,7 @@ def _has_policy(subject: Subject) -> bool:
 
 
 def _unseen_file(subject: Subject) -> Item:
-    folder = next((get_text(one, "name") for one in subject.sidecars), "hook-sidecar-0")
-    path = f"/var/run/kubevirt-hooks/{folder}/userdata/passgate/allocation.env"
+    path = f"/var/run/kubevirt-hooks/{_sidecar_name(subject)}/userdata/passgate/allocation.env"
     name = subject.pod_name or "POD"
     command = kubectl(subject, "exec", name, "-c", "compute", "--", "cat", path)
     gap = subject.evidence.gap("allocation file", "log sidecar")
@@ -149,12 +154,9 @@ def _unseen_file(subject: Subject) -> Item:
     return mark_unknown(Check.FILE, "sidecar's log, allocation file", what, command)
 
 
-def check_hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
+@first_answer
+def check_hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     """The sidecar answers KubeVirt's call; a refusal is an answer, and belongs to what was refused."""
-    return decide(_hook(subject, sayings, answers))
-
-
-def _hook(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     check = Check.HOOK
     if not wants_sidecar(subject) and not any(one.check is check for one in sayings):
         yield _not_needed(subject, check, "no hook of Passgate is called")
@@ -189,12 +191,9 @@ def _with_shim(item: Item, sayings: Sequence[Saying]) -> Item:
     return item._replace(finding=finding, message=known.text[:300])
 
 
-def check_gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Item:
+@first_answer
+def check_gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     """The host's devices may be given to a VM."""
-    return decide(_gate(subject, sayings, answers))
-
-
-def _gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iterator[Item | None]:
     check = Check.GATE
     if subject.runs:
         yield mark_passed(check, f"VMI {subject.name}", "the VM runs: the kernel let it have its devices")
@@ -206,10 +205,7 @@ def _gate(subject: Subject, sayings: Sequence[Saying], answers: Answers) -> Iter
     if wants_sidecar(subject):
         yield _has_gone_by(subject, check, sayings)
     what = "the devices were not judged" if wants_sidecar(subject) else "without a sidecar nothing judges the devices"
-    agent, space = (get_text(subject.agent, "metadata", key) for key in ("name", "namespace"))
-    where = f"-n {space} {agent}" if agent else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
-    command = f"kubectl exec {where} -- passgate node doctor"
-    yield mark_unknown(check, "sidecar's log, events, node's agent", what, command)
+    yield mark_unknown(check, "sidecar's log, events, node's agent", what, agent_command(subject, "doctor"))
 
 
 _LIBVIRT = re.compile(r"LibvirtError\(|virError\(|qemu", re.IGNORECASE)

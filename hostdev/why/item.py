@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec
 
 from domxml.finding import Evidence as Seen
 from domxml.finding import Finding, Severity
 from domxml.text import visible
 from hostdev.findings.explain import EXPLAINED, LOOK
+from hostdev.kubevirt.spec import get_text
 from hostdev.why.sayings import Saying
 from hostdev.why.steps import Check
 from hostdev.why.subject import Subject
+
+P = ParamSpec("P")
 
 MOST_SHOWN = 600
 """Letters of a foreign text in an answer."""
@@ -69,9 +73,14 @@ def mark_unknown(check: Check, looked: str, message: str, command: str = "") -> 
     return Item(check, Result.UNKNOWN, visible(looked), shorten(message), command=command)
 
 
-def decide(answers: Iterator[Item | None]) -> Item:
-    """The first answer counts."""
-    return next(answer for answer in answers if answer is not None)
+def first_answer(answers_of: Callable[P, Iterator[Item | None]]) -> Callable[P, Item]:
+    """A check that names its answers one after another; the first counts."""
+
+    @wraps(answers_of)
+    def check(*args: P.args, **kwargs: P.kwargs) -> Item:
+        return next(answer for answer in answers_of(*args, **kwargs) if answer is not None)
+
+    return check
 
 
 def mark_failed(check: Check, where: str, code: str, message: str, subject: str) -> Item:
@@ -119,7 +128,7 @@ def device_of(text: str, subject: Subject) -> str:
         return device
     bare = _LIBRARY.sub(" ", text)
     resource = next((found for found in _RESOURCE.findall(bare) if not found.endswith((".go", ".sock"))), "")
-    return resource or "/".join(filter(None, (subject.namespace, subject.name)))
+    return resource or subject.label
 
 
 def shorten(text: str) -> str:
@@ -132,6 +141,13 @@ def kubectl(subject: Subject, verb: str, *words: str) -> str:
     """A command line for kubectl, with the namespace."""
     space = ("-n", subject.namespace) if subject.namespace else ()
     return shlex.join(("kubectl", verb, *space, *words))
+
+
+def agent_command(subject: Subject, *words: str) -> str:
+    """A command line for `passgate node` in the agent's pod on the VM's node."""
+    agent, space = (get_text(subject.agent, "metadata", key) for key in ("name", "namespace"))
+    where = f"-n {space} {agent}" if agent else f"-n passgate AGENT-POD-OF-{subject.node or 'NODE'}"
+    return " ".join(("kubectl exec", where, "-- passgate node", *words))
 
 
 def start_command(subject: Subject) -> str:

@@ -9,7 +9,16 @@ from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.vmi.resources import is_device_resource
 from hostdev.why.events import is_later
 from hostdev.why.evidence import SIDECAR
-from hostdev.why.item import Item, decide, failure_of, kubectl, mark_failed, mark_passed, mark_unknown, start_command
+from hostdev.why.item import (
+    Item,
+    failure_of,
+    first_answer,
+    kubectl,
+    mark_failed,
+    mark_passed,
+    mark_unknown,
+    start_command,
+)
 from hostdev.why.sayings import Saying, has_begun, make_saying
 from hostdev.why.steps import Check, step_of
 from hostdev.why.subject import HOOKS, POD, Subject
@@ -19,12 +28,9 @@ _TELLS_HEALTH = 35
 """Kubernetes from which on a pod's status names its devices, unless that is turned off."""
 
 
-def check_scheduled(subject: Subject, sayings: Sequence[Saying]) -> Item:
+@first_answer
+def check_scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     """A node was found for the pod."""
-    return decide(_scheduled(subject, sayings))
-
-
-def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, pod = Check.SCHEDULED, subject.pod
     if subject.node:
         yield mark_passed(check, f"pod {subject.pod_name or subject.name}", f"on node {subject.node}")
@@ -54,12 +60,9 @@ def _scheduled(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | N
     yield mark_unknown(check, "pods", what, command)
 
 
-def check_allocated(subject: Subject, sayings: Sequence[Saying]) -> Item:
+@first_answer
+def check_allocated(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     """Kubelet admitted the pod, and gave compute its devices."""
-    return decide(_allocated(subject, sayings))
-
-
-def _allocated(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check, pod = Check.ALLOCATED, subject.pod
     reason, message = (get_text(pod, "status", key) for key in ("reason", "message"))
     if reason and (step_of(f"{reason} {message}") is check or reason == "UnexpectedAdmissionError"):
@@ -117,9 +120,9 @@ def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
         return mark_passed(
             check, where, f"DRA serves {', '.join(lacking)} by the claim {get_text(claims, 'resourceClaimName')}"
         )
-    holder = _claims_of_agent(subject)
-    if holder:
-        return mark_passed(check, "kubelet's record, by the agent", f"kubelet gave {', '.join(holder)}")
+    held = subject.held_devices
+    if held:
+        return mark_passed(check, "kubelet's record, by the agent", f"kubelet gave {', '.join(held)}")
     release = _RELEASE.match(get_text(subject.node_object, "status", "nodeInfo", "kubeletVersion"))
     named = ", ".join(lacking)
     if release and int(release[1]) >= _TELLS_HEALTH and not subject.runs:
@@ -132,23 +135,9 @@ def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
     return mark_unknown(check, where, what, command)
 
 
-def _claims_of_agent(subject: Subject) -> list[str]:
-    uid = get_text(subject.pod, "metadata", "uid")
-    holders = subject.evidence.answers.get("HoldersList", {})
-    found = []
-    for device in get_list(holders, "items"):
-        claims = get_list(device, "items")
-        if any(get_text(one, "pod") == uid and uid for one in claims):
-            found.append(get_text(device, "address"))
-    return found
-
-
-def check_sidecar(subject: Subject, sayings: Sequence[Saying]) -> Item:
+@first_answer
+def check_sidecar(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     """The hook sidecar that the VM asks for is in the pod, and serves."""
-    return decide(_sidecar(subject, sayings))
-
-
-def _sidecar(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item | None]:
     check = Check.SIDECAR
     if not wants_sidecar(subject):
         if not subject.vmi and not subject.vm and not subject.pod:

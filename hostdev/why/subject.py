@@ -64,6 +64,11 @@ class Subject(NamedTuple):
     """Other VMs of which something is told."""
 
     @property
+    def label(self) -> str:
+        """How people name it: `NAMESPACE/NAME`."""
+        return "/".join(filter(None, (self.namespace, self.name)))
+
+    @property
     def phase(self) -> str:
         """As KubeVirt tells it."""
         told = get_text(self.vmi, "status", "phase")
@@ -154,6 +159,17 @@ class Subject(NamedTuple):
         """The one on its node."""
         found = [one for one in self.agents if get_text(one, "spec", "nodeName") == self.node and self.node]
         return max(found, key=_running_first) if found else EMPTY
+
+    @property
+    def held_devices(self) -> list[str]:
+        """The addresses of its pod's devices, as the agent of its node tells them."""
+        uid = get_text(self.pod, "metadata", "uid")
+        found = [
+            get_text(device, "address")
+            for device in get_list(self.evidence.answers.get("HoldersList", EMPTY), "items")
+            if uid and any(get_text(one, "pod") == uid for one in get_list(device, "items"))
+        ]
+        return list(dict.fromkeys(filter(None, found)))
 
     def logs(self, writer: str) -> Iterator[Log]:
         """The logs of its pod by who wrote them; of the agent those of its node."""

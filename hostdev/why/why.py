@@ -12,7 +12,7 @@ from domxml.text import listed
 from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import Fields, get_map, get_text
 from hostdev.why.boot import check_arrived, check_defined, check_started
-from hostdev.why.evidence import Evidence
+from hostdev.why.evidence import COMPUTE, SIDECAR, Evidence, Log
 from hostdev.why.hook import agent_findings, check_file, check_gate, check_hook, read_answers, sayings_of_sidecar
 from hostdev.why.item import Item, Result, shorten
 from hostdev.why.pod import check_allocated, check_scheduled, check_sidecar
@@ -103,14 +103,9 @@ def _notes(subject: Subject) -> Iterator[str]:
         yield f"not looked at, for it may be another VM's: {listed(dict.fromkeys(stray))}"
 
 
-def _is_stray(subject: Subject, log: object) -> bool:
-    from hostdev.why.evidence import COMPUTE, SIDECAR, Log  # noqa: PLC0415  only here
-
-    return (
-        isinstance(log, Log)
-        and log.writer in {COMPUTE, SIDECAR}
-        and log.concerns(subject.pod_name, subject.name, subject.strangers) is None
-    )
+def _is_stray(subject: Subject, log: Log) -> bool:
+    concerned = log.concerns(subject.pod_name, subject.name, subject.strangers)
+    return log.writer in {COMPUTE, SIDECAR} and concerned is None
 
 
 def _state_of(pod: Fields) -> str:

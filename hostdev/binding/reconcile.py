@@ -167,7 +167,7 @@ class _Planner:
         differs = {drift.what for drift in item.drift}
         move = (
             self._move(entry.driver, [function], self._despite | entry.despite)
-            if "driver" in differs
+            if differs & {"driver", "driver_override"}
             else effects_of((), ())
         )
         number = port.virtfns.index(function.address)

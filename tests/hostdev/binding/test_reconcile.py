@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hostdev.binding.carry import carry
-from hostdev.binding.effects import Outcome
+from hostdev.binding.effects import Outcome, describe
 from hostdev.binding.reconcile import Change, plan_changes
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states
@@ -15,7 +16,9 @@ from hostdev.binding.status import Standing, change_lines
 from hostdev.inventory.machine import Machine
 from tests.hostdev.binding.drivercore import DriverCore
 from tests.hostdev.binding.hosts import CARD, DISK, core, means
+from tests.hostdev.binding.ports import PF, VFS, build_host
 from tests.hostdev.cli.running import machine as recorded
+from tests.hostdev.gate.build import at
 
 WHOLE_CARD = "{devices: [{match: {address: 01:00.0}, driver: vfio-pci, withGroup: true}]}"
 EACH = "{devices: [" + ", ".join(f"{{match: {{address: {one}}}, driver: auto}}" for one in CARD) + "]}"
@@ -123,6 +126,20 @@ def test_an_entry_for_vfs_that_are_not_made_yet_waits_for_them() -> None:
     assert change.effects.outcome == Outcome.NOTHING
     assert change.effects.findings[0].hint == "if it is a VF, it is looked for again once the VFs are made"
     assert standings(spec, recorded("two-socket-x710")) == ["drifted", "refused"]
+
+
+def test_an_override_that_stayed_at_a_vf_is_cleared() -> None:
+    """The VF is on its driver: the next probe would take it away."""
+    host = build_host(1, vf_driver="icevf")
+    vf = replace(host.functions[at(VFS[0])], driver_override="vfio-pci")
+    host = replace(host, functions={**host.functions, vf.address: vf})
+
+    _, change = planned(f"{{virtualFunctions: [{{match: {{address: {PF}}}, count: 1, driver: icevf}}]}}", host)
+
+    assert [one.what for one in change.items[0].drift] == ["driver_override"]
+    assert [describe(step) for step in change.effects.steps] == [
+        f"echo > /sys/bus/pci/devices/{VFS[0]}/driver_override"
+    ]
 
 
 @pytest.mark.parametrize("name", ["consumer-gpu", "qat", "two-socket-x710", "kunpeng", "nvme-in-gpu-group", "vmd"])

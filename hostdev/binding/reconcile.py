@@ -165,21 +165,14 @@ class _Planner:
     def _vf(self, entry: VfEntry, function: PciFunction, port: PciFunction, item: Item) -> Effects:
         """One VF of a port that has as many as it shall have: its settings before a vfio driver has it."""
         differs = {drift.what for drift in item.drift}
-        move = (
-            self._move(entry.driver, [function], self._despite | entry.despite)
-            if differs & {"driver", "driver_override"}
-            else effects_of((), ())
-        )
-        number = port.virtfns.index(function.address)
-        wanted = [
-            one
-            for one in of_one_vf(number, read_settings(port, entry.number, entry.settings)[0])
-            if one.setting.name in differs
-        ]
-        interface = port.netdevs[0].name if port.netdevs else ""
-        steps = {one: set_one(port.address, function.address, one, interface) for one in wanted}
-        first = [step for one, step in steps.items() if one.setting.when is not When.DRIVEN]
-        last = [step for one, step in steps.items() if one.setting.when is When.DRIVEN]
+        despite = self._despite | entry.despite
+        is_moved = differs & {"driver", "driver_override"}
+        move = self._move(entry.driver, [function], despite) if is_moved else effects_of((), ())
+        asked, _ = read_settings(port, entry.number, entry.settings)
+        own = of_one_vf(port.virtfns.index(function.address), asked)
+        wanted = [one for one in own if one.setting.name in differs]
+        first = [set_one(port, function.address, one) for one in wanted if one.setting.when is not When.DRIVEN]
+        last = [set_one(port, function.address, one) for one in wanted if one.setting.when is When.DRIVEN]
         return effects_of((*first, *move.steps, *last), move.findings)
 
 

@@ -302,12 +302,10 @@ _AS_MADE = frozenset({("mac", _NO_MAC), ("vlan", "0"), ("trust", "off")})
 
 def settings_before(pf: PciFunction, vf: Before, number: int, names: frozenset[str] | None = None) -> Iterator[Step]:
     """What the PF kept for a VF: of a VF that is made again what it does not have by itself, else these names."""
-    interface = pf.netdevs[0].name if pf.netdevs else ""
     for name, value in (vf.settings or {}).items():
         given = (name, value) not in _AS_MADE if names is None else name in names
-        if given and interface:
-            one = Wanted(BY_NAME[name], value, number)
-            yield set_one(pf.address, vf.address, one, interface, f"VF {number}: as it was before")
+        if given and pf.netdevs:
+            yield set_one(pf, vf.address, Wanted(BY_NAME[name], value, number), f"VF {number}: as it was before")
 
 
 def _as_before(vf: Before) -> Iterator[Step]:

@@ -349,16 +349,17 @@ def of_vfs(
     for number, vf in enumerate(vfs):
         for one in of_one_vf(number, wanted):
             if one.setting.when is when and not readings.is_so(pf.address, one):
-                yield set_one(pf.address, vf, one, pf.netdevs[0].name if pf.netdevs else "")
+                yield set_one(pf, vf, one)
 
 
-def set_one(pf: PciAddress, vf: PciAddress, wanted: Wanted, interface: str, why: str = "") -> Step:
+def set_one(pf: PciFunction, vf: PciAddress, wanted: Wanted, why: str = "") -> Step:
     """The one write that sets something of a VF."""
     setting, value, number = wanted
     why = why or f"VF {number}: {setting.meaning}"
     if not setting.file:
+        interface = pf.netdevs[0].name if pf.netdevs else ""
         return Step(LINK, f"link set dev {interface} vf {number} {setting.name} {value}", why, str(vf), expect=value)
     # What is made of a VF that is not there yet is done for its PF; quotas that are read back may be rounded.
-    device = str(pf if setting.when is When.RESERVED else vf)
+    device = str(pf.address if setting.when is When.RESERVED else vf)
     expect = None if setting.below_pf else value
-    return Step(setting.path(pf, vf, number or 0), value, why, device, expect=expect)
+    return Step(setting.path(pf.address, vf, number or 0), value, why, device, expect=expect)

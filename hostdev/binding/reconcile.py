@@ -1,15 +1,16 @@
-"""From what differs between a node and its declared state to the changes that mend it. Pure."""
+"""From one look at a node, and what differs there from its declared state, to the changes that mend it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
+from hostdev.binding.bootline import Boot, read_boot
 from hostdev.binding.drift import AUTO, Item, compare
-from hostdev.binding.drivers import UNKNOWN, Drivers
+from hostdev.binding.drivers import UNKNOWN, Drivers, find_drivers
 from hostdev.binding.effects import Effects, effects_of
 from hostdev.binding.plan import bind, unbind
 from hostdev.binding.state import DeviceEntry, NodeState, VfEntry
@@ -20,6 +21,7 @@ from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.findings.sriov import SETTINGS_NOT_READ
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.scan import scan
 from hostdev.inventory.vfiodrivers import vfio_driver
 
 
@@ -74,7 +76,28 @@ def plan_changes(
     return tuple(Change(batch, planner.effects(batch)) for batch in _batches(items, machine))
 
 
-def read_declared(host: Host, machine: Machine, states: Iterable[NodeState]) -> Readings:
+class Seen(NamedTuple):
+    """A node as it was looked at: all that a state is compared with."""
+
+    machine: Machine
+    drivers: Drivers
+    boot: Boot
+    readings: Readings
+
+    def plan(self, state: NodeState, despite: frozenset[str]) -> tuple[Change, ...]:
+        """What would make it so."""
+        return plan_changes(state, self.machine, self.drivers, despite, readings=self.readings)
+
+
+def look_at_node(host: Host, states: Collection[NodeState], take_picture: Callable[[Host], Machine] = scan) -> Seen:
+    """Look at all that decides about these states."""
+    machine = take_picture(host)
+    drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
+    modules = {option.module for state in states for option in state.options}
+    return Seen(machine, drivers, read_boot(host, machine, modules), _read_settings(host, machine, states))
+
+
+def _read_settings(host: Host, machine: Machine, states: Collection[NodeState]) -> Readings:
     """What VFs are set up with, where a state declares that."""
     if not any(entry.settings for state in states for entry in state.vfs):
         return UNREAD

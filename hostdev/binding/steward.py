@@ -10,17 +10,14 @@ from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from domxml.finding import Finding, Severity
-from hostdev.binding.bootline import Boot, read_boot
 from hostdev.binding.carry import Means, ask, carry, refused_by
 from hostdev.binding.drift import Drift
-from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Outcome
-from hostdev.binding.reconcile import Change, plan_changes, read_declared
+from hostdev.binding.reconcile import Change, Seen, look_at_node
 from hostdev.binding.recover import recover
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines, standing_of
-from hostdev.binding.vfsettings import Readings
 from hostdev.findings.nodestate import NODE_STATE_CONTESTED, NODE_STATE_DRIFTED, NODE_STATE_WAITING
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
@@ -48,15 +45,6 @@ class Turn(NamedTuple):
     def standings(self) -> Counter[str]:
         """How many entries stand how."""
         return Counter(str(line.standing) for line in self.lines)
-
-
-class _Seen(NamedTuple):
-    """The node as it was looked at."""
-
-    machine: Machine
-    drivers: Drivers
-    boot: Boot
-    readings: Readings
 
 
 @dataclass
@@ -106,10 +94,10 @@ class Steward:
             recover(self.means)
             seen = self._look(states)
         state = state_for(states, seen.machine, self.node) or NodeState()
-        due = tuple(self._due(self._plan(state, seen)))
+        due = tuple(self._due(seen.plan(state, self.means.despite)))
         made = tuple(self._make(change, state, states) for change in due)
         seen = self._look(states) if made else seen
-        planned = self._plan(state, seen)
+        planned = seen.plan(state, self.means.despite)
 
         def told(host: Host) -> tuple[Line, ...]:
             return tuple(change_lines(planned, Authors(host, seen.machine, self.means.journal).last_writer))
@@ -126,18 +114,8 @@ class Steward:
             self._text, self._memories = text, {}
         return read_states(text, self.name)
 
-    def _look(self, states: tuple[NodeState, ...]) -> _Seen:
-        modules = {option.module for state in states for option in state.options}
-
-        def seen(host: Host) -> _Seen:
-            machine = self.scan(host)
-            drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
-            return _Seen(machine, drivers, read_boot(host, machine, modules), read_declared(host, machine, states))
-
-        return self.means.kernel.ask(seen)
-
-    def _plan(self, state: NodeState, seen: _Seen) -> tuple[Change, ...]:
-        return plan_changes(state, seen.machine, seen.drivers, self.means.despite, readings=seen.readings)
+    def _look(self, states: tuple[NodeState, ...]) -> Seen:
+        return self.means.kernel.ask(lambda host: look_at_node(host, states, self.scan))
 
     def _due(self, planned: Iterable[Change]) -> Iterator[Change]:
         """What is to be made now: not what is contested, nor what failed a moment ago."""
@@ -159,7 +137,7 @@ class Steward:
         """Carry a change out, planned anew on the machine as it is now."""
         seen = self._look(states)
         machine = seen.machine
-        again = self._plan(state, seen)
+        again = seen.plan(state, self.means.despite)
         now = next((one for one in again if _key(one) == _key(change)), None)
         if now is None:
             return change._replace(effects=change.effects._replace(outcome=Outcome.NOTHING))

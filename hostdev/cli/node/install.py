@@ -53,7 +53,7 @@ def install_state(arguments: argparse.Namespace) -> int:
         output.write(f"# {WANTED_BY} -> {UNIT_FILE}\n")
     else:
         _install(installed_files(form))
-    for sentence in too_late(wanted.state, wanted.machine):
+    for sentence in too_late(wanted.state, wanted.seen.machine):
         output.note(f"note: {sentence}")
     return ExitCode.DONE
 

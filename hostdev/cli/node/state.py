@@ -13,15 +13,13 @@ from domxml.text import listed
 from hostdev.binding.bootline import Boot, read_boot
 from hostdev.binding.carry import Means, carry, refused_by
 from hostdev.binding.drift import Drift
-from hostdev.binding.drivers import Drivers, find_drivers
 from hostdev.binding.effects import Effects, Outcome
 from hostdev.binding.export import export
 from hostdev.binding.journal import Journal
-from hostdev.binding.reconcile import Change, plan_changes, read_declared
+from hostdev.binding.reconcile import Change, Seen, look_at_node
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines
-from hostdev.binding.vfsettings import Readings
 from hostdev.cli import changes, devices, documents
 from hostdev.inject import gather
 from hostdev.inventory.host import Host
@@ -51,19 +49,21 @@ WORST = (
 class Wanted(NamedTuple):
     """A node, and what a file declares for it."""
 
-    machine: Machine
-    boot: Boot
+    seen: Seen
     state: NodeState
-    drivers: Drivers
-    readings: Readings
 
 
 def export_state(arguments: argparse.Namespace) -> int:
     """Write the node as a file."""
-    seen = _look(arguments.host, ())
-    name = arguments.name or seen.name
-    emit(export(seen.machine, seen.boot, name, by_path=arguments.by == "path"), arguments.output)
-    devices.note_unread(seen.machine)
+
+    def told(host: Host) -> tuple[Machine, Boot, str]:
+        machine = scan(host)
+        return machine, read_boot(host, machine), _name_of(host)
+
+    with progress(f"looking at {arguments.host}"):
+        machine, boot, name = changes.look_at(arguments.host, told)
+    emit(export(machine, boot, arguments.name or name, by_path=arguments.by == "path"), arguments.output)
+    devices.note_unread(machine)
     return ExitCode.DONE
 
 
@@ -74,14 +74,14 @@ def show_status(arguments: argparse.Namespace) -> int:
     journal = Journal(Path(arguments.state_dir))
 
     def told(host: Host) -> tuple[Line, ...]:
-        return tuple(change_lines(planned, Authors(host, wanted.machine, journal).last_writer))
+        return tuple(change_lines(planned, Authors(host, wanted.seen.machine, journal).last_writer))
 
-    lines = (*changes.look_at(arguments.host, told), *kernel_lines(wanted.state, wanted.boot))
+    lines = (*changes.look_at(arguments.host, told), *kernel_lines(wanted.state, wanted.seen.boot))
     if arguments.output == "table":
         _print(Screen.of(arguments.color), lines)
     else:
-        emit(_status_document(wanted.machine, lines), arguments.output)
-    devices.note_unread(wanted.machine)
+        emit(_status_document(wanted.seen.machine, lines), arguments.output)
+    devices.note_unread(wanted.seen.machine)
     return ExitCode.DONE if all(line.standing is Standing.HELD for line in lines) else ExitCode.FINDINGS
 
 
@@ -89,53 +89,39 @@ def show_plan(arguments: argparse.Namespace) -> int:
     """Print what would make the node as the file says."""
     wanted = look(arguments, read_file(arguments.file), closely=True)
     code = tell_changes(arguments, wanted, foresee(arguments, wanted))
-    devices.note_unread(wanted.machine)
+    devices.note_unread(wanted.seen.machine)
     return code
-
-
-class _Seen(NamedTuple):
-    """A node as it was looked at."""
-
-    machine: Machine
-    boot: Boot
-    name: str
-    drivers: Drivers
-    readings: Readings
-
-
-def _look(spec: str, states: Sequence[NodeState], *, closely: bool = False) -> _Seen:
-    modules = {option.module for state in states for option in state.options}
-
-    def seen(host: Host) -> _Seen:
-        machine = scan(host)
-        drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
-        name = (host.read("proc/sys/kernel/hostname") or "").strip().lower()
-        return _Seen(machine, read_boot(host, machine, modules), name, drivers, read_declared(host, machine, states))
-
-    with progress(f"looking at {spec}"):
-        return changes.look_at(spec, seen, closely=closely)
 
 
 def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely: bool = False) -> Wanted:
     """Look at the node, and take what of a file is for it."""
-    seen = _look(arguments.host, states, closely=closely)
-    node = arguments.node or seen.name or None
+
+    def told(host: Host) -> tuple[Seen, str]:
+        return look_at_node(host, states), _name_of(host)
+
+    with progress(f"looking at {arguments.host}"):
+        seen, name = changes.look_at(arguments.host, told, closely=closely)
+    node = arguments.node or name or None
     state = state_for(states, seen.machine, node)
     if state is None:
         names = [state.name for state in states if state.name]
         output.note(f"note: none of {len(states)} documents is for {node or 'this node'}: {listed(names)}")
-    return Wanted(seen.machine, seen.boot, state or NodeState(), seen.drivers, seen.readings)
+    return Wanted(seen, state or NodeState())
+
+
+def _name_of(host: Host) -> str:
+    return (host.read("proc/sys/kernel/hostname") or "").strip().lower()
 
 
 def foresee(arguments: argparse.Namespace, wanted: Wanted) -> tuple[Change, ...]:
     """Plan every item, and ask what stands against it now."""
     means = changes.means_of(arguments)
     here = arguments.host == devices.LIVE
-    planned = plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite, readings=wanted.readings)
+    planned = wanted.seen.plan(wanted.state, means.despite)
     with progress("asking who has the devices"):
         return tuple(
             change._replace(
-                effects=changes.foresee(change.effects, wanted.machine, means.accepting(change.despite), here=here)
+                effects=changes.foresee(change.effects, wanted.seen.machine, means.accepting(change.despite), here=here)
             )
             for change in planned
         )
@@ -160,14 +146,14 @@ def parse_file(data: bytes, name: str) -> tuple[NodeState, ...]:
 
 def tell_changes(arguments: argparse.Namespace, wanted: Wanted, made: Sequence[Change]) -> int:
     """Print changes as they are planned, or as they ended, and say with which exit code."""
-    pending = [finding for line in kernel_lines(wanted.state, wanted.boot) for finding in line.findings]
+    pending = [finding for line in kernel_lines(wanted.state, wanted.seen.boot) for finding in line.findings]
     if arguments.output == "text":
         screen = Screen.of(arguments.color)
         for change in made:
             _show_change(screen, change)
         changes.show_findings(screen, pending)
     else:
-        emit(_plan_document(wanted.machine, made, pending), arguments.output)
+        emit(_plan_document(wanted.seen.machine, made, pending), arguments.output)
     return changes.EXITS[worst_outcome(made)]
 
 
@@ -259,10 +245,10 @@ def apply_state(arguments: argparse.Namespace) -> int:
 
 def _carried(wanted: Wanted, place: str, means: Means, ended: Mapping[str, Change]) -> Iterator[tuple[str, Change]]:
     """The changes of one entry, as they ended; what one of them fails at is no reason to leave out the next."""
-    for change in plan_changes(wanted.state, wanted.machine, wanted.drivers, means.despite, readings=wanted.readings):
+    for change in wanted.seen.plan(wanted.state, means.despite):
         if change.items[0].entry.place == place and change.entry_and_devices not in ended:
             try:
-                effects = carry(change.effects, wanted.machine, means.accepting(change.despite), change.what)
+                effects = carry(change.effects, wanted.seen.machine, means.accepting(change.despite), change.what)
             except PassgateError as error:
                 effects = change.effects.with_findings([refused_by(error)])
             yield change.entry_and_devices, change._replace(effects=effects)

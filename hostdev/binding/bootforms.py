@@ -157,7 +157,6 @@ _TALOS_AGENT = """\
 # which reads it from this ConfigMap; the second document is for kubectl apply -f FILE:
 ---
 """
-_SET_GRUBENV = '#   grub2-editenv /oem/grubenv set third_party_kernel_args="multipath=off '
 _HARVESTER_AGENT = """\
 # Claimed devices belong to Harvester's pcidevices add-on: leave them out of the file. The state of others
 # is kept by the agent (deploy/overlays/agent-manage), which reads it from this ConfigMap, for kubectl apply -f FILE:

@@ -145,12 +145,7 @@ class DriverCore(Kernel):
         for pf in pfs:
             for number in range(pf.num_vfs or 0) if pf.netdevs else ():
                 words = f"link set dev {pf.netdevs[0].name} vf {number}"
-                for name, nothing in (
-                    ("mac", "00:00:00:00:00:00"),
-                    ("vlan", "0"),
-                    ("trust", "off"),
-                    ("spoofchk", "on"),
-                ):
+                for name, nothing in UNSET.items():
                     found[pf.address, name, number] = self.settings.get(f"{words} {name}", nothing)
             services = self.files.get(attribute_path(pf.address, "qat/cfg_services"))
             if services is not None:

@@ -145,10 +145,7 @@ def test_a_machine_config_holds_an_ignition_config(*, options: bool) -> None:
     assert document["apiVersion"] == "machineconfiguration.openshift.io/v1"
     assert document["metadata"]["labels"] == {"machineconfiguration.openshift.io/role": "worker"}
     assert (config["ignition"]["version"], document["spec"]["kernelArguments"]) == ("3.2.0", [*PARAMETERS])
-    files = {
-        one["path"]: base64.b64decode(one["contents"]["source"].partition("base64,")[2]).decode()
-        for one in config["storage"]["files"]
-    }
+    files = {one["path"]: _decoded(one["contents"]["source"]) for one in config["storage"]["files"]}
     assert files[STATE_FILE] == TEXT
     assert files.get(MODPROBE_FILE) == ("options vfio_pci disable_idle_d3=Y\n" if options else None)
     # In JSON, which Ignition is, a number has ten digits to choose from.

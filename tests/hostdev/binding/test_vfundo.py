@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hostdev.binding.carry import carry, put_back
-from hostdev.binding.effects import Outcome, State, describe
+from hostdev.binding.effects import Effects, Outcome, State, describe
 from hostdev.binding.journal import Journal
 from hostdev.binding.recover import undo
 from hostdev.binding.vfs import vfs
@@ -24,39 +24,37 @@ def _as_it_was(kernel: DriverCore) -> tuple[object, ...]:
     return kernel.vf_settings(ports), vfs_, dict(kernel.files)
 
 
+def check_undo(kernel: DriverCore, plan: Effects, directory: Path) -> None:
+    """Carry a plan out until it is cut off, and put back what was done."""
+    was = _as_it_was(kernel)
+    with suppress(Killed):
+        carry(plan, kernel.machine, means(kernel, directory), "vfs")
+    kernel.kill_at = None
+    (transaction,) = Journal(directory).each()
+
+    back = put_back(transaction, means(kernel, directory)).effects
+
+    assert back.outcome == Outcome.UNDONE, back.findings
+    assert _as_it_was(kernel) == was
+
+
 @pytest.mark.parametrize("moment", range(3 * 14))
 def test_wherever_it_is_cut_off_mac_and_vlan_are_given_back(tmp_path: Path, moment: int) -> None:
     kernel = core_of(build_host(), kill_at=moment)
     kernel.settings |= kept(0, "mac", MAC) | kept(1, "vlan", "7") | kept(1, "trust", "on") | kept(0, "spoofchk", "off")
-    was = _as_it_was(kernel)
     plan = vfs(kernel.machine, kernel.machine.functions[at(PF)], 3, {"0.mac": OTHER, "vlan": "9"})
-    with suppress(Killed):
-        carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    kernel.kill_at = None
-    (transaction,) = Journal(tmp_path).each()
 
-    back = put_back(transaction, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE, back.findings
-    assert _as_it_was(kernel) == was
+    check_undo(kernel, plan, tmp_path)
 
 
 @pytest.mark.parametrize("moment", range(3 * 4))
 def test_settings_of_vfs_that_stay_are_given_back(tmp_path: Path, moment: int) -> None:
     kernel = core_of(build_host(), kill_at=moment)
     kernel.settings |= kept(0, "mac", MAC) | kept(0, "vlan", "7")
-    was = _as_it_was(kernel)
     plan = vfs(kernel.machine, kernel.machine.functions[at(PF)], 2, {"0.mac": OTHER, "vlan": "9"})
     assert plan.outcome == Outcome.PLANNED
-    with suppress(Killed):
-        carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    kernel.kill_at = None
-    (transaction,) = Journal(tmp_path).each()
 
-    back = put_back(transaction, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE, back.findings
-    assert _as_it_was(kernel) == was
+    check_undo(kernel, plan, tmp_path)
 
 
 @pytest.mark.parametrize("before", [0, 2])
@@ -64,18 +62,10 @@ def test_settings_of_vfs_that_stay_are_given_back(tmp_path: Path, moment: int) -
 def test_services_are_given_back(tmp_path: Path, moment: int, before: int) -> None:
     kernel = core_of(build_host(before, driver="4xxx", total_vfs=2), kill_at=moment)
     kernel.files |= {STATE: "up", SERVICES: "asym;sym"}
-    was = _as_it_was(kernel)
     port = kernel.machine.functions[at(PF)]
     plan = vfs(kernel.machine, port, 2, {"cfg_services": "dc"}, driver="vfio-pci")
-    with suppress(Killed):
-        carry(plan, kernel.machine, means(kernel, tmp_path), "vfs")
-    kernel.kill_at = None
-    (transaction,) = Journal(tmp_path).each()
 
-    back = put_back(transaction, means(kernel, tmp_path)).effects
-
-    assert back.outcome == Outcome.UNDONE, back.findings
-    assert _as_it_was(kernel) == was
+    check_undo(kernel, plan, tmp_path)
 
 
 def test_what_was_not_read_is_said_not_to_be_given_back(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from hostdev.findings import rule
 
 SMALLEST_WIDTH = 39
 """Bits of address that the IOMMUs of small Intel processors have; servers have 46 to 57."""
-_LOW = 1 << 32
 _KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
 """Where x86 has its MSI window, and AMD HyperTransport."""
 _BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")

@@ -247,10 +247,6 @@ def _fragment(text: str) -> tuple[Explained, ...]:
     )
 
 
-def _is_much_of(words: str, wording: Wording) -> bool:
-    return any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
-
-
 def rules_of_rows() -> Iterator[Rule]:
     """A rule for each text of a row; what several rows say is of one of them."""
     conditional = {words for rule in WRITTEN if rule.when for words in rule.words}

@@ -19,7 +19,6 @@ _IMAGE = re.compile(
     r"\.(?:go|py|so|yaml|json|log|sh|com/v\d|io/v\d)|^(?:docker|ghcr|quay|gcr|registry)\.|^\d|kubernetes\.io/|github\.com/"
 )
 _MAP = re.compile(r"dma_(?:map|unmap)\w*\s?\(\s?(?:0x[0-9a-f]+|[^,()]{1,40}), (0x[0-9a-f]+), (0x[0-9a-f]+)")
-_REGION = re.compile(r"region ([a-z0-9_.:@ -]{1,60}?):? ?(?:vfio|iommufd)")
 _DRIVER = re.compile(r"(?<![\w/.-])([a-z][a-z0-9_-]{1,30}) (?:[0-9a-f]{4,8}:)[0-9a-f]{2}:[01][0-9a-f]\.[0-7](?=[: ])")
 _NO_DRIVER = frozenset({"vfio", "device", "pci", "for", "error", "gpu", "of", "to", "in", "is", "on", "at", "from"})
 _MOST = 12
@@ -56,15 +55,14 @@ class Mapping(NamedTuple):
 
     address: int
     size: int
-    region: str = ""
 
 
-def take_values(text: str, spelt: str = "") -> Values:
-    """The values of a plain text; resources as they are spelt in the raw one, where it is given."""
+def take_values(text: str) -> Values:
+    """The values of a plain text."""
     addresses = [f"{found[1] or '0000'}:{found[2]}" for found in _ADDRESS.finditer(text)]
     addresses += [f"{found[1]}:{found[2]}:{found[3]}.0" for found in _NVIDIA.finditer(text)]
     addresses += [f"{found[1]}:{found[2]}:{found[3]}.{found[4]}" for found in _NODEDEV.finditer(text)]
-    resources = [found for found in _RESOURCE.findall(spelt or text) if not _IMAGE.search(found)]
+    resources = [found for found in _RESOURCE.findall(text) if not _IMAGE.search(found)]
     groups = [first or second for first, second in _GROUP.findall(text)]
     return Values(
         *(
@@ -83,9 +81,7 @@ def take_values(text: str, spelt: str = "") -> Values:
 
 def dma_mappings(text: str) -> tuple[Mapping, ...]:
     """Each DMA mapping that a text speaks of."""
-    region = _REGION.search(text)
-    name = region[1].strip() if region else ""
-    return tuple(Mapping(int(found[1], 16), int(found[2], 16), name) for found in _MAP.finditer(text))
+    return tuple(Mapping(int(found[1], 16), int(found[2], 16)) for found in _MAP.finditer(text))
 
 
 def drivers_named(text: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from domxml.errors import BadInput, ExitCode, UnknownText
 from hostdev.cli import explainhost, explainview
-from hostdev.explain.explanation import Explained, Explanation, explain_text, nature_of
+from hostdev.explain.explanation import Explained, Explanation, explain_text
 from hostdev.findings.explain import EXPLAINED
 from hostdev.findings.registry import look_up
 from hostdev.findings.rule import Sureness
@@ -58,7 +58,7 @@ def _explanation(words: Sequence[str], files: Sequence[str]) -> Explanation:
 
 
 def _of_codes(codes: Iterable[str]) -> Explanation:
-    return Explanation(tuple(Explained(code, nature_of(code), Sureness.CERTAIN) for code in codes))
+    return Explanation(tuple(Explained(code, Sureness.CERTAIN) for code in codes))
 
 
 def _is_a_word(word: str) -> bool:

@@ -12,10 +12,10 @@ from hostdev.explain.layers import Unknown, place_unknown
 from hostdev.explain.text import Message, messages, plain
 from hostdev.explain.values import Values, take_values
 from hostdev.explain.wording import Index, Wording, make_wording
-from hostdev.findings.explain import EXPLAINED, Row
+from hostdev.findings.explain import EXPLAINED, Row, nature_of
 from hostdev.findings.rule import OF_NUMBERS, Condition, Rule, Sureness
 from hostdev.findings.rules import WRITTEN
-from hostdev.findings.trouble import Nature, Trouble
+from hostdev.findings.trouble import Nature
 
 MOST_LINES = 100
 """As many lines of one finding are named; all are counted."""
@@ -36,7 +36,6 @@ class Explained(NamedTuple):
     """A code that a text leads to: how surely, where it stands, and what it is about."""
 
     code: str
-    nature: Nature
     sureness: Sureness
     lines: tuple[int, ...] = ()
     times: int = 0
@@ -48,6 +47,11 @@ class Explained(NamedTuple):
     def row(self) -> Row:
         """Its row of the tables."""
         return EXPLAINED[self.code]
+
+    @property
+    def nature(self) -> Nature:
+        """Whether it is a cause, passes one on, or is harmless."""
+        return nature_of(self.row)
 
 
 class Explanation(NamedTuple):
@@ -68,6 +72,10 @@ class _Hit(NamedTuple):
     values: Values
     sureness: Sureness
 
+    @property
+    def nature(self) -> Nature:
+        return nature_of(EXPLAINED[self.rule.code])
+
 
 def explain_text(text: str) -> Explanation:
     """Explain a message, a paste of several, or a log."""
@@ -83,12 +91,6 @@ def explain_text(text: str) -> Explanation:
 def match_codes(text: str) -> tuple[str, ...]:
     """The codes alone, the likely root first."""
     return tuple(item.code for item in explain_text(text).items)
-
-
-def nature_of(code: str) -> Nature:
-    """Whether a code is a cause, passes one on, or is harmless."""
-    row = EXPLAINED[code]
-    return row.nature if isinstance(row, Trouble) else Nature.CAUSE
 
 
 def _all_hits(heard: Sequence[Message], spelt: str) -> Iterator[_Hit]:
@@ -164,7 +166,7 @@ def _settled(hits: list[_Hit]) -> list[_Hit]:
     kept = [hit for hit in hits if not any(_puts_aside(other, hit) for other in hits)]
     rivals: dict[int, set[str]] = defaultdict(set)
     for hit in kept:
-        if nature_of(hit.rule.code) is Nature.CAUSE:
+        if hit.nature is Nature.CAUSE:
             rivals[hit.place].add(hit.rule.code)
     several = any(len(codes) > 1 for codes in rivals.values())
     return [
@@ -181,7 +183,7 @@ def _puts_aside(one: _Hit, other: _Hit) -> bool:
     if other.rule.code in one.rule.over and not one.open:
         return True
     # A wrapper says nothing beside what it wraps, and a code of ours that is named is meant.
-    wrapper = nature_of(other.rule.code) is Nature.WRAPPER and nature_of(one.rule.code) is Nature.CAUSE
+    wrapper = other.nature is Nature.WRAPPER and one.nature is Nature.CAUSE
     return wrapper or (one.rule in _NAMED and other.rule not in _NAMED and one.line == other.line)
 
 
@@ -215,9 +217,7 @@ def _explained(code: str, hits: Sequence[_Hit]) -> Explained:
     for hit in hits[:MOST_LINES]:
         values = values.joined(hit.values)
     open_conditions = best.open if all(hit.open for hit in hits) else ()
-    return Explained(
-        code, nature_of(code), best.sureness, tuple(lines[:MOST_LINES]), len(lines), open_conditions, values
-    )
+    return Explained(code, best.sureness, tuple(lines[:MOST_LINES]), len(lines), open_conditions, values)
 
 
 def _fragment(text: str) -> tuple[Explained, ...]:
@@ -233,18 +233,8 @@ def _fragment(text: str) -> tuple[Explained, ...]:
         and rule not in WRITTEN
         and any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
     )
-    return tuple(
-        Explained(
-            code,
-            nature_of(code),
-            Sureness.LIKELY if len(codes) == 1 else Sureness.ONE_OF,
-            (1,),
-            1,
-            (),
-            take_values(words),
-        )
-        for code in codes
-    )
+    sureness = Sureness.LIKELY if len(codes) == 1 else Sureness.ONE_OF
+    return tuple(Explained(code, sureness, (1,), 1, (), take_values(words)) for code in codes)
 
 
 def rules_of_rows() -> Iterator[Rule]:

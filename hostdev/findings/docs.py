@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 from domxml.finding import FindingKind
 from hostdev.findings.errors import ERRORS
-from hostdev.findings.explain import EXPLAINED, LOOK, Row, page, show_template
+from hostdev.findings.explain import EXPLAINED, LOOK, Row, nature_of, page, show_template
 from hostdev.findings.registry import ALL
 from hostdev.findings.rule import Condition
 from hostdev.findings.rules import FAMILIES, TROUBLES
-from hostdev.findings.trouble import Nature, Trouble
+from hostdev.findings.trouble import Nature
 
 INDEX = "README.md"
 ERROR_PAGE = "errors.md"
@@ -193,9 +193,10 @@ def _by_words(said: tuple[tuple[str, str], tuple[Condition, ...]]) -> tuple[str,
 
 
 def _line(said: str, row: Row, when: tuple[Condition, ...] = ()) -> tuple[str, ...]:
-    nature = f" *{row.nature}*" if isinstance(row, Trouble) and row.nature is not Nature.CAUSE else ""
+    nature = nature_of(row)
+    told = "" if nature is Nature.CAUSE else f" *{nature}*"
     asked = " and ".join(condition.asks.rstrip("?") for condition in when)
-    text = f"[{row.title}]({_place(row)}): {row.hint}{nature}{f' (*if*: {asked})' if asked else ''}"
+    text = f"[{row.title}]({_place(row)}): {row.hint}{told}{f' (*if*: {asked})' if asked else ''}"
     return f"`{said}`".replace("|", "\\|"), text.replace("|", "\\|"), f"`{LOOK[row.code]}`".replace("|", "\\|")
 
 

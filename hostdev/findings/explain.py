@@ -51,6 +51,12 @@ NATURES: Mapping[Nature, str] = MappingProxyType(
 )
 Row: TypeAlias = FindingKind | Trouble
 
+
+def nature_of(row: Row) -> Nature:
+    """Whether a row is a cause, passes one on, or is harmless."""
+    return row.nature if isinstance(row, Trouble) else Nature.CAUSE
+
+
 EXPLAINED: Mapping[str, Row] = MappingProxyType(
     dict(sorted([*ALL.items(), *((row.code, row) for row in (*TROUBLES, *STEPS, *ERRORS))]))
 )
@@ -82,7 +88,7 @@ def _parts(row: Row) -> Iterator[str]:
     yield f"{row.title}."
     if isinstance(row, FindingKind):
         yield f"Severity: **{row.severity}** ({MEANING[row.severity]})."
-    elif isinstance(row, Trouble) and row.nature is not Nature.CAUSE:
+    elif row.nature is not Nature.CAUSE:
         yield f"**{row.nature}**: {NATURES[row.nature]}."
     if row.cause:
         yield from ("## What it means", row.cause)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from hostdev.explain import values
 from hostdev.explain.values import Values
@@ -56,11 +56,6 @@ def _mediated(context: Context) -> bool | None:
     return False if context.values.addresses else None
 
 
-def _not_mediated(context: Context) -> bool | None:
-    mediated = _mediated(context)
-    return None if mediated is None else not mediated
-
-
 def _mapped(context: Context) -> tuple[values.Mapping, ...]:
     return values.dma_mappings(context.near) or values.dma_mappings(context.around)
 
@@ -91,18 +86,9 @@ def _of_a_bar(context: Context) -> bool | None:
     return _BAR.search(context.near) is not None
 
 
-def _not_of_a_bar(context: Context) -> bool | None:
-    return not _of_a_bar(context)
-
-
 def _on_vfio(context: Context) -> bool | None:
     drivers = values.drivers_named(context.near) or values.drivers_named(context.around)
     return any("vfio" in driver for driver in drivers) if drivers else None
-
-
-def _on_host_driver(context: Context) -> bool | None:
-    on_vfio = _on_vfio(context)
-    return None if on_vfio is None else not on_vfio
 
 
 def _of_ours(context: Context) -> bool | None:
@@ -131,20 +117,31 @@ def _cdi_of_devices(context: Context) -> bool | None:
     return True if _CDI.search(context.around) else None
 
 
-def _searches(pattern: re.Pattern[str]) -> Callable[[Context], bool | None]:
+_Judge: TypeAlias = Callable[[Context], bool | None]
+
+
+def _searches(pattern: re.Pattern[str]) -> _Judge:
     return lambda context: pattern.search(context.around) is not None
 
 
-_JUDGES: Mapping[str, Callable[[Context], bool | None]] = MappingProxyType(
+def _opposite(judged: _Judge) -> _Judge:
+    def opposite(context: Context) -> bool | None:
+        holds = judged(context)
+        return None if holds is None else not holds
+
+    return opposite
+
+
+_JUDGES: Mapping[str, _Judge] = MappingProxyType(
     {
         rule.MEDIATED.key: _mediated,
-        rule.NOT_MEDIATED.key: _not_mediated,
+        rule.NOT_MEDIATED.key: _opposite(_mediated),
         rule.ABOVE_WIDTH.key: _above_width,
         rule.IN_RESERVED.key: _in_reserved,
         rule.OF_A_BAR.key: _of_a_bar,
-        rule.NOT_OF_A_BAR.key: _not_of_a_bar,
+        rule.NOT_OF_A_BAR.key: _opposite(_of_a_bar),
         rule.ON_VFIO.key: _on_vfio,
-        rule.ON_HOST_DRIVER.key: _on_host_driver,
+        rule.ON_HOST_DRIVER.key: _opposite(_on_vfio),
         rule.OF_OURS.key: _of_ours,
         rule.VFIO_HAS_INTERRUPT.key: _vfio_has_interrupt,
         rule.REASON_ELSEWHERE.key: _reason_elsewhere,

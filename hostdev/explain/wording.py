@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from hostdev.explain.text import plain
+from hostdev.findings.explain import PLACEHOLDER
 
-_GAP = re.compile(r"\{(?:device|group|uuid|cdev|resource|any)\}")
 _LONGEST = 220
 _RESOURCE = re.compile(r"\s?[a-z0-9-]+(?:\.[a-z0-9-]+)+/[a-z0-9]")
 _TOKEN = re.compile(r"[a-z][a-z0-9]*")
@@ -59,18 +59,12 @@ class Wording(NamedTuple):
 
 def make_wording(template: str) -> Wording:
     """Make a template ready."""
-    pieces = _GAP.split(template)
-    kinds = _GAP.findall(template)
-    before = next((at for at, kind in enumerate(kinds) if kind == "{resource}"), None)
-    kept = [(at, plain(piece)) for at, piece in enumerate(pieces)]
-    filled = [(at, piece) for at, piece in kept if piece]
-    where = None if before is None else next((i for i, (at, _) in enumerate(filled) if at == before), None)
-    return Wording(tuple(piece for _, piece in filled), where)
-
-
-def words_of(text: str) -> set[str]:
-    """The words of a plain text."""
-    return set(_TOKEN.findall(text))
+    pieces = PLACEHOLDER.split(template)
+    parts, gaps = [plain(piece) for piece in pieces[::2]], pieces[1::2]
+    filled = [at for at, part in enumerate(parts) if part]
+    before = gaps.index("resource") if "resource" in gaps else None
+    where = filled.index(before) if before in filled else None
+    return Wording(tuple(parts[at] for at in filled), where)
 
 
 class Index:
@@ -88,7 +82,7 @@ class Index:
 
     def possible(self, text: str) -> list[Wording]:
         """The wordings whose word is in a plain text."""
-        words = words_of(text)
+        words = set(_TOKEN.findall(text))
         if self._by_word.keys().isdisjoint(words):
             return []
         return [

@@ -19,21 +19,22 @@ from hostdev.findings.registry import ALL, LINT, PLAN, SUBJECTS, WHO, look_up
 from hostdev.findings.rules import TROUBLES, WRITTEN
 from hostdev.findings.trouble import Nature, Trouble
 
-_PLACEHOLDER = re.compile(r"\{(device|group|uuid|cdev|resource|any)\}")
+PLACEHOLDER = re.compile(r"\{(device|group|uuid|cdev|resource|any)\}")
+"""Its groups are the names: what is split by it has texts and names by turns."""
 _SHOWN = {"device": "DEVICE", "group": "GROUP", "uuid": "UUID", "cdev": "vfioN", "resource": "DOMAIN/NAME", "any": "…"}
 
 
 def show_template(template: str) -> str:
     """The template for a reader: `vfio DEVICE: group GROUP is not viable`."""
-    return _PLACEHOLDER.sub(lambda found: _SHOWN[found[1]], template)
+    return PLACEHOLDER.sub(lambda found: _SHOWN[found[1]], template)
 
 
 def fill_template(template: str, values: Mapping[str, str]) -> str | None:
     """The template with its values; None if one of them is not known."""
-    names = _PLACEHOLDER.findall(template)
+    names = PLACEHOLDER.findall(template)
     if not all(name in values for name in names):
         return None
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+    return PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 MEANING: Mapping[Severity, str] = MappingProxyType(

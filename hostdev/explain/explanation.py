@@ -229,9 +229,7 @@ def _fragment(text: str) -> tuple[Explained, ...]:
         rule.code
         for wording, rules in _BY_WORDING.items()
         for rule in rules
-        if rule not in _NAMED
-        and rule not in WRITTEN
-        and any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
+        if rule in _OF_ROWS and any(words in part and len(words) >= _SHARE * len(part) for part in wording.parts)
     )
     sureness = Sureness.LIKELY if len(codes) == 1 else Sureness.ONE_OF
     return tuple(Explained(code, sureness, (1,), 1, (), take_values(words)) for code in codes)
@@ -253,11 +251,13 @@ def rules_of_rows() -> Iterator[Rule]:
 
 _NAMED_RULES = tuple(Rule(code, (f"{code}: ", f"code: {code}", f"[{code}]", f"{code}] ")) for code in EXPLAINED)
 _NAMED = frozenset(_NAMED_RULES)
+_ROW_RULES = tuple(rules_of_rows())
+_OF_ROWS = frozenset(_ROW_RULES).difference(WRITTEN)
 
 
 def _by_wording() -> Mapping[Wording, tuple[Rule, ...]]:
     table: dict[Wording, dict[Rule, None]] = defaultdict(dict)
-    for rule in (*WRITTEN, *rules_of_rows(), *_NAMED_RULES):
+    for rule in (*WRITTEN, *_ROW_RULES, *_NAMED_RULES):
         for template in rule.words:
             table[make_wording(template)][rule] = None
     return {wording: tuple(rules) for wording, rules in table.items()}

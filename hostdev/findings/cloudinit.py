@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from domxml.finding import FindingKind, Severity
-from hostdev.findings.rule import IN_CLOUD_INIT, Rule
 
 BOND_NOT_POSSIBLE = FindingKind(
     code="bond-not-possible",
@@ -120,11 +119,4 @@ KINDS: tuple[FindingKind, ...] = (
     CLOUD_INIT_MISSING,
     INTERFACE_NOT_MATCHED,
     NETWORK_DATA_NOT_WRITTEN,
-)
-RULES = (
-    Rule(
-        "cloud-init-missing",
-        ("invalid memory address or nil pointer dereference", "SIGSEGV: segmentation violation"),
-        (IN_CLOUD_INIT,),
-    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hostdev.findings.rule import IN_CLOUD_INIT, Rule
 from hostdev.findings.trouble import Nature, Trouble
 
 _SIDECAR_LOG = "kubectl logs POD -c hook-sidecar-0"
@@ -223,4 +224,12 @@ TROUBLES = (
     HOOK_DEFECT,
     DEFINED_ALREADY,
     NO_INOTIFY,
+)
+
+RULES = (
+    Rule(
+        "cloud-init-missing",
+        ("invalid memory address or nil pointer dereference", "SIGSEGV: segmentation violation"),
+        (IN_CLOUD_INIT,),
+    ),
 )

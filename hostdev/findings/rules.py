@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hostdev.findings import (
-    cloudinit,
     cluster,
     domainstart,
     guestdriver,
@@ -31,7 +30,7 @@ FAMILIES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "kubelet": kubelet.RULES,
         "start of a domain": domainstart.RULES,
         "guest": guestdriver.RULES,
-        "cloud-init": cloudinit.RULES,
+        "cloud-init": cluster.RULES,
         "noise": noise.RULES,
     }
 )

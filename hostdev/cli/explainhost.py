@@ -14,6 +14,7 @@ from hostdev.cli.node import groups
 from hostdev.explain.explanation import Explained
 from hostdev.gate.check import verdict_of
 from hostdev.gate.group import group_verdict
+from hostdev.gate.rule import DEVICES
 from hostdev.holders.inquiry import Inquiry, describe_holders
 from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine
@@ -22,7 +23,6 @@ from hostdev.printing import output
 from hostdev.printing.screen import Screen
 
 _MOST_DEVICES, _MOST_GROUPS = 4, 4
-_DEVICES = "/sys/bus/pci/devices"
 _NUMBER = re.compile(r"[0-9]{1,7}", re.ASCII)
 
 
@@ -56,35 +56,28 @@ def look(host: str | None, items: Sequence[Explained]) -> Seen:
     numbers = list(dict.fromkeys(number for item in items for number in item.values.groups))[:_MOST_GROUPS]
     named = tuple(int(number) for number in numbers if _NUMBER.fullmatch(number))
     if host is None:
-        addresses = [address for address in addresses if Path(_DEVICES, address).exists()]
+        addresses = [address for address in addresses if Path(DEVICES, address).exists()]
         if not addresses:
             return Seen(groups=named)
         host = devices.LIVE
     elif not addresses and not named:
         return Seen()
     machine = devices.machine_at(host)
-    found = tuple(_device(host, machine, address) for address in addresses if _function_of(machine, address))
-    missing = tuple(address for address in addresses if not _function_of(machine, address))
+    known = {str(address): address for address in machine.functions}
+    found = tuple(_device(host, machine, known[address]) for address in addresses if address in known)
+    missing = tuple(address for address in addresses if address not in known)
     return Seen(host, machine, found, missing, named)
 
 
-def _function_of(machine: Machine, address: str) -> PciAddress | None:
-    return next((known for known in machine.functions if str(known) == address), None)
-
-
-def _device(host: str, machine: Machine, text: str) -> HostDevice:
-    address = _function_of(machine, text)
-    if address is None:
-        raise ValueError(text)
+def _device(host: str, machine: Machine, address: PciAddress) -> HostDevice:
     function = machine.functions[address]
     verdict = verdict_of(machine, address)
     stops = [found.code for found in sorted(verdict.findings, key=lambda found: -found.severity.rank)]
     answer = "yes" if verdict.passes else (stops[0] if verdict.refused and stops else "unknown")
-    group = None if function.group is None else machine.groups.get(function.group)
+    group = machine.group_of(address)
     blocking = () if group is None else tuple(one.name for one in group_verdict(machine, group).blockers)
-    return HostDevice(
-        text, answer, tuple(dict.fromkeys(stops)), function.group, blocking, _holder(host, machine, address)
-    )
+    holder = _holder(host, machine, address)
+    return HostDevice(str(address), answer, tuple(dict.fromkeys(stops)), function.group, blocking, holder)
 
 
 def _holder(host: str, machine: Machine, address: PciAddress) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from domxml.errors import BadInput, ExitCode, UnknownText
 from hostdev.cli import explainhost, explainview
 from hostdev.explain.explanation import Explained, Explanation, explain_text
+from hostdev.explain.layers import Unknown
 from hostdev.findings.explain import EXPLAINED
 from hostdev.findings.registry import look_up
 from hostdev.findings.rule import Sureness
@@ -26,12 +27,12 @@ def run(arguments: argparse.Namespace) -> int:
     seen = explainhost.look(arguments.host, explanation.items)
     if arguments.output != "text":
         items = [explainview.item(one) for one in explanation.items]
-        about = explainview.unknown_document(explanation)
+        about = explainview.unknown_document(explanation.unknown) if explanation.unknown else None
         here = [explainview.device_document(one) for one in seen.devices]
         emit(document("Explanations", items=items, unknown=about, here=here), arguments.output)
         return ExitCode.UNKNOWN if explanation.unknown else ExitCode.DONE
     if explanation.unknown:
-        raise _unknown(explanation)
+        raise _unknown(explanation.unknown)
     screen = Screen.of(arguments.color)
     explainview.show(screen, explanation.items)
     explainhost.show(screen, seen)
@@ -65,10 +66,7 @@ def _is_a_word(word: str) -> bool:
     return not any(letter.isspace() for letter in word) and len(word) < 100 and not _is_file(word)
 
 
-def _unknown(explanation: Explanation) -> UnknownText:
-    unknown = explanation.unknown
-    if unknown is None:
-        raise ValueError("the text is known")
+def _unknown(unknown: Unknown) -> UnknownText:
     return UnknownText(
         "unknown-text",
         f"no finding is known that says this{explainview.unknown_sentence(unknown)}",
@@ -81,7 +79,7 @@ def _text(words: Sequence[str], files: Sequence[str]) -> str | None:
     if files or (words and all(map(_is_file, words))):
         return "\n".join(map(_read, files or words))
     if words == ["-"] or (not words and output.is_fed()):
-        text = _decoded(output.read_input(MOST_BYTES + 1), "standard input")
+        text = _read(output.STANDARD_INPUT)
         return text if words or text else None
     return " ".join(words) if words else None
 
@@ -109,8 +107,7 @@ def _decoded(data: bytes, name: str) -> str:
     if len(data) > MOST_BYTES:
         output.note(
             f"note: {name[:200]}: only the first {MOST_BYTES // _MIB} MiB were read; give the part around the failure "
-            f"to "
-            "have the rest looked at"
+            "to have the rest looked at"
         )
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} and data[:200].count(0) > len(data[:200]) // 4:
         return data[:MOST_BYTES].decode("utf-16", errors="replace")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from domxml.finding import FindingKind
 from domxml.text import listed
 from hostdev.cli.explainhost import HostDevice
-from hostdev.explain.explanation import Explained, Explanation
+from hostdev.explain.explanation import Explained
 from hostdev.explain.layers import Unknown
 from hostdev.explain.values import fill_command
 from hostdev.findings.explain import LOOK, NATURES, Row, page, words_of
@@ -71,7 +71,7 @@ def _note(item: Explained) -> None:
     words = NATURES.get(item.nature) or _SURE.get(item.sureness)
     if words:
         output.note(f"note: {words}")
-    if max(item.lines, default=0) > 1 or item.times > 1:
+    if max(item.lines) > 1 or item.times > 1:
         about = f", about {listed(item.values.about)}" if item.values.about else ""
         output.note(f"note: {_lines(item)}{about}")
     for condition in item.open:
@@ -88,13 +88,12 @@ def _lines(item: Explained) -> str:
 
 
 def _row(item: Explained) -> tuple[Cell | str, ...]:
-    about = listed(item.values.about, _MOST_SHOWN) if item.values.about else "-"
     return (
-        str(item.lines[0]) if item.lines else "-",
+        dash(item.lines[0] if item.lines else None),
         item.code,
         _sure(item),
         str(item.times),
-        about,
+        dash(listed(item.values.about, _MOST_SHOWN)),
         f"{item.row.title}: {item.row.hint}",
     )
 
@@ -133,21 +132,13 @@ def item(one: Explained) -> Document:
         "count": one.times,
         "open": [{"asks": c.asks, "look": fill_command(c.look, one.values) or None} for c in one.open],
         "look": fill_command(LOOK.get(one.code, ""), one.values) or None,
-        "issues": list(_issues(row)),
+        "issues": list(row.issues) if isinstance(row, Trouble) else [],
         "mended": row.mended or None if isinstance(row, Trouble) else None,
     }
 
 
-def _issues(row: Row) -> Iterator[str]:
-    if isinstance(row, Trouble):
-        yield from row.issues
-
-
-def unknown_document(explanation: Explanation) -> Document | None:
+def unknown_document(unknown: Unknown) -> Document:
     """What can be said of an unknown text, for programs."""
-    unknown = explanation.unknown
-    if unknown is None:
-        return None
     return {"layer": unknown.layer or None, "where": unknown.where, "passthrough": unknown.ours}
 
 

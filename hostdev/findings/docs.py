@@ -59,7 +59,7 @@ def _errors() -> Iterator[str]:
     yield "These are no findings: no policy passes them over, and `--fail-on` has nothing to do with them."
     yield "`passgate explain CODE` tells the same."
     yield ""
-    rows = ((f"`{error.code}`", error.title, error.hint.replace("|", "\\|")) for error in ERRORS)
+    rows = ((f"`{error.code}`", error.title, error.hint) for error in ERRORS)
     yield from table(("code", "what is wrong", "what to do"), iter(sorted(rows)))
 
 
@@ -69,15 +69,16 @@ def _by_text() -> Iterator[tuple[str, str]]:
         for template in row.says:
             codes[show_template(template)].append(code)
     for text in sorted(codes, key=str.lower):
-        yield f"`{text}`".replace("|", "\\|"), ", ".join(_link(code) for code in codes[text])
+        yield f"`{text}`", ", ".join(_link(code) for code in codes[text])
 
 
 def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    """A table in Markdown."""
+    """A table in Markdown; a bar of a cell is no border."""
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     for row in rows:
-        yield f"| {' | '.join(row)} |"
+        cells = (cell.replace("|", "\\|") for cell in row)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _link(code: str) -> str:
@@ -197,7 +198,7 @@ def _line(said: str, row: Row, when: tuple[Condition, ...] = ()) -> tuple[str, .
     told = "" if nature is Nature.CAUSE else f" *{nature}*"
     asked = " and ".join(condition.asks.rstrip("?") for condition in when)
     text = f"[{row.title}]({_place(row)}): {row.hint}{told}{f' (*if*: {asked})' if asked else ''}"
-    return f"`{said}`".replace("|", "\\|"), text.replace("|", "\\|"), f"`{LOOK[row.code]}`".replace("|", "\\|")
+    return f"`{said}`", text, f"`{LOOK[row.code]}`"
 
 
 def _place(row: Row) -> str:

@@ -88,11 +88,6 @@ def explain_text(text: str) -> Explanation:
     return Explanation(tuple(_ranked(_without_doubles(hits))))
 
 
-def match_codes(text: str) -> tuple[str, ...]:
-    """The codes alone, the likely root first."""
-    return tuple(item.code for item in explain_text(text).items)
-
-
 def _all_hits(heard: Sequence[Message], spelt: str) -> Iterator[_Hit]:
     """What all messages lead to; one that comes over and over with other numbers is judged a few times."""
     known: dict[str, list[list[_Hit]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The words of QEMU, libvirt and the kernel: templates to be shown, filled in, and recognised in a pasted text.
+"""The words of QEMU, libvirt and the kernel: templates to be shown, and recognised in a pasted text.
 
 Placeholders: `{device}` an address, `{group}` a number, `{uuid}`, `{cdev}` such as vfio0, `{resource}` such as
 intel.com/qat, `{any}` anything.
@@ -27,14 +27,6 @@ _SHOWN = {"device": "DEVICE", "group": "GROUP", "uuid": "UUID", "cdev": "vfioN",
 def show_template(template: str) -> str:
     """The template for a reader: `vfio DEVICE: group GROUP is not viable`."""
     return PLACEHOLDER.sub(lambda found: _SHOWN[found[1]], template)
-
-
-def fill_template(template: str, values: Mapping[str, str]) -> str | None:
-    """The template with its values; None if one of them is not known."""
-    names = PLACEHOLDER.findall(template)
-    if not all(name in values for name in names):
-        return None
-    return PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 MEANING: Mapping[Severity, str] = MappingProxyType(

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.explain.explanation import Explained, explain_text, match_codes, rules_of_rows
+from hostdev.explain.explanation import Explained, explain_text, rules_of_rows
 from hostdev.explain.values import Values, fill_command
 from hostdev.findings.rule import Rule, Sureness
 from hostdev.findings.rules import WRITTEN
 from hostdev.findings.trouble import Nature
+from tests.hostdev.texts import match_codes
 
 MAP = "kvm: vfio_container_dma_map(0x5, {}, 0x7f) = -22 (Invalid argument)"
 EIO = "vfio {}: error getting device from group 7: Input/output error\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hostdev.explain.explanation import match_codes
 from hostdev.findings import guestdriver, kubelet, networks, noise, virtualfunctions
+from tests.hostdev.texts import match_codes
 
 RULES = (*virtualfunctions.RULES, *networks.RULES, *kubelet.RULES, *guestdriver.RULES, *noise.RULES)
 

@@ -10,13 +10,13 @@ import pytest
 from domxml.finding import FindingKind
 from hooksidecar.log import start
 from hostdev.cli.commands.table import COMMANDS
-from hostdev.explain.explanation import match_codes
 from hostdev.findings.boot import STEPS
 from hostdev.findings.docs import SPEAKERS, speaker, text
 from hostdev.findings.explain import EXPLAINED, LOOK, explain, show_template, words_of
 from hostdev.findings.registry import ALL
 from hostdev.findings.rules import TROUBLES, WRITTEN
 from hostdev.findings.trouble import Trouble
+from tests.hostdev.texts import match_codes
 from tests.house import ROOT
 
 PAGE = ROOT / "docs/troubleshooting.md"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from domxml.errors import BadInput
 from domxml.finding import FindingKind, Severity
-from hostdev.explain.explanation import match_codes
 from hostdev.findings.docs import ERROR_PAGE, INDEX, pages, write
-from hostdev.findings.explain import explain, fill_template, show_template
+from hostdev.findings.explain import explain, show_template
 from hostdev.findings.registry import ALL, _merged, kind
+from tests.hostdev.texts import fill_template, match_codes
 from tests.house import ROOT
 
 DOCS = ROOT / "docs" / "findings"

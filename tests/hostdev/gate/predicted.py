@@ -5,9 +5,9 @@ from __future__ import annotations
 from domxml.errors import BadInput
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
-from hostdev.findings.explain import fill_template
 from hostdev.findings.registry import ALL
 from hostdev.inventory.machine import Machine
+from tests.hostdev.texts import fill_template
 
 
 def predict_texts(machine: Machine, finding: Finding) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from domxml.finding import Severity
-from hostdev.explain.explanation import match_codes
 from hostdev.inventory.machine import Vfio
 from tests.hostdev.gate.build import MODULES, at, bridge, function, machine, pf, vf
 from tests.hostdev.gate.cases import CASES, UUID, Case, D
 from tests.hostdev.gate.predicted import predict_texts
+from tests.hostdev.texts import match_codes
 
 NOT_VIABLE = f"vfio {D}: group 43 is not viable"
 UNMANAGED = f"Unmanaged PCI device {D} must be manually detached from the host"

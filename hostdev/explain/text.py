@@ -54,16 +54,17 @@ def plain(text: str) -> str:
 def messages(text: str) -> Iterator[Message]:
     """The messages of a text, in its order; a long run of lines that show no beginning comes in pieces that overlap."""
     lines = text.splitlines()
-    starts = [bool(_START.match(_unframed(line))) for line in lines]
     block: list[tuple[int, str]] = []
     letters = 0
     for number, line in enumerate(lines, start=1):
-        cleaned = plain(_unframed(line))
+        bare = _unframed(line)
+        cleaned = plain(bare)
         if not cleaned:
             continue
-        if starts[number - 1] or len(block) >= _MOST_LINES or letters > _MOST_LETTERS:
+        begins = _START.match(bare) is not None
+        if begins or len(block) >= _MOST_LINES or letters > _MOST_LETTERS:
             yield from _pieces(block, " ")
-            block = [] if starts[number - 1] else block[-_OVERLAP:]
+            block = [] if begins else block[-_OVERLAP:]
             letters = 0
         block.append((number, cleaned))
         letters += len(cleaned)
@@ -92,9 +93,8 @@ def _pieces(block: Sequence[tuple[int, str]], glue: str) -> Iterator[Message]:
         yield whole
         return
     for at in range(0, len(whole.text), step):
-        piece = whole.text[max(at - _LONGEST_GAP_BETWEEN, 0) : at + step]
-        first = whole.line_at(max(at - _LONGEST_GAP_BETWEEN, 0))
-        yield Message(piece, (0,), (first,))
+        begin = max(at - _LONGEST_GAP_BETWEEN, 0)
+        yield Message(whole.text[begin : at + step], (0,), (whole.line_at(begin),))
 
 
 def _wrapped(lines: Sequence[str]) -> Iterator[Message]:

@@ -163,10 +163,9 @@ def _settled(hits: list[_Hit]) -> list[_Hit]:
     for hit in kept:
         if hit.nature is Nature.CAUSE:
             rivals[hit.place].add(hit.rule.code)
-    several = any(len(codes) > 1 for codes in rivals.values())
     return [
         hit._replace(sureness=Sureness.ONE_OF)
-        if several and len(rivals[hit.place]) > 1 and hit.sureness is Sureness.CERTAIN
+        if len(rivals[hit.place]) > 1 and hit.sureness is Sureness.CERTAIN
         else hit
         for hit in kept
     ]

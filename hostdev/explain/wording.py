@@ -71,11 +71,10 @@ class Index:
     """Which wordings can be in a text at all, by one word each that must be there."""
 
     def __init__(self, wordings: Iterable[Wording]) -> None:
-        every = tuple(dict.fromkeys(wordings))
-        count = Counter(word for wording in every for word in _whole_words(wording))
+        every = {wording: _whole_words(wording) for wording in wordings}
+        count = Counter(word for words in every.values() for word in words)
         by_word: dict[str, list[tuple[frozenset[str], Wording]]] = defaultdict(list)
-        for wording in every:
-            words = _whole_words(wording)
+        for wording, words in every.items():
             rarest = min(words, key=lambda word: (_COMMON.get(word, count[word]), -len(word)))
             by_word[rarest].append((frozenset(words), wording))
         self._by_word: Mapping[str, list[tuple[frozenset[str], Wording]]] = dict(by_word)

@@ -170,11 +170,6 @@ def _unpacked(data: bytes) -> bytes:
         return b""
 
 
-def loader_of(domain: Domain) -> str:
-    """The path of the firmware's image; empty where libvirt chooses, or QEMU's own is used."""
-    return (domain.root.findtext("os/loader") or "").strip()
-
-
 def firmware_of_domain(domain: Domain) -> Firmware:
     """Tell the family from <os>; the release, no domain says."""
     if machine_type(domain) is VIRT:

@@ -89,8 +89,3 @@ def power_of_two_from(value: int) -> int:
 def needs_64_bit(function: Function) -> int:
     """The bytes of its 64-bit registers."""
     return sum(bar.size for bar in function.bars if bar.kind in WIDE)
-
-
-def uses_io(function: Function) -> bool:
-    """Whether it has a register of I/O space."""
-    return any(bar.kind is BarKind.IO for bar in function.bars)

@@ -15,7 +15,7 @@ from hostdev.fit.inputs import AMD, INTEL, OTHER, VENDOR_NAMES, Choice, Node
 
 DEFAULT_BITS = 40
 """What QEMU shows a guest unless it is told."""
-LEAST_BITS, MOST_BITS = 36, 52
+MOST_BITS = 52
 _HOST_BITS = (36, *range(39, MOST_BITS + 1))
 """What processors have that can run guests."""
 _ARM_BITS = (40, 42, 44, 48, 52)
@@ -50,7 +50,7 @@ _SMALL_PAGES = (
 )
 _OWN = ("host", "max")
 _PAGES = "pdpe1gb"
-VENDOR, BITS, GUEST_BITS, MACHINE, PAGES = "vendor", "bits", "guest-bits", "machine", "pages"
+VENDOR, BITS, GUEST_BITS, PAGES = "vendor", "bits", "guest-bits", "pages"
 """What it may depend on."""
 
 

@@ -17,8 +17,6 @@ from hostdev.fit.processor import Processor
 from hostdev.fit.windows import arm_windows, ovmf_windows
 from hostdev.inventory.bars import BarKind
 
-_LEAST_IO_WINDOW = 0x1000
-
 
 class Outcome(StrEnum):
     """What comes of a start, the best first."""

@@ -15,11 +15,6 @@ class BarKind(StrEnum):
     MEM64 = "mem64"
     PREF64 = "pref64"
 
-    @property
-    def is_64_bit(self) -> bool:
-        """Whether it can lie above 4 GiB."""
-        return self in {BarKind.MEM64, BarKind.PREF64}
-
 
 class Bar(NamedTuple):
     """A base address register."""

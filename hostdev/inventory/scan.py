@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.functions import DEVICES, Functions
@@ -24,10 +23,6 @@ from hostdev.inventory.platform import (
     read_vfio,
 )
 from hostdev.inventory.sysfs import Addresses
-
-if TYPE_CHECKING:
-    from hostdev.inventory.machine import Machine
-
 
 RESET_METHOD_KERNEL = (5, 15)
 """From here on the kernel says how it can reset a function."""

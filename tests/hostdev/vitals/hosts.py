@@ -16,8 +16,6 @@ ARRIVED, YOUNG, QUIET = "0000:3b:02.0", "0000:3b:02.1", "0000:3b:02.2"
 FAULTY, LOST, IDLE = "0000:86:00.0", "0000:87:00.0", "0000:3b:02.3"
 MDEV = "a1b2c3d4-0001-4000-8000-0000000000a1"
 HEALTH = {"power_state": "D0", "power/runtime_status": "active", "enable": "1"}
-RESOURCE = "0x00000000{0:08x} 0x00000000{1:08x} 0x000000000014220c"
-KMSG = "6,{number},{microseconds},-;{text}"
 
 
 def kernel_line(seconds: float, text: str, *, priority: int = 6) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -75,7 +74,6 @@ def _sampled() -> Iterator[Mapping[PciAddress, list[tuple[str, str]]]]:
     finally:
         ended.set()
         thread.join(60)
-        time.sleep(0)
 
 
 @contextmanager

@@ -153,10 +153,11 @@ class HookCore:
         domain = Domain.parse(xml)
         ports = coming_ports(domain)
         settled = self._settlement.value or self._settle(domain, vmi, patience)
+        later = _has_ours(domain)
         planned, result = settled.put_into(domain, self._launcher)
         room = settled.room(domain, result, self._launcher, ports)
         findings = (*planned.findings, *result.findings, *guards(vmi, result.ours), *room)
-        if not self._settlement.answers and not is_later_pass(xml):
+        if not self._settlement.answers and not later:
             refuse_unwanted(findings, settled.inputs)
         # What was noticed while gathering is told once.
         kept = settled._replace(inputs=settled.inputs._replace(findings=()), text=text) if result.changes else None
@@ -200,7 +201,11 @@ def _are_filled(channels: Channels, vmi: Vmi) -> bool:
 def is_later_pass(xml: bytes) -> bool:
     """An earlier pass has put devices of ours into the domain."""
     try:
-        held = Domain.parse(xml).host_devices.values()
+        return _has_ours(Domain.parse(xml))
     except PassgateError:
         return False
-    return any(aliases.is_ours(holder.alias) for holder in held)
+
+
+def _has_ours(domain: Domain) -> bool:
+    """Whether devices of ours are in it, as it was read."""
+    return any(aliases.is_ours(holder.alias) for holder in domain.host_devices.values())

@@ -73,11 +73,11 @@ def function(shown: PciFunction) -> Document:
         value = document[name]
         document[name] = None if value is None else f"0x{value:0{digits}x}"
     document["use"] = {"value": str(shown.use.value), **document["use"]}
-    return {**document, **_bars(shown.bars), "hasBars": shown.has_bars, "role": str(shown.role)}
+    return {**document, **bars_of(shown.bars), "hasBars": shown.has_bars, "role": str(shown.role)}
 
 
-def _bars(bars: Bars | None) -> Document:
-    """Null: not looked at, not recorded, or not to be read."""
+def bars_of(bars: Bars | None) -> Document:
+    """The BARs of one function; null: not looked at, not recorded, or not to be read."""
     if bars is None:
         return dict.fromkeys(("bars", "romSize", "vfBars"))
     told = [

@@ -115,7 +115,7 @@ def _item(machine: Machine, unit: Unit) -> Document:
 
 
 def _bars(function: PciFunction) -> Document:
-    found = documents.function(function)
+    found = documents.bars_of(function.bars)
     return {"function": str(function.address), "bars": found["bars"], "romSize": found["romSize"]}
 
 

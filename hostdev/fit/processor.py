@@ -11,7 +11,7 @@ from domxml.document import Domain, Element
 from domxml.guestpci.machines import VIRT
 from domxml.pciaddress import read_number
 from hostdev.fit.guest import Guest
-from hostdev.fit.inputs import AMD, INTEL, OTHER, VENDOR_NAMES, Choice, Node
+from hostdev.fit.inputs import AMD, INTEL, OTHER, VENDOR_NAMES, Choice, Node, vendor_of
 
 DEFAULT_BITS = 40
 """What QEMU shows a guest unless it is told."""
@@ -127,7 +127,7 @@ def _from_command_line(text: str) -> Asked:
         from_host and bits is None,
         read_number(told.get("host-phys-bits-limit")) or 0,
         read_number(told.get("guest-phys-bits")),
-        {"GenuineIntel": INTEL, "AuthenticAMD": AMD}.get(told.get("vendor", ""), OTHER if told.get("vendor") else ""),
+        vendor_of(told.get("vendor", "")),
         None if pages is None else pages == "on",
     )
 

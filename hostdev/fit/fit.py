@@ -169,14 +169,13 @@ def _placed(tree: DomainTree, cases: Cases) -> Iterator[PlacedFunction]:
         if function.label.startswith(CHIPSET) or not (function.bars or function.source):
             continue
         missing = {place in variant.solution.missing for variant in cases.variants}
-        known = len(missing) == 1 and function.source not in tree.unknown_hosts
         sure = not tree.unknown_hosts
         yield PlacedFunction(
             "" if function.address is None else str(function.address),
             function.label,
             function.source or None,
             function.alias,
-            (not missing.pop()) if known and sure else None,
+            (not missing.pop()) if len(missing) == 1 and sure else None,
             tuple(_placed_bars(place, function, cases, sure=sure)),
         )
 

@@ -134,6 +134,9 @@ MODELS: Mapping[tuple[str, str], Shape] = {
 }
 """By element and model."""
 
+_MODEL_IN = {"interface": "model", "video": "model", "serial": "target", "shmem": "model"}
+"""The child that has the model in its type; other elements have it themselves."""
+
 
 class Setting(NamedTuple):
     """Where a device is, as far as it makes a difference."""
@@ -164,12 +167,10 @@ def shape_of(device: Device, setting: Setting) -> Shape | None:
 
 
 def _model(device: Device, tag: str) -> str:
-    child = device.kids.get({"interface": "model", "video": "model", "serial": "target", "shmem": "model"}.get(tag, ""))
-    if tag in {"interface", "video", "shmem"}:
-        return "" if child is None else child.get("type", "")
-    if tag == "serial":
-        return "" if child is None else child.get("type", "")
-    return device.model
+    if tag not in _MODEL_IN:
+        return device.model
+    child = device.kids.get(_MODEL_IN[tag])
+    return "" if child is None else child.get("type", "")
 
 
 def _unknown(_device: Device, _model: str) -> Shape | None:
@@ -271,9 +272,18 @@ def _processors(element: Element) -> int:
 
 
 def _with_rom(shape: Shape, device: Device) -> Shape | None:
-    rom = device.kids.get("rom")
-    if rom is None:
-        return shape
-    if rom.get("bar") == "off" or rom.get("enabled") == "no":
+    if hides_rom(device):
         return shape._replace(rom=0)
-    return None if rom.get("file") else shape
+    return None if names_rom(device) else shape
+
+
+def hides_rom(device: Device) -> bool:
+    """Whether the guest does not see its expansion ROM."""
+    rom = device.kids.get("rom")
+    return rom is not None and (rom.get("bar") == "off" or rom.get("enabled") == "no")
+
+
+def names_rom(device: Device) -> bool:
+    """Whether its expansion ROM is a file, whose size is not known."""
+    rom = device.kids.get("rom")
+    return rom is not None and bool(rom.get("file"))

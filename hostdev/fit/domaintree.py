@@ -165,14 +165,12 @@ class _Builder:
         if told is None:
             self.unknown_hosts.append(str(source))
             return Function(name, address, source=str(source), alias=_alias(device))
-        rom = device.kids.get("rom")
-        if rom is not None and rom.get("file"):
+        if devices.names_rom(device):
             self.unknown_models.append(f"the ROM of {source}, which is a file,")
-        hidden = rom is not None and (rom.get("bar") == "off" or rom.get("enabled") == "no")
         pci_class = (told.class_code or 0) >> 8
         if told.class_code is None:
             self.unknown_hosts.append(f"{source} (its class)")
-        size = 0 if hidden else told.rom
+        size = 0 if devices.hides_rom(device) else told.rom
         return Function(name, address, told.bars, pci_class, size, source=str(source), alias=_alias(device))
 
     def _controller(self, address: PciAddress, port: Port) -> Function | None:

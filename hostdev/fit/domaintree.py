@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from domxml.commandline import CommandLineDevice, command_line_devices
-from domxml.document import HYPERVISORS, Domain
+from domxml.document import HYPERVISORS, Domain, Element
 from domxml.guestpci.connect import Step
 from domxml.guestpci.machines import I440FX, Q35, VIRT
 from domxml.guestpci.prediction import Port, Prediction, predict
@@ -28,7 +28,7 @@ _OWN_REGISTERS = {
 _PORTS = {"pcie-root-port", "pcie-switch-downstream-port"}
 _PORTS_WITH_NATIVE_HOTPLUG_OFF = (6, 1)
 """The one version of q35 whose ports do not say that they take hotplug."""
-_FIRST_BUS_NUMBER, _BUS_NUMBERS = 256, 256
+_BUS_NUMBERS = 256
 _CHIPSET = {
     Q35.name: ((0x1F, 2, devices.AHCI, "the chipset's SATA"), (0x1F, 3, devices.SMBUS, "the chipset's SMBus")),
     I440FX.name: ((1, 1, devices.IDE, "the chipset's IDE"),),
@@ -74,7 +74,6 @@ class _Builder:
         self.topology = topology
         self.guest = guest
         self.host_functions = functions
-        self.models = {port.index: port.model.name for port in prediction.ports}
         self.sources = {holder.element: device for device, holder in topology.domain.host_devices.items()}
         self.unknown: list[str] = []
         self.unknown_hosts: list[str] = []
@@ -94,12 +93,11 @@ class _Builder:
         self._refuse_command_line()
         roots = [RootBus(0, self._functions(0))]
         numbers = self._root_numbers()
-        below = [0] * _BUS_NUMBERS
         for number, index in sorted(numbers.items()):
             roots.append(RootBus(number, self._functions(index)))
         for root, following in zip(roots, [*roots[1:], None], strict=True):
             last = root.number + _buses(root.functions)
-            if last >= (following.number if following is not None else len(below)):
+            if last >= (following.number if following is not None else _BUS_NUMBERS):
                 self.unknown.append(f"the bus numbers below root bus {root.number} run into others")
         return DomainTree(
             tuple(roots), tuple(self.unknown), tuple(self.unknown_hosts), tuple(dict.fromkeys(self.unknown_models))
@@ -108,10 +106,11 @@ class _Builder:
     def _root_numbers(self) -> dict[int, int]:
         """The expander buses, by the bus number that the guest sees."""
         found: dict[int, int] = {}
-        lowest = _FIRST_BUS_NUMBER
-        for index in sorted(index for index, model in self.models.items() if model in _EXPANDERS):
-            device = self.ports[index].device
-            target = None if device is None else device.kids.get("target")
+        lowest = _BUS_NUMBERS
+        for index, port in sorted(self.ports.items()):
+            if port.model.name not in _EXPANDERS:
+                continue
+            target = _child(port, "target")
             busy = None if target is None else read_number(target.get("busNr"))
             number = lowest - 2 if busy is None else busy
             lowest = min(lowest, number)
@@ -157,7 +156,8 @@ class _Builder:
         return device is self.primary and self.guest.machine is not VIRT
 
     def _serves_old_drivers(self, bus: int) -> bool:
-        return self.models.get(bus) not in _PORTS
+        port = self.ports.get(bus)
+        return port is None or port.model.name not in _PORTS
 
     def _host_function(self, address: PciAddress, device: Device, source: HostDevice) -> Function:
         told = self.host_functions.get(source)
@@ -183,7 +183,7 @@ class _Builder:
         return Function(port.label, address, shape.bars, bridge=self._bridge(port))
 
     def _model_name(self, port: Port) -> str:
-        named = None if port.device is None else port.device.kids.get("model")
+        named = _child(port, "model")
         return "" if named is None else named.get("name", "")
 
     def _bridge(self, port: Port) -> Bridge:
@@ -194,7 +194,7 @@ class _Builder:
         return Bridge(self._functions(port.index), hotplug, slot, shpc, self._reservation(port))
 
     def _takes_hotplug(self, port: Port) -> bool:
-        target = None if port.device is None else port.device.kids.get("target")
+        target = _child(port, "target")
         if target is not None and target.get("hotplug") == "off":
             return False
         told = self.guest.globals.get(("pcie-root-port", "hotplug"))
@@ -209,7 +209,7 @@ class _Builder:
             self.guest.globals.get(("pcie-root-port", f"{kind}-reserve")) for kind in ("io", "mem", "pref32", "pref64")
         ]
         io, mem32, pref32, pref64 = [None if text is None else parse_size(text) for text in told]
-        target = None if port.device is None else port.device.kids.get("target")
+        target = _child(port, "target")
         kept = None if target is None else read_number(target.get("memReserve"))
         return Reservation(io, mem32 if kept is None else kept * KIB, pref32, pref64)
 
@@ -222,6 +222,11 @@ class _Builder:
 def _may_be_pci(device: CommandLineDevice) -> bool:
     """Most of what people add is no PCI device, or is one of ours to know."""
     return "pci" in device.driver or device.driver in {"nvme", "igb", "e1000e", "ivshmem-plain", "ivshmem-doorbell"}
+
+
+def _child(port: Port, name: str) -> Element | None:
+    """An element in that of a controller; None where libvirt adds the controller."""
+    return None if port.device is None else port.device.kids.get(name)
 
 
 def _is_primary(device: Device) -> bool:

@@ -87,9 +87,12 @@ def size_in_bytes(element: Element | None) -> int:
     """Read an element with a unit; 0 where it holds no number."""
     if element is None:
         return 0
-    number = read_number((element.text or "").strip(), most=_MOST_SIZE)
-    unit = _UNITS.get(element.get("unit", "").lower(), KIB)
-    return 0 if number is None else min(number * unit, _MOST_SIZE)
+    return _in_bytes((element.text or "").strip(), element.get("unit", ""))
+
+
+def _in_bytes(text: str | None, unit: str) -> int:
+    number = read_number(text, most=_MOST_SIZE)
+    return 0 if number is None else min(number * _UNITS.get(unit.lower(), KIB), _MOST_SIZE)
 
 
 def _version(name: str) -> tuple[int, int] | None:
@@ -107,16 +110,11 @@ def _host_bits(name: str, family: MachineType) -> bool | None:
 def _memory(root: Element) -> tuple[int, int, int]:
     """What there is at the start, what may be added to it, and in how many slots."""
     modules = sum(size_in_bytes(one.find("target/size")) for one in root.iterfind("devices/memory"))
-    cells = sum(_cell(cell) for cell in root.iterfind("cpu/numa/cell"))
+    cells = sum(_in_bytes(cell.get("memory"), cell.get("unit", "")) for cell in root.iterfind("cpu/numa/cell"))
     ram = cells or max(size_in_bytes(root.find("memory")) - modules, 0)
     most = root.find("maxMemory")
     slots = 0 if most is None else read_number(most.get("slots")) or 0
     return ram, max(size_in_bytes(most), ram), slots
-
-
-def _cell(cell: Element) -> int:
-    number = read_number(cell.get("memory"), most=_MOST_SIZE)
-    return 0 if number is None else min(number * _UNITS.get(cell.get("unit", "").lower(), KIB), _MOST_SIZE)
 
 
 def _hole64(domain: Domain, family: MachineType, settings: Mapping[tuple[str, str], str]) -> int:

@@ -77,7 +77,7 @@ def _rules(guest: Guest, firmware: Firmware) -> tuple[tuple[str, OvmfRules | tup
 
 
 def _processor(axes: Mapping[str, tuple[Choice, ...]], chosen: Mapping[str, int]) -> Processor:
-    values = {name: axes[name][number].value for name, number in chosen.items() if name in axes}
+    values = {name: axes[name][number].value for name, number in chosen.items()}
     return Processor(
         str(values.get(VENDOR, "")), int(values[BITS]), int(values.get(GUEST_BITS, 0)), bool(values.get(PAGES, True))
     )

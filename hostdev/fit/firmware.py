@@ -90,7 +90,7 @@ _NAME = re.compile(
 _EDK2_VERSION = re.compile(r"(20\d\d)\.(0[1-9]|1[0-2])((?:[-+~][0-9A-Za-z.+~]+)*-\d[0-9A-Za-z.+~]*)?")
 _EDK2_STABLE = re.compile(r"edk2-stable(20\d\d)(0[1-9]|1[0-2])")
 _SEABIOS_VERSION = re.compile(rb"(?:rel-)?(1\.\d{1,2}\.\d{1,2})(?:-[0-9A-Za-z.+-]{1,40})?\x00")
-_LZMA_SECTION = bytes.fromhex("98584eee1439594 29d6edc7bd79403cf".replace(" ", ""))
+_LZMA_SECTION = bytes.fromhex("98584eee14395942 9d6edc7bd79403cf")
 """The GUID of a compressed section, as it lies in the image."""
 _SECTION_DATA = 20
 _MOST_UNPACKED = 64 << 20

@@ -19,7 +19,7 @@ from hostdev.fit.cures import cheapest
 from hostdev.fit.domaintree import DomainTree
 from hostdev.fit.inputs import Node
 from hostdev.fit.pcitree import MIB, Function
-from hostdev.fit.solution import Outcome
+from hostdev.fit.solution import Case, Outcome, Solution
 from hostdev.inventory.bars import BarKind, size_text
 
 _SHOWN = 4
@@ -46,7 +46,7 @@ def findings_of(domain: str, tree: DomainTree, cases: Cases, outcome: Outcome, n
         yield _depending(domain, tree, cases, node)
         return
     first = cases.variants[0]
-    cure = cheapest([(v.case, v.solution) for v in _different(cases)], node)
+    cure = cheapest(_different(cases), node)
     if outcome in {Outcome.NO_PCI, Outcome.NOT_STARTED}:
         yield BAR_WINDOW_FATAL.found(domain, _fatal(first), hint=cure or None)
     elif outcome is Outcome.OUT_OF_REACH:
@@ -63,14 +63,14 @@ def findings_of(domain: str, tree: DomainTree, cases: Cases, outcome: Outcome, n
         yield BAR_WINDOW_UNKNOWN.found(domain, f"what {models} asks for is not known; no address is sure", hint="")
 
 
-def _different(cases: Cases) -> Iterator[Variant]:
+def _different(cases: Cases) -> Iterator[tuple[Case, Solution]]:
     """One of each kind of case is enough to try a cure on."""
     met = set()
     for variant in cases.variants:
         key = (variant.solution.outcome, variant.solution.windows, variant.case.processor, id(variant.case.tree))
         if key not in met:
             met.add(key)
-            yield variant
+            yield variant.case, variant.solution
 
 
 def _missing(domain: str, cases: Cases, cure: str) -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def _depending(domain: str, tree: DomainTree, cases: Cases, node: Node) -> Findi
     for axis in deciding(cases):
         told = ", ".join(f"{when}: {_WORDS[outcome]}" for when, outcome in islice(outcomes_by(cases, axis), _SHOWN))
         parts.append(f"{TITLES[axis]} ({told})")
-    cure = cheapest([(v.case, v.solution) for v in _different(cases)], node)
+    cure = cheapest(_different(cases), node)
     return BAR_WINDOW_UNKNOWN.found(
         domain, f"it depends on {'; '.join(parts)}", hint=f"this makes it fit: {cure}" if cure else None
     )

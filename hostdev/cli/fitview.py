@@ -64,7 +64,7 @@ def _show(screen: Screen, name: str, found: Fit, *, wide: bool) -> None:
     if found.windows:
         screen.line()
         screen.table(_WINDOW_COLUMNS, [_window(one) for one in found.windows])
-    shown = [one for one in found.functions if wide or one.source or one.placed is not True]
+    shown = found.functions if wide else noteworthy(found)
     rows = [row for one in shown for row in _rows(one)]
     if rows:
         screen.line()
@@ -82,6 +82,11 @@ def _show(screen: Screen, name: str, found: Fit, *, wide: bool) -> None:
         screen.line()
         for row in finding_rows(finding):
             screen.line(*row)
+
+
+def noteworthy(found: Fit) -> list[PlacedFunction]:
+    """The host's devices, and emulated ones that are not placed for sure."""
+    return [one for one in found.functions if one.source or one.placed is not True]
 
 
 def case_text(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ from math import log2
 
 from hostdev.cli.drawing.scene import GOOD, HUES, NEUTRAL, tint
 from hostdev.cli.drawing.svg import BAD, FAINT, GROUND, INK, LINE, Box, Canvas, Font, fit_text
-from hostdev.cli.fitview import OUTCOMES, WINDOWS, case_text
+from hostdev.cli.fitview import OUTCOMES, WINDOWS, case_text, noteworthy
 from hostdev.fit.fit import Fit, PlacedBar, PlacedFunction, Window
 from hostdev.fit.solution import Outcome
 from hostdev.inventory.bars import BarKind, size_text
@@ -42,7 +42,7 @@ class _Picture:
         self._canvas = Canvas()
         hosts = [one for one in found.functions if one.source]
         self._colors = {id(one): HUES[index % len(HUES)] for index, one in enumerate(hosts)}
-        self._shown = [one for one in found.functions if one.source or one.placed is not True]
+        self._shown = noteworthy(found)
 
     def draw(self) -> str:
         canvas, found = self._canvas, self._found

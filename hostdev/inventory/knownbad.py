@@ -32,6 +32,8 @@ _AMD_RESET = "does not reset: a VM leaves it in a state from which the next one,
 _AMD_HELPS = "load the module vendor-reset, or reboot the node between two VMs"
 _BUS_KILLS = "does not come back from a bus reset until the node is powered off"
 _FLR_HANGS = "hangs after a function level reset"
+_ALIAS = "speaks with the number of its function 1, which the IOMMU stops"
+_ALIAS_QUIRK = f"{QUIRKS}, quirk_dma_func1_alias, bugzilla 42679"
 _NEWER = "use a newer kernel, or choose another method in `reset_method`"
 
 MODELS = (
@@ -168,28 +170,27 @@ MODELS = (
         "Marvell 88SE9215",
         0x1B4B,
         frozenset((0x9215,)),
-        "speaks with the number of its function 1, which the IOMMU stops",
+        _ALIAS,
         "use a newer kernel",
-        f"{QUIRKS}, quirk_dma_func1_alias, bugzilla 42679",
+        _ALIAS_QUIRK,
         (5, 12),
     ),
     Model(
         "Marvell 88SE9125",
         0x1B4B,
         frozenset((0x9125,)),
-        "speaks with the number of its function 1, which the IOMMU stops",
+        _ALIAS,
         "use a newer kernel",
-        f"{QUIRKS}, quirk_dma_func1_alias, bugzilla 42679",
+        _ALIAS_QUIRK,
         (5, 17),
     ),
     Model(
         "Marvell 88SE9123 to 88SE9230",
         0x1B4B,
         frozenset((0x9123, 0x9130, 0x9172, 0x917A, 0x91A0, 0x9230)),
-        "speaks with the number of its function 1, which the IOMMU stops",
+        _ALIAS,
         "use a newer kernel",
-        f"{QUIRKS}, quirk_dma_func1_alias, bugzilla 42679; the first release with all of them is not known, "
-        "4.7 has them",
+        f"{_ALIAS_QUIRK}; the first release with all of them is not known, 4.7 has them",
         (4, 7),
     ),
 )

@@ -162,9 +162,11 @@ def _is_placed(bars: Sequence[GuestBar], bridge: Mapping[str, Any] | None) -> bo
 
     Then the port's window tells: where it is smaller than the BARs they have no place.
     """
+    if not bars:
+        return None
     missing = [bar for bar in bars if bar.address is None and not bar.io]
-    if not bars or not missing:
-        return True if bars else None
+    if not missing:
+        return True
     bus = bridge.get("bus") if bridge else None
     if not isinstance(bus, dict):
         return None

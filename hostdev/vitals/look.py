@@ -59,7 +59,6 @@ def read_uptime(host: Host) -> float:
 
 def signs_of(host: Host, machine: Machine, device: HostDevice, around: Around, held: Held) -> Signs:
     """Gather the signs of one device that is held in this way."""
-    parent = device
     if isinstance(device, Mdev):
         mdev = machine.mdevs.get(device.uuid)
         function = machine.functions.get(mdev.parent) if mdev else None
@@ -67,17 +66,17 @@ def signs_of(host: Host, machine: Machine, device: HostDevice, around: Around, h
         function = machine.functions.get(device)
     if function is None:
         return _bare(device, around, held)
-    parent, path = function.address, f"{DEVICES}/{function.address}"
+    address, mediated = function.address, function.address != device
     return Signs(
         device,
         around.now,
         function,
         held,
-        read_health(host, path),
-        vectors_of(host, parent, around.interrupts) if parent == device else None,
+        read_health(host, f"{DEVICES}/{address}"),
+        None if mediated else vectors_of(host, address, around.interrupts),
         around.log,
         class_of_boot(_largest_bar(host, function), held.memory, machine.kernel.version),
-        tuple(_gate(machine, function, held)) if parent == device else (),
+        () if mediated else tuple(_gate(machine, function, held)),
         model_findings(machine, function),
     )
 
@@ -94,8 +93,7 @@ def _bare(device: HostDevice, around: Around, held: Held) -> Signs:
 
 def _gate(machine: Machine, function: PciFunction, held: Held) -> Iterator[Finding]:
     """Its driver and its group as they should be of a device that a process has open."""
-    pending = function.removing
-    if not (held.claims or pending):
+    if not (held.claims or function.removing):
         return
     for finding in verdict_of(machine, function.address).findings:
         if finding.code in WRONG_WHILE_HELD and (held.claims or finding.code == REMOVAL_PENDING.code):

@@ -40,10 +40,13 @@ def with_rises(signs: Iterable[Signs], before: Iterable[Signs]) -> tuple[Signs, 
 def _rises(now: Signs, before: Signs | None) -> Iterator[tuple[str, int]]:
     if before is None or before.held.since != now.held.since:
         return
+    counts, counts_before = now.health.errors, before.health.errors
+    if counts is None or counts_before is None:
+        return
     earlier = dict(before.rises)
     for name in UNCORRECTED:
-        more = (now.health.errors or {}).get(name, 0) - (before.health.errors or {}).get(name, 0)
+        more = counts.get(name, 0) - counts_before.get(name, 0)
         # What rose once stays told for as long as this VM has the device.
         total = max(more, 0) + earlier.get(name, 0)
-        if total and now.health.errors is not None and before.health.errors is not None:
+        if total:
             yield name, total

@@ -18,6 +18,7 @@ from hostdev.gate.rule import attribute_evidence, attribute_path
 from hostdev.inventory.interrupts import FILE, Vectors
 from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.vfiodrivers import is_on_vfio
+from hostdev.vitals.guestview import GuestView
 from hostdev.vitals.kernelwords import Said, evidence_of, read_words
 from hostdev.vitals.signs import Signs, Verdict, Vital
 
@@ -79,8 +80,7 @@ def _without_sign(signs: Signs) -> tuple[Verdict, str, str]:
         return Verdict.NO_SIGN, why, "its interrupts are made by the driver of its parent, and stand in no table"
     if age is None:
         return Verdict.UNKNOWN, "it is open and no interrupt is set up; since when it is open is not known", ""
-    paused = signs.guest is not None and signs.guest.state in PAUSED
-    if paused and signs.guest:
+    if signs.guest is not None and signs.guest.state in PAUSED:
         return Verdict.NOT_YET, f"the domain {signs.guest.domain} is {signs.guest.state}: its guest does nothing", ""
     if age < signs.boot.seconds:
         why = f"open for {_duration(age)}; a boot of this kind takes {signs.boot.name}: {signs.boot.why}"
@@ -182,7 +182,7 @@ def _evidence(signs: Signs, said: Said) -> Iterator[Evidence]:
             allocated = _counts(signs.vectors.allocated) or "(none)"
             yield attribute_evidence(signs.function.address, "msi_irqs", allocated)
     if signs.guest is not None:
-        yield from _of_guest(signs)
+        yield from _of_guest(signs.guest)
     yield from evidence_of(said.others)
 
 
@@ -202,10 +202,7 @@ def _of_function(signs: Signs, function: PciFunction) -> Iterator[Evidence]:
             yield Evidence(attribute_path(address, f"aer_dev_{name}"), f"{count} since the node was booted")
 
 
-def _of_guest(signs: Signs) -> Iterator[Evidence]:
-    guest = signs.guest
-    if guest is None:
-        return
+def _of_guest(guest: GuestView) -> Iterator[Evidence]:
     reason = f" ({guest.reason})" if guest.reason else ""
     yield Evidence(
         f"domain {guest.domain}", f"{guest.state}{reason}; {guest.alias or 'no alias'} at {guest.plan or '-'}"

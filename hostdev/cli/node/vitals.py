@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from domxml.errors import BadInput, ExitCode, HostUnreadable
-from domxml.finding import Evidence
 from domxml.source import HostDevice, Mdev
 from domxml.text import listed
 from hostdev.binding.child import look_in_child
@@ -310,14 +309,10 @@ def _document(vital: Vital) -> Document:
         "allocatedInterrupts": None if signs.vectors is None else dict(sorted(signs.vectors.allocated.items())),
         "errors": None if health.errors is None else dict(health.errors),
         "guest": None if signs.guest is None else _guest_document(signs.guest),
-        "evidence": list(map(_evidence, vital.evidence)),
+        "evidence": [seen._asdict() for seen in vital.evidence],
         "unknown": list(vital.unknown),
         "findings": [finding.as_dict() for finding in vital.findings],
     }
-
-
-def _evidence(seen: Evidence) -> Document:
-    return {"file": seen.file, "content": seen.content}
 
 
 def _guest_document(guest: GuestView) -> Document:

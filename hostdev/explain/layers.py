@@ -48,8 +48,7 @@ _LAYERS = (
         "QEMU",
         r"qemu-(?:kvm|system-\w+)|(?<!/dev/)\bkvm: |unexpectedly closed the monitor|connecting to monitor",
         "the line of QEMU that names the option (-device, -blockdev, -machine) and what stands behind it; the log of "
-        "compute, "
-        "or /var/log/libvirt/qemu/DOMAIN.log",
+        "compute, or /var/log/libvirt/qemu/DOMAIN.log",
     ),
     _Layer(
         "libvirt",
@@ -60,8 +59,7 @@ _LAYERS = (
         "KubeVirt",
         r"virt-(?:launcher|handler|controller|api|operator)|syncvmi|kubevirt|virtualmachine",
         "`kubectl describe vmi VM` (the first SyncFailed), then `kubectl logs POD -c compute`, then the log of "
-        "virt-handler of "
-        "that node",
+        "virt-handler of that node",
     ),
     _Layer(
         "kubelet or the scheduler",

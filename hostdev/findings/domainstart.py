@@ -10,9 +10,8 @@ VFIO_NOT_IN_POD = Trouble(
     title="The pod was given no VFIO node: the device is on its network driver, or not of a plugin for VMs",
     cause=(
         "libvirt looks for `/dev/vfio/vfio` and IOMMU groups. In a pod the node only exists if the device plugin gave "
-        "one: "
-        "the SR-IOV device plugin does so for VFs on vfio-pci, and not for those on a network driver (`deviceType: "
-        "netdevice`). The host itself may be in order."
+        "one: the SR-IOV device plugin does so for VFs on vfio-pci, and not for those on a network driver "
+        "(`deviceType: netdevice`). The host itself may be in order."
     ),
     hint="make VFs for VMs with deviceType vfio-pci, and look at /dev/vfio in the container compute",
     remedy=(
@@ -29,8 +28,7 @@ CONFIG_SPACE_DENIED = Trouble(
     title="libvirt may not open the device's config space in sysfs",
     cause=(
         "libvirt or QEMU opens `/sys/bus/pci/devices/…/config` for writing. In the pod /sys is mounted read-only, "
-        "SELinux "
-        "forbids it, or the user may not: old KubeVirt with libvirt before 5.6 resets devices itself."
+        "SELinux forbids it, or the user may not: old KubeVirt with libvirt before 5.6 resets devices itself."
     ),
     hint="look for SELinux denials on the node, and use a newer KubeVirt",
     remedy=(
@@ -47,11 +45,9 @@ CGROUP_DENIES_VFIO = Trouble(
     code="cgroup-denies-vfio",
     title="The device cgroup of the container does not allow the VFIO node",
     cause=(
-        "`Operation not permitted` on `/dev/vfio/…` is the device cgroup: the file is there, and the container may "
-        "not open "
-        "it. The node was not given by a device plugin (or DRA), or it was made after the container started. "
-        "`Permission "
-        "denied` would be the file's mode, its owner, or SELinux."
+        "`Operation not permitted` on `/dev/vfio/…` is the device cgroup: the file is there, and the container may not "
+        "open it. The node was not given by a device plugin (or DRA), or it was made after the container started. "
+        "`Permission denied` would be the file's mode, its owner, or SELinux."
     ),
     hint="let a device plugin give the pod the group's node, and do not mount /dev/vfio from the host",
     remedy=(
@@ -68,8 +64,7 @@ NO_FREE_PORT = Trouble(
     title="The running guest has no free root port for one more device",
     cause=(
         "Each PCI Express device that is plugged into a running guest needs an empty root port, and ports cannot be "
-        "added "
-        "to a running guest. libvirt makes few spare ones."
+        "added to a running guest. libvirt makes few spare ones."
     ),
     hint="add root ports to the domain, or attach it for the next start (--config in place of --live)",
     remedy=(
@@ -86,10 +81,8 @@ MIGRATION_NOT_POSSIBLE = Trouble(
     title="A VM with a passed-through device cannot be migrated live",
     cause=(
         "The device's state is in the hardware. Only devices whose vendor driver implements migration can move (some "
-        "VFs "
-        "on mlx5_vfio_pci, qat_vfio_pci, some vGPUs), and KubeVirt migrates host devices only where it knows them; "
-        "SR-IOV "
-        "interfaces it unplugs and plugs again."
+        "VFs on mlx5_vfio_pci, qat_vfio_pci, some vGPUs), and KubeVirt migrates host devices only where it knows them; "
+        "SR-IOV interfaces it unplugs and plugs again."
     ),
     hint="shut the VM down and start it on the other node",
     remedy=(
@@ -106,8 +99,7 @@ IOMMUFD_UNMAP = Trouble(
     title="QEMU's iommufd backend failed while a device was unplugged",
     cause=(
         "Early releases of QEMU with iommufd free the same address space twice when a device goes, or close it too "
-        "early. "
-        "The device is gone from the guest; the messages come after that."
+        "early. The device is gone from the guest; the messages come after that."
     ),
     hint="use a newer QEMU, or the group backend (no iommufd)",
     remedy="Leave `iommufd` out of the device (`<driver iommufd='yes'>`, `iommufd=` of vfio-pci) until QEMU is newer.",
@@ -118,10 +110,9 @@ ADDRESS_VARIABLE_MISSING = Trouble(
     code="address-variable-missing",
     title="The device plugin of the resource sets no variable that KubeVirt reads",
     cause=(
-        "KubeVirt takes addresses from PCI_RESOURCE_… (vGPUs: MDEV_PCI_RESOURCE_…) in the container. The list "
-        "`Device: []` "
-        "is empty: the resource belongs to a plugin for containers (`nvidia.com/gpu` of nvidia-device-plugin), or the "
-        "variable has another name than the resource."
+        "KubeVirt takes addresses from PCI_RESOURCE_… (vGPUs: MDEV_PCI_RESOURCE_…) in the container. The list `Device: "
+        "[]` is empty: the resource belongs to a plugin for containers (`nvidia.com/gpu` of nvidia-device-plugin), or "
+        "the variable has another name than the resource."
     ),
     hint="use a resource of KubeVirt's own plugin or of kubevirt-gpu-device-plugin; compare the variables of compute",
     remedy=(

@@ -10,8 +10,7 @@ GUEST_OUT_OF_RESOURCES = Trouble(
     title="Windows finds not enough resources for the device (code 12)",
     cause=(
         "Windows could not place the device's memory: the guest's 64-bit MMIO window is too small for its BARs, or "
-        "BARs "
-        "that Windows has to place itself do not fit below the port."
+        "BARs that Windows has to place itself do not fit below the port."
     ),
     hint="give the guest a larger 64-bit MMIO window: host-passthrough CPU, newer OVMF, X-PciMmio64Mb",
     remedy=(
@@ -27,10 +26,9 @@ GUEST_DRIVER_STOPPED = Trouble(
     title="The driver in Windows stopped the device (code 43)",
     cause=(
         "Code 43 is what a driver reports when it gave up. For GeForce cards with drivers before 465 it is the driver "
-        "that "
-        "sees a hypervisor; for all GPUs: a ROM that the card needs and does not show (the host's boot GPU), a card "
-        "that "
-        "was not reset since the VM before, interrupts (q35 with split ioapic), or a vGPU driver that does not fit."
+        "that sees a hypervisor; for all GPUs: a ROM that the card needs and does not show (the host's boot GPU), a "
+        "card that was not reset since the VM before, interrupts (q35 with split ioapic), or a vGPU driver that does "
+        "not fit."
     ),
     hint="use a driver of 465 or newer; else hide KVM (kvm hidden), ioapic driver kvm, and a ROM file for a boot GPU",
     remedy=(
@@ -49,15 +47,13 @@ VF_DRIVER_REFUSED = Trouble(
     title="The VF's driver in the guest and the PF's driver on the host do not agree",
     cause=(
         "A VF's driver asks the PF's driver over a mailbox. The PF refused a request, or did not answer: the two are "
-        "of "
-        "releases that do not fit, the PF is down or was reset, the VF is not trusted for what it asks (another MAC, "
-        "promiscuous mode), or the PF is itself given away."
+        "of releases that do not fit, the PF is down or was reset, the VF is not trusted for what it asks (another "
+        "MAC, promiscuous mode), or the PF is itself given away."
     ),
     hint="use releases of the PF's and the VF's driver that belong together, and look at the PF in the host's dmesg",
     remedy=(
         "1. `ethtool -i` in guest (iavf, ixgbevf, mlx5_core) and host (ice, i40e, ixgbe): both from the kernel, or "
-        "both from "
-        "the vendor's package.\n"
+        "both from the vendor's package.\n"
         "2. `ip link show PF` on the host: is it up, which MAC does the VF have, is it trusted?\n"
         "3. `-64` (not supported) for one request alone is harmless when the network works."
     ),
@@ -71,8 +67,7 @@ GUEST_DRIVER_FAILED = Trouble(
     cause=(
         "The driver found the device and could not bring it up: it was not reset since the last VM, its memory is not "
         "reachable (a BAR that has no room, see bar-window-too-small), its firmware does not answer, or it needs "
-        "something "
-        "that was not passed on (its audio or bridge, a ROM, NVLink partitions)."
+        "something that was not passed on (its audio or bridge, a ROM, NVLink partitions)."
     ),
     hint="read the lines around it; stop the VM, and try once after a cold boot of the node",
     remedy=(

@@ -29,8 +29,8 @@ GPU_LOST = Trouble(
     title="The GPU has fallen off the bus (Xid 79)",
     cause=(
         "NVIDIA's driver lost the GPU: it no longer answers on PCI Express. Power supply, heat, riser or slot, link "
-        "power "
-        "management (ASPM), or a broken card. What kubelet and device plugins say of it (`GPU is lost`) only follows."
+        "power management (ASPM), or a broken card. What kubelet and device plugins say of it (`GPU is lost`) only "
+        "follows."
     ),
     hint="reboot the node, and look at power, heat, riser and slot of the GPU",
     remedy=(
@@ -49,8 +49,7 @@ SHARED_INTERRUPT = Trouble(
     title="The device shares its interrupt line with another one",
     cause=(
         "The device can only use its pin (INTx), cannot mask it by itself, and a device of the host uses the same "
-        "line. "
-        "VFIO needs it alone; else the kernel ends with `irq N: nobody cared`."
+        "line. VFIO needs it alone; else the kernel ends with `irq N: nobody cared`."
     ),
     hint="unload the driver of the device that shares the line, or move the card to another slot",
     remedy=(
@@ -65,8 +64,7 @@ ONES_ONLY = Trouble(
     cause=(
         "Its configuration space reads 0xff: it is in D3cold and does not wake, it did not survive a reset, or it is "
         "off the bus. QEMU may then end with an assertion on an interrupt pin that cannot exist, or with an unknown "
-        "PCI "
-        "header type 127."
+        "PCI header type 127."
     ),
     hint="power-cycle the node; load vfio-pci with disable_idle_d3=1, and do not reset what does not survive it",
     remedy=(

@@ -10,10 +10,9 @@ DRA_NOT_PREPARED = Trouble(
     title="The DRA driver of the node could not prepare the device",
     cause=(
         "Kubelet asked the DRA driver to prepare what was allocated to the claim, and it failed or did not answer in "
-        "time. "
-        "`DeadlineExceeded`: it mostly waits for a process of the host that holds the device (nvidia-persistenced, "
-        "DCGM, "
-        "an exporter) before it binds vfio-pci. Otherwise the driver's own words follow in the message."
+        "time. `DeadlineExceeded`: it mostly waits for a process of the host that holds the device "
+        "(nvidia-persistenced, DCGM, an exporter) before it binds vfio-pci. Otherwise the driver's own words follow in "
+        "the message."
     ),
     hint="see who holds the device on the node and stop that process; then read the log of the DRA driver's pod",
     remedy=(
@@ -44,10 +43,8 @@ CDI_DEVICE_MISSING = Trouble(
     title="The container runtime does not find the CDI device that the container was given",
     cause=(
         "The DRA driver or device plugin named a CDI device, and no file in the directories that containerd or CRI-O "
-        "reads "
-        "has it: the driver writes elsewhere than the runtime looks (Talos: /var/cdi), the file was not written, or "
-        "the "
-        "runtime has CDI off."
+        "reads has it: the driver writes elsewhere than the runtime looks (Talos: /var/cdi), the file was not written, "
+        "or the runtime has CDI off."
     ),
     hint="make cdi_spec_dirs of the container runtime and the directory of the driver one and the same",
     remedy=(
@@ -64,9 +61,8 @@ KUBEVIRT_PLUGIN_MISSING = Trouble(
     title="KubeVirt's own resources (kvm, tun, vhost-net) are not offered by the node",
     cause=(
         "`devices.kubevirt.io/kvm`, `tun` and `vhost-net` come from virt-handler on each node, and have nothing to do "
-        "with "
-        "passed-through devices. virt-handler does not run there, could not register with kubelet, or the node has no "
-        "/dev/kvm."
+        "with passed-through devices. virt-handler does not run there, could not register with kubelet, or the node "
+        "has no /dev/kvm."
     ),
     hint="look whether virt-handler runs on the node, and whether it has /dev/kvm",
     remedy=(
@@ -83,10 +79,9 @@ PLUGIN_NOT_REGISTERED = Trouble(
     title="A device plugin and kubelet do not reach each other",
     cause=(
         "Plugins register through kubelet.sock in `device-plugins` of kubelet's root, and kubelet calls them back "
-        "through "
-        "a socket there. The plugin's pod has another directory mounted than kubelet uses (k3s, microk8s and k0s have "
-        "their own kubelet root), kubelet's socket is a stale one of before a restart, or SELinux does not let one "
-        "connect to the other."
+        "through a socket there. The plugin's pod has another directory mounted than kubelet uses (k3s, microk8s and "
+        "k0s have their own kubelet root), kubelet's socket is a stale one of before a restart, or SELinux does not "
+        "let one connect to the other."
     ),
     hint="compare kubelet's root with what the pod mounts as device-plugins, look for SELinux denials, restart kubelet",
     remedy=(
@@ -105,8 +100,7 @@ TOPOLOGY_REFUSED = Trouble(
     cause=(
         "With the policy `restricted` or `single-numa-node` kubelet admits a pod only if CPUs, memory, huge pages and "
         "devices can come from one NUMA node (or from as few as possible). The scheduler does not know, so that the "
-        "pod "
-        "fails on the node after it was placed there."
+        "pod fails on the node after it was placed there."
     ),
     hint="ask for devices and CPUs that one NUMA node has, or change the policy of the node",
     remedy=(

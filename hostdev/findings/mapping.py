@@ -83,8 +83,7 @@ MEMLOCK_REFUSED = Trouble(
     cause=(
         "A VM with a VFIO device needs its whole memory locked, and libvirt raises the limit with prlimit. In a "
         "non-root pod it has no CAP_SYS_RESOURCE and may not; virt-handler has to raise it beforehand, and does so "
-        "only "
-        "for what it counts: not for a device that KubeVirt does not know, not for the whole memory under memory "
+        "only for what it counts: not for a device that KubeVirt does not know, not for the whole memory under memory "
         "overcommit, not for a domain that asks for more (a `hard_limit`, or `unlimited`, which is 9007199254740991)."
     ),
     hint=(

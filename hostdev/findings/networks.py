@@ -10,15 +10,13 @@ VF_VLAN_REFUSED = Trouble(
     title="The PF's driver does not accept the VLAN that the network wants for its VF",
     cause=(
         "sriov-cni sets VLAN, priority (qos) and protocol of the VF through the PF. The driver refused one of them: "
-        "many "
-        "know no 802.1ad, some no qos without a VLAN, and some releases of sriov-cni sent a wrong protocol. `operation "
-        "not supported` for a plain VLAN is a PF in switchdev mode, or a driver that sets none for its VFs."
+        "many know no 802.1ad, some no qos without a VLAN, and some releases of sriov-cni sent a wrong protocol. "
+        "`operation not supported` for a plain VLAN is a PF in switchdev mode, or a driver that sets none for its VFs."
     ),
     hint="leave vlanProto and vlanQoS out of the network, or use another release of sriov-cni",
     remedy=(
         "Try by hand on the node: `ip link set PF vf N vlan ID`. If that works, it is sriov-cni; if it fails, it is "
-        "the "
-        "driver or its firmware."
+        "the driver or its firmware."
     ),
     look="ip link show PF",
     issues=("k8snetworkplumbingwg/sriov-cni#303",),
@@ -28,10 +26,9 @@ VF_NOT_CONFIGURED = Trouble(
     code="vf-not-configured",
     title="sriov-cni could not configure the VF",
     cause=(
-        "sriov-cni sets MAC, VLAN, trust, spoof check and link state of the VF through its PF's network device. The "
-        "PF is "
-        "down, in another network namespace or on a driver without one, the VF's number is not the PF's, or the PF's "
-        "driver does not know the setting."
+        "sriov-cni sets MAC, VLAN, trust, spoof check and link state of the VF through its PF's network device. The PF "
+        "is down, in another network namespace or on a driver without one, the VF's number is not the PF's, or the "
+        "PF's driver does not know the setting."
     ),
     hint="look whether the PF is up on the node, and which setting the message names",
     remedy=(
@@ -46,16 +43,14 @@ CNI_BINARY_MISSING = Trouble(
     code="cni-binary-missing",
     title="The binary of sriov-cni is not on the node",
     cause=(
-        "A network of type `sriov` needs the program `sriov` in the CNI directory of the node. The DaemonSet that "
-        "puts it "
-        "there does not run on this node, writes to another directory (k3s, OpenShift and others have their own), or "
-        "the node was made anew."
+        "A network of type `sriov` needs the program `sriov` in the CNI directory of the node. The DaemonSet that puts "
+        "it there does not run on this node, writes to another directory (k3s, OpenShift and others have their own), "
+        "or the node was made anew."
     ),
     hint="install sriov-cni on the node (its DaemonSet), into the directory that the message names",
     remedy=(
         "`ls /opt/cni/bin` on the node; `kubectl -n kube-system get ds | grep sriov`. The directory must be the one "
-        "that "
-        "the container runtime uses: `crictl info | grep -A3 binDir`."
+        "that the container runtime uses: `crictl info | grep -A3 binDir`."
     ),
     look="ls /opt/cni/bin",
     issues=("k8snetworkplumbingwg/sriov-network-device-plugin#446",),
@@ -67,8 +62,7 @@ DEVICE_POOL_EMPTY = Trouble(
     cause=(
         "The device plugin offers a resource only if at least one device fits all its selectors: vendors, devices, "
         "drivers, pfNames, rootDevices. Mostly the driver differs: VFs for VMs are on vfio-pci, for containers on "
-        "their "
-        "network driver; or the VFs were made after the plugin started."
+        "their network driver; or the VFs were made after the plugin started."
     ),
     hint="make the selectors fit: for VMs `drivers: [vfio-pci]`, and the PF's name as it is on this node",
     remedy=(
@@ -85,9 +79,8 @@ MULTUS_FAILED = Trouble(
     code="multus-failed",
     title="Multus passes on that a network could not be added",
     cause=(
-        "The sentence of multus-shim and of kubelet only says that some CNI plugin failed. The reason stands behind "
-        "it in the "
-        "same message, after the name of the network, or in the log of the Multus pod of that node."
+        "The sentence of multus-shim and of kubelet only says that some CNI plugin failed. The reason stands behind it "
+        "in the same message, after the name of the network, or in the log of the Multus pod of that node."
     ),
     hint="read the rest of the message, or the log of the Multus pod on that node",
     remedy=(

@@ -12,16 +12,13 @@ QEMU_ENDED = Trouble(
     title="QEMU ended: this line only says so",
     cause=(
         "libvirt lost QEMU's monitor because QEMU ended. QEMU writes its reason to its standard error: it is in the "
-        "next line "
-        "or lines, with `qemu-kvm:` or `-device` in front, or in the log of the domain."
+        "next line or lines, with `qemu-kvm:` or `-device` in front, or in the log of the domain."
     ),
     hint="look at the next line that begins with qemu-kvm or qemu-system, and explain that",
     remedy=(
         f"`{_LAUNCHER_LOG}` with the lines around; outside of KubeVirt `/var/log/libvirt/qemu/DOMAIN.log`. If QEMU "
-        f"said "
-        "nothing, look for the OOM killer and for a signal in the node's `dmesg`; for a VM with a VFIO device also "
-        "whether "
-        "its memory request is below its limit."
+        "said nothing, look for the OOM killer and for a signal in the node's `dmesg`; for a VM with a VFIO device "
+        "also whether its memory request is below its limit."
     ),
     look=_LAUNCHER_LOG,
     nature=Nature.WRAPPER,
@@ -33,8 +30,7 @@ SYNC_FAILED = Trouble(
     title="virt-handler passes on that virt-launcher could not start the VM",
     cause=(
         "`SyncFailed` and `command SyncVMI failed` are the envelope. What stands behind them in quotes is the reason; "
-        "if it "
-        "is cut, the log of virt-launcher has it whole."
+        "if it is cut, the log of virt-launcher has it whole."
     ),
     hint="read what stands behind it in the event, or the log of compute",
     remedy=f'`kubectl describe vmi VM`, or `{_LAUNCHER_LOG} | grep \'"level":"error"\'`.',
@@ -72,8 +68,7 @@ VARIABLE_OF_VGPU = Trouble(
     title="virt-launcher looks for one variable and takes the other: a warning only",
     cause=(
         "For each resource KubeVirt looks for PCI_RESOURCE_… (whole devices) and MDEV_PCI_RESOURCE_… (vGPUs), and "
-        "warns about the "
-        "one that is not set. If the VM has its device, nothing is wrong."
+        "warns about the one that is not set. If the VM has its device, nothing is wrong."
     ),
     hint="harmless when the VM has its device; else compare the variables of compute with the resource",
     remedy=(
@@ -90,8 +85,8 @@ ORDINARY_LINE = Trouble(
     title="A line that is written whenever a device goes to a VM",
     cause=(
         "vfio-pci and QEMU tell what they do: devices are enabled and reset, capabilities that a guest must not see "
-        "are hidden, "
-        "a wait for a reset that ends well, a ROM that the card does not have, INTx that has to be handled otherwise."
+        "are hidden, a wait for a reset that ends well, a ROM that the card does not have, INTx that has to be handled "
+        "otherwise."
     ),
     hint="harmless by itself: look for another line if something does not work",
     remedy="Nothing. `not ready …; waiting` is harmless only until `giving up` follows.",

@@ -13,9 +13,8 @@ VGPU_MANAGER_REFUSED = Trouble(
     cause=(
         "A mediated device is started by the vendor's driver when QEMU opens it. QEMU only gets `Input/output error`, "
         "and adds its sentence about devices bound to vfio, which does not apply to a mediated device. The reason is "
-        "in "
-        "the journal of nvidia-vgpu-mgr: profiles of different sizes on one GPU, no framebuffer left, two VMs with one "
-        "UUID, a licence or a version that does not fit, the plugin that fails."
+        "in the journal of nvidia-vgpu-mgr: profiles of different sizes on one GPU, no framebuffer left, two VMs with "
+        "one UUID, a licence or a version that does not fit, the plugin that fails."
     ),
     hint="read the journal of nvidia-vgpu-mgr on the node: it names the reason",
     remedy=(
@@ -51,9 +50,8 @@ VGPU_NO_PARENTS = Trouble(
     title="The GPU offers no parents for vGPUs",
     cause=(
         "vGPU types are offered by the vendor's vGPU driver on the GPU, or, from Ampere on, on its VFs. There are "
-        "none: "
-        "the GPU is on another driver, the driver is not the vGPU one (or its branch does not know the GPU), or its "
-        "VFs were not enabled."
+        "none: the GPU is on another driver, the driver is not the vGPU one (or its branch does not know the GPU), or "
+        "its VFs were not enabled."
     ),
     hint="enable the VFs with the vendor's sriov-manage, and see that the vGPU driver holds the GPU",
     remedy=(

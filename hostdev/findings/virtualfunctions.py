@@ -50,8 +50,7 @@ VFS_REFUSED = Trouble(
     remedy=(
         "1. `cat /sys/bus/pci/devices/PF/sriov_totalvfs`: 0 or no such file means that the firmware offers none.\n"
         "2. NVIDIA/Mellanox: `mstconfig -d PF query | grep -e SRIOV_EN -e NUM_OF_VFS`; after a change the node is "
-        "powered "
-        "off and on.\n"
+        "powered off and on.\n"
         "3. Turn on SR-IOV in the node's firmware."
     ),
     look="passgate node show PF",
@@ -96,9 +95,8 @@ NIC_NOT_SELECTED = Trouble(
     title="The selector of an SR-IOV policy matches no NIC that the operator supports",
     cause=(
         "The operator's webhook compares `nicSelector` with the NICs of the nodes that `nodeSelector` chooses, and "
-        "with "
-        "its own list of supported models. An address in `rootDevices` is misspelt, the PF's name is another one on "
-        "that node, or vendor and device are not in the list."
+        "with its own list of supported models. An address in `rootDevices` is misspelt, the PF's name is another one "
+        "on that node, or vendor and device are not in the list."
     ),
     hint="correct nicSelector, or add the model to the ConfigMap supported-nic-ids",
     remedy=(

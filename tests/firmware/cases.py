@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from hostdev.fit.solution import Outcome
 from tests.hostdev.fit.guests import (
+    AMD,
     DISPLAY,
     GIB,
+    INTEL,
     IVSHMEM,
+    LARGE,
     MIB,
     TESTDEV,
     TIB,
@@ -19,6 +22,7 @@ from tests.hostdev.fit.guests import (
     guest,
     ports,
     processor,
+    shared,
 )
 
 Q35_OF = {"bookworm": "pc-q35-7.2", "trixie": "pc-q35-10.0", "sid": "pc-q35-10.0"}
@@ -59,7 +63,6 @@ class Case(NamedTuple):
         return f"{self.suite}-{self.kind}-{self.name.replace(' ', '-')}"
 
 
-AMD, INTEL, LARGE = processor(40), processor(40, "intel"), processor(46)
 FITS, MISSING, DEAD, LOST = Outcome.FITS, Outcome.DEVICES_MISSING, Outcome.NO_PCI, Outcome.OUT_OF_REACH
 NOT_STARTED = Outcome.NOT_STARTED
 SERIAL = "<controller type='virtio-serial' index='0'/>"
@@ -68,10 +71,6 @@ OLD = "<rng model='virtio-transitional'><backend model='random'>/dev/urandom</ba
 VIDEO = "<video><model type='vga' vram='16384'/></video>"
 BOCHS = "<video><model type='bochs' vram='65536'/></video>"
 MANY = RNG + SERIAL + "<controller type='scsi' index='0' model='virtio-scsi'/>" + VIDEO
-
-
-def shared(size: int, count: int, *, hotplug: bool = True) -> list[Slot]:
-    return ports(*[Card(IVSHMEM, size)] * count, hotplug=hotplug)
 
 
 def with_io(size: int, count: int) -> list[Slot]:

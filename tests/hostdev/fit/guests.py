@@ -76,6 +76,11 @@ def ports(*cards: Card, hotplug: bool = True) -> list[Slot]:
     return [Slot((card,), hotplug=hotplug) for card in cards]
 
 
+def shared(size: int, count: int, *, hotplug: bool = True) -> list[Slot]:
+    """So many devices with one large register each, a port for each."""
+    return ports(*[Card(IVSHMEM, size)] * count, hotplug=hotplug)
+
+
 def guest(
     slots: Sequence[Slot],
     *,
@@ -146,3 +151,6 @@ def processor(bits: int, vendor: str = "", *, told: int = 0) -> tuple[str, ...]:
     """Arguments for QEMU's own processor with so many bits; it is AMD's, unless said."""
     name = {"intel": ",vendor=GenuineIntel", "other": ",vendor=CentaurHauls"}.get(vendor, "")
     return ("-cpu", f"max{name},phys-bits={bits}" + (f",guest-phys-bits={told}" if told else ""))
+
+
+AMD, INTEL, LARGE = processor(40), processor(40, "intel"), processor(46)

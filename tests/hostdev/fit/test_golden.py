@@ -10,9 +10,12 @@ from hostdev.fit.firmware import parse_firmware
 from hostdev.fit.fit import Fit, fit
 from hostdev.fit.solution import Outcome
 from tests.hostdev.fit.guests import (
+    AMD,
     DISPLAY,
     GIB,
+    INTEL,
     IVSHMEM,
+    LARGE,
     MIB,
     OVMF,
     TESTDEV,
@@ -24,9 +27,9 @@ from tests.hostdev.fit.guests import (
     guest,
     ports,
     processor,
+    shared,
 )
 
-AMD, INTEL, LARGE = processor(40), processor(40, "intel"), processor(46)
 TRIXIE, SID = "ovmf-2025.02-8+deb13u1", "ovmf-2026.08"
 FITS, MISSING, DEAD, LOST = Outcome.FITS, Outcome.DEVICES_MISSING, Outcome.NO_PCI, Outcome.OUT_OF_REACH
 
@@ -44,10 +47,6 @@ class Golden(NamedTuple):
 
 def row(first: int, count: int, stride: int) -> list[int | None]:
     return [first + number * stride for number in range(count)]
-
-
-def shared(size: int, count: int, *, hotplug: bool = True) -> list[Slot]:
-    return ports(*[Card(IVSHMEM, size)] * count, hotplug=hotplug)
 
 
 B200_LIKE = [Slot((Card(IVSHMEM, 512 * GIB), Card(IVSHMEM, 2 * MIB)))] * 8

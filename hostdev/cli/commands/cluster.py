@@ -30,13 +30,9 @@ LINT = Command(
             "object among the files; else gates are told as info)",
             metavar="NAMES",
         ),
-        Argument(
-            ("--host",),
-            "also tell whether the guests have room for the BARs of devices of this host: a root directory, a recorded "
-            "machine (.toml), or none",
-            metavar="ROOT|MACHINE.toml|none",
-            default="none",
-            complete=Complete.FILE,
+        CHECKED_HOST._replace(
+            help="also tell whether the guests have room for the BARs of devices of this host: a root directory, a "
+            "recorded machine (.toml), or none"
         ),
         Argument(("--ignore",), "leave a finding out", metavar="CODE", repeat=True, complete=Complete.CODE),
         output_in("table", "json", "yaml", "sarif", "junit", "github"),
@@ -216,15 +212,11 @@ EXPLAIN = Command(
     "explain",
     "Explain a finding, an error message of QEMU, libvirt, the kernel or the cluster, or a whole log.",
     "Takes the code of a finding or of an error, a message or a part of it, or a file; what is piped into it is read, "
-    "and - "
-    "is standard input too. Of a log it tells the likely root first, then each finding with its line, how often it is "
-    "there, how sure it is, and what to do. Lines that are harmless and lines that only pass on a failure are called "
-    "so. On a "
-    "node that has the device of the text it also tells what the gate says of it, and who holds it. Text that is not "
-    "known "
-    "ends with exit code 9, and is told apart by its layer. Without anything it lists the codes. `passgate node "
-    "explain` "
-    "is the same.",
+    "and - is standard input too. Of a log it tells the likely root first, then each finding with its line, how often "
+    "it is there, how sure it is, and what to do. Lines that are harmless and lines that only pass on a failure are "
+    "called so. On a node that has the device of the text it also tells what the gate says of it, and who holds it. "
+    "Text that is not known ends with exit code 9, and is told apart by its layer. Without anything it lists the "
+    "codes. `passgate node explain` is the same.",
     (
         Argument(("CODE",), "a code, a message, or a file", nargs="*", complete=Complete.CODE, dashed=True),
         Argument(("-f", "--file"), "a file with texts", metavar="FILE", repeat=True, complete=Complete.FILE),

@@ -114,13 +114,9 @@ FIT = Command(
         _CONNECT,
         *_GIVEN,
         NETWORK_INFO,
-        Argument(
-            ("--host",),
-            "the host whose devices they are, and where the VM runs: a root directory, a recorded machine (.toml), or "
-            "none",
-            metavar="ROOT|MACHINE.toml|none",
-            default="none",
-            complete=Complete.FILE,
+        CHECKED_HOST._replace(
+            help="the host whose devices they are, and where the VM runs: a root directory, a recorded machine "
+            "(.toml), or none"
         ),
         Argument(
             ("--firmware",),

@@ -49,6 +49,11 @@ class Node:
     def device(self, name: str, text: str) -> None:
         self.write(f"sys/bus/pci/devices/{DEVICE}/{name}", f"{text}\n")
 
+    def open(self) -> None:
+        """A VM opens the device, which the agent has seen idle."""
+        self.after(1)
+        self.device("enable", "1")
+
     def guest_driver(self) -> None:
         directory = self.root / f"sys/bus/pci/devices/{DEVICE}/msi_irqs"
         directory.mkdir(exist_ok=True)
@@ -88,8 +93,7 @@ def test_from_the_grant_to_the_guests_driver(node: Node) -> None:
 
 
 def test_an_arrival_is_counted_once(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     node.guest_driver()
     node.after(600)
     node.no_guest_driver()
@@ -101,8 +105,7 @@ def test_an_arrival_is_counted_once(node: Node) -> None:
 
 
 def test_no_sign_after_the_time_of_a_boot(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
 
     assert node.after(590) == {"not-yet": 1}
     assert node.after(120) == {"no-sign": 1}
@@ -119,8 +122,7 @@ def test_what_was_open_when_the_agent_began_is_not_timed(node: Node) -> None:
 
 
 def test_trouble_is_told_after_a_second_look(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     node.after(40)
     node.write("dev/kmsg", kernel_line(node.now, FAULT) + "\n")
     node.write("proc/uptime", f"{node.now + 60:.2f} 0\n")
@@ -142,8 +144,7 @@ def test_a_fault_of_the_vm_before_is_not_this_ones(node: Node) -> None:
 
 
 def test_trouble_ends_with_the_vm(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     node.device("power_state", "D3cold")
     node.device("power/runtime_status", "active")
     assert node.after(60) == {"trouble": 1}
@@ -154,8 +155,7 @@ def test_trouble_ends_with_the_vm(node: Node) -> None:
 
 
 def test_another_pod_and_a_started_vm_begin_anew(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     node.guest_driver()
     node.after(60)
     node.no_guest_driver()
@@ -182,8 +182,7 @@ def test_a_grant_that_is_gone_is_not_followed(node: Node) -> None:
 
 
 def test_without_interrupts_to_see_it_is_unknown(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     (node.root / f"sys/bus/pci/devices/{DEVICE}/irq").unlink()
 
     assert node.after(60) == {"unknown": 1}
@@ -205,8 +204,7 @@ def test_a_mediated_device_stays_unknown(node: Node) -> None:
 
 
 def test_settled_devices_cost_a_look_a_minute(node: Node) -> None:
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     node.guest_driver()
     node.after(10)
     before = node.looked
@@ -217,8 +215,7 @@ def test_settled_devices_cost_a_look_a_minute(node: Node) -> None:
 
 def test_metrics_have_every_state(node: Node) -> None:
     metrics = Metrics()
-    node.after(1)
-    node.device("enable", "1")
+    node.open()
     node.guest_driver()
     node.after(60)
     metrics.arrived(node.arrivals.seen.states, node.arrivals.seen.arrived)

@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import pytest
 
+from hooksidecar.monitoring.metrics import Kind, Metric
+
 PATIENCE = 60.0
 
 
@@ -30,6 +32,11 @@ def promtool(*words: str | Path, input: str = "") -> str:  # noqa: A002  subproc
     done = subprocess.run(["promtool", *words], input=input, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def series_name(metric: Metric) -> str:
+    """What a query calls it; of a histogram the buckets."""
+    return f"{metric.name}_bucket" if metric.kind is Kind.HISTOGRAM else metric.family
 
 
 def target_labels(number: int, pod: str = "") -> dict[str, str]:

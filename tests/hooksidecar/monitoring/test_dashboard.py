@@ -8,8 +8,8 @@ import pytest
 
 from hooksidecar.monitoring.alerts import ALERTS, rules
 from hooksidecar.monitoring.dashboard import CHOSEN, Panel, sections
-from hooksidecar.monitoring.metrics import METRICS, TARGET_LABELS, Kind
-from tests.hooksidecar.monitoring.prometheus import Prometheus, promtool, skip_without
+from hooksidecar.monitoring.metrics import METRICS, TARGET_LABELS
+from tests.hooksidecar.monitoring.prometheus import Prometheus, promtool, series_name, skip_without
 from tests.hooksidecar.monitoring.recordings import SCENARIOS, running
 
 PANELS = [(title, panel) for title, panels in sections().items() for panel in panels]
@@ -61,9 +61,8 @@ def test_the_server_evaluates_every_rule(prometheus: Prometheus) -> None:
 def test_it_has_every_metric_with_its_labels(prometheus: Prometheus) -> None:
     """As it is scraped, with what Prometheus adds."""
     for metric in METRICS:
-        name = f"{metric.name}_bucket" if metric.kind is Kind.HISTOGRAM else metric.family
-        found = prometheus.query(name)
-        assert found, name
+        found = prometheus.query(series_name(metric))
+        assert found, metric.name
         for line in found:
             assert line["metric"].keys() - {"le"} == {
                 *metric.label_names,

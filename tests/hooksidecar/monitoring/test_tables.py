@@ -12,17 +12,14 @@ import pytest
 from hooksidecar.monitoring.alerts import ALERTS, PAGE, Alert, rules
 from hooksidecar.monitoring.dashboard import CHOSEN, dashboard, sections
 from hooksidecar.monitoring.docs import DASHBOARD, files
-from hooksidecar.monitoring.metrics import FINDINGS, METRICS, TARGET_LABELS, Kind
+from hooksidecar.monitoring.metrics import FINDINGS, METRICS, TARGET_LABELS
 from hostdev.argumentparser import read_arguments
 from hostdev.cli.commands.table import COMMANDS
 from hostdev.findings.registry import ALL
+from tests.hooksidecar.monitoring.prometheus import series_name
 from tests.house import ROOT
 
-FAMILIES = {
-    family
-    for metric in METRICS
-    for family in ([f"{metric.name}_bucket"] if metric.kind is Kind.HISTOGRAM else [metric.family])
-}
+FAMILIES = {series_name(metric) for metric in METRICS}
 CODES = re.compile(r'code=~?"([^"]+)"')
 
 
@@ -104,8 +101,7 @@ def test_the_page_for_the_night_names_what_is_there() -> None:
 
 def test_every_metric_has_a_panel() -> None:
     for metric in METRICS:
-        name = f"{metric.name}_bucket" if metric.kind is Kind.HISTOGRAM else metric.family
-        assert any(name in query and "$node" in query for query in queries()), metric.name
+        assert any(series_name(metric) in query and "$node" in query for query in queries()), metric.name
 
 
 def test_the_dashboard_is_one_that_grafana_can_draw() -> None:

@@ -255,26 +255,15 @@ def _cloud_init(wanted: Form) -> str:
 
 
 def _harvester(wanted: Form) -> str:
-    words = " ".join(wanted.parameters)
     modprobe = "".join(_modprobe(wanted))
     modules = "; ".join(f"modprobe -r {one} && modprobe {one}" for one in wanted.options)
-    new = _yaml({"os": {"additionalKernelArguments": words}}) if words else ""
-    lines = [
-        "# Harvester's root is made anew at each boot; /oem is kept.\n",
-        "# A node that is there, as root (the first command shows what is set already, keep it):\n" if words else "",
-        "#   grub2-editenv /oem/grubenv list\n" if words else "",
-        f'#   grub2-editenv /oem/grubenv set third_party_kernel_args="multipath=off {_in_quotes(words)}"\n'
-        if words
-        else "",
-        "# A node that is to be installed, in its configuration:\n" if words else "",
-        *(f"#   {line}\n" for line in new.splitlines()),
-    ]
     files = [{"path": STATE_FILE, "permissions": 0o644, "content": wanted.text}]
     files += [{"path": MODPROBE_FILE, "permissions": 0o644, "content": modprobe}] if modprobe else []
     stage: Document = {"name": "passgate", "stages": {"initramfs": [{"name": "PCI passthrough", "files": files}]}}
     return "".join(
         (
-            *lines,
+            "# Harvester's root is made anew at each boot; /oem is kept.\n",
+            *_harvester_parameters(" ".join(wanted.parameters)),
             f"# Options of modules that were loaded before: {modules}\n" if modules else "",
             "# /oem/98_passgate.yaml, up to ---:\n",
             _yaml(stage),
@@ -282,6 +271,17 @@ def _harvester(wanted: Form) -> str:
             config_map(wanted.text),
         )
     )
+
+
+def _harvester_parameters(words: str) -> Iterator[str]:
+    """How a node gets them: by no file."""
+    if words:
+        yield "# A node that is there, as root (the first command shows what is set already, keep it):\n"
+        yield "#   grub2-editenv /oem/grubenv list\n"
+        yield f'#   grub2-editenv /oem/grubenv set third_party_kernel_args="multipath=off {_in_quotes(words)}"\n'
+        yield "# A node that is to be installed, in its configuration:\n"
+        new = _yaml({"os": {"additionalKernelArguments": words}})
+        yield from (f"#   {line}\n" for line in new.splitlines())
 
 
 FORMS = MappingProxyType(

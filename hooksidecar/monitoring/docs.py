@@ -38,7 +38,7 @@ def _metrics() -> Iterator[str]:
 
 
 def _alerts() -> Iterator[str]:
-    rows = ((f"`{one.name}`", f"`{one.expr}`".replace("|", "\\|"), one.wait, one.severity) for one in ALERTS)
+    rows = ((f"`{one.name}`", f"`{one.expr}`", one.wait, one.severity) for one in ALERTS)
     yield from table(("alert", "expression", "for", "severity"), rows)
 
 

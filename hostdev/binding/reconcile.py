@@ -21,7 +21,6 @@ from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.findings.sriov import SETTINGS_NOT_READ
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
-from hostdev.inventory.scan import scan
 from hostdev.inventory.vfiodrivers import vfio_driver
 
 
@@ -89,7 +88,7 @@ class Seen(NamedTuple):
         return plan_changes(state, self.machine, self.drivers, despite, readings=self.readings)
 
 
-def look_at_node(host: Host, states: Collection[NodeState], take_picture: Callable[[Host], Machine] = scan) -> Seen:
+def look_at_node(host: Host, states: Collection[NodeState], take_picture: Callable[[Host], Machine]) -> Seen:
     """Look at all that decides about these states."""
     machine = take_picture(host)
     drivers = find_drivers(host, machine.kernel.release, machine.functions.values())

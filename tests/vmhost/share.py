@@ -17,6 +17,7 @@ PROJECT = (
     "tests/vmhost",
     "tests/hooksidecar",
     "tests/hostdev/gate/predicted.py",
+    "tests/hostdev/texts.py",
     "tests/domxml/domains.py",
     "tests/oracle/addresses.py",
     "tests/fixtures/domains",

@@ -97,7 +97,7 @@ def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely:
     """Look at the node, and take what of a file is for it."""
 
     def told(host: Host) -> tuple[Seen, str]:
-        return look_at_node(host, states), _name_of(host)
+        return look_at_node(host, states, scan), _name_of(host)
 
     with progress(f"looking at {arguments.host}"):
         seen, name = changes.look_at(arguments.host, told, closely=closely)

@@ -1,0 +1,51 @@
+"""The wire formats, judged by the bytes that a real kubelet and its plugins exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as deviceplugin
+from tests.kubelet.transcript import MESSAGES, Line, lines
+
+WHOLE = [line for line in lines() if line.format and not line.truncated_to]
+
+
+def parts(message: Message) -> Iterator[Message]:
+    """A message and all that are in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            for part in value if field.is_repeated else [value]:
+                yield from parts(part)
+
+
+@pytest.mark.parametrize("call", MESSAGES)
+def test_each_recorded_message_is_read_whole_and_written_again_to_the_byte(call: str) -> None:
+    recorded = [line for line in WHOLE if line.call == call]
+    assert {line.kind for line in recorded} >= {"request"}, "nothing was recorded of it"
+    for line in recorded:
+        assert line.format
+        message = line.format.FromString(line.data)
+        assert not any(len(UnknownFieldSet(part)) for part in parts(message)), line
+        assert again(line, message) == line.data, line
+
+
+def again(line: Line, message: Message) -> bytes:
+    """Written by us; of a map no order is promised, so what it holds is compared instead where there is one."""
+    if isinstance(message, deviceplugin.AllocateResponse) and line.format:
+        return line.data if line.format.FromString(message.SerializeToString()) == message else b""
+    return message.SerializeToString()
+
+
+def test_a_field_of_each_message_has_a_value_somewhere() -> None:
+    unset = {field.full_name for kinds in MESSAGES.values() for kind in kinds for field in kind.DESCRIPTOR.fields}
+    for line in WHOLE:
+        assert line.format
+        for part in parts(line.format.FromString(line.data)):
+            unset -= {field.full_name for field, _ in part.ListFields()}
+
+    assert not unset, "nothing in the recording shows that these have the right number"

@@ -26,6 +26,7 @@ class Options(NamedTuple):
     manage: str = ""
     node: str = ""
     state_dir: str = STATE_DIR
+    offer: bool = False
     observe: bool = False
     once: bool = False
     log_level: str = "info"
@@ -85,6 +86,7 @@ OPTIONS = (
         default=_DEFAULTS.state_dir,
         complete=Complete.DIRECTORY,
     ),
+    Argument(("--offer",), "offer kubelet the units that the file of --manage names under spec.offer", flag=True),
     Argument(("--observe",), "write nothing into pods: tell only", flag=True),
     Argument(("--once",), "one sweep over all pods, then end", flag=True),
     Argument(("--log-level",), "what goes to standard error", choices=tuple(LEVELS), default=_DEFAULTS.log_level),
@@ -108,7 +110,7 @@ PROGRAM = Command(
 def parse(words: Sequence[str]) -> Options:
     """Read the words after the program's name."""
     options = Options(**read_given(PROGRAM, words))
-    if options.once and (options.listen or options.node_hook_socket):
+    if options.once and (options.listen or options.node_hook_socket or options.offer):
         raise PROGRAM.wrong("--once ends at once, and serves nothing")
     if options.host == "none" and (options.node_hook_socket or options.features_dir):
         raise PROGRAM.wrong("--node-hook-socket and --features-dir tell of a host, and --host is none")
@@ -116,6 +118,8 @@ def parse(words: Sequence[str]) -> Options:
         raise PROGRAM.wrong("--manage changes the node, and --observe changes nothing")
     if options.manage and options.host != "/":
         raise PROGRAM.wrong("--manage changes the running node, and --host names another")
+    if options.offer and not options.manage:
+        raise PROGRAM.wrong("--offer offers what a NodeState file names, and there is none: give one with --manage")
     for code in options.expected:
         _check_code(code)
     return options

@@ -31,6 +31,8 @@ def test_switches_and_values() -> None:
         (["--once", "--listen", ":1"], "--once ends at once"),
         (["--expect", "no-iommo"], "--expect: there is no"),
         (["--expect", "no-iommu,"], "--expect: there is no"),
+        (["--offer"], "--offer offers what a NodeState file names, and there is none"),
+        (["--offer", "--manage", "/f", "--once"], "--once ends at once"),
         (["--manage", "/f", "--observe"], "--manage changes the node, and --observe changes nothing"),
         (["--manage", "/f", "--host", "/host"], "--manage changes the running node"),
         (["--host", "none", "--features-dir", "/f"], "--node-hook-socket and --features-dir tell of a host"),

@@ -26,7 +26,7 @@ ROOMS = (
     *("hostdev.gate", "hostdev.fit"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
-    *("hostdev.units", "hostdev.vitals"),
+    *("hostdev.units", "hostdev.offer", "hostdev.vitals"),
     *("hostdev.lint", "hostdev.manifest"),
     *("hostdev.why", "hostdev.cli"),
     *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),

@@ -195,16 +195,19 @@ def compare(state: NodeState, machine: Machine, readings: Readings = UNREAD) -> 
 
 def matches(places: Places, entry: Entry) -> tuple[PciFunction, ...]:
     """The devices that an entry means; with a place none where another device is there."""
-    match, driver = entry.match, entry.driver
-    functions = [one] if match.has_place and (one := places.at(match)) else _candidates(places.machine, entry)
+    found = functions_meant(places, entry.match, entry.driver)
+    if isinstance(entry, VfEntry) and not entry.match.has_place:
+        return tuple(function for function in found if function.role is Role.PF)
+    return found
+
+
+def functions_meant(places: Places, match: Match, driver: str = "") -> tuple[PciFunction, ...]:
+    """What a match means, by address; without a place no bridges."""
+    if match.has_place:
+        there = places.at(match)
+        return (there,) if there and places.fits(there, match, driver) else ()
+    functions = (function for _, function in sorted(places.machine.functions.items()) if not function.bridge)
     return tuple(function for function in functions if places.fits(function, match, driver))
-
-
-def _candidates(machine: Machine, entry: Entry) -> list[PciFunction]:
-    if entry.match.has_place:
-        return []
-    functions = (function for _, function in sorted(machine.functions.items()) if not function.bridge)
-    return [one for one in functions if isinstance(entry, DeviceEntry) or one.role is Role.PF]
 
 
 def _items(places: Places, entry: Entry, claims: Claims, readings: Readings) -> Iterator[Item]:
@@ -219,16 +222,23 @@ def _items(places: Places, entry: Entry, claims: Claims, readings: Readings) -> 
 
 
 def _absent(places: Places, entry: Entry) -> Item:
+    finding, unknown = explain_absence(places, entry.place, entry.match, entry.driver)
     there = places.at(entry.match) if entry.match.has_place else None
     if there is not None:
         what = listed(places.differences(there, entry.match, entry.driver), 4)
-        finding = IDENTITY_CHANGED.found(str(there.address), f"{entry.place}: {what}", evidence=_identity(there))
         return Item(entry, there.address, (Drift("identity", str(entry.match), what),), (finding,))
-    what = f"{entry.place}: no device is {entry.match}"
-    finding = ENTRY_UNMATCHED.found(str(entry.match.address or ""), what)
-    blind = next((one for one in host_findings(places.machine) if one.subject.startswith("/sys/bus/pci")), None)
-    unknown = blind.what if blind else ""
     return Item(entry, entry.match.address, (Drift("device", str(entry.match), None),), (finding,), unknown)
+
+
+def explain_absence(places: Places, place: str, match: Match, driver: str = "") -> tuple[Finding, str]:
+    """Say why an entry means no device; and why that is not known, where it could not be seen."""
+    there = places.at(match) if match.has_place else None
+    if there is not None:
+        what = listed(places.differences(there, match, driver), 4)
+        return IDENTITY_CHANGED.found(str(there.address), f"{place}: {what}", evidence=_identity(there)), ""
+    blind = next((one for one in host_findings(places.machine) if one.subject.startswith("/sys/bus/pci")), None)
+    what = f"{place}: no device is {match}"
+    return ENTRY_UNMATCHED.found(str(match.address or ""), what), blind.what if blind else ""
 
 
 def _identity(function: PciFunction) -> tuple[Evidence, ...]:

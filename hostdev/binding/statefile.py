@@ -10,7 +10,8 @@ from domxml.errors import BadInput
 from domxml.finding import Finding
 from domxml.text import listed
 from hostdev.binding.drift import Places
-from hostdev.binding.state import CODE, KIND, NodeState, Reader, document_flaw
+from hostdev.binding.state import NodeState
+from hostdev.binding.statereader import CODE, KIND, Reader, document_flaw
 from hostdev.findings.nodestate import BAD_NODE_STATE, NODE_STATE_VERSION
 from hostdev.inventory.machine import Machine
 from hostdev.jsontext import Format, check_plain, check_size, parse_json

@@ -11,6 +11,7 @@ from hostdev import socketpath
 from hostdev.allocation.dialects import DIALECTS
 from hostdev.inventory.machine import MdevType, PciFunction
 from hostdev.inventory.pciids import Name, short_vendor
+from hostdev.kubelet.resourcename import NAME_HINT, name_flaw
 
 OURS = "passgate.dev"
 """The domain of resources of unknown vendors."""
@@ -31,9 +32,6 @@ _LONGEST_LABEL = 24
 _LONGEST_DERIVED = 56
 """With a number behind it, it still fits KubeVirt's socket."""
 _SOCKET = "/var/lib/kubelet/device-plugins/kubevirt-{}.sock"
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
 _OPERATORS = re.compile(r"[A-Za-z0-9_]{1,63}", re.ASCII)
 
 
@@ -76,13 +74,9 @@ def slug(resource: str) -> str:
 
 def check(resource: str, *, kubevirt: bool = False) -> str:
     """A qualified name that kubelet takes; KubeVirt's own plugin also makes the name of a socket of it."""
-    domain, slash, name = resource.partition("/")
-    if not slash or not _DOMAIN.fullmatch(domain) or len(domain) > 253 or not _NAME.fullmatch(name):
-        hint = "write DOMAIN/NAME, such as intel.com/qat_vf: a domain in lower case, then letters, digits, -, _ and ."
-        raise BadInput("bad-resource", f"{resource[:80]!r} is not the name of a resource", hint=hint)
-    if domain.startswith("requests.") or domain == "kubernetes.io" or domain.endswith(".kubernetes.io"):
-        hint = "use a domain of your own"
-        raise BadInput("bad-resource", f"Kubernetes keeps the domain {domain} to itself", hint=hint)
+    flaw = name_flaw(resource)
+    if flaw:
+        raise BadInput("bad-resource", f"{resource[:80]!r} {flaw}", hint=NAME_HINT)
     socket = _SOCKET.format(resource.replace("/", "-"))
     if kubevirt and len(socket) > socketpath.LONGEST:
         what = f"{resource[:80]!r} is {len(socket) - socketpath.LONGEST} characters too long for KubeVirt's socket"

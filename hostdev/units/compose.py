@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from domxml.pciaddress import PciAddress
+from hostdev.binding.drift import Places
+from hostdev.binding.state import UnitKind
 from hostdev.inventory.machine import Machine, PciFunction, Role
 from hostdev.inventory.pciclasses import COMPANIONS, DISPLAY, base, board_part, subclass
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.units.identity import Identities
 from hostdev.units.readiness import Readiness
-from hostdev.units.unit import Unit, UnitKind
+from hostdev.units.unit import Unit
 
 
 def compose_units(
@@ -21,17 +23,7 @@ def compose_units(
     Without a kind each function is in the smallest unit that a VM can have as a whole: the function, its slot where
     that is its IOMMU group, or the group.
     """
-    composer = _Composer(machine)
-    wanted = sorted(machine.functions) if addresses is None else list(addresses)
-    found: dict[tuple[PciAddress, ...], UnitKind] = {}
-    for address in wanted:
-        function = machine.functions.get(address)
-        if function is None or not (is_for_guests(function) or (addresses is not None and not function.bridge)):
-            continue
-        chosen = kind or composer.smallest(function)
-        found.setdefault(composer.members(function, chosen), chosen)
-    units = (composer.unit(members, chosen) for members, chosen in found.items())
-    return tuple(sorted(units, key=lambda unit: unit.primary))
+    return Composer(Places(machine)).units(kind, addresses)
 
 
 def is_for_guests(function: PciFunction) -> bool:
@@ -49,12 +41,32 @@ def _precedence(function: PciFunction) -> tuple[bool, bool, PciAddress]:
     return not is_display, subclass(function.class_code) in COMPANIONS, function.address
 
 
-class _Composer:
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._identities = Identities(machine)
+class Composer:
+    """Makes the units of one machine."""
+
+    def __init__(self, places: Places) -> None:
+        self._machine = machine = places.machine
+        self._identities = Identities(places)
         self._readiness = Readiness(machine)
         self._slots = _by_slot(machine)
+
+    def units(self, kind: UnitKind | None, addresses: Iterable[PciAddress] | None = None) -> tuple[Unit, ...]:
+        """The units of these functions, or of all that a guest could have, by the addresses of the primary ones."""
+        machine = self._machine
+        wanted = sorted(machine.functions) if addresses is None else addresses
+        found: dict[tuple[PciAddress, ...], UnitKind] = {}
+        for address in wanted:
+            function = machine.functions.get(address)
+            if function is None or not (is_for_guests(function) or (addresses is not None and not function.bridge)):
+                continue
+            chosen = kind or self.smallest(function)
+            found.setdefault(self.members(function, chosen), chosen)
+        units = (self.unit(members, chosen) for members, chosen in found.items())
+        return tuple(sorted(units, key=lambda unit: unit.primary))
+
+    def id_of(self, primary: PciFunction) -> str:
+        """The id of the unit in which a function is the primary one."""
+        return self._identities.id_of(primary)
 
     def smallest(self, function: PciFunction) -> UnitKind:
         """The smallest whole that its IOMMU group allows."""

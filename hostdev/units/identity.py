@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from domxml.pciaddress import PciAddress
 from hostdev.binding.drift import Places
-from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.machine import PciFunction
 
 LONGEST = 63
 """Kubelet takes more; the protocol promises no more."""
@@ -18,8 +18,8 @@ _HASHED = 32
 class Identities:
     """Makes the ids of a machine's units."""
 
-    def __init__(self, machine: Machine) -> None:
-        paths = Places(machine).paths
+    def __init__(self, places: Places) -> None:
+        paths = places.paths
         seen = Counter(paths.values())
         # A recording may show two functions at one place.
         self._paths: Mapping[PciAddress, str] = {a: path for a, path in paths.items() if seen[path] == 1}

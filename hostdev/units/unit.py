@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple
 
 from domxml.pciaddress import PciAddress
-
-
-class UnitKind(StrEnum):
-    """What holds the functions of a unit together."""
-
-    FUNCTION = "function"
-    SLOT = "slot"
-    """A function with its companions: what has its slot."""
-    GROUP = "group"
-    """All that is in the IOMMU groups of a function, and of what comes with it."""
+from hostdev.binding.state import UnitKind
 
 
 class Unit(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from domxml.errors import ExitCode
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
+from hostdev.binding.state import UnitKind
 from hostdev.cli import devices, documents
 from hostdev.cli.node.listing import ALIKE
 from hostdev.cli.selection import Words, choose, read_words
@@ -21,7 +22,7 @@ from hostdev.printing.cells import Cell, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
 from hostdev.printing.fields import Field, Listing, check_form, write_lines
 from hostdev.units.compose import compose_units, is_for_guests
-from hostdev.units.unit import Unit, UnitKind
+from hostdev.units.unit import Unit
 
 
 class UnitRow(NamedTuple):

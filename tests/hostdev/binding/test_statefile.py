@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import BadInput
-from hostdev.binding.state import DeviceEntry, Match, ModuleOption, NodeState, Parameter, VfEntry
+from hostdev.binding.state import (
+    By,
+    DeviceEntry,
+    Match,
+    ModuleOption,
+    NodeState,
+    OfferEntry,
+    Parameter,
+    UnitKind,
+    VfEntry,
+)
 from hostdev.binding.statefile import BadState, Flaw, read_states, state_for
 from hostdev.inventory.machine import PciFunction
 from tests.hostdev.gate.build import at, function, machine
@@ -89,6 +99,31 @@ def test_every_key_is_read() -> None:
     )
 
 
+def test_an_offer_is_read() -> None:
+    state = read(
+        HEAD + "spec:\n"
+        "  offer:\n"
+        "    - {resource: example.com/gpu, match: {class: vga}, unit: group, limit: 4}\n"
+        "    - {resource: example.com/nic, match: {id: 8086:154c}, by: claim}\n"
+    )
+
+    assert state.offers == (
+        OfferEntry("offer[0]", "example.com/gpu", Match(class_name="vga"), UnitKind.GROUP, 4),
+        OfferEntry("offer[1]", "example.com/nic", Match(id=(0x8086, 0x154C)), by=By.CLAIM),
+    )
+
+
+def test_two_resources_that_a_vm_cannot_tell_apart_are_refused() -> None:
+    entries = "".join(
+        f"    - {{resource: {name}, match: {{class: vga}}}}\n" for name in ("a.b/c", "a.b/d", "a.b/c", "a.b/C")
+    )
+
+    assert [(line, what) for line, _, what, _ in said(f"{HEAD}spec:\n  offer:\n{entries}")] == [
+        (7, "is a.b/c, which offer[0] offers: a resource has one entry"),
+        (8, "a.b/C and a.b/c of offer[0] are one variable in a VM's pod, PCI_RESOURCE_A_B_C"),
+    ]
+
+
 def test_an_empty_document_declares_nothing() -> None:
     assert read(HEAD) == NodeState()
 
@@ -153,7 +188,13 @@ def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
         ("spec: {devices: {}}", 3, "must be a list of objects"),
         ("spec:\n  kernel:\n    parameters: ['a b']", 5, "is not one parameter"),
         ("spec:\n  kernel:\n    moduleOptions: {vfio_pci: {ids: [1]}}", 5, "must be a text, a number or a truth value"),
-        ("spec:\n  offer: [{}]", 4, "is not known to this version"),
+        ("spec:\n  offer: [{resource: a.b/c}]", 4, "is missing"),
+        ("spec:\n  offer: [{match: {class: vga}}]", 4, "is missing"),
+        ("spec:\n  offer: [{resource: c, match: {class: vga}}]", 4, 'kubelet takes no such name: "c" has no domain'),
+        ("spec:\n  offer: [{resource: a.b/c, match: {class: vga}, unit: groop}]", 4, 'cannot be "groop"'),
+        ("spec:\n  offer: [{resource: a.b/c, match: {class: vga}, by: plugins}]", 4, 'cannot be "plugins"'),
+        ("spec:\n  offer: [{resource: a.b/c, match: {class: vga}, limit: 0}]", 4, "must be between 1 and 65535"),
+        ("spec:\n  offer: [{resource: a.b/c, match: {class: vga}, limits: 1}]", 4, "is no key that is known"),
         ("spec:\n  devices: []\n  devices: []", 5, "twice, for the first time in line 4"),
         ("metadata: {name: 'no name!'}", 3, "must be a name"),
         ("status: {}", 3, "is no key that is known"),

@@ -1,0 +1,231 @@
+"""From a declared state, a machine and what pods hold to the offer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import NamedTuple
+
+from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
+from domxml.text import listed
+from hostdev.binding.drift import Item, Places, compare, explain_absence, functions_meant
+from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, VfEntry, name_clashes
+from hostdev.binding.vfsettings import UNREAD, Readings
+from hostdev.findings.nodestate import NODE_STATE_DRIFTED
+from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE, UNIT_WITHDRAWN
+from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.inventory.machine import Machine
+from hostdev.kubelet.resourcename import variable_name
+from hostdev.offer.exclusion import Conflict, find_conflicts
+from hostdev.offer.pool import Offer, OfferedUnit, Pool
+from hostdev.units.compose import Composer, is_for_guests
+from hostdev.units.unit import Unit
+
+Held = Mapping[str, Collection[str]]
+"""The ids that pods hold, by resource; of resources alone that are, or were, offered here."""
+NONE_HELD: Held = MappingProxyType({})
+
+
+def compose_offer(state: NodeState, machine: Machine, *, held: Held = NONE_HELD, readings: Readings = UNREAD) -> Offer:
+    """Compose what is offered of a machine.
+
+    What a pod holds stays listed, whatever became of it, and whether its state is as declared or not; what no pod
+    holds is healthy only while it can be given and is as declared.
+    """
+    composition = _Composition(machine, held)
+    entries = tuple(composition.served(state.offers))
+    candidates = composition.candidates(entries)
+    drift = dict(_drift(state, machine, readings))
+    pools = composition.pools(entries, candidates, drift)
+    return Offer(machine, pools, tuple(composition.findings))
+
+
+class _Candidate(NamedTuple):
+    """A unit that an entry means, or that a pod holds of a resource."""
+
+    resource: str
+    place: str
+    """Of the entry; empty where none means it any more."""
+    unit: Unit
+    is_held: bool
+
+
+class _Composition:
+    def __init__(self, machine: Machine, held: Held) -> None:
+        self.findings: list[Finding] = []
+        self._machine = machine
+        self._places = Places(machine)
+        self._composer = Composer(self._places)
+        self._held = {resource: frozenset(ids) for resource, ids in held.items() if ids}
+
+    def served(self, entries: Sequence[OfferEntry]) -> Iterator[OfferEntry]:
+        """The entries of the plugin, but for those whose names cannot be told apart."""
+        variables = Counter(variable_name(entry.resource) for entry in entries)
+        self.findings += (OFFER_CONFLICT.found(entries[n].place, what) for n, what in name_clashes(entries))
+        for entry in sorted(entries, key=lambda entry: entry.resource):
+            if variables[variable_name(entry.resource)] > 1:
+                continue
+            if entry.by is By.CLAIM:
+                what = f"{entry.resource} is offered by claim, and nothing serves claims yet"
+                self.findings.append(CLAIMS_NOT_SERVED.found(entry.place, what))
+            else:
+                yield entry
+
+    def candidates(self, entries: Iterable[OfferEntry]) -> tuple[_Candidate, ...]:
+        """What the entries mean and what pods hold, in an order that entries have no part in."""
+        found: dict[tuple[str, str], _Candidate] = {}
+        declared = set()
+        for entry in entries:
+            declared.add(entry.resource)
+            held = self._held.get(entry.resource, frozenset())
+            for unit in self._meant(entry):
+                found[entry.resource, unit.id] = _Candidate(entry.resource, entry.place, unit, unit.id in held)
+            for unit in self._units_of(held, entry.unit):
+                found.setdefault((entry.resource, unit.id), _Candidate(entry.resource, "", unit, is_held=True))
+        for resource, held in self._held.items():
+            if resource not in declared:
+                found |= {(resource, one.id): _Candidate(resource, "", one, True) for one in self._units_of(held, None)}
+        return tuple(sorted(found.values(), key=lambda one: (one.unit.primary, one.resource)))
+
+    def _meant(self, entry: OfferEntry) -> tuple[Unit, ...]:
+        functions = functions_meant(self._places, entry.match)
+        if not entry.match.has_place:
+            functions = tuple(filter(is_for_guests, functions))
+        units = self._composer.units(entry.unit, [function.address for function in functions])
+        if not units:
+            self.findings.append(self._absence(entry))
+        return units
+
+    def _absence(self, entry: OfferEntry) -> Finding:
+        finding, unknown = explain_absence(self._places, entry.place, entry.match)
+        return HOST_UNREADABLE.found(entry.place, unknown, severity=Severity.ERROR) if unknown else finding
+
+    def _units_of(self, ids: Collection[str], kind: UnitKind | None) -> tuple[Unit, ...]:
+        """The units of ids that are still there, whatever means them now."""
+        addresses = [self._by_id[one] for one in ids if one in self._by_id] if ids else []
+        return tuple(unit for unit in self._composer.units(kind, addresses) if unit.id in ids)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, PciAddress]:
+        functions = (one for one in self._machine.functions.values() if not one.bridge)
+        return {self._composer.id_of(one): one.address for one in functions}
+
+    def pools(
+        self, entries: Iterable[OfferEntry], candidates: Sequence[_Candidate], drift: Mapping[PciAddress, str]
+    ) -> tuple[Pool, ...]:
+        """What kubelet is told of each resource."""
+        lost, blocked = self._excluded(candidates)
+        by_resource: dict[str, list[OfferedUnit]] = {}
+        excluded: dict[str, list[OfferedUnit]] = {}
+        for number, one in enumerate(candidates):
+            table = excluded if number in lost else by_resource
+            against = (*lost.get(number, ()), *blocked.get(number, ()), *_against(one, drift))
+            table.setdefault(one.resource, []).append(OfferedUnit(one.unit.id, one.unit, against, one.is_held))
+        declared = {entry.resource: entry for entry in entries}
+        return tuple(
+            self._pool(resource, declared.get(resource), by_resource.get(resource, []), excluded.get(resource, []))
+            for resource in sorted({*declared, *self._held})
+        )
+
+    def _pool(
+        self, resource: str, entry: OfferEntry | None, units: list[OfferedUnit], excluded: list[OfferedUnit]
+    ) -> Pool:
+        there = {one.id for one in units}
+        gone = [_gone(resource, one) for one in sorted(self._held.get(resource, ())) if one not in there]
+        kept = _limited(units, entry.limit if entry else None)
+        return Pool(resource, entry, (*kept, *gone), tuple(excluded), len(units) - len(kept))
+
+    def _excluded(
+        self, candidates: Sequence[_Candidate]
+    ) -> tuple[dict[int, tuple[Finding, ...]], dict[int, tuple[Finding, ...]]]:
+        """By number what is not listed, and what is listed as unhealthy while a pod holds what it shares with."""
+        lost: dict[int, tuple[Finding, ...]] = {}
+        blocked: dict[int, tuple[Finding, ...]] = {}
+        told: dict[tuple[str, str], list[Conflict]] = {}
+        for conflict in find_conflicts(self._machine, [one.unit for one in candidates]):
+            first, second = candidates[conflict.first], candidates[conflict.second]
+            if first.is_held and second.is_held:
+                continue
+            if first.is_held or second.is_held:
+                loser, holder = (conflict.second, first) if first.is_held else (conflict.first, second)
+                what = f"{conflict.why}; a pod holds {holder.unit.primary} as {holder.resource}"
+                finding = OFFER_CONFLICT.found(str(candidates[loser].unit.primary), what)
+                same = candidates[loser].unit.id == holder.unit.id
+                (lost if same else blocked).setdefault(loser, (finding,))
+                continue
+            told.setdefault((first.place, second.place), []).append(conflict)
+            for loser in (conflict.first,) if conflict.is_of_pf else (conflict.first, conflict.second):
+                finding = OFFER_CONFLICT.found(str(candidates[loser].unit.primary), conflict.why)
+                lost.setdefault(loser, (finding,))
+        self.findings += (_conflict(candidates, conflicts) for conflicts in told.values())
+        return lost, blocked
+
+
+def _conflict(candidates: Sequence[_Candidate], conflicts: Sequence[Conflict]) -> Finding:
+    """What two entries, or one, mean that cannot be given beside each other."""
+    sample = conflicts[0]
+    first, second = candidates[sample.first], candidates[sample.second]
+    places = listed(dict.fromkeys(f"{one.place} ({one.resource})" for one in (first, second)))
+    more = f", and {len(conflicts) - 1} more such pairs" if len(conflicts) > 1 else ""
+    units = f"{first.unit.primary} and {second.unit.primary}"
+    left = "the PF is not offered" if sample.is_of_pf else "neither is offered"
+    return OFFER_CONFLICT.found(
+        places,
+        f"{units} cannot be given beside each other: {sample.why}{more}; {left}",
+        severity=Severity.WARNING if sample.is_of_pf else None,
+    )
+
+
+def _against(one: _Candidate, drift: Mapping[PciAddress, str]) -> Iterator[Finding]:
+    """What is not as it was declared, of what no pod holds; and what no entry means any more."""
+    subject = str(one.unit.primary)
+    if not one.place:
+        yield UNIT_WITHDRAWN.found(subject, f"a pod holds it as {one.resource}, and no entry of that name means it")
+    if one.is_held:
+        return
+    for address in one.unit.functions:
+        if address in drift:
+            yield NODE_STATE_DRIFTED.found(str(address), drift[address])
+
+
+def _drift(state: NodeState, machine: Machine, readings: Readings) -> Iterator[tuple[PciAddress, str]]:
+    """By device what is not as the state says; VFs of a PF that is not may be made anew at any time."""
+    for item in compare(state, machine, readings):
+        if item.device is None or not (item.drift or item.findings or item.unknown or item.unseen):
+            continue
+        what = f"{item.entry.place}: {_difference(item)}"
+        yield item.device, what
+        if isinstance(item.entry, VfEntry) and item.device in machine.functions:
+            for vf in machine.functions[item.device].virtfns:
+                yield vf, f"its PF {item.device} is not as declared: {what}"
+
+
+def _difference(item: Item) -> str:
+    return listed(
+        (
+            *(f"{one.what} is {'none' if one.have is None else one.have}, not {one.want}" for one in item.drift),
+            *(finding.message for finding in item.findings),
+            *([item.unknown] if item.unknown else ()),
+            *(f"{one} could not be read" for one in item.unseen),
+        ),
+        3,
+    )
+
+
+def _gone(resource: str, id_: str) -> OfferedUnit:
+    return OfferedUnit(
+        id_, None, (UNIT_GONE.found(id_, f"a pod holds it as {resource}, and it is no longer there"),), is_held=True
+    )
+
+
+def _limited(units: list[OfferedUnit], limit: int | None) -> tuple[OfferedUnit, ...]:
+    """As many as the limit says: what pods hold, what can be given, and then by ids, which boots do not change."""
+    if limit is None or len(units) <= limit:
+        return tuple(units)
+    order = sorted(units, key=lambda one: (not one.is_held, not one.is_healthy, one.id))
+    held = sum(one.is_held for one in units)
+    kept = {one.id for one in order[: max(limit, held)]}
+    return tuple(one for one in units if one.id in kept)

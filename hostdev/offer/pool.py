@@ -1,0 +1,75 @@
+"""What kubelet is told: a pool of units for each resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from domxml.finding import Finding
+from hostdev.binding.state import OfferEntry
+from hostdev.inventory.machine import Machine
+from hostdev.units.unit import Unit
+
+
+class OfferedUnit(NamedTuple):
+    """A unit in the list of a resource."""
+
+    id: str
+    unit: Unit | None
+    """None: a pod holds it, and it is no longer there."""
+    against: tuple[Finding, ...] = ()
+    """What speaks against giving it, beside what the gate says of its functions."""
+    is_held: bool = False
+
+    @property
+    def blockers(self) -> tuple[str, ...]:
+        """The codes of all that speaks against giving it."""
+        of_gate = self.unit.blockers if self.unit else ()
+        return tuple(dict.fromkeys((*of_gate, *(finding.code for finding in self.against))))
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether a VM may be given it now."""
+        return not self.against and self.unit is not None and self.unit.ready
+
+    @property
+    def numa_node(self) -> int | None:
+        """None where kubelet is told of no topology."""
+        return self.unit.numa_node if self.unit else None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The units of one resource."""
+
+    resource: str
+    entry: OfferEntry | None
+    """None where the state names the resource no longer, and pods still hold of it."""
+    units: tuple[OfferedUnit, ...]
+    """What kubelet is told, in the order of the machine; what is gone comes last."""
+    excluded: tuple[OfferedUnit, ...] = ()
+    """What the entry means, too, and kubelet is not told of, because nothing that shares with it could be given."""
+    spare: int = 0
+    """How many more there are than its limit."""
+
+    @cached_property
+    def by_id(self) -> Mapping[str, OfferedUnit]:
+        """Its units by their ids."""
+        return {one.id: one for one in self.units}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """All that is offered, and the picture of the machine that it was made of."""
+
+    machine: Machine
+    pools: tuple[Pool, ...]
+    findings: tuple[Finding, ...] = ()
+    """What is offered otherwise than the state asks for."""
+
+    @cached_property
+    def by_resource(self) -> Mapping[str, Pool]:
+        """Its pools by their resources."""
+        return {pool.resource: pool for pool in self.pools}

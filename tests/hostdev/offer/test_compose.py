@@ -1,0 +1,217 @@
+"""What is offered: which units, in which health, and what is told of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domxml.finding import Severity
+from hostdev.binding.state import By, NodeState, UnitKind
+from hostdev.inventory.machine import Machine
+from hostdev.offer.compose import compose_offer
+from hostdev.offer.pool import Offer
+from tests.hostdev.gate.build import GPU, at, function, machine
+from tests.hostdev.offer.offers import CARD, VF, card, entry, ids, offered, port, primaries, state
+
+VFS = entry(VF, id=(0x8086, 0x154C))
+CARDS = entry(CARD, class_name="vga")
+
+
+def health(offer: Offer, resource: str) -> dict[str, tuple[str, ...]]:
+    """The codes against each unit that is listed."""
+    return {one.id: one.blockers for one in offer.by_resource[resource].units}
+
+
+def told(offer: Offer) -> list[tuple[str, str]]:
+    return [(finding.code, finding.subject) for finding in offer.findings]
+
+
+def test_each_resource_has_its_units_in_the_order_of_the_machine() -> None:
+    host = machine(*card(2, 7), *card(1, 6), *port(0x81, 2, 20))
+    offer = offered(host, VFS, CARDS)
+
+    assert [pool.resource for pool in offer.pools] == [CARD, VF]
+    assert primaries(offer, CARD) == ["0000:01:00.0", "0000:02:00.0"]
+    assert primaries(offer, VF) == ["0000:81:02.0", "0000:81:02.1"]
+    assert all(one.is_healthy for pool in offer.pools for one in pool.units)
+    assert offer.findings == ()
+
+
+def test_a_match_may_mean_a_companion_and_the_unit_has_its_primary_one() -> None:
+    host = machine(*card(1, 6))
+    (unit,) = offered(host, entry(CARD, UnitKind.GROUP, class_name="audio")).by_resource[CARD].units
+
+    assert unit.unit is not None
+    assert list(map(str, unit.unit.functions)) == ["0000:01:00.0", "0000:01:00.1"]
+
+
+def test_a_unit_is_healthy_only_while_all_of_it_can_be_given() -> None:
+    taken = card(1, 6)[0], replace(card(1, 6)[1], driver="snd_hda_intel", vfio_dev=None)
+    (unit,) = offered(machine(*taken), CARDS).by_resource[CARD].units
+
+    assert not unit.is_healthy
+    assert {"group-not-viable", "not-bound-to-vfio"} & set(unit.blockers)
+
+
+def test_what_is_not_as_declared_is_not_healthy_until_a_pod_holds_it() -> None:
+    host = machine(*card(1, 6))
+    text = (
+        "  devices:\n    - {match: {address: '01:00.1'}, driver: vfio_pci_other}\n"
+        "  offer:\n    - {resource: example.com/gpu, match: {class: vga}}\n"
+    )
+    (unit,) = compose_offer(state(text), host).by_resource[CARD].units
+    assert unit.blockers == ("node-state-drifted",)
+    assert unit.against[0].what == "0000:01:00.1: devices[0]: driver is vfio-pci, not vfio_pci_other"
+
+    (unit,) = compose_offer(state(text), host, held={CARD: [unit.id]}).by_resource[CARD].units
+    assert unit.is_healthy
+
+
+def test_vfs_of_a_pf_that_shall_have_others_may_go_at_any_time() -> None:
+    text = (
+        "  virtualFunctions:\n    - {match: {address: '81:00.0'}, count: 4}\n"
+        "  offer:\n    - {resource: example.com/vf, match: {id: 8086:154c}}\n"
+    )
+    offer = compose_offer(state(text), machine(*port(0x81, 2, 20)))
+
+    assert set(health(offer, VF).values()) == {("node-state-drifted",)}
+
+
+def test_an_entry_that_means_nothing_is_told_and_stops_no_other() -> None:
+    offer = offered(machine(*card(1, 6)), CARDS, VFS, entry("example.com/x", address=at("01:00.0"), id=(1, 2)))
+
+    assert told(offer) == [("entry-unmatched", ""), ("identity-changed", "0000:01:00.0")]
+    assert [finding.severity for finding in offer.findings] == [Severity.ERROR] * 2
+    assert primaries(offer, CARD) == ["0000:01:00.0"]
+    assert offer.by_resource[VF].units == ()
+
+
+def test_what_could_not_be_seen_is_not_called_absent() -> None:
+    blind = replace(machine(), unread=(("/sys/bus/pci/devices", "Permission denied"),))
+
+    assert told(offered(blind, VFS)) == [("host-unreadable", "offer[0]")]
+
+
+def test_what_two_entries_mean_is_offered_by_neither() -> None:
+    host = machine(*card(1, 6), *card(2, 7))
+    one = entry("example.com/first", address=at("01:00.0"))
+    offer = offered(host, CARDS, one)
+
+    assert told(offer) == [("offer-conflict", "offer[1] (example.com/first), offer[0] (example.com/gpu)")]
+    assert primaries(offer, CARD) == ["0000:02:00.0"]
+    assert offer.by_resource["example.com/first"].units == ()
+    assert [one.blockers for one in offer.by_resource["example.com/first"].excluded] == [("offer-conflict",)]
+
+
+def test_functions_of_one_group_are_not_offered_one_by_one() -> None:
+    offer = offered(
+        machine(*card(1, 6)),
+        entry(CARD, UnitKind.FUNCTION, id=(0x8086, 0x1EB8)),
+        entry("example.com/audio", UnitKind.FUNCTION, id=(0x8086, 0x10F0)),
+    )
+
+    assert [pool.units for pool in offer.pools] == [(), ()]
+    assert "share IOMMU group 6" in offer.findings[0].message
+
+
+def test_a_whole_card_and_its_parts_exclude_each_other() -> None:
+    split = card(1, 6)[0], replace(card(1, 6)[1], group=7)
+    whole, part = (
+        entry(CARD, UnitKind.SLOT, class_name="vga"),
+        entry("example.com/audio", UnitKind.FUNCTION, class_name="audio"),
+    )
+    offer = offered(machine(*split), whole, part)
+
+    assert [pool.units for pool in offer.pools] == [(), ()]
+    assert "both have 0000:01:00.1" in offer.findings[0].message
+
+
+def test_a_pf_is_not_offered_beside_its_vfs() -> None:
+    host = machine(*port(0x81, 2, 20, driver="vfio-pci"))
+    offer = offered(host, entry("example.com/pf", id=(0x8086, 0x1572)), VFS)
+
+    assert offer.by_resource["example.com/pf"].units == ()
+    assert len(offer.by_resource[VF].units) == 2
+    assert [finding.severity for finding in offer.findings] == [Severity.WARNING]
+
+
+def test_what_a_pod_holds_stays_and_what_shares_with_it_waits() -> None:
+    host = machine(*card(1, 6))
+    parts = entry("example.com/audio", UnitKind.FUNCTION, class_name="audio")
+    held = ids(offered(host, CARDS), CARD)
+    offer = offered(host, CARDS, parts, held={CARD: held})
+
+    assert health(offer, CARD) == {held[0]: ()}
+    assert list(health(offer, "example.com/audio").values()) == [("offer-conflict",)]
+    assert offer.findings == ()
+
+
+def test_an_id_is_in_one_list_only() -> None:
+    host = machine(*card(1, 6))
+    held = ids(offered(host, CARDS), CARD)
+    offer = offered(host, entry("example.com/new", class_name="vga"), held={CARD: held})
+
+    assert ids(offer, CARD) == held
+    assert offer.by_resource[CARD].entry is None
+    assert health(offer, CARD) == {held[0]: ("unit-withdrawn",)}
+    assert offer.by_resource["example.com/new"].units == ()
+
+
+def test_what_is_gone_stays_listed_while_a_pod_holds_it() -> None:
+    host = machine(*port(0x81, 2, 20))
+    held = ids(offered(host, VFS), VF)
+    offer = offered(machine(*card(1, 6)), VFS, held={VF: held[:1]})
+
+    assert health(offer, VF) == {held[0]: ("unit-gone",)}
+    assert offer.by_resource[VF].units[0].numa_node is None
+
+
+def test_another_card_in_the_place_of_a_held_one_is_another_unit() -> None:
+    before = machine(*card(1, 6))
+    held = ids(offered(before, CARDS), CARD)
+    after = machine(*(replace(one, vendor=0x10DE) for one in card(1, 6)))
+    listed = health(offered(after, CARDS, held={CARD: held}), CARD)
+
+    assert listed.pop(held[0]) == ("unit-gone",)
+    assert list(listed.values()) == [()]
+
+
+def test_a_limit_leaves_out_what_no_pod_holds_and_what_cannot_be_given_first() -> None:
+    broken = [replace(one, driver="nvidia", vfio_dev=None) for one in card(1, 6)]
+    host = machine(*broken, *card(2, 7), *card(3, 8), *card(4, 9))
+    two = entry(CARD, limit=2, class_name="vga")
+
+    offer = offered(host, two)
+    assert primaries(offer, CARD) == ["0000:02:00.0", "0000:03:00.0"]
+    assert offer.by_resource[CARD].spare == 2
+
+    everything = ids(offered(host, CARDS), CARD)
+    assert ids(offered(host, two, held={CARD: everything[3:]}), CARD) == [everything[1], everything[3]]
+    assert ids(offered(host, two, held={CARD: everything[1:]}), CARD) == everything[1:]
+
+
+def test_claims_are_kept_and_not_offered() -> None:
+    offer = offered(machine(*card(1, 6)), CARDS._replace(by=By.CLAIM))
+
+    assert (told(offer), offer.pools) == ([("claims-not-served", "offer[0]")], ())
+
+
+def test_names_of_several_documents_that_one_variable_stands_for_are_not_offered() -> None:
+    host = machine(*card(1, 6), *port(0x81, 2, 20))
+    offer = offered(host, CARDS, entry("example.com/GPU", id=(0x8086, 0x154C)))
+
+    assert offer.pools == ()
+    assert "one variable in a VM's pod" in offer.findings[0].message
+
+
+def test_parts_of_the_board_are_offered_only_by_name() -> None:
+    smbus = function("0000:00:1f.4", class_code=0x0C0500, driver="i801_smbus", vfio_dev=None, group=2)
+    host = machine(smbus)
+
+    assert told(offered(host, entry(CARD, id=(0x8086, 0x1572)))) == [("entry-unmatched", "")]
+    (unit,) = offered(host, entry(CARD, address=at("00:1f.4"))).by_resource[CARD].units
+    assert "platform-device" in unit.blockers
+
+
+def test_a_state_without_an_offer_offers_nothing() -> None:
+    assert compose_offer(NodeState(), Machine()) == Offer(Machine(), ())
+    assert compose_offer(NodeState(), machine(function("0000:01:00.0", class_code=GPU))).pools == ()

@@ -2,6 +2,7 @@
 
 VENV := .venv
 PYTEST := $(VENV)/bin/python -m pytest
+PREFIX ?= /usr/local
 
 # Debian's names of what each step needs.
 TO_RUN := ca-certificates python3 python3-venv
@@ -11,7 +12,7 @@ TO_BENCH := pciutils virtinst
 TO_MAKE_IMAGES := bubblewrap buildah debian-archive-keyring mmdebstrap
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast oracle test-host lint bench image clean tested-with
+.PHONY: help setup demo pyz install uninstall test test-fast oracle test-host lint bench image clean tested-with
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,15 @@ setup: $(VENV)/.dev ## install all that development needs: Debian packages by na
 
 demo: $(VENV)/.cli ## boot a VM with a QAT virtual function, all of it played; no hardware, no network beyond the setup
 	@demo/run
+
+pyz: ## build dist/passgate.pyz: the command line as one file that needs Python 3.11 and nothing else
+	@$(or $(PYTHON),python3) deploy/pyz/build.py dist/passgate.pyz
+
+install: $(VENV)/.cli ## put programs, man pages and completion below PREFIX (/usr/local); DESTDIR goes before it
+	@tools/install '$(PREFIX)' '$(DESTDIR)'
+
+uninstall: ## take away what install has put there
+	@tools/uninstall '$(PREFIX)' '$(DESTDIR)'
 
 test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast ones beside the real ones
 	@tools/test

@@ -19,11 +19,17 @@ def version_text() -> str:
     """The versions an answer depends on."""
     import platform  # noqa: PLC0415  help needs none of these
 
-    from lxml import etree  # noqa: PLC0415
+    return f"passgate {passgate_version()} (Python {platform.python_version()}, {_lxml_version()})\n"
 
-    libxml2 = ".".join(str(part) for part in etree.LIBXML_VERSION)
-    lxml = ".".join(str(part) for part in etree.LXML_VERSION if part)
-    return f"passgate {passgate_version()} (Python {platform.python_version()}, lxml {lxml}, libxml2 {libxml2})\n"
+
+def _lxml_version() -> str:
+    try:
+        from lxml.etree import LIBXML_VERSION, LXML_VERSION  # noqa: PLC0415
+    except ImportError:
+        return "without lxml"
+    libxml2 = ".".join(str(part) for part in LIBXML_VERSION)
+    lxml = ".".join(str(part) for part in LXML_VERSION if part)
+    return f"lxml {lxml}, libxml2 {libxml2}"
 
 
 def passgate_version() -> str:

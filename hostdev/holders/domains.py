@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from domxml.document import Domain, parse_tree
-from domxml.errors import PassgateError
+from domxml.errors import BadInput, Refused
 from domxml.pciaddress import PciAddress
 from hostdev.holders.claim import Claim, How
 from hostdev.inventory.host import Host
@@ -64,7 +64,7 @@ def _with_device(host: Host, directory: str, address: PciAddress) -> Iterator[Do
                 continue
             domain = Domain(text, root, devices)
             element = domain.host_devices.get(address)
-        except PassgateError as error:
+        except (BadInput, Refused) as error:
             host.tell(file, error.message)
             continue
         if element is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from domxml.errors import BadInput
+from domxml.errors import MissingModule
 
 
 def module(name: str, package: str, *, extra: str) -> Any:
@@ -13,6 +13,6 @@ def module(name: str, package: str, *, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise BadInput(
+        raise MissingModule(
             "module-missing", f"this needs {package}: {error}", hint=f"pip install 'passgate[{extra}]'"
         ) from None

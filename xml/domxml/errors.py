@@ -70,6 +70,10 @@ class BadInput(PassgateError):
     """The input cannot be read: XML, JSON, an address, a flag."""
 
 
+class MissingModule(PassgateError):
+    """A library is not there; nothing is said of what it was to read."""
+
+
 class NotPermitted(PassgateError):
     """The operating system says no."""
 

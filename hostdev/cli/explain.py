@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from domxml.errors import BadInput, ExitCode, UnknownText
 from hostdev.cli import explainhost, explainview
@@ -17,8 +19,19 @@ from hostdev.printing import output
 from hostdev.printing.documents import document, emit
 from hostdev.printing.screen import Screen
 
-MOST_BYTES = 16 << 20
-_MIB = 1 << 20
+_FIRST, _LAST = 4 << 20, 12 << 20
+"""Of a long log the beginning and the end are read: what failed mostly stands last."""
+_STEP = 1 << 20
+_PACKED = (
+    (b"\x1f\x8b", "gzip", "zcat"),
+    (b"\xfd7zXZ", "xz", "xzcat"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstdcat"),
+    (b"BZh", "bzip2", "bzcat"),
+    (b"PK\x03\x04", "zip", "unzip -p"),
+)
+_WIDE = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BARE_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_SAMPLE = 200
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,22 +106,60 @@ def _is_file(word: str) -> bool:
 
 def _read(name: str) -> str:
     if name == output.STANDARD_INPUT:
-        return _decoded(output.read_input(MOST_BYTES + 1), "standard input")
+        return _decoded(_bounded(output.open_input(), "standard input"), "standard input")
     try:
         with Path(name).open("rb") as file:
-            return _decoded(file.read(MOST_BYTES + 1), name)
+            return _decoded(_bounded(file, name), name)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput("no-input", f"cannot be read: {why}", subject=name[:200]) from None
 
 
+def _bounded(file: BinaryIO, name: str) -> bytes:
+    """The beginning and the end; of what is between the lines are counted, so that the others keep their numbers."""
+    first = file.read(_FIRST)
+    rest: deque[bytes] = deque()
+    lines = skipped = 0
+    while step := file.read(_STEP):
+        rest.append(step)
+        if len(rest) > _LAST // _STEP:
+            left_out = rest.popleft()
+            skipped += len(left_out)
+            lines += left_out.count(b"\n")
+    if skipped:
+        size = f"{max(skipped // _STEP, 1)} MiB in the middle"
+        output.note(f"note: {name[:200]}: {size} were not read; give the part around the failure to have it looked at")
+    return b"".join((first, b"\n" * lines, *rest))
+
+
 def _decoded(data: bytes, name: str) -> str:
-    """The text; what is beyond the bound is not looked at, which is said."""
-    if len(data) > MOST_BYTES:
-        output.note(
-            f"note: {name[:200]}: only the first {MOST_BYTES // _MIB} MiB were read; give the part around the failure "
-            "to have the rest looked at"
-        )
-    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} and data[:200].count(0) > len(data[:200]) // 4:
-        return data[:MOST_BYTES].decode("utf-16", errors="replace")
-    return data[:MOST_BYTES].decode(errors="replace")
+    packed = next(((kind, program) for start, kind, program in _PACKED if data.startswith(start)), None)
+    if packed:
+        how = f"`{packed[1]} FILE | passgate explain` unpacks it"
+        raise BadInput("no-input", f"is packed with {packed[0]}, and no text", hint=how, subject=name[:200])
+    text = data.decode(_encoding(data), errors="replace")
+    if text[:_STEP].count("\ufffd") > len(text[:_STEP]) // 5:
+        raise BadInput("no-input", "is no text", hint="give a log, or a message", subject=name[:200])
+    return text
+
+
+def _encoding(data: bytes) -> str:
+    """UTF-8, or what Windows writes, which not always says so."""
+    marked = next((wide for mark, wide in _WIDE if data.startswith(mark)), "")
+    sample = data[:_SAMPLE]
+    if marked and sample.count(0) > len(sample) // 4:
+        return marked
+    if b"\0" in sample:
+        whole = sample[: len(sample) // 4 * 4]
+        return next((wide for wide in _BARE_WIDE if _is_text(whole, wide)), "utf-8")
+    return "utf-8"
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and sum(letter.isascii() and (letter.isprintable() or letter.isspace()) for letter in text) > (
+        len(text) * 3 // 4
+    )

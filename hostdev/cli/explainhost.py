@@ -7,12 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.cli import devices
 from hostdev.cli.node import groups
 from hostdev.explain.explanation import Explained
-from hostdev.gate.check import verdict_of
+from hostdev.findings.explain import LOOK
+from hostdev.findings.group import GROUP_NOT_VIABLE
+from hostdev.findings.registry import DEVICE, DOCTOR
+from hostdev.findings.trouble import Nature
+from hostdev.gate.check import platform_findings, verdict_of
 from hostdev.gate.group import group_verdict
 from hostdev.gate.rule import DEVICES
 from hostdev.holders.inquiry import Inquiry, describe_holders
@@ -35,8 +40,16 @@ class HostDevice(NamedTuple):
     codes: tuple[str, ...] = ()
     group: int | None = None
     members: tuple[str, ...] = ()
-    """Those that keep the group from a VM."""
+    """The others that keep its group from a VM."""
     holder: str = ""
+    confirmed: tuple[str, ...] = ()
+    """What the text says of it, and the host shows too."""
+    absent: tuple[str, ...] = ()
+    """What the text says of it, and the host does not show, though it would."""
+    unseen: bool = False
+    """Something that matters could not be looked at."""
+    stops: tuple[str, ...] = ()
+    """What keeps it from a VM, as the host has it now."""
 
 
 class Seen(NamedTuple):
@@ -64,20 +77,40 @@ def look(host: str | None, items: Sequence[Explained]) -> Seen:
         return Seen()
     machine = devices.machine_at(host)
     known = {str(address): address for address in machine.functions}
-    found = tuple(_device(host, machine, known[address]) for address in addresses if address in known)
+    found = tuple(
+        _device(host, machine, known[address], _said_of(address, items)) for address in addresses if address in known
+    )
     missing = tuple(address for address in addresses if address not in known)
     return Seen(host, machine, found, missing, named)
 
 
-def _device(host: str, machine: Machine, address: PciAddress) -> HostDevice:
+def _said_of(address: str, items: Sequence[Explained]) -> tuple[str, ...]:
+    return tuple(item.code for item in items if item.nature is Nature.CAUSE and address in item.values.addresses)
+
+
+def _device(host: str, machine: Machine, address: PciAddress, said: Sequence[str]) -> HostDevice:
     function = machine.functions[address]
     verdict = verdict_of(machine, address)
-    stops = [found.code for found in sorted(verdict.findings, key=lambda found: -found.severity.rank)]
-    answer = "yes" if verdict.passes else (stops[0] if verdict.refused and stops else "unknown")
+    found = sorted(verdict.findings, key=lambda finding: -finding.severity.rank)
+    stops = tuple(dict.fromkeys(finding.code for finding in found if finding.severity is Severity.ERROR))
     group = machine.group_of(address)
-    blocking = () if group is None else tuple(one.name for one in group_verdict(machine, group).blockers)
-    holder = _holder(host, machine, address)
-    return HostDevice(str(address), answer, tuple(dict.fromkeys(stops)), function.group, blocking, holder)
+    blocking = () if group is None else group_verdict(machine, group).blockers
+    shown = {finding.code for finding in (*found, *platform_findings(machine))}
+    if blocking:
+        # The kernel says so of a device that is on the host's driver itself, too.
+        shown.add(GROUP_NOT_VIABLE.code)
+    return HostDevice(
+        str(address),
+        "yes" if verdict.passes else stops[0] if stops else "unknown",
+        tuple(dict.fromkeys(finding.code for finding in found)),
+        function.group,
+        tuple(one.name for one in blocking if one.address != address),
+        _holder(host, machine, address),
+        tuple(code for code in said if code in shown),
+        tuple(code for code in said if LOOK.get(code) in {DEVICE, DOCTOR} and code not in shown),
+        verdict.open,
+        stops,
+    )
 
 
 def _holder(host: str, machine: Machine, address: PciAddress) -> str:
@@ -117,9 +150,28 @@ def _show_group(screen: Screen, machine: Machine, number: int) -> None:
 def _sentences(seen: Seen) -> Iterator[str]:
     where = "this host" if seen.host == devices.LIVE else seen.host
     for device in seen.devices:
-        can = "can be passed through" if device.answer == "yes" else f"passthrough: {device.answer}"
-        blocked = f"; in its group {listed(device.members)} stands in the way" if device.members else ""
-        held = f"; held by {device.holder}" if device.holder else ""
-        yield f"on {where}: {device.address} {can}{blocked}{held}"
+        yield f"on {where}: {device.address} {'; '.join(_parts(device))}"
     for address in seen.missing:
         yield f"on {where} there is no {address}: the text is another host's, or the device is gone"
+
+
+def _parts(device: HostDevice) -> Iterator[str]:
+    """What the text says comes first, and whether the host bears it out."""
+    if device.confirmed:
+        yield f"is as the text says: {listed(device.confirmed)}"
+    if device.absent and device.unseen:
+        yield f"does not tell whether {listed(device.absent)} is so: not all could be seen"
+    elif device.absent:
+        yield f"does not show {listed(device.absent)} now: it was changed since, or the text is another host's"
+    others = [code for code in device.stops if code not in device.confirmed]
+    if device.answer == "yes":
+        yield "can be passed through"
+    elif device.answer == "unknown":
+        yield "whether it can be passed through is not known"
+    elif others:
+        yield f"{'besides' if device.confirmed else 'here'} {listed(others)}"
+    if device.members:
+        verb = "stands" if len(device.members) == 1 else "stand"
+        yield f"in its group {listed(device.members)} {verb} in the way"
+    if device.holder:
+        yield f"held by {device.holder}"

@@ -151,4 +151,6 @@ def device_document(device: HostDevice) -> Document:
         "group": device.group,
         "members": list(device.members),
         "holder": device.holder or None,
+        "confirmed": list(device.confirmed),
+        "absent": list(device.absent),
     }

@@ -14,6 +14,8 @@ _PASSTHROUGH = re.compile(
     r"dynamic resources|\bcdi\b|\bnvrm\b|\bdmar\b|amd-vi"
 )
 
+_PCI = re.compile(r"(?<![a-z])pci(?![a-z])|直通|透传")
+
 
 class Unknown(NamedTuple):
     """What can be said of a text that is not known."""
@@ -31,6 +33,32 @@ class _Layer(NamedTuple):
     where: str
 
 
+_LANGUAGES = (
+    (
+        "German",
+        r"fehler\b|fehlgeschlagen|nicht (?:genügend|unterstützt|gefunden)|ungültige|keine berechtigung|\bkonnte\b",
+    ),
+    ("Japanese", "エラー|失敗しました|できません|ありません|サポートされていません"),
+    ("Chinese", "错误|錯誤|失败|失敗|不支持|无法|無法|没有|设备"),
+    ("Korean", "오류|실패|할 수 없|지원되지"),
+    ("French", r"\berreur\b|\bimpossible de\b|\béchec\b|non prise? en charge|permission non accordée"),
+    ("Spanish", r"\bno se (?:puede|pudo|encuentra|ha podido)\b|error interno|no soportad|argumento inválido"),
+    ("Portuguese", r"\berro\b|não foi possível|não suportad|permissão negada"),
+    ("Italian", r"\berrore\b|\bimpossibile\b|non supportat|argomento non valido"),
+    ("Russian", "ошибка|не удалось|невозможно|не поддерживается"),
+    ("Ukrainian", "помилка|не вдалося|неможливо"),
+    ("Polish", r"\bbłąd\b|nie można|nie udało się|nieobsługiwan"),
+    ("Czech", r"\bchyba\b|nelze|nepodařilo se"),
+    ("Turkish", r"\bhata\b"),
+    ("Dutch", r"\bfout\b|kan niet|mislukt"),
+    ("Swedish", r"\bfel:|misslyckades|kan inte"),
+)
+"""Words by which libvirt, bash and the C library in another language give themselves away."""
+_TRANSLATED = tuple((name, re.compile(words)) for name, words in _LANGUAGES)
+_ORIGINAL = (
+    "in the English original, which alone the rules know: type the command again with `LC_ALL=C` in front of it, as in "
+    "`LC_ALL=C virsh start DOMAIN`, or take the line from the service's journal"
+)
 _LAYERS = (
     _Layer(
         "a Go program that panicked",
@@ -83,6 +111,10 @@ def place_unknown(text: str) -> Unknown:
     """Say of an unknown text what can be said without a guess."""
     words = plain(text[:_MOST])
     ours = _PASSTHROUGH.search(words) is not None
+    language = next((name for name, pattern in _TRANSLATED if pattern.search(words)), "")
+    if language:
+        speaker = f"a program that speaks {language}: it is a translation"
+        return Unknown(speaker, _ORIGINAL, ours or _PCI.search(words) is not None)
     for layer in _LAYERS:
         if re.search(layer.words, words):
             return Unknown(layer.name, layer.where, ours)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 _MOST_LINES = 40
@@ -19,7 +20,22 @@ _BARE_COLOUR = re.compile(r"(?:\\u001b|\\x1b|\\033|\^\[)\[[0-9;]{0,12}m|(?<!\w)\
 _BORDER = re.compile(r"^[\s>│┃┆┊║|▌▎#]*|[\s│┃┆┊║|▐]+$")
 _CODE_POINT = re.compile(r"\\+u([0-9a-fA-F]{4})")
 _BREAK = re.compile(r"(?<![a-z]:)(?:\\+[nrt](?=[^a-z]|[A-Z*]|$)|\\+[nr])")
-_QUOTES = str.maketrans("", "", "'\"`\\\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb*\u200b\u00ad\ufeff")
+_TAG = re.compile(
+    r"</?(?:pre|code|p|br|div|span|b|i|em|strong|blockquote|li|td|tr|a|h[1-6])\b[^<>]{0,200}>", re.IGNORECASE
+)
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_SIGNS = {
+    **{0xFF01 + offset: 0x21 + offset for offset in range(0x5E)},
+    **str.maketrans(
+        _DASHES,
+        "-" * len(_DASHES),
+        "'\"`\\\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb*\u200b\u200c\u200d\u2060\u00ad\ufeff",
+    ),
+}
+"""Signs as a plain text has them: narrow, with one dash, without quotes and without what has no width."""
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]?);", re.IGNORECASE)
+_PARTIAL = re.compile(r"^(\S+ (?:stdout|stderr) )([PF]) (.*)$", re.DOTALL)
+_JOURNAL_BYTES = re.compile(r'"MESSAGE"\s*:\s*\[([0-9,\s]{1,400000})\]')
 _START = re.compile(
     r"""\s*(?:[\[({]?\s*[0-9]{1,6}\.[0-9]{3,6}\]|\[?(?:mon|tue|wed|thu|fri|sat|sun)\b|[a-z]+\s+\{"|\{"|time=|level=|ts="""
     r"""|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\s+[0-9]{1,2}\s|\[?[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}"""
@@ -48,7 +64,16 @@ def plain(text: str) -> str:
     if "\\" in text:
         text = _CODE_POINT.sub(lambda found: chr(int(found[1], 16)), text)
         text = _BREAK.sub(" ", text)
-    return " ".join(text.translate(_QUOTES).lower().split())
+    if "&" in text and ";" in text:
+        # What was quoted twice is escaped twice.
+        text = _ENTITY.sub(_sign_of, _ENTITY.sub(_sign_of, text))
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    return " ".join(text.translate(_SIGNS).lower().split())
+
+
+def _sign_of(entity: re.Match[str]) -> str:
+    return html.unescape(entity[0])
 
 
 def messages(text: str) -> Iterator[Message]:
@@ -56,7 +81,7 @@ def messages(text: str) -> Iterator[Message]:
     lines = text.splitlines()
     block: list[tuple[int, str]] = []
     letters = 0
-    for number, line in enumerate(lines, start=1):
+    for number, line in _whole_lines(lines):
         bare = _unframed(line)
         cleaned = plain(bare)
         if not cleaned:
@@ -71,6 +96,30 @@ def messages(text: str) -> Iterator[Message]:
     yield from _pieces(block, " ")
     if 1 < len(lines) <= _MOST_WRAPPED:
         yield from _wrapped(lines)
+
+
+def _whole_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines and their numbers; containerd cuts long ones in parts, and journald writes bytes as numbers."""
+    first = 0
+    begun: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        part = _PARTIAL.match(line) if " stdout " in line or " stderr " in line else None
+        if part and part[2] == "P":
+            first = first or number
+            begun.append(part[3] if begun else part[1] + part[3])
+        elif begun:
+            yield first, "".join((*begun, part[3] if part else line))
+            first, begun = 0, []
+        else:
+            yield number, _JOURNAL_BYTES.sub(_decoded, line) if '"MESSAGE"' in line else line
+    if begun:
+        yield first, "".join(begun)
+
+
+def _decoded(found: re.Match[str]) -> str:
+    numbers = (int(number) for number in found[1].split(",") if number.strip())
+    text = bytes(number for number in numbers if number < 1 << 8).decode(errors="replace")
+    return f'"MESSAGE":"{text}"'
 
 
 def _unframed(line: str) -> str:
@@ -104,10 +153,10 @@ def _wrapped(lines: Sequence[str]) -> Iterator[Message]:
         return
     block: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
-        block.append((number, plain(_unframed(line))))
-        if len(line) != widest:
-            if len(block) > 1:
-                yield from _pieces(block, "")
+        # A blank at the rim may be there, or was left out by what copied it.
+        is_full, has_blank = len(line) >= widest - 1, len(line) == widest - 1 or line.endswith(" ")
+        block.append((number, plain(_unframed(line)) + (" " if is_full and has_blank else "")))
+        if not is_full:
+            yield from _pieces(block if len(block) > 1 else (), "")
             block = []
-    if len(block) > 1:
-        yield from _pieces(block, "")
+    yield from _pieces(block if len(block) > 1 else (), "")

@@ -22,7 +22,6 @@ DEVICE_MISSING = FindingKind(
     says=(
         "vfio /sys/bus/pci/devices/{device}: no such host device: No such file or directory",
         "Device {device} not found: could not access /sys/bus/pci/devices/{device}/config: No such file or directory",
-        "An error occurred, but the cause is unknown",
     ),
 )
 

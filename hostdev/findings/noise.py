@@ -50,6 +50,23 @@ ATTACH_FAILED = Trouble(
     nature=Nature.WRAPPER,
 )
 
+CAUSE_NOT_SAID = Trouble(
+    code="cause-not-said",
+    title="libvirt failed and says no reason",
+    cause=(
+        "libvirt's own placeholder, where a call failed and nothing was reported. A start whose device is not there "
+        "ends like this: the reason is in libvirt's log, as `Device … not found: could not access`."
+    ),
+    hint="look into libvirt's log of that moment, and whether each device of the domain is there",
+    remedy=(
+        "1. The journal of virtqemud, or the log of compute: the line just before has the reason.\n"
+        "2. `passgate node list` against the addresses of `virsh dumpxml DOMAIN`: a device that is missing is "
+        "[device-missing](findings/device-missing.md)."
+    ),
+    look="journalctl -u virtqemud -b",
+    nature=Nature.WRAPPER,
+)
+
 SANDBOX_FAILED = Trouble(
     code="sandbox-failed",
     title="Kubelet passes on that the pod's network could not be made",
@@ -111,6 +128,7 @@ TROUBLES = (
     QEMU_ENDED,
     SYNC_FAILED,
     ATTACH_FAILED,
+    CAUSE_NOT_SAID,
     SANDBOX_FAILED,
     VARIABLE_OF_VGPU,
     ORDINARY_LINE,
@@ -138,6 +156,10 @@ RULES = (
         "attach-failed",
         ("Failed to attach device from", "Failed to detach device pci_", "unable to execute QEMU command device_add:"),
         (REASON_ELSEWHERE,),
+    ),
+    Rule(
+        "cause-not-said",
+        ("An error occurred, but the cause is unknown", "Message=An error occurred, but"),
     ),
     Rule(
         "sandbox-failed",

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from domxml.errors import BadInput, OutputLost
 from domxml.text import visible
@@ -17,11 +18,16 @@ STANDARD_INPUT = "-"
 
 def read_input(most: int = -1) -> bytes:
     """Read standard input, not more than that much of it; a terminal is told that it is read."""
+    return open_input().read(most)
+
+
+def open_input() -> BinaryIO:
+    """Standard input, to be read in parts."""
     if sys.stdin is None:
         raise BadInput("no-input", "standard input is closed", hint="name a file instead")
     if sys.stdin.isatty():
         note("note: reading from the terminal; end with Ctrl-D")
-    return sys.stdin.buffer.read(most)
+    return sys.stdin.buffer
 
 
 def is_fed() -> bool:

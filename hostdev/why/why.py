@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from domxml.errors import ExitCode
 from domxml.text import listed
+from hostdev.explain.values import add_namespace
 from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import Fields, get_map, get_text
 from hostdev.why.boot import check_arrived, check_defined, check_started
@@ -158,7 +159,6 @@ def _with_names(text: str, subject: Subject, about: str) -> str:
 
     def fill(command: re.Match[str]) -> str:
         filled = _NAME.sub(lambda found: shlex.quote(names.get(found[0]) or found[0]), command[0])
-        space = f" -n {subject.namespace}" if subject.namespace and filled != command[0] else ""
-        return re.sub(r"^(`?kubectl (?:describe (?:vm|vmi|pod)|logs|get pod|exec))(?! -n)\b", rf"\1{space}", filled)
+        return add_namespace(filled, subject.namespace if filled != command[0] else "")
 
     return _COMMAND.sub(fill, text)

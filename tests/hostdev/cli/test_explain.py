@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -225,3 +226,47 @@ def test_a_long_log_takes_no_time(tmp_path: Path, cli: Callable[..., Ran]) -> No
 
 def test_an_empty_pipe_is_nothing() -> None:
     assert process("node", "explain", line=': | "$@"').out == process("node", "explain", line='"$@" </dev/null').out
+
+
+def test_a_host_bears_out_what_a_text_says_or_does_not(cli: Callable[..., Ran]) -> None:
+    borne_out = cli("explain", "vfio 00000000:01:00.0: group 1 is not viable", *host("consumer-gpu"))
+    changed = cli("explain", "vfio 0000:3d:01.0: group 25 is not viable", *host("qat"))
+    itself = cli("explain", "vfio 0000:3f:01.0: group 43 is not viable", *host("qat"))
+
+    assert "0000:01:00.0 is as the text says: group-not-viable; in its group 0000:01:00.1, " in borne_out.err
+    assert "stand in the way" in borne_out.err
+    assert "0000:3d:01.0 does not show group-not-viable now" in changed.err
+    assert "another host's; can be passed through" in changed.err
+    assert "0000:3f:01.0 is as the text says: group-not-viable; besides not-bound-to-vfio" in itself.err
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-8-sig"])
+def test_encodings_of_windows(encoding: str, tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(f"{SAYS}\r\n".encode(encoding))
+
+    assert cli("explain", str(file)).out == explain("group-not-viable")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (gzip.compress(SAYS.encode()), "is packed with gzip"),
+        (bytes(range(128, 256)) * 40, "is no text"),
+    ],
+)
+def test_what_is_no_text(data: bytes, said: str, tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(data)
+
+    assert said in cli("explain", str(file)).err
+
+
+def test_the_end_of_a_long_log_is_read(tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"\n" * (40 << 20) + SAYS.encode())
+    ran = cli("explain", str(file))
+
+    assert ran.out == explain("group-not-viable")
+    assert "log: 25 MiB in the middle were not read" in ran.err
+    assert f"note: line {(40 << 20) + 1}, about" in ran.err

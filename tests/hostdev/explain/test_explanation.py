@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostdev.explain.explanation import Explained, explain_text, rules_of_rows
-from hostdev.explain.values import Values, fill_command
 from hostdev.findings.rule import Rule, Sureness
 from hostdev.findings.rules import WRITTEN
 from hostdev.findings.trouble import Nature
@@ -156,10 +155,3 @@ def test_hostile_text_takes_no_longer(text: str) -> None:
 def test_any_text_is_answered(text: str) -> None:
     explanation = explain_text(text)
     assert bool(explanation.items) != bool(explanation.unknown)
-
-
-def test_only_values_go_into_commands() -> None:
-    assert fill_command("look DEVICE", Values(addresses=("0000:3b:00.0",))) == "look 0000:3b:00.0"
-    assert fill_command("look DEVICE", Values(addresses=("$(rm -rf /)",))) == "look DEVICE"
-    assert fill_command("look DEVICE", Values(addresses=("0000:3b:00.0", "0000:3b:00.1"))) == "look DEVICE"
-    assert fill_command("kubectl logs POD", Values(pods=("virt-launcher-a-b",))) == "kubectl logs virt-launcher-a-b"

@@ -215,6 +215,11 @@ TABLE = (
         "error: Failed to attach disk",
     ),
     (
+        "cause-not-said",
+        "error: Failed to start domain 'win11'\nerror: An error occurred, but the cause is unknown",
+        "error: Failed to start domain 'win11'\nerror: An error occurred, but the cause stands in the log",
+    ),
+    (
         "sandbox-failed",
         '[default/p:net1]: error adding container to network "sriov-net1"',
         '[default/p:cbr0]: error adding container to network "cbr0"',

@@ -122,7 +122,7 @@ def test_two_rows_with_one_code_are_a_mistake() -> None:
         ("PCI device 0000:01:10.0 is in use by driver QEMU, domain good", {"device-in-use"}),
         ("vfio 0000:3b:02.1: failed to open /dev/vfio/43: Device or resource busy", {"device-in-use"}),
         ("vfio 0000:3b:02.1: no iommu_group found: No such file or directory", {"no-iommu-group", "vf-without-group"}),
-        ("error: An error occurred, but the cause is unknown", {"device-missing"}),
+        ("error: An error occurred, but the cause is unknown", {"cause-not-said"}),
         ("vfio 0000:af:04.7: failed to open /dev/vfio/vfio: Permission denied", {"vfio-node-missing"}),
         ("Invalid PCI address 0000:01:02.0. slot must be <= 0", {"guest-address-impossible"}),
         ("Attempted double use of PCI Address 0000:00:05.0", {"guest-address-taken"}),

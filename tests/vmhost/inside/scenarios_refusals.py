@@ -63,8 +63,13 @@ def a_bridge_is_foretold(bench: Bench) -> None:
 
 @scenario
 def a_missing_device_is_foretold(bench: Bench) -> None:
-    """An address that nothing is at: libvirt knows no reason, and its words lead to the right finding all the same."""
-    _refused_and_forced(bench, NOBODY, "device-missing")
+    """An address that nothing is at: libvirt says no reason, and is known to, with what it mostly is."""
+    sentence = _refused(NOBODY, "device-missing")
+    words = bench.forced(domain("forced", hostdev(NOBODY)))
+    (item,) = passgate_json("node", "explain", words)["items"]
+    expect(item["nature"] == "wrapper", f"node explain takes {words!r} for {item['code']}")
+    expect("device-missing" in item["remedy"], f"{item['code']} does not lead to the finding")
+    bench.record(f"start with {NOBODY}", sentence, words)
 
 
 @scenario

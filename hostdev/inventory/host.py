@@ -29,7 +29,7 @@ _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NODES_PROCESSES = "pid:[4026531836]"
 """The PID namespace in which the kernel booted: its number is the same in all kernels."""
-_NODE = re.compile(r"\bsys/dev/((?:block|char)/[0-9]+:[0-9]+)$", re.ASCII)
+NODE = re.compile(r"\bsys/dev/((?:block|char)/[0-9]+:[0-9]+)$", re.ASCII)
 
 
 class Host:
@@ -176,7 +176,7 @@ class Host:
             if error.errno != errno.EINVAL:
                 self._failed(path, error)
             return None
-        return _tidy(target) or None if target.isascii() or self._is_text(path, target) else None
+        return tidy(target) or None if target.isascii() or self._is_text(path, target) else None
 
     def links(self, path: str, holding: str = "", *, quiet: bool = False) -> dict[str, str] | None:
         """What the links in a directory say, by name, of those that hold this; None where it cannot be listed.
@@ -202,7 +202,7 @@ class Host:
                 if error.errno != errno.EINVAL:
                     self._failed(f"{path}/{name}", error)
                 continue
-            target = _tidy(target)
+            target = tidy(target)
             if holding in target and ((name.isascii() and target.isascii()) or self._is_text(path, name + target)):
                 yield name, target
 
@@ -215,7 +215,7 @@ class Host:
             if not self._fenced:
                 return _number(os.stat(path, dir_fd=self._fd))
             target = os.readlink(self._place(path), dir_fd=self._fd) if self._is_link(path) else path
-            told = _NODE.search(target)
+            told = NODE.search(target)
             if told:
                 return told[1]
             real = self._walked(target.lstrip("/"), path)
@@ -309,15 +309,24 @@ class Host:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return found
 
-    def _step(self, place: str, asked: str, hops: int) -> str | None:
+    def _read_link(self, place: str) -> str | None:
+        """What a link says; None for what is there and is none."""
         try:
-            target = os.readlink(place, dir_fd=self._fd)
+            return os.readlink(place, dir_fd=self._fd)
         except OSError as error:
             if error.errno == errno.EINVAL:
-                return place
+                return None
+            raise
+
+    def _step(self, place: str, asked: str, hops: int) -> str | None:
+        try:
+            target = self._read_link(place)
+        except OSError as error:
             if error.errno in _ABSENT:
                 return None
             raise
+        if target is None:
+            return place
         if hops >= LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         real = "" if target.startswith("/") else place.rpartition("/")[0]
@@ -337,7 +346,7 @@ def _number(status: os.stat_result) -> str | None:
     return kind and f"{kind}/{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
 
 
-def _tidy(target: str) -> str:
+def tidy(target: str) -> str:
     """The same place in the kernel's spelling: copied trees have links that end in a slash, or with two in a row."""
     if "//" not in target and "/./" not in target and not target.endswith(("/", "/.")):
         return target

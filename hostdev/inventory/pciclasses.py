@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -222,8 +223,12 @@ def may_be_board_part(function: PciFunction) -> bool:
 
 
 def _by_driver(function: PciFunction) -> BoardPart | None:
-    driver = function.driver
-    return None if driver is None else next((part for name, part in BY_DRIVER if fnmatchcase(driver, name)), None)
+    return None if function.driver is None else _part_of_driver(function.driver)
+
+
+@lru_cache(256)
+def _part_of_driver(driver: str) -> BoardPart | None:
+    return next((part for name, part in BY_DRIVER if fnmatchcase(driver, name)), None)
 
 
 def _by_vendor(function: PciFunction) -> BoardPart | None:
@@ -231,8 +236,8 @@ def _by_vendor(function: PciFunction) -> BoardPart | None:
 
 
 def _rows(function: PciFunction) -> Iterator[VendorRow]:
-    wanted = subclass(function.class_code)
+    kind = (function.vendor, subclass(function.class_code))
     for row in BY_VENDOR:
-        numbered = not row.devices or any(function.device in span for span in row.devices)
-        if (row.vendor, row.subclass) == (function.vendor, wanted) and numbered and function.device not in row.unless:
-            yield row
+        if (row.vendor, row.subclass) == kind and function.device not in row.unless:
+            if not row.devices or any(function.device in span for span in row.devices):
+                yield row

@@ -1,4 +1,4 @@
-"""Lays a recorded machine out as a directory, so that the same scan runs on it."""
+"""Opens hosts: a root directory, or a recorded machine; and lays such a one out as a directory."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from domxml.errors import BadInput, HostUnreadable, about_file
 from hostdev.inventory.host import Host
 from hostdev.inventory.recorded import toml
+from hostdev.inventory.recorded.memory import RecordedHost
 from hostdev.inventory.recorded.recording import File, Link, Names, Recording, ancestors
 from hostdev.printing import output
 
 SUFFIX = ".toml"
 MAX_SIZE = 64 << 20
 
-_MEMORY = "/dev/shm"  # noqa: S108  # TemporaryDirectory makes a directory of our own in it
-_PAGES_EACH = 4 * 4096
-"""A file, and its share of directories and of names that nothing stands in."""
-
 
 @contextmanager
 def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
-    """The host at a root directory, or of a recorded machine, which is laid out for as long as it is needed."""
+    """The host at a root directory, or of a recorded machine."""
     if not os.fspath(spec):
         raise BadInput("no-machine", "an empty name names no host", hint=_HINT)
     path = Path(spec)
@@ -35,11 +31,8 @@ def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
             yield host
         return
     with about_file(str(spec)):
-        recording = toml.parse(_piped() if piped else _content(path))
-    with _scratch(len(recording.entries)) as directory:
-        write(recording, Path(directory))
-        with Host(directory, source=_PIPE if piped else str(spec), unreadable=recording.unreadable) as host:
-            yield host
+        recording = toml.parse(_piped() if piped else read_recording(path))
+    yield RecordedHost(recording, source=_PIPE if piped else str(spec))
 
 
 def lay_out(text: str, directory: str | os.PathLike[str]) -> Recording:
@@ -90,23 +83,6 @@ def _make(place: str, content: bytes) -> None:
         file.write(content)
 
 
-def _scratch(entries: int) -> TemporaryDirectory[str]:
-    try:
-        return TemporaryDirectory(prefix="passgate-", dir=_memory(entries * _PAGES_EACH))
-    except OSError as error:
-        raise HostUnreadable("not-laid-out", f"no temporary directory: {error.strerror}") from None
-
-
-def _memory(needed: int) -> str | None:
-    """The file system in memory, if there is one with room: thousands of small files take ten times as long on disk."""
-    try:
-        room = os.statvfs(_MEMORY)
-    except OSError:
-        return None
-    roomy = room.f_bavail * room.f_frsize > needed and os.access(_MEMORY, os.W_OK | os.X_OK)
-    return _MEMORY if roomy else None
-
-
 def _is_directory(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
@@ -124,13 +100,14 @@ def _piped() -> str:
         raise BadInput("bad-recording", "is not UTF-8 text", subject=_PIPE, hint=_HINT) from None
 
 
-def _content(path: Path) -> str:
+def read_recording(path: Path, most: int = MAX_SIZE) -> str:
+    """The text of a recording, if it is a file and not larger than that."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise BadInput("bad-recording", "is no regular file", subject=str(path), hint=_HINT)
-        if status.st_size > MAX_SIZE:
-            raise BadInput("bad-recording", f"is larger than {MAX_SIZE >> 20} MiB", subject=str(path), hint=_HINT)
+        if status.st_size > most:
+            raise BadInput("bad-recording", f"is larger than {most >> 20} MiB", subject=str(path), hint=_HINT)
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput("no-machine", "there is no such file", subject=str(path), hint=_HINT) from None

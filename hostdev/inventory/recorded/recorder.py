@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hostdev.inventory.functions import NUMVFS, VIRTFN
 from hostdev.inventory.host import Host
 from hostdev.inventory.recorded import toml
-from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable, ancestors
+from hostdev.inventory.recorded.recording import (
+    UNKNOWN_ORIGIN,
+    Entry,
+    File,
+    Link,
+    Names,
+    Origin,
+    Recording,
+    Unreadable,
+    ancestors,
+)
 from hostdev.inventory.recorded.scrub import scrub
 from hostdev.inventory.scan import scan
 
@@ -13,13 +25,15 @@ PROCESSES = "proc"
 """Who runs on a host is left out, but for those that have a device open."""
 
 
-def snapshot(host: Host, *, machine: str = "", note: str = "", private: bool = False) -> str:
+def snapshot(
+    host: Host, *, machine: str = "", note: str = "", private: bool = False, origin: Origin = UNKNOWN_ORIGIN
+) -> str:
     """Record what a scan of this host reads, as TOML; with `private` also what tells it from others of its kind."""
     with Recorder(host) as recorder:
         picture = scan(recorder, bars=True, health=True)
         # Asked for by name, each function is read in full.
         scan(recorder, only=picture.functions, bars=True, health=True)
-        recording = recorder.recording(machine, note)
+        recording = replace(recorder.recording(machine, note), origin=origin)
     return toml.write(recording) if private else scrub(recording)
 
 
@@ -29,17 +43,44 @@ class Recorder(Host):
     def __init__(self, host: Host) -> None:
         self._entries: dict[str, Entry] = {}
         self._listed: dict[str, set[str]] = {}
-        super().__init__(host.root, source=host.source, unreadable=host.unreadable)
+        self._door = host
+        self.probe = None
+        self.root, self.source, self.unreadable = host.root, host.source, host.unreadable
+
+    def close(self) -> None:
+        """The other door stays open."""
+
+    @property
+    def live(self) -> bool:
+        """Whether the other door is the running kernel's."""
+        return self._door.live
+
+    @property
+    def unread(self) -> tuple[tuple[str, str], ...]:
+        """What could not be looked at through the other door."""
+        return self._door.unread
+
+    def tell(self, path: str, reason: str) -> None:
+        """Keep a path and why it is of no use."""
+        self._door.tell(path, reason)
+
+    def was_told(self, path: str) -> bool:
+        """A path is None because it could not be looked at."""
+        return self._door.was_told(path)
+
+    def lines(self, path: str, limit: int) -> list[str] | None:
+        """The lines of a long list, which no recording has."""
+        return self._door.lines(path, limit)
 
     def read_bytes(self, path: str, *, whole: bool = False, quiet: bool = False) -> bytes | None:
         """A file, remembered."""
-        content = super().read_bytes(path, whole=whole, quiet=quiet)
+        content = self._door.read_bytes(path, whole=whole, quiet=quiet)
         self._remember(path, None if content is None else File(content))
         return content
 
     def names(self, path: str, *, prefix: str = "") -> list[str] | None:
         """A directory, of which the names asked for are remembered."""
-        names = super().names(path, prefix=prefix)
+        names = self._door.names(path, prefix=prefix)
         if path == PROCESSES:
             return names
         if names is not None and prefix == VIRTFN:
@@ -54,13 +95,13 @@ class Recorder(Host):
 
     def link(self, path: str) -> str | None:
         """A link, remembered."""
-        target = super().link(path)
+        target = self._door.link(path)
         self._remember(path, None if target is None else Link(target))
         return target
 
     def links(self, path: str, holding: str = "", *, quiet: bool = False) -> dict[str, str] | None:
         """Links, remembered, but for those to a place that no recording has; and of all, the files among them."""
-        links = super().links(path, holding, quiet=quiet)
+        links = self._door.links(path, holding, quiet=quiet)
         if not holding:
             self.names(path)
         elif links is not None and (not quiet or path.startswith(f"{PROCESSES}/1/")):
@@ -71,14 +112,14 @@ class Recorder(Host):
 
     def node(self, path: str) -> str | None:
         """A node, remembered as a link to its number in sysfs."""
-        number = super().node(path)
+        number = self._door.node(path)
         if number is not None:
             self._entries[path] = Link("../" * path.count("/") + f"sys/dev/{number}")
         return number
 
     def exists(self, path: str) -> bool:
         """Something that is remembered as an empty directory: that it is there is all that counts."""
-        found = super().exists(path)
+        found = self._door.exists(path)
         if found and "/" in path:
             self._listed.setdefault(path, set())
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 from domxml.errors import BadInput
 
@@ -43,6 +44,20 @@ class Unreadable:
 Entry = File | Link | Names | Unreadable
 
 
+class Origin(NamedTuple):
+    """What a recording is of; each is empty where that is not known, as in what 0.1.0 wrote."""
+
+    taken: str = ""
+    """When, as 2026-11-28T10:00:00Z."""
+    passgate: str = ""
+    """The version that recorded it."""
+    boot: str = ""
+    """The kernel's boot id, another one after each boot, as journalctl writes it; among the entries it is made up."""
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """Entries by path, relative to the root of the machine."""
@@ -50,21 +65,30 @@ class Recording:
     machine: str = ""
     note: str = ""
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    origin: Origin = UNKNOWN_ORIGIN
 
     def check(self) -> None:
         """Refuse paths and links that would lead out of the directory it is laid out in."""
+        checked: set[str] = set()
         for path, entry in self.entries.items():
-            _check_path(path)
-            if path.count("/") >= DEEPEST:
-                raise _bad(path, f"lies more than {DEEPEST} directories deep")
-            for above in ancestors(path):
-                if isinstance(self.entries.get(above, _PLAIN), File | Link | Unreadable):
-                    raise _bad(path, f"lies below {above}, which is not a directory")
+            directory, _, last = path.rpartition("/")
+            if directory not in checked:
+                self._check_directory(path)
+                checked.add(directory)
+            _check_name(path, last)
             if isinstance(entry, Link):
                 _check_target(path, entry.target)
             if isinstance(entry, Names):
                 for name in entry.names:
                     _check_name(path, name)
+
+    def _check_directory(self, path: str) -> None:
+        _check_path(path)
+        if path.count("/") >= DEEPEST:
+            raise _bad(path, f"lies more than {DEEPEST} directories deep")
+        for above in ancestors(path):
+            if isinstance(self.entries.get(above, _PLAIN), File | Link | Unreadable):
+                raise _bad(path, f"lies below {above}, which is not a directory")
 
     @property
     def unreadable(self) -> dict[str, str]:

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from domxml.errors import BadInput
-from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable
+from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Origin, Recording, Unreadable
 
 FORMAT = 1
+_HEAD = ("machine", "note", *Origin._fields)
 HEADER = """\
 # A machine as passgate saw it: what a scan reads of /sys, /proc and /dev, as it was.
 # A string is a file of one line, a list a file of several. `names` is a directory of which only the names count.
@@ -25,7 +26,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 def write(recording: Recording) -> str:
     """The text of a recording."""
-    head = {"machine": recording.machine, "note": recording.note}
+    head = {"machine": recording.machine, "note": recording.note, **recording.origin._asdict()}
     tables: dict[str, dict[str, Entry]] = {}
     for path, entry in sorted(recording.entries.items()):
         directory, _, name = path.rpartition("/")
@@ -40,14 +41,16 @@ def write(recording: Recording) -> str:
 
 def parse(text: str) -> Recording:
     """Read a recording and check that it stays in its directory."""
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        # Not only TOMLDecodeError: a number of thousands of digits is Python's own ValueError.
-        raise BadInput("bad-recording", f"not TOML: {error}", hint=_HINT) from None
+    data = read_written(text)
+    if data is None:
+        try:
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            # Not only TOMLDecodeError: a number of thousands of digits is Python's own ValueError.
+            raise BadInput("bad-recording", f"not TOML: {error}", hint=_HINT) from None
     if data.pop("format", None) != FORMAT:
         raise BadInput("bad-recording", f"has no `format = {FORMAT}`: not a recorded machine", hint=_HINT)
-    head = {key: data.pop(key, "") for key in ("machine", "note")}
+    head = {key: data.pop(key, "") for key in _HEAD}
     for key, value in head.items():
         if not isinstance(value, str):
             raise BadInput("bad-recording", f"{key} is no text", hint=_HINT)
@@ -56,17 +59,59 @@ def parse(text: str) -> Recording:
         if not isinstance(table, dict):
             raise _bad(directory, "is no table")
         for name, value in table.items():
+            path = f"{directory}/{name}"
             if "/" in name:
-                raise _bad(f"{directory}/{name}", f"has {name!r} as a name")
-            entries[f"{directory}/{name}"] = _entry(f"{directory}/{name}", value)
-    recording = Recording(head["machine"], head["note"], entries)
+                raise _bad(path, f"has {name!r} as a name")
+            entries[path] = File(f"{value}\n".encode()) if isinstance(value, str) else _entry(path, value)
+    recording = Recording(head.pop("machine"), head.pop("note"), entries, Origin(**head))
     recording.check()
     return recording
 
 
+_TEXT = r'"[^"\\\x00-\x1f\x7f]*"'
+_LINE = re.compile(
+    rf"(?:([\w-]+|{_TEXT}) = (?:({_TEXT})|\[({_TEXT}(?:, {_TEXT})*)\]|\{{ (\w+) = ({_TEXT}) \}}|(.*(?:\n[ \]].*)*))"
+    rf"|\[({_TEXT})\]|#[^\x00-\x1f\x7f]*|)\n",
+    re.ASCII,
+)
+"""A line as `write` writes it; a value that goes on below."""
+
+
+def read_written(text: str) -> dict[str, Any] | None:
+    """The tables of what `write` wrote, five times as fast as all of TOML is read; None for anything else."""
+    data: dict[str, Any] = {}
+    table, at, match_at = data, 0, _LINE.match
+    while match := match_at(text, at):
+        at = match.end()
+        key, plain, lines, kind, special, other, header = match.groups()
+        name = (key or header or "").strip('"')
+        if (key and name in table) or (header and name in data):
+            return None
+        if plain is not None:
+            table[name] = plain[1:-1]
+        elif lines is not None:
+            table[name] = lines[1:-1].split('", "')
+        elif kind is not None:
+            table[name] = {kind: special[1:-1]}
+        elif other is not None:
+            value = _value_of(other)
+            if value is None:
+                return None
+            table[name] = value
+        elif header is not None:
+            table = data[name] = {}
+    return data if at == len(text) else None
+
+
+def _value_of(text: str) -> Any:
+    try:
+        found = tomllib.loads(f"v = {text}\n")
+    except (ValueError, RecursionError):
+        return None
+    return found["v"] if len(found) == 1 else None
+
+
 def _entry(path: str, value: Any) -> Entry:
-    if isinstance(value, str):
-        return File(f"{value}\n".encode())
     if isinstance(value, list):
         return File("".join(f"{line}\n" for line in _texts(path, value)).encode())
     if isinstance(value, dict) and len(value) == 1:

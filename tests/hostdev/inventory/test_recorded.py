@@ -323,27 +323,6 @@ def test_a_machine_is_laid_out_in_an_empty_directory_only(tmp_path: Path) -> Non
         lay_out(HEAD, tmp_path / "host")
 
 
-def test_the_directory_vanishes_with_the_host() -> None:
-    with open_host(fixture("group-zero")) as host:
-        root = Path(host.root)
-        assert (root / "sys").is_dir()
-        assert host.source == str(fixture("group-zero"))
-    assert not root.exists()
-
-
-def test_the_directory_vanishes_when_something_goes_wrong() -> None:
-    roots = []
-
-    def look() -> None:
-        with open_host(fixture("group-zero")) as host:
-            roots.append(Path(host.root))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        look()
-    assert not roots[0].exists()
-
-
 def test_a_directory_is_opened_as_it_is(tmp_path: Path) -> None:
     lay_out(fixture("vmd").read_text(), tmp_path / "vmd.toml")
 

@@ -27,7 +27,7 @@ ROOMS = (
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
     *("hostdev.units", "hostdev.offer", "hostdev.vitals"),
-    *("hostdev.lint", "hostdev.manifest"),
+    *("hostdev.lint", "hostdev.manifest", "hostdev.fleet"),
     *("hostdev.why", "hostdev.cli"),
     *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
 )

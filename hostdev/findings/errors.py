@@ -52,6 +52,8 @@ _GIVEN = {
     "bad-pci-ids": ("The list of PCI names cannot be read", "leave --pci-ids out to use the system's"),
     "bad-recording": ("It is no recorded machine", "record it again: passgate node snapshot"),
     "no-machine": ("There is no such recorded machine", "name a .toml file, or a directory with sys/ in it"),
+    "no-fleet": ("There is no directory with the snapshots of a fleet", "name the one that was collected: --from DIR"),
+    "fleet-not-read": ("A process that reads the snapshots of a fleet was ended", "is there enough memory? try again"),
     "not-laid-out": ("The files of a recorded machine cannot be made here", "look at the temporary directory"),
     "directory-not-empty": ("A machine is laid out in an empty directory only", "name another one"),
     "man-not-written": ("The manual pages cannot be written there", "name a directory that you may write to"),

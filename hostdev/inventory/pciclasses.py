@@ -238,6 +238,7 @@ def _by_vendor(function: PciFunction) -> BoardPart | None:
 def _rows(function: PciFunction) -> Iterator[VendorRow]:
     kind = (function.vendor, subclass(function.class_code))
     for row in BY_VENDOR:
-        if (row.vendor, row.subclass) == kind and function.device not in row.unless:
-            if not row.devices or any(function.device in span for span in row.devices):
-                yield row
+        if (row.vendor, row.subclass) != kind or function.device in row.unless:
+            continue
+        if not row.devices or any(function.device in span for span in row.devices):
+            yield row

@@ -65,9 +65,9 @@ SNAPSHOT_PARTIAL = FindingKind(
     severity=Severity.INFO,
     title="A snapshot could not see all of its host",
     cause=(
-        "A pod has the kernel's view of all devices, and not the host's mounts, processes, firmware tables and network; "
-        "of some drivers nothing shows whether they are used. Whether a device on a vfio driver can be given to a VM "
-        "is seen all the same; what the host does with its other devices is not."
+        "A pod has the kernel's view of all devices, and not the host's mounts, processes, firmware tables and "
+        "network; of some drivers nothing shows whether they are used. Whether a device on a vfio driver can be given "
+        "to a VM is seen all the same; what the host does with its other devices is not."
     ),
     hint="where that matters, take the snapshot on the host itself as root",
     remedy=(

@@ -12,6 +12,7 @@ from domxml.errors import BadInput, ExitCode, UnknownText
 from hostdev.cli import explainhost, explainview
 from hostdev.explain.explanation import Explained, Explanation, explain_text
 from hostdev.explain.layers import Unknown
+from hostdev.explain.releases import with_kernel
 from hostdev.findings.explain import EXPLAINED
 from hostdev.findings.registry import look_up
 from hostdev.findings.rule import Sureness
@@ -38,16 +39,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a page for one code, a list for several with the page of the likely root."""
     explanation = _explanation(arguments.code, arguments.file or ())
     seen = explainhost.look(arguments.host, explanation.items)
+    releases = with_kernel(explanation.releases, seen.machine.kernel.release if seen.machine else "")
     if arguments.output != "text":
         items = [explainview.item(one) for one in explanation.items]
         about = explainview.unknown_document(explanation.unknown) if explanation.unknown else None
         here = [explainview.device_document(one) for one in seen.devices]
-        emit(document("Explanations", items=items, unknown=about, here=here), arguments.output)
+        emit(
+            document("Explanations", items=items, unknown=about, here=here, releases=[*map(str, releases)]),
+            arguments.output,
+        )
         return ExitCode.UNKNOWN if explanation.unknown else ExitCode.DONE
     if explanation.unknown:
         raise _unknown(explanation.unknown)
     screen = Screen.of(arguments.color)
-    explainview.show(screen, explanation.items)
+    explainview.show(screen, explanation.items, releases)
     explainhost.show(screen, seen)
     return ExitCode.DONE
 

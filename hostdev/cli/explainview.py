@@ -12,8 +12,9 @@ from hostdev.explain.explanation import Explained
 from hostdev.explain.layers import Unknown
 from hostdev.explain.values import fill_command
 from hostdev.findings.explain import LOOK, NATURES, Row, page, words_of
+from hostdev.findings.release import Release, is_mended
 from hostdev.findings.rule import Sureness
-from hostdev.findings.trouble import Nature, Trouble
+from hostdev.findings.trouble import Nature
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
 from hostdev.printing.documents import Document
@@ -38,11 +39,11 @@ _SURE: Mapping[Sureness, str] = MappingProxyType(
 )
 
 
-def show(screen: Screen, items: Sequence[Explained]) -> None:
+def show(screen: Screen, items: Sequence[Explained], releases: Sequence[Release]) -> None:
     """A page for one, a table for several; below a table of what was found the page of the likely root."""
     if len(items) == 1:
         screen.markdown(page(items[0].row))
-        _note(items[0])
+        _note(items[0], releases)
         return
     if not any(item.lines for item in items):
         screen.table(CODES, [(item.code, _severity(item.row), item.row.title) for item in items])
@@ -51,7 +52,7 @@ def show(screen: Screen, items: Sequence[Explained]) -> None:
     screen.table(FOUND, [_row(item) for item in items])
     output.write("\n")
     screen.markdown(page(items[0].row))
-    _note(items[0])
+    _note(items[0], releases)
     output.note(f"note: {_root_sentence(items)}; `passgate explain CODE` explains the others")
 
 
@@ -64,7 +65,7 @@ def _root_sentence(items: Sequence[Explained]) -> str:
     return f"the likely root is {root.code}, and stands first"
 
 
-def _note(item: Explained) -> None:
+def _note(item: Explained, releases: Sequence[Release]) -> None:
     """What a page does not tell: how sure it is, where it stands, what to look at."""
     if not item.lines:
         return
@@ -77,9 +78,20 @@ def _note(item: Explained) -> None:
     for condition in item.open:
         how = f": {fill_command(condition.look, item.values)}" if condition.look else ""
         output.note(f"note: to be sure: {condition.asks}{how}")
+    for release in releases:
+        _note_release(item.row, release)
     look = fill_command(LOOK.get(item.code, ""), item.values)
     if look:
         output.note(f"note: look with: {look}")
+
+
+def _note_release(row: Row, release: Release) -> None:
+    """What the release that runs says of the cause."""
+    match is_mended(row.mended, release):
+        case True:
+            output.note(f"note: here is {release}, in which this is mended: look for another cause")
+        case False:
+            output.note(f"note: here is {release}, which has this; a newer one mends it")
 
 
 def _lines(item: Explained) -> str:
@@ -132,8 +144,8 @@ def item(one: Explained) -> Document:
         "count": one.times,
         "open": [{"asks": c.asks, "look": fill_command(c.look, one.values) or None} for c in one.open],
         "look": fill_command(LOOK.get(one.code, ""), one.values) or None,
-        "issues": list(row.issues) if isinstance(row, Trouble) else [],
-        "mended": row.mended or None if isinstance(row, Trouble) else None,
+        "issues": list(row.issues),
+        "mended": ", ".join(row.mended) or None,
     }
 
 

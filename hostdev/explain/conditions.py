@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from hostdev.explain import values
 from hostdev.explain.values import Values
 from hostdev.findings import rule
+from hostdev.findings.release import Release, is_mended
 
 SMALLEST_WIDTH = 39
 """Bits of address that the IOMMUs of small Intel processors have; servers have 46 to 57."""
@@ -43,11 +44,20 @@ class Context(NamedTuple):
     around: str
     """The message and its neighbours."""
     values: Values
+    releases: tuple[Release, ...] = ()
+    """Those that the whole text names."""
 
 
 def judge(condition: rule.Condition, context: Context) -> bool | None:
     """Whether a condition holds; None: the text does not tell."""
+    if condition.mended:
+        return _older(condition.mended, context)
     return _JUDGES[condition.key](context)
+
+
+def _older(mended: tuple[str, ...], context: Context) -> bool | None:
+    answers = [is_mended(mended, release) for release in context.releases]
+    return next((not answer for answer in answers if answer is not None), None)
 
 
 def _mediated(context: Context) -> bool | None:

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from hostdev.explain.conditions import Context, judge
 from hostdev.explain.layers import Unknown, place_unknown
+from hostdev.explain.releases import releases_in
 from hostdev.explain.text import Message, messages, plain
 from hostdev.explain.values import Values, take_values
 from hostdev.explain.wording import Index, Wording, make_wording
 from hostdev.findings.explain import EXPLAINED, Row, nature_of
+from hostdev.findings.release import Release
 from hostdev.findings.rule import OF_NUMBERS, Condition, Rule, Sureness
 from hostdev.findings.rules import WRITTEN
 from hostdev.findings.trouble import Nature
@@ -61,6 +63,15 @@ class Explanation(NamedTuple):
     """The likely root first, the others in the order of their first lines."""
     unknown: Unknown | None = None
     """Set where nothing is known."""
+    releases: tuple[Release, ...] = ()
+    """Those that the text names."""
+
+
+class _Paste(NamedTuple):
+    heard: Sequence[Message]
+    spelt: str
+    """The text as it came, where it is short enough to be searched again."""
+    releases: tuple[Release, ...]
 
 
 class _Hit(NamedTuple):
@@ -79,25 +90,24 @@ class _Hit(NamedTuple):
 
 def explain_text(text: str) -> Explanation:
     """Explain a message, a paste of several, or a log."""
-    heard = list(messages(text))
-    spelt = text if len(text) < 1 << 20 else ""
-    hits = list(_all_hits(heard, spelt))
+    paste = _Paste(list(messages(text)), text if len(text) < 1 << 20 else "", releases_in(text))
+    hits = list(_all_hits(paste))
     if not hits:
         fragment = _fragment(text)
         return Explanation(fragment) if fragment else Explanation((), place_unknown(text))
-    return Explanation(tuple(_ranked(_without_doubles(hits))))
+    return Explanation(tuple(_ranked(_without_doubles(hits))), releases=paste.releases)
 
 
-def _all_hits(heard: Sequence[Message], spelt: str) -> Iterator[_Hit]:
+def _all_hits(paste: _Paste) -> Iterator[_Hit]:
     """What all messages lead to; one that comes over and over with other numbers is judged a few times."""
     known: dict[str, list[list[_Hit]]] = defaultdict(list)
-    for number, message in enumerate(heard):
+    for number, message in enumerate(paste.heard):
         shape = message.text.translate(_DIGITS)
         before = known[shape]
         if len(before) == _ENOUGH:
             yield from (hit._replace(line=message.line_at(hit.place)) for hit in before[-1])
             continue
-        hits = _settled(_hits(heard, number, spelt))
+        hits = _settled(_hits(paste, number))
         yield from hits
         if not any(condition in OF_NUMBERS for hit in hits for condition in hit.rule.when):
             before.append(hits)
@@ -105,12 +115,12 @@ def _all_hits(heard: Sequence[Message], spelt: str) -> Iterator[_Hit]:
             known.clear()
 
 
-def _hits(heard: Sequence[Message], number: int, spelt: str) -> list[_Hit]:
-    message = heard[number]
+def _hits(paste: _Paste, number: int) -> list[_Hit]:
+    message = paste.heard[number]
     hits: list[_Hit] = []
     for wording in _INDEX.possible(message.text):
         for begin, end in _places(wording, message.text):
-            context = _context(heard, number, (begin, end), spelt)
+            context = _context(paste, number, (begin, end))
             for rule in _BY_WORDING[wording]:
                 unknown = _unjudged(rule, context)
                 if unknown is not None:
@@ -130,11 +140,11 @@ def _places(wording: Wording, text: str) -> Iterator[tuple[int, int]]:
         start = found[1]
 
 
-def _context(heard: Sequence[Message], number: int, place: tuple[int, int], spelt: str) -> Context:
-    text = heard[number].text
+def _context(paste: _Paste, number: int, place: tuple[int, int]) -> Context:
+    text = paste.heard[number].text
     near = text[max(place[0] - _NEAR, 0) : place[1] + _NEAR]
-    around = " ".join(one.text[:_AROUND] for one in heard[max(number - 2, 0) : number + 3])
-    return Context(near, text[place[1] :], around, _values(near, spelt))
+    around = " ".join(one.text[:_AROUND] for one in paste.heard[max(number - 2, 0) : number + 3])
+    return Context(near, text[place[1] :], around, _values(near, paste.spelt), paste.releases)
 
 
 def _unjudged(rule: Rule, context: Context) -> tuple[Condition, ...] | None:

@@ -8,14 +8,16 @@ from hostdev.findings.trouble import Trouble
 HOTPLUG_DISK_BESIDE_DEVICE = FindingKind(
     code="hotplug-disk-beside-device",
     severity=Severity.WARNING,
-    title="On KubeVirt 1.7 a hot-pluggable disk keeps a host device from the VM",
+    title="A hot-pluggable disk keeps a host device from the VM",
     cause=(
-        "With a volume that is marked `hotpluggable` in the VM's spec, KubeVirt 1.7 sets the device rules of the "
-        "container anew and loses those for VFIO. Libvirt finds no VFIO then, and says that the host does not support "
-        "passthrough, which it does."
+        "For a volume that is marked `hotpluggable` in the VM's spec, or is plugged in as a block device, KubeVirt "
+        "sets the device rules of the container anew (cgroup v2), and loses those for VFIO. Libvirt finds no VFIO "
+        "then, and says that the host does not support passthrough, which it does."
     ),
     hint="take hotpluggable out of the volume, or upgrade KubeVirt",
     remedy="Plug the disk in by `virtctl addvolume` once the VM runs, or make it an ordinary disk of the spec.",
+    issues=("kubevirt/kubevirt#17124", "harvester/harvester#10029"),
+    mended=("KubeVirt 1.6.6", "KubeVirt 1.7.4", "KubeVirt 1.8.3"),
 )
 
 KINDS: tuple[FindingKind, ...] = (HOTPLUG_DISK_BESIDE_DEVICE,)

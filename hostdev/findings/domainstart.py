@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import IN_VIRT_LAUNCHER, MEDIATED, NOT_MEDIATED, Rule, Sureness
+from hostdev.findings.boot import HOTPLUG_DISK_BESIDE_DEVICE
+from hostdev.findings.rule import IN_VIRT_LAUNCHER, MEDIATED, NOT_MEDIATED, Rule, Sureness, older_than
 from hostdev.findings.trouble import Trouble
 
 VFIO_NOT_IN_POD = Trouble(
@@ -162,6 +163,7 @@ _NO_PASSTHROUGH = (
     "host doesnt support legacy PCI passthrough",
     "Mediated host device assignment requires VFIO support",
 )
+_NOT_MENDED = older_than(*HOTPLUG_DISK_BESIDE_DEVICE.mended)
 _DEFAULT_BACKEND = ("pci backend driver type default is not supported", "pci backend driver default is not supported")
 
 _NODE_GONE = (
@@ -191,8 +193,8 @@ RULES = (
     Rule("vfio-module-missing", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
     Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], (IN_VIRT_LAUNCHER,), Sureness.LIKELY),
     Rule("vfio-not-in-pod", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
-    Rule("hotplug-disk-beside-device", _NO_PASSTHROUGH[:3], sure=Sureness.ONE_OF),
-    Rule("hotplug-disk-beside-device", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
+    Rule("hotplug-disk-beside-device", _NO_PASSTHROUGH[:3], (_NOT_MENDED,), Sureness.ONE_OF),
+    Rule("hotplug-disk-beside-device", _DEFAULT_BACKEND, (_NOT_MENDED,), Sureness.ONE_OF),
     Rule("vfio-module-missing", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
     Rule("vfio-not-in-pod", _DEFAULT_BACKEND, sure=Sureness.ONE_OF),
     Rule(

@@ -16,6 +16,7 @@ from hostdev.findings.boot import STEPS
 from hostdev.findings.errors import ERRORS
 from hostdev.findings.hostuse import DEVICE_IN_USE, DUPLICATE_DEVICE, MEMLOCK_NOT_RAISED
 from hostdev.findings.registry import ALL, LINT, PLAN, SUBJECTS, WHO, look_up
+from hostdev.findings.release import describe_settled
 from hostdev.findings.rules import TROUBLES, WRITTEN
 from hostdev.findings.trouble import Nature, Trouble
 
@@ -92,8 +93,9 @@ def _parts(row: Row) -> Iterator[str]:
     yield from ("## What to do", f"In short: {row.hint}.")
     if row.remedy:
         yield row.remedy
-    if isinstance(row, Trouble) and row.issues:
-        yield f"Settled in {', '.join(row.issues)}.{f' Mended in {row.mended}.' if row.mended else ''}"
+    settled = describe_settled(row.issues, row.mended)
+    if settled:
+        yield settled
 
 
 def words_of(row: Row) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from hostdev.findings.release import LOOK
+
 
 class Sureness(StrEnum):
     """How sure a rule is of its code once its conditions hold."""
@@ -28,6 +30,15 @@ class Condition(NamedTuple):
     """The question, for a reader who has to answer it."""
     look: str = ""
     """The command that answers it."""
+    mended: tuple[str, ...] = ()
+    """The releases that must not be reached."""
+
+
+def older_than(*mended: str) -> Condition:
+    """That the release which a text names is older than the first of its branch in which something is mended."""
+    component = mended[-1].rpartition(" ")[0]
+    versions = " or ".join(one.rpartition(" ")[2] for one in mended)
+    return Condition("older", f"is {component} older than {versions}, each in its own branch?", LOOK[component], mended)
 
 
 class Rule(NamedTuple):

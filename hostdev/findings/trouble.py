@@ -30,5 +30,5 @@ class Trouble(NamedTuple):
     nature: Nature = Nature.CAUSE
     issues: tuple[str, ...] = ()
     """Where it was settled: `owner/name#number`."""
-    mended: str = ""
-    """The release from which on it does not happen."""
+    mended: tuple[str, ...] = ()
+    """The first release of each branch in which it does not happen any more: `KubeVirt 1.8.3`."""

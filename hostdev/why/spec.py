@@ -13,6 +13,7 @@ from domxml.text import listed
 from hostdev.findings import admission
 from hostdev.findings.allocation import NETWORK_WITHOUT_DEVICE
 from hostdev.findings.boot import GENERIC, HOTPLUG_DISK_BESIDE_DEVICE
+from hostdev.findings.release import Release, is_mended
 from hostdev.kubevirt.spec import get_list, get_map, get_text
 from hostdev.lint.admission.releases import Cluster, parse_release
 from hostdev.lint.neighbours import RESOURCE
@@ -110,8 +111,9 @@ def _unsaid(subject: Subject) -> Iterator[Finding]:
         if interface.is_sriov and interface.definition:
             yield from _network(subject, interface.definition)
     plugged = [get_text(one, "name") for one in get_list(subject.spec, "volumes") if _is_pluggable(one)]
-    if plugged and vmi.has_vfio and subject.release == "1.7":
-        what = f"the volume {listed(plugged)} is hot-pluggable, beside a host device, on KubeVirt 1.7"
+    running = Release.parse(f"KubeVirt {subject.version}")
+    if plugged and vmi.has_vfio and running and is_mended(HOTPLUG_DISK_BESIDE_DEVICE.mended, running) is False:
+        what = f"the volume {listed(plugged)} is hot-pluggable, beside a host device, on {running}"
         yield HOTPLUG_DISK_BESIDE_DEVICE.found("spec.volumes", what)
 
 

@@ -22,7 +22,7 @@ _WORDS = {
     **dict.fromkeys(("vmi", "vmis", "virtualmachineinstance", "virtualmachineinstances"), VMI),
     **dict.fromkeys(("pod", "pods", "po"), POD),
 }
-_RELEASE = re.compile(r"(?:^|:)v?(\d+\.\d+)[.-]")
+_VERSION = re.compile(r"(?:^|:)v?(\d+\.\d+(?:\.\d+)?)(?=[.-]|$)")
 _IMAGE = re.compile(r"(?:^|/)[\w.-]*passgate[\w.-]*(?::[^/]*)?(?:@[^/]*)?$")
 _OVER = frozenset({"Failed", "Succeeded"})
 
@@ -123,10 +123,15 @@ class Subject(NamedTuple):
     @property
     def release(self) -> str:
         """KubeVirt's, such as 1.7; empty where nothing tells."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def version(self) -> str:
+        """KubeVirt's, such as 1.7.2; empty where nothing tells."""
         told = [get_text(one, "status", "observedKubeVirtVersion") for one in self.evidence.of_kind("KubeVirt")]
         told.insert(0, get_text(self.vmi, "status", "launcherContainerImageVersion"))
         told += [get_text(one, "image") for one in self.containers if get_text(one, "name") == "compute"]
-        return next((found[1] for one in told if (found := _RELEASE.search(one.rpartition("/")[2]))), "")
+        return next((found[1] for one in told if (found := _VERSION.search(one.rpartition("/")[2]))), "")
 
     @property
     def containers(self) -> list[Fields]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -55,8 +55,9 @@ class Line(NamedTuple):
 
     @property
     def data(self) -> bytes:
-        """The message as it went over the socket."""
-        return b64decode(self.b64)
+        """The message as it went over the socket; of a long one that cannot be made again, its beginning."""
+        long = _LONG.get(self.n)
+        return long().SerializeToString() if long else b64decode(self.b64)
 
     @property
     def format(self) -> type[Message] | None:
@@ -64,6 +65,31 @@ class Line(NamedTuple):
         if self.kind == ASKS:
             return MESSAGES[self.call][0]
         return MESSAGES[self.call][1] if self.kind in ANSWERS else None
+
+
+def _many() -> Message:
+    """4096 functions, each on NUMA node 0."""
+    ids = (f"0000:{n >> 8:02x}:{n >> 3 & 31:02x}.{n & 7}" for n in range(4096))
+    topology = deviceplugin.TopologyInfo(nodes=[deviceplugin.NUMANode()])
+    return _listed(deviceplugin.Device(ID=one, health="Healthy", topology=topology) for one in ids)
+
+
+def _too_many() -> Message:
+    """More than gRPC takes."""
+    return _listed(deviceplugin.Device(ID=f"{n:08x}-{60 * 'y'}", health="Healthy") for n in range(65536))
+
+
+def _listed(devices: Iterable[deviceplugin.Device]) -> Message:
+    return deviceplugin.ListAndWatchResponse(devices=devices)
+
+
+def _big() -> Message:
+    container = deviceplugin.ContainerAllocateResponse(envs={"BIG": 140_000 * "x"})
+    return deviceplugin.AllocateResponse(container_responses=[container])
+
+
+_LONG: Mapping[int, Callable[[], Message]] = {41: _many, 46: _too_many, 376: _big}
+"""Long messages that were cut: what makes them again, by their line."""
 
 
 @cache

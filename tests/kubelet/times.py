@@ -1,0 +1,56 @@
+"""Kubelet's times, in seconds: as they are in a node, and shortened for tests."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Times(NamedTuple):
+    """What kubelet waits for, and how long."""
+
+    dial: float = 10.0
+    """For a plugin's socket to answer, inside Register."""
+    pre_start: float = 30.0
+    get_info: float = 1.0
+    notify: float = 5.0
+    loop: float = 1.0
+    """Between two looks at plugins_registry."""
+    backoff: float = 0.5
+    """After the first failure of a path in plugins_registry; it doubles."""
+    longest_backoff: float = 122.0
+    registry_at_start: float = 0.17
+    """From the new kubelet.sock to the first look; 0.69 was recorded, too."""
+    register_at_start: float = 0.5
+    """From the new kubelet.sock until Register is worked on; one that came after 0.18 waited 0.53."""
+    admission_at_start: float = 0.4
+    """From the new kubelet.sock to the pods of the node; 0.35 to 0.48."""
+    beat: float = 10.0
+    """Between two reports of the node's status."""
+    grace: float = 300.0
+    """How long the resource of a plugin that is gone stays."""
+    sandbox: float = 0.3
+    """From admission to the first container."""
+    retry: float = 11.0
+    """Between two starts of a container that fails."""
+    deadline: float = 10.0
+    """Of a call that has none, where the surprise that it has none is off."""
+
+
+REAL = Times()
+QUICK = Times(
+    dial=0.4,
+    pre_start=0.6,
+    get_info=1.0,
+    loop=0.05,
+    backoff=0.05,
+    longest_backoff=0.4,
+    registry_at_start=0.02,
+    register_at_start=0.05,
+    admission_at_start=0.1,
+    beat=0.1,
+    grace=0.5,
+    sandbox=0.01,
+    retry=0.1,
+    deadline=0.5,
+)
+"""The order of what happens is that of a node; only the waits are short."""

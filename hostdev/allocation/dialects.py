@@ -154,7 +154,7 @@ DIALECTS: tuple[Dialect, ...] = (
         ("PCI_RESOURCE_<RESOURCE>", "MDEV_PCI_RESOURCE_<RESOURCE>", "USB_RESOURCE_<RESOURCE>"),
         "PCI_RESOURCE_NVIDIA_COM_GP106_GEFORCE_GTX_1060_3GB=0000:04:00.0,0000:04:00.0",
         ("PCI_RESOURCE_", "MDEV_PCI_RESOURCE_", "USB_RESOURCE_"),
-        more="Harvester adds the resource's other devices of the IOMMU group",
+        more="Harvester adds the resource's other devices of the IOMMU group, Passgate's offer those of the unit",
     ),
     Dialect(
         "AMD GPU device plugin",

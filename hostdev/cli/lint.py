@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         found = upgrade_results(gathered.objects, cluster, parse_release(arguments.against))
     else:
-        found = chain(lint_objects(gathered.objects, cluster), _room(arguments, gathered.objects))
+        found = chain(lint_objects(gathered.objects, cluster, gathered.offered), _room(arguments, gathered.objects))
     told = report(gathered, found, ignored)
     _print(arguments, told)
     for code in told.unused:

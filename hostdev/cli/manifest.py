@@ -20,7 +20,12 @@ from hostdev.printing.documents import emit
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII)
-_LINES = "# Add these lines to the cluster's KubeVirt object. Applied as they are, they would replace its lists."
+_COMMENTS = {
+    "NodeState": "# For `passgate node state plan`, and the ConfigMap passgate-node-state; kubectl knows none.\n",
+    "KubeVirt": (
+        "# Add these lines to the cluster's KubeVirt object. Applied as they are, they would replace its lists.\n"
+    ),
+}
 _NUMBER = re.compile(r"[0-9][0-9a-fA-FxX_:.+-]*", re.ASCII)
 _MOST_VLANS = 4094
 
@@ -97,7 +102,7 @@ def _print(shown: Sequence[Document], form: str) -> None:
         return
     yaml = optional.module("yaml", "PyYAML", extra="cli")
     for document in shown:
-        comment = f"{_LINES}\n" if document["kind"] == "KubeVirt" else ""
+        comment = _COMMENTS.get(document["kind"], "")
         output.write(f"---\n{comment}{yaml.dump(document, Dumper=_dumper(yaml), sort_keys=False, width=120)}")
 
 
@@ -107,6 +112,9 @@ def _dumper(yaml: Any) -> Any:
 
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:  # noqa: FBT001, FBT002, ARG002  as PyYAML has it
             return super().increase_indent(flow, False)
+
+        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  as PyYAML has it
+            return True
 
         def represent_str(self, text: str) -> Any:
             # kubectl reads 1e04 as a number, which PyYAML does not.

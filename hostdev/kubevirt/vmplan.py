@@ -152,12 +152,14 @@ class _Hook:
     def _with_functions(self, inputs: Inputs) -> Inputs:
         """How many functions a host's slot has is not known without the host: one is taken for all of them."""
         known = {one.resource for one in inputs.allocations if not is_assumed(one.device)}
+        resources = {device.name: device.resource for device in self._vmi.devices}
         if inputs.requests is None:
             return inputs
         doubtful = [
             request
             for request in inputs.requests
-            if request.functions == "all" and (self._asked.machine is None or request.resource not in known)
+            if request.functions == "all"
+            and (self._asked.machine is None or (request.resource or resources.get(request.device)) not in known)
         ]
         for request in doubtful:
             name = request.resource or request.device or str(request.address)

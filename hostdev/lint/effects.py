@@ -10,6 +10,7 @@ from typing import Any
 from domxml.finding import Finding, Severity
 from domxml.guestfindings import GUEST_ADDRESS_TAKEN
 from domxml.text import listed
+from hostdev.findings.allocation import RESOURCE_NAME_AMBIGUOUS
 from hostdev.findings.effects import (
     DEPRECATED,
     DEVICE_NAME_TWICE,
@@ -26,9 +27,12 @@ from hostdev.findings.effects import (
     SRIOV_WITHOUT_NETWORK,
     VFIO_OVERCOMMIT,
 )
+from hostdev.findings.permitted import RESOURCE_IN_BOTH_LISTS
+from hostdev.kubelet.resourcename import variable_name
 from hostdev.lint.admission.interfaces import network_of
 from hostdev.lint.admission.rule import EMPTY, MILLI, Subject, amount, at, written
 from hostdev.lint.neighbours import Neighbours
+from hostdev.lint.offers import same_variable
 from hostdev.lint.rendering import Unknown
 from hostdev.lint.view import View
 from hostdev.vmi.vmi import Disk, Interface, SpecDevice
@@ -69,6 +73,8 @@ class Effects:
                 self._foreign,
                 self._unusable_names,
                 self._names_twice,
+                self._in_both_lists,
+                self._one_variable,
             ),
             *(self._not_permitted, self._on_pod_network, self._by_hand, self._unregistered, self._evicted),
             *(self._overcommitted, self._tiny, self._board, self._crowded, self._addresses_twice),
@@ -134,6 +140,24 @@ class Effects:
                     what = f"{device.name or 'a device without a name'} is there twice: libvirt refuses equal aliases"
                     yield DEVICE_NAME_TWICE.found(f"{device.place}.name", what)
                 met[device.name] = device
+
+    def _in_both_lists(self) -> Iterator[Finding]:
+        listed_first = {device.resource: device for device in self.vmi.gpus if device.resource}
+        for device in self.vmi.host_devices:
+            other = listed_first.get(device.resource)
+            if other is not None and not isinstance(device.resource, Unknown):
+                what = f"{device.resource} is asked for by {other.name} of gpus too: both would get one address"
+                yield RESOURCE_IN_BOTH_LISTS.found(f"{device.place}.deviceName", what)
+
+    def _one_variable(self) -> Iterator[Finding]:
+        """Of two values of a variable kubelet keeps one, and nothing tells which."""
+        asked = list(self.vmi.asked)
+        for index, resource in enumerate(asked):
+            if others := same_variable(resource, asked[:index]):
+                place = next((one.place for one in self.vmi.devices if one.resource == resource), None)
+                where = f"{place}.deviceName" if place else self._limit(resource)
+                what = f"{resource} and {listed(others)} are one variable, {variable_name(resource)}"
+                yield RESOURCE_NAME_AMBIGUOUS.found(where, what)
 
     def _not_permitted(self) -> Iterator[Finding]:
         configuration = self.beside.kubevirt

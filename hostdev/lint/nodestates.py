@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from domxml.errors import BadInput
 from hostdev.binding.statefile import BadState, Flaw, read_states_among
+from hostdev.binding.statereader import KIND
 from hostdev.jsontext import Format
 from hostdev.lint.files import File
 from hostdev.lint.objects import LARGEST
+from hostdev.lint.offers import Offered, offers_of
 from hostdev.lint.rendering import VM_TEXT, engine_of
 from hostdev.lint.results import Result
 from hostdev.vmi.vmi import CODE
-from hostdev.vmi.yamltext import mark_at, position, read_yaml
+from hostdev.vmi.yamltext import Document, mark_at, path_steps, position, read_yaml
 
+Placed = TypeVar("Placed", Flaw, Offered)
 NODE_STATE_TEXT = re.compile(rb"kind[\"']?\s*:\s*[\"']?NodeState(?:List)?\b")
 """What a file with one says somewhere."""
 _INNER = re.compile(r"^kind\s*:\s*[\"']?NodeState\b", re.MULTILINE)
@@ -26,6 +29,7 @@ class NodeStates(NamedTuple):
 
     documents: int = 0
     results: tuple[Result, ...] = ()
+    offered: tuple[Offered, ...] = ()
     is_unreadable: bool = False
     """The file holds nothing that can be read, and no VM by its text."""
 
@@ -42,11 +46,28 @@ def read_node_states(file: File) -> NodeStates:
         if _is_unreadable(file):
             # What cannot be read may hold a VM, too: then it is told once, as a file of VMs.
             told = () if VM_TEXT.search(file.data) else tuple(_result(flaw, unreadable=True) for flaw in found)
-            return NodeStates(1, told, bool(told))
-    for number, flaws in _in_config_maps(file):
+            return NodeStates(1, told, is_unreadable=bool(told))
+    documents = list(read_yaml(file.data, Format(file.name, CODE, LARGEST)))
+    offered = [one for document in documents for one in _offered(document, file.name)]
+    for inner in _in_config_maps(documents):
+        number, flaws, offers = _of_text(file, inner)
         own += number
         found += flaws
-    return NodeStates(own, tuple(_result(flaw) for flaw in found))
+        offered += offers
+    return NodeStates(own, tuple(_result(flaw) for flaw in found), tuple(offered))
+
+
+def _offered(document: Document, file: str) -> Iterator[Offered]:
+    """What the NodeStates of a document offer, those of a list too."""
+    value = document.value if isinstance(document.value, dict) else {}
+    items = value.get("items") if str(value.get("kind")).endswith("List") else None
+    states = [(f"items[{i}].", one) for i, one in enumerate(items)] if isinstance(items, list) else [("", value)]
+    for prefix, state in states:
+        if isinstance(state, dict) and state.get("kind") == KIND:
+            for one in offers_of(state):
+                steps = path_steps(f"{prefix}{one.place}")
+                line, column = position(mark_at(document.value, steps, document.marks, document.mark))
+                yield one._replace(file=file, line=line, column=column)
 
 
 def _result(flaw: Flaw, *, unreadable: bool = False) -> Result:
@@ -60,30 +81,39 @@ def _is_unreadable(file: File) -> bool:
         return True
 
 
-def _in_config_maps(file: File) -> Iterator[tuple[int, list[Flaw]]]:
-    for document in read_yaml(file.data, Format(file.name, CODE, LARGEST)):
+class _Inner(NamedTuple):
+    """A text in a ConfigMap, and where it begins."""
+
+    text: str
+    line: int
+    column: int
+
+
+def _in_config_maps(documents: Iterable[Document]) -> Iterator[_Inner]:
+    for document in documents:
         value = document.value
         if not isinstance(value, dict) or value.get("kind") != "ConfigMap" or not isinstance(value.get("data"), dict):
             continue
         for key, text in value["data"].items():
             if isinstance(text, str) and _INNER.search(text):
-                line, column = position(mark_at(value, ["data", key], document.marks, document.mark))
-                yield _of_text(file, text, line, column)
+                yield _Inner(text, *position(mark_at(value, ["data", key], document.marks, document.mark)))
 
 
-def _of_text(file: File, text: str, line: int, column: int) -> tuple[int, list[Flaw]]:
+def _of_text(file: File, inner: _Inner) -> tuple[int, list[Flaw], list[Offered]]:
+    outer = file.data.decode("utf-8", "replace").splitlines()
     try:
-        return len(read_states_among(text.encode(), file.name)), []
+        number = len(read_states_among(inner.text.encode(), file.name))
     except BadState as error:
-        lines = file.data.decode("utf-8", "replace").splitlines()
-        return 1, [_moved(flaw, text.splitlines(), lines, line, column) for flaw in error.flaws]
+        return 1, [_moved(flaw, inner, outer) for flaw in error.flaws], []
+    documents = read_yaml(inner.text.encode(), Format(file.name, CODE, LARGEST))
+    return number, [], [_moved(one, inner, outer) for document in documents for one in _offered(document, file.name)]
 
 
-def _moved(flaw: Flaw, inner: list[str], outer: list[str], line: int, column: int) -> Flaw:
+def _moved(one: Placed, inner: _Inner, outer: list[str]) -> Placed:
     """The place in the file; where the text is no block, that of the whole text."""
-    there = line + flaw.line
-    if 0 < flaw.line <= len(inner) and there <= len(outer):
-        said, stands = inner[flaw.line - 1], outer[there - 1]
+    lines, there = inner.text.splitlines(), inner.line + one.line
+    if 0 < one.line <= len(lines) and there <= len(outer):
+        said, stands = lines[one.line - 1], outer[there - 1]
         if stands.endswith(said) and not stands[: len(stands) - len(said)].strip():
-            return flaw._replace(line=there, column=flaw.column + len(stands) - len(said))
-    return flaw._replace(line=line, column=column)
+            return one._replace(line=there, column=one.column + len(stands) - len(said))
+    return one._replace(line=inner.line, column=inner.column)

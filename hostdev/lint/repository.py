@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
 from domxml.finding import Finding, Severity
+from hostdev.binding.statereader import KIND
 from hostdev.findings.admission import (
     FIELD_BY_RELEASE,
     GATE_CLOSED,
@@ -29,6 +30,7 @@ from hostdev.lint.lint import lint
 from hostdev.lint.neighbours import Neighbours, neighbours
 from hostdev.lint.nodestates import NODE_STATE_TEXT, read_node_states
 from hostdev.lint.objects import VM_KINDS, Contents, Object, read_objects, without_path
+from hostdev.lint.offers import Offered, offer_results, offers_of, permitted_findings
 from hostdev.lint.plugins import plugin_findings
 from hostdev.lint.rendering import SHELL, VM_TEXT, Engine, command, engine_of, without_unknown
 from hostdev.lint.results import Counts, Report, Result, result_at, sorted_results
@@ -48,12 +50,15 @@ class Gathered(NamedTuple):
     objects: tuple[Object, ...]
     results: tuple[Result, ...]
     counts: Counts
+    offered: tuple[Offered, ...] = ()
+    """What the NodeStates among them offer."""
 
 
 def gather(files: Iterable[File]) -> Gathered:
     """Read every file."""
     objects: list[Object] = []
     results: list[Result] = []
+    offered: list[Offered] = []
     number = others = templates = nodes = 0
     for file in files:
         number += 1
@@ -61,6 +66,7 @@ def gather(files: Iterable[File]) -> Gathered:
         engine = _engine(file, contents)
         states = read_node_states(file)
         results += states.results
+        offered += states.offered
         nodes += states.documents
         broken = contents.error if file.is_named or VM_TEXT.search(file.data) else None
         if states.is_unreadable:
@@ -78,7 +84,8 @@ def gather(files: Iterable[File]) -> Gathered:
             objects += contents.objects
         elif engine is None and not broken and not states.documents:
             others += 1
-    return Gathered(tuple(objects), tuple(results), Counts(number, len(objects) + nodes, others, templates))
+    counts = Counts(number, len(objects) + nodes, others, templates)
+    return Gathered(tuple(objects), tuple(results), counts, tuple(offered))
 
 
 def _engine(file: File, contents: Contents) -> Engine | None:
@@ -126,8 +133,8 @@ def report(gathered: Gathered, found: Iterable[Result], ignored: Sequence[str]) 
     return Report(kept, gathered.counts, unused, gathered.objects)
 
 
-def lint_objects(objects: Sequence[Object], told: Cluster) -> Iterator[Result]:
-    """What is wrong with each VM, and with what stands beside them."""
+def lint_objects(objects: Sequence[Object], told: Cluster, offered: Sequence[Offered] = ()) -> Iterator[Result]:
+    """What is wrong with each VM, with what stands beside them, and with what NodeStates offer."""
     beside = neighbours(objects, VM_KINDS)
     cluster = beside.cluster(told)
     wired: list[Wired] = []
@@ -135,16 +142,19 @@ def lint_objects(objects: Sequence[Object], told: Cluster) -> Iterator[Result]:
     for one in vms:
         yield from _quieted(one, _vm_findings(one, cluster, beside, wired))
     findings: dict[int, list[Finding]] = {}
-    for one, finding in object_findings(beside, wired):
+    for one, finding in (*object_findings(beside, wired), *permitted_findings(beside, offered)):
         findings.setdefault(id(one.value), []).append(finding)
     for one in beside.objects:
         mine = [*(_repeated(one)), *_object_findings(one, cluster, vms), *findings.get(id(one.value), ())]
         yield from _quieted(one, iter(mine))
+    yield from offer_results(beside, offered)
 
 
 def document_findings(documents: Iterable[dict[str, Any]]) -> tuple[Finding, ...]:
     """What is wrong with a VM and with the objects that were made for it, also between them; no infos."""
-    results = lint_objects([Object(document) for document in documents], Cluster())
+    objects = [Object(document) for document in documents]
+    offered = [offer for one in objects if one.kind == KIND for offer in offers_of(one.value)]
+    results = lint_objects([one for one in objects if one.kind != KIND], Cluster(), offered)
     return tuple(one.finding for one in results if one.finding.severity is not Severity.INFO)
 
 

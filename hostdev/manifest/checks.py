@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.findings.driver import NOT_BOUND_TO_VFIO
 from hostdev.findings.manifest import (
@@ -18,9 +19,13 @@ from hostdev.gate.check import check
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio
 from hostdev.manifest.pool import By, Pool, selector
+from hostdev.manifest.units import MENDED
 
-_OPERATORS_WORK = frozenset({NOT_BOUND_TO_VFIO.code, VF_AUTOPROBE_ON.code})
-"""What the SR-IOV network operator repairs by itself."""
+_MENDED: Mapping[By, frozenset[str]] = {
+    By.OPERATOR: frozenset({NOT_BOUND_TO_VFIO.code, VF_AUTOPROBE_ON.code}),
+    By.PASSGATE: MENDED,
+}
+"""What the SR-IOV network operator, and the agent by the NodeState, repair by themselves."""
 
 
 def findings(machine: Machine, pools: Sequence[Pool]) -> tuple[Finding, ...]:
@@ -33,11 +38,17 @@ def findings(machine: Machine, pools: Sequence[Pool]) -> tuple[Finding, ...]:
 
 def _of_gate(machine: Machine, pools: Iterable[Pool]) -> Iterator[Finding]:
     """Of devices that were selected by their kind all are alike: one of them stands for the others."""
-    parts = [(pool, pool.functions if pool.outright else pool.functions[:1]) for pool in pools if pool.mdev is None]
-    bound = [f.address for pool, part in parts if pool.by is not By.OPERATOR for f in part]
-    unbound = [f.address for pool, part in parts if pool.by is By.OPERATOR for f in part]
-    yield from check(machine, bound)
-    yield from (one for one in check(machine, unbound) if one.code not in _OPERATORS_WORK)
+    parts = [(pool, _spoken_for(pool)) for pool in pools if pool.mdev is None]
+    for mended in dict.fromkeys(_MENDED.get(pool.by, frozenset()) for pool, _ in parts):
+        mine = [address for pool, part in parts if _MENDED.get(pool.by, frozenset()) == mended for address in part]
+        yield from (one for one in check(machine, mine) if one.code not in mended)
+
+
+def _spoken_for(pool: Pool) -> tuple[PciAddress, ...]:
+    """The devices that stand for the pool, with all that is in their units."""
+    functions = pool.functions if pool.outright else pool.functions[:1]
+    units = {unit.primary: unit.functions for unit in pool.units}
+    return tuple(address for one in functions for address in units.get(one.address, (one.address,)))
 
 
 def _of_pool(machine: Machine, pool: Pool) -> Iterator[Finding]:

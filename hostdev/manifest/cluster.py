@@ -50,7 +50,7 @@ def _mediated(pools: Iterable[Pool]) -> list[Document]:
 
 def _external(pool: Pool) -> Document:
     # Without it KubeVirt would hand out the same devices a second time.
-    return {"externalResourceProvider": True} if pool.by is By.PLUGIN else {}
+    return {} if pool.by is By.KUBEVIRT else {"externalResourceProvider": True}
 
 
 def _made(pools: Iterable[Pool]) -> Document:

@@ -64,7 +64,7 @@ def _of_spec(machine: Machine, pools: Iterable[Pool]) -> Iterator[Entry]:
     for device in devices(pools):
         card = cards.get(_slot(device.pool), ())
         if not card:
-            functions = _lone(machine, device)
+            functions = _whole(device) if device.pool.units else _lone(machine, device)
             yield Entry((device.word,), {"device": device.name, **_settings(device.word.request, functions)})
         elif card[0] == device.pool:
             word = _speaker(card)
@@ -79,6 +79,13 @@ def _speaker(card: Sequence[Pool]) -> Word:
         what = f"{asking[0].text} and {asking[1].text} are one device in the guest, and both have settings"
         raise BadInput("bad-device", what, subject=asking[1].text, hint="write the settings at one of them")
     return (asking or words)[0]._replace(number=min(word.number for word in words))
+
+
+def _whole(device: Device) -> str:
+    """The functions of a unit that are in one slot, which come with it; what else it has stays on vfio, unused."""
+    slots = [[one.slot_address for one in unit.functions] for unit in device.pool.units]
+    asked = device.word.request.functions
+    return "all" if asked == "one" and any(slot.count(slot[0]) > 1 for slot in slots) else asked
 
 
 def _lone(machine: Machine, device: Device) -> str:

@@ -11,6 +11,7 @@ from hostdev.inventory import pciclasses
 from hostdev.inventory.machine import MdevType, PciFunction, Role
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.manifest import images
+from hostdev.units.unit import Unit
 from hostdev.vmi.request import Request
 
 Document = dict[str, Any]
@@ -49,8 +50,13 @@ class By(StrEnum):
 
     KUBEVIRT = "kubevirt"
     PLUGIN = "plugin"
+    PASSGATE = "passgate"
     OPERATOR = "operator"
     CNI = "cni"
+
+
+_KUBEVIRT_READS = frozenset({By.KUBEVIRT, By.PASSGATE})
+"""Whose variables KubeVirt reads, whatever the resource is called."""
 
 
 class Word(NamedTuple):
@@ -82,6 +88,8 @@ class Pool(NamedTuple):
     mdev: MdevType | None = None
     words: tuple[Word, ...] = ()
     """What each of the VM's devices was named by."""
+    units: tuple[Unit, ...] = ()
+    """What the agent offers: a unit for each of the functions, which is its primary one."""
 
     @property
     def selectors(self) -> tuple[str, ...]:
@@ -102,7 +110,7 @@ class Pool(NamedTuple):
     @property
     def in_spec(self) -> bool:
         """Whether KubeVirt itself puts them into the VM: its own, and those of plugins that speak as it does."""
-        return self.port is None and (self.by is By.KUBEVIRT or speaks_kubevirt(self.resource))
+        return self.port is None and (self.by in _KUBEVIRT_READS or speaks_kubevirt(self.resource))
 
 
 def speaks_kubevirt(resource: str) -> bool:

@@ -15,6 +15,7 @@ from hostdev.inventory.pciids import Namer
 from hostdev.manifest import naming
 from hostdev.manifest.pool import By, Pool, Wanted, Word, of_network
 from hostdev.manifest.selection import Selected
+from hostdev.manifest.units import fold_units
 from hostdev.manifest.words import Named
 from hostdev.vmi.request import Request
 
@@ -24,7 +25,7 @@ _NETWORK = (By.OPERATOR, By.CNI)
 def pools(machine: Machine, namer: Namer, found: Iterable[Named], wanted: Wanted) -> tuple[Pool, ...]:
     """One pool for each kind of device, network port, and type of mediated devices."""
     drafts: dict[object, Pool] = {}
-    for selected, word in found:
+    for selected, word in fold_units(machine, tuple(found)) if wanted.by is By.PASSGATE else found:
         for key, draft in _drafts(machine, selected, wanted):
             meant = draft._replace(words=(word,))
             drafts[key] = _joined(drafts[key], meant) if key in drafts else meant
@@ -40,12 +41,15 @@ def _drafts(machine: Machine, selected: Selected, wanted: Wanted) -> Iterator[tu
         by = wanted.by or By.KUBEVIRT
         yield (by, selected.mdev.name), Pool(by, "", "", selected.functions, mdev=selected.mdev)
         return
+    units = {unit.primary: (unit,) for unit in selected.units}
     for function in selected.functions:
         by = wanted.by or _usual(function, wanted)
         if by in _NETWORK:
             yield _of_network(machine, function, by, selected, wanted)
         else:
-            yield (by, _kind(function, by, wanted)), Pool(by, "", "", (function,), outright=selected.outright)
+            mine = units.get(function.address, ())
+            pool = Pool(by, "", "", (function,), outright=selected.outright, units=mine)
+            yield (by, _kind(function, by, wanted)), pool
 
 
 def _usual(function: PciFunction, wanted: Wanted) -> By:
@@ -74,14 +78,14 @@ def _of_network(
     named = selected.outright and function is not port
     every = tuple(machine.functions[vf] for vf in port.virtfns if vf in machine.functions)
     functions = (function,) if named else every
-    vfs = _vfs(port, wanted.vfs)
+    vfs = number_of_vfs(port, wanted.vfs)
     if named and port.virtfns.index(function.address) >= vfs:
         what = f"is VF {port.virtfns.index(function.address)} of {port.address}, which shall have {vfs}"
         raise BadInput("bad-usage", what, subject=str(function.address), hint="name a lower one, or raise --vfs")
     return (by, port.address), Pool(by, "", "", functions, outright=named, port=port, vfs=vfs)
 
 
-def _vfs(port: PciFunction, asked: int | None) -> int:
+def number_of_vfs(port: PciFunction, asked: int | None) -> int:
     """How many VFs a port shall have: as many as were asked for, as it has, or as it can have."""
     most = port.total_vfs or 0
     if asked is not None and not 0 < asked <= most:
@@ -93,14 +97,15 @@ def _vfs(port: PciFunction, asked: int | None) -> int:
 def _joined(first: Pool, second: Pool) -> Pool:
     """Of a kind the VM gets one; of those that were named, all."""
     outright = first.outright and second.outright
+    units = tuple({unit.primary: unit for unit in (*first.units, *second.units)}.values())
     if not outright:
         functions = tuple(dict.fromkeys((*first.functions, *second.functions)))
         words = (_agreed(first.words[0], second.words[0]),)
-        return first._replace(functions=functions, outright=False, wanted=1, words=words)
+        return first._replace(functions=functions, outright=False, wanted=1, words=words, units=units)
     named = dict(zip(first.functions, first.words, strict=True))
     for function, word in zip(second.functions, second.words, strict=True):
         named[function] = _agreed(named[function], word) if function in named else word
-    return first._replace(functions=tuple(named), wanted=len(named), words=tuple(named.values()))
+    return first._replace(functions=tuple(named), wanted=len(named), words=tuple(named.values()), units=units)
 
 
 def _agreed(first: Word, second: Word) -> Word:

@@ -14,6 +14,7 @@ from hostdev.inventory.devicenames import Calling, find_called, is_plain_word
 from hostdev.inventory.devicewords import class_words
 from hostdev.inventory.machine import Machine, MdevType, PciFunction, Role
 from hostdev.manifest.pool import By, of_network
+from hostdev.units.unit import Unit
 
 _MOST_NAMED = 12
 
@@ -24,6 +25,8 @@ class Selected(NamedTuple):
     functions: tuple[PciFunction, ...]
     mdev: MdevType | None = None
     outright: bool = False
+    units: tuple[Unit, ...] = ()
+    """What the agent offers: the unit of which each function is the primary one."""
 
 
 def select(machine: Machine, text: str, by: By | None) -> Selected:
@@ -66,6 +69,9 @@ def _of_kind(machine: Machine, text: str, kind: tuple[PciFunction, ...], by: By 
     possible = [function for function in endpoints if not _is_wrong_pf(function, by)]
     if not possible:
         raise _wrong_pf(machine, endpoints[0])
+    if by is By.PASSGATE:
+        # What is not bound yet will be: its units tell what the host cannot do without.
+        return Selected(tuple(possible))
     passing = [function for function in possible if verdict_of(machine, function.address).passes]
     ports = [function for function in possible if _as_port(function, by) and not _needed(function)]
     return Selected(tuple(dict.fromkeys([*passing, *ports]) or possible))
@@ -77,7 +83,7 @@ def _is_wrong_pf(function: PciFunction, by: By | None) -> bool:
 
 
 def _as_port(function: PciFunction, by: By | None) -> bool:
-    return of_network(function) and by not in {By.KUBEVIRT, By.PLUGIN}
+    return of_network(function) and by in {None, By.OPERATOR, By.CNI}
 
 
 def _needed(function: PciFunction) -> bool:

@@ -65,12 +65,15 @@ def find_functions(machine: Machine, words: Sequence[Word], by: By | None) -> tu
                 subject=word.text,
                 hint="leave functions out",
             )
-        found += _companions(machine, selected, word)
+        found += _companions(machine, selected, word, apart=by is By.PASSGATE)
     return tuple(found)
 
 
-def _companions(machine: Machine, selected: Selected, word: Word) -> Iterator[Named]:
-    """Named by its address, each of them is asked for; of a kind it is not known which card the VM will get."""
+def _companions(machine: Machine, selected: Selected, word: Word, *, apart: bool) -> Iterator[Named]:
+    """Named by its address, each of them is asked for; of a kind it is not known which card the VM will get.
+
+    With `apart` they may be in IOMMU groups of their own.
+    """
     bare = Request()
     for function in selected.functions:
         wanted = _of_card(machine, function, word)
@@ -79,7 +82,7 @@ def _companions(machine: Machine, selected: Selected, word: Word) -> Iterator[Na
                 yield Named(Selected((one,), outright=True), word._replace(request=bare))
             continue
         for one in wanted:
-            if one.group != function.group:
+            if one.group != function.group and not apart:
                 what = f"{one.address} is in another IOMMU group than {function.address}, and no VM is given it along"
                 hint = f"name the functions of one card by their addresses: {function.address} {one.address}"
                 raise BadInput("bad-usage", what, subject=word.text, hint=hint)

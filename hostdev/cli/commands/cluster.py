@@ -65,13 +65,17 @@ MANIFEST = Command(
         HOST,
         Argument(
             ("--by",),
-            "who hands them out: KubeVirt itself, another device plugin, the SR-IOV network operator, or the SR-IOV "
-            "plugin and CNI without it (default: operator for VFs of network cards, plugin for those that Intel's "
-            "device plugins hand out, kubevirt for others)",
-            choices=("kubevirt", "plugin", "operator", "cni"),
+            "who hands them out: KubeVirt itself, another device plugin, Passgate's agent, the SR-IOV network "
+            "operator, or the SR-IOV plugin and CNI without it (default: operator for VFs of network cards, plugin for "
+            "those that Intel's device plugins hand out, kubevirt for others)",
+            choices=("kubevirt", "plugin", "passgate", "operator", "cni"),
         ),
         Argument(("--resource",), "the name under which they are handed out, instead of one made of their names"),
-        Argument(("--only",), "one part of the documents", choices=("cluster", "vm")),
+        Argument(
+            ("--only",),
+            "one part of the documents; node is the NodeState of --by passgate",
+            choices=("node", "cluster", "vm"),
+        ),
         Argument(("--name",), "the VM's name", default="passgate"),
         Argument(("--namespace",), "the namespace of the VM and its networks", default="default"),
         Argument(("--node",), "the name of the node, if only it shall be configured and run the VM"),
@@ -110,6 +114,7 @@ MANIFEST = Command(
         ("passgate manifest 3b:00.0 --vfs 8 --vlan 100", "eight VFs of a network port, by the operator"),
         ("passgate manifest 8086:37c9 --guest 0000:10:00.0", "a QAT VF, at an address that never moves"),
         ("passgate manifest 01:00.0 01:00.1", "a graphics card with its audio function as one device"),
+        ("passgate manifest 10de:1e04 --by passgate", "whole groups with such a card, offered by the agent"),
         ("passgate manifest 3b:00.0 af:00.0 --bond", "VFs of two ports, bonded in the guest"),
     ),
 )

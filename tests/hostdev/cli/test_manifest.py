@@ -40,6 +40,32 @@ def test_the_documents_are_as_they_were(
     golden(f"manifest-{machine}.txt", ran.err)
 
 
+def test_what_the_agent_offers_is_as_it_was(cli: Callable[..., Ran], golden: Callable[[str, str], None]) -> None:
+    ran = cli("manifest", "10de:1e04", "--by", "passgate", *host("consumer-gpu"), *NAMES)
+
+    assert ran.code == 0
+    golden("manifest-offer.yaml", ran.out)
+    golden("manifest-offer.txt", ran.err)
+
+
+def test_the_node_s_part_is_read_as_it_is_and_lint_has_nothing_against_all_three(
+    cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    words = ("manifest", "10de:1e04", "--by", "passgate", *host("consumer-gpu"), *NAMES)
+    parts = {part: tmp_path / f"{part}.yaml" for part in ("node", "cluster", "vm")}
+    for part, file in parts.items():
+        file.write_text(cli(*words, "--only", part).out)
+
+    planned = cli("node", "state", "plan", str(parts["node"]), *host("consumer-gpu"))
+    linted = cli("lint", *map(str, parts.values()), "--ignore", "sidecar-gate", "-o", "json")
+    together = tmp_path / "all.yaml"
+    together.write_text(cli(*words).out)
+
+    assert (planned.code, "0000:01:00.3/driver_override" in planned.out) == (0, True)
+    assert json.loads(linted.out)["items"] == []
+    assert json.loads(cli("lint", str(together), "--ignore", "sidecar-gate", "-o", "json").out)["items"] == []
+
+
 @pytest.mark.parametrize("machine", GOLDEN)
 def test_json_says_the_same(machine: str, cli: Callable[..., Ran]) -> None:
     words = ("manifest", *GOLDEN[machine], *host(machine), *NAMES)

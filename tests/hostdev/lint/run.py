@@ -22,7 +22,7 @@ def run(
     releases = (parse_release(kubevirt),) if kubevirt else Cluster().releases
     cluster = Cluster(releases, None if gates is None else parse_gates(gates, releases))
     gathered = gather(files(*texts, **more))
-    return report(gathered, lint_objects(gathered.objects, cluster), ignored)
+    return report(gathered, lint_objects(gathered.objects, cluster, gathered.offered), ignored)
 
 
 def results(*texts: str | bytes, **how: Any) -> list[Result]:

@@ -115,7 +115,7 @@ def test_what_the_kubevirt_object_does_not_permit() -> None:
 
 @pytest.mark.parametrize("configuration", ["{}", "{machineType: q35}", "{network: 1, developerConfiguration: x}"])
 def test_a_kubevirt_object_that_does_not_speak_of_it(configuration: str) -> None:
-    devices = f"{{gpus: {gpus('g')}, hostDevices: [{{name: h, deviceName: {GPU}}}]}}"
+    devices = f"{{gpus: {gpus('g')}, hostDevices: [{{name: h, deviceName: intel.com/qat_vf}}]}}"
     silent = f"kind: KubeVirt\nmetadata: {{name: k}}\nspec: {{configuration: {configuration}}}\n"
 
     assert sorted(set(codes(vm(devices=devices), silent))) == ["info gate-closed", "info resource-not-permitted"]

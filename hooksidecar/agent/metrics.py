@@ -30,6 +30,7 @@ from hostdev.inventory.machine import Machine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_DRIVER = "none"
+_OFFER = (table.OFFER_UNITS, table.OFFER_RESOURCES, table.OFFER_REGISTRATIONS)
 
 Counts: TypeAlias = "Counter[tuple[str, ...]]"
 
@@ -61,6 +62,7 @@ class Metrics:
         self._verdicts: Counts = Counter()
         self._standings: Counts | None = None
         self._changes: Counts = Counter()
+        self._offer: tuple[Counts, ...] | None = None
         self._vitals: Counts | None = None
         self._arrivals = Arrived()
         self._seconds: Counter[float] = Counter()
@@ -96,6 +98,11 @@ class Metrics:
             self._standings = _by_word(standings, table.NODE_STATE)
             self._changes = _by_word(outcomes, table.CHANGES)
 
+    def offered(self, units: Mapping[str, int], resources: Mapping[str, int], registrations: Mapping[str, int]) -> None:
+        """Take over what is offered to kubelet, and how registrations ended since the agent began."""
+        with self._lock:
+            self._offer = tuple(map(_by_word, (units, resources, registrations), _OFFER))
+
     def arrived(self, states: Mapping[str, int], arrived: Arrived) -> None:
         """Take over what became of the devices of VMs, and how long arrivals took since the agent began."""
         with self._lock:
@@ -127,6 +134,8 @@ class Metrics:
         if self._standings is not None:
             yield _family(table.NODE_STATE, self._standings)
             yield _family(table.CHANGES, self._changes)
+        if self._offer is not None:
+            yield from map(_family, _OFFER, self._offer)
         yield _histogram(table.SWEEPS, self._seconds, self._total_seconds)
         if self._succeeded is not None:
             yield _family(table.LAST_SUCCESS, {(): self._succeeded})

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from domxml.finding import FindingKind, Severity
-from hooksidecar.monitoring.metrics import FINDINGS, PODS, SOURCE_AGE, TARGET_LABELS, VITALS
+from hooksidecar.monitoring.metrics import (
+    FINDINGS,
+    OFFER_RESOURCES,
+    OFFER_UNITS,
+    PODS,
+    SOURCE_AGE,
+    TARGET_LABELS,
+    VITALS,
+)
 from hostdev.findings.device import DEVICE_OFF_BUS, DEVICE_POWER_STUCK
 from hostdev.findings.driver import REMOVAL_PENDING
 from hostdev.findings.holders import (
@@ -29,6 +37,8 @@ PAGE = "docs/agent.md#alerts"
 """For what is no finding, because there is no agent to find it."""
 OLD = 300
 """Seconds after which a source is old: each is read every 30 s, and a kubelet that starts anew takes less."""
+LATELY = "1h"
+"""How long units that are gone are missed; one that was taken out by intention, too."""
 BOOT = "20m"
 """Longer than a server takes to boot, and a node to pull the image."""
 STATE_FILE = "/etc/passgate/node-state.yaml"
@@ -42,6 +52,7 @@ TROUBLES = (
 )
 IN_TROUBLE = f"{VITALS.select(state='trouble')} > 0"
 
+_ALL_UNITS = f"sum without (state) ({OFFER_UNITS.select()})"
 _POD = "{{ $labels.pod }}"
 _IN_NAMESPACE = "kubectl -n {{ $labels.namespace }}"
 _NODE = "{{ $labels.node }}"
@@ -113,6 +124,30 @@ ALERTS = (
         page="docs/findings/{{ with $labels.code }}{{ . }}{{ else }}README{{ end }}.md",
     ),
     Alert(
+        name="PassgateUnitsGone",
+        # Units that are not listed any more are in no state: the sum over all falls.
+        expr=(
+            f"{OFFER_UNITS.select(state='unhealthy|given-unhealthy')} > 0 or "
+            f"{_ALL_UNITS} < max_over_time({_ALL_UNITS}[{LATELY}:1m])"
+        ),
+        wait="5m",
+        severity="warning",
+        summary=f"Node {_NODE} offers fewer units than its NodeState says, or than it did",
+        means="Units cannot be given as they are now, or are gone. Pods keep what they have; new ones stay pending.",
+        commands=(f"{_IN_NAMESPACE} exec {_POD} -- passgate node units -o wide", _LOG),
+        page=PAGE,
+    ),
+    Alert(
+        name="PassgateOfferNotTaken",
+        expr=f"{OFFER_RESOURCES.select(state='unregistered|foreign')} > 0",
+        wait="2m",
+        severity="critical",
+        summary=f"Kubelet of node {_NODE} does not have the agent as the plugin of a resource",
+        means="It took no registration, or another plugin has the name. Pods that ask for the resource fail for good.",
+        commands=(_LOG, "kubectl describe node {{ $labels.node }}"),
+        page=PAGE,
+    ),
+    Alert(
         name="PassgateSourcesDisagree",
         expr=f"{select(GRANTED_TWICE, KUBELET_DISAGREES)} > 0",
         wait="2m",
@@ -164,7 +199,6 @@ ALERTS = (
         page=PAGE,
     ),
 )
-"""Units that are gone from the offer have no row as long as there is no metric of them."""
 
 
 def rules() -> dict[str, Any]:

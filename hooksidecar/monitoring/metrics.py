@@ -197,6 +197,39 @@ CHANGES = Metric(
     meaning="with `--manage`: changes made for it: `done`, `refused`, `undone`, `stuck`, `pending`",
     labels=(Label("outcome", ("done", "refused", "undone", "stuck", "pending")),),
 )
+OFFER_UNITS = Metric(
+    "passgate_offer_units",
+    Kind.GAUGE,
+    title="Units that are offered",
+    help="Units that are offered to kubelet, by whether they can be given and whether a pod has them.",
+    meaning=(
+        "with `--offer`: units that are offered to kubelet: `free`, `given` (a pod has it), `unhealthy` (it cannot be "
+        "given as it is now), `given-unhealthy` (a pod has it, and could not be given it again)"
+    ),
+    labels=(Label("state", ("free", "given", "unhealthy", "given-unhealthy")),),
+)
+OFFER_RESOURCES = Metric(
+    "passgate_offer_resources",
+    Kind.GAUGE,
+    title="Resources that are offered",
+    help="Resources that are offered to kubelet, by whether it has taken them.",
+    meaning=(
+        "with `--offer`: resources of the node state, by whether kubelet has taken them: `registered`, `unregistered`, "
+        "`foreign` (another plugin has the name)"
+    ),
+    labels=(Label("state", ("registered", "unregistered", "foreign")),),
+)
+OFFER_REGISTRATIONS = Metric(
+    "passgate_offer_registrations",
+    Kind.COUNTER,
+    title="Registrations with kubelet",
+    help="Registrations of device plugins with kubelet, by how they ended.",
+    meaning=(
+        "with `--offer`: registrations with kubelet: `taken`, `refused`, `ended` (kubelet ended one that was taken: it "
+        "was restarted, or another plugin came)"
+    ),
+    labels=(Label("outcome", ("taken", "refused", "ended")),),
+)
 SWEEPS = Metric(
     "passgate_sweep_duration_seconds",
     Kind.HISTOGRAM,
@@ -218,6 +251,6 @@ LAST_SUCCESS = Metric(
 
 METRICS = (
     *(BUILD, DEVICES, GROUPS, FINDINGS, SOURCE_AGE, PODS, FILES, VERDICTS, VITALS, ARRIVAL, NODE_STATE, CHANGES),
-    *(SWEEPS, LAST_SUCCESS),
+    *(OFFER_UNITS, OFFER_RESOURCES, OFFER_REGISTRATIONS, SWEEPS, LAST_SUCCESS),
 )
 """Every metric, in the order in which they are served."""

@@ -208,6 +208,7 @@ def test_what_is_served_is_what_the_table_says() -> None:
     metrics = Metrics(ages=lambda: dict.fromkeys(SOURCES, 1.0))
     metrics.swept(Sweep(machine=machine("qat"), findings=(TWICE,), pods={"there": 1}))
     metrics.managed({}, {})
+    metrics.offered({}, {}, {})
     metrics.arrived({"arrived": 1}, Arrived({5.0: 1}, 4.0))
     metrics.answered("PreVMStart", "passed")
     families = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
@@ -229,6 +230,19 @@ def test_pods_are_counted_where_files_are_written() -> None:
 
     assert told[sample("pods", file="failed")] == 2
     assert told[sample("pods", file="there")] == 0
+
+
+def test_the_offer_is_counted_where_there_is_one() -> None:
+    metrics = swept(Sweep())
+    assert not any(name.startswith("passgate_offer") for name, _ in read(metrics))
+
+    metrics.offered({"free": 3, "given-unhealthy": 1}, {"registered": 2}, {"taken": 2, "ended": 1})
+    found = read(metrics)
+
+    assert found[sample("offer_units", state="free")] == 3
+    assert found[sample("offer_units", state="unhealthy")] == 0
+    assert found[sample("offer_resources", state="foreign")] == 0
+    assert found[sample("offer_registrations_total", outcome="ended")] == 1
 
 
 def test_node_state_is_counted_where_it_is_managed() -> None:

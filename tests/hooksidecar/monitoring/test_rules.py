@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hooksidecar.monitoring.alerts import ALERTS, rules
+from hooksidecar.monitoring.metrics import OFFER_REGISTRATIONS, OFFER_RESOURCES, OFFER_UNITS
 from tests.hooksidecar.monitoring.prometheus import promtool, skip_without, target_labels
 from tests.hooksidecar.monitoring.recordings import SCENARIOS, Recording, Scenario, all_running, record
 
@@ -130,6 +131,63 @@ def test_an_agent_that_does_not_answer(recordings: dict[str, Recording], tmp_pat
         phases,
         expected={**minutes(5, 25), "31m": ["PassgateAgentNotScraped"], "60m": ["PassgateAgentNotScraped"]},
     )
+
+
+def offering(units: Mapping[str, int], resources: Mapping[str, int], ended: int = 0) -> Recording:
+    """What an agent serves of its offer."""
+    given = ((OFFER_UNITS, units), (OFFER_RESOURCES, resources), (OFFER_REGISTRATIONS, {"taken": 1, "ended": ended}))
+    return Recording(
+        {
+            (row.family, frozenset({(row.labels[0].name, word)})): counts.get(word, 0)
+            for row, counts in given
+            for word in row.labels[0].values
+        }
+    )
+
+
+OFFERING = offering({"free": 3, "given": 1}, {"registered": 1})
+TROUBLES_OF_AN_OFFER = {
+    "a free unit unhealthy": (
+        offering({"free": 2, "given": 1, "unhealthy": 1}, {"registered": 1}),
+        "PassgateUnitsGone",
+    ),
+    "a given unit unhealthy": (offering({"free": 3, "given-unhealthy": 1}, {"registered": 1}), "PassgateUnitsGone"),
+    "units unplugged": (offering({"free": 1, "given": 1}, {"registered": 1}), "PassgateUnitsGone"),
+    "not registered": (offering({"free": 3, "given": 1}, {"unregistered": 1}, 1), "PassgateOfferNotTaken"),
+    "a foreign plugin": (offering({"free": 3, "given": 1}, {"foreign": 1}, 1), "PassgateOfferNotTaken"),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES_OF_AN_OFFER)
+def test_a_trouble_of_the_offer_has_its_alert(tmp_path: Path, name: str) -> None:
+    skip_without()
+    trouble, alert = TROUBLES_OF_AN_OFFER[name]
+    phases = [Phase(1800, OFFERING), Phase(1200, trouble), Phase(5400, OFFERING)]
+
+    judge(
+        tmp_path,
+        phases,
+        [Phase(8400, OFFERING, target_labels(2))],
+        expected={**minutes(1, 15, 30), "37m": [alert], "49m": [alert], **minutes(51, 80, 120)},
+    )
+
+
+def test_a_change_of_who_has_what_is_no_trouble(tmp_path: Path) -> None:
+    """VMs start and end, kubelet is restarted, the agent is replaced."""
+    skip_without()
+    busy = offering({"given": 4}, {"registered": 1}, 1)
+    restarted = Phase(60, offering({"free": 3, "given": 1}, {"unregistered": 1}, 1))
+    new = target_labels(1, "passgate-agent-new")
+    phases = [Phase(1800, OFFERING), Phase(1800, busy), restarted, Phase(1800, OFFERING), Phase(1800, busy, new)]
+
+    judge(tmp_path, phases, expected=minutes(*range(0, 120, 5)))
+
+
+def test_units_that_were_taken_out_are_missed_for_an_hour(tmp_path: Path) -> None:
+    skip_without()
+    phases = [Phase(1800, OFFERING), Phase(9000, offering({"free": 1}, {"registered": 1}))]
+
+    judge(tmp_path, phases, expected={**minutes(30), "60m": ["PassgateUnitsGone"], **minutes(95, 170)})
 
 
 def test_no_agent_at_all(tmp_path: Path) -> None:

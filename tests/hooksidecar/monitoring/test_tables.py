@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hooksidecar.monitoring.alerts import ALERTS, PAGE, Alert, rules
+from hooksidecar.monitoring.alerts import ALERTS, Alert, rules
 from hooksidecar.monitoring.dashboard import CHOSEN, dashboard, sections
 from hooksidecar.monitoring.docs import DASHBOARD, files
 from hooksidecar.monitoring.metrics import FINDINGS, METRICS, TARGET_LABELS
@@ -60,7 +60,7 @@ def test_an_alert_has_its_page_and_commands(alert: Alert) -> None:
 
     assert set(codes(alert)) <= ALL.keys()
     assert [path for path in pages if not (ROOT / path).is_file()] == []
-    assert not anchor or f"## {anchor.capitalize()}\n" in (ROOT / PAGE.partition("#")[0]).read_text()
+    assert not anchor or f"## {anchor.capitalize()}\n" in (ROOT / page).read_text()
     assert alert.commands
     for command in alert.commands:
         assert command.startswith(("kubectl ", "passgate "))

@@ -171,7 +171,7 @@ TASKS = (
         ("# resource-insufficient",),
     ),
     Task(
-        *("D4", "another message", "passgate explain 'unable to find any device for resource a.b/c'"),
+        *("D4", "another message", "passgate explain 'no more addresses to allocate for resource a.b/c'"),
         ("# no-address-left",),
     ),
     Task(

@@ -14,6 +14,7 @@ from hostdev.findings.release import Release, is_mended
 
 SMALLEST_WIDTH = 39
 """Bits of address that the IOMMUs of small Intel processors have; servers have 46 to 57."""
+_ROM = 6
 _KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
 """Where x86 has its MSI window, and AMD HyperTransport."""
 _BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")
@@ -30,6 +31,7 @@ _REASON = re.compile(
     r"(?:qemu(?:-kvm|-system-\w+)|\bkvm|libvirt):? |error:|message=|rpc error|-device|-blockdev|virerror|desc ="
     r"|: \S+ \S+ \S+ \S+"
 )
+_BAR_NUMBER = re.compile(r"(?<!vf )\bbar ?([0-9]{1,2})\b")
 _INTERRUPT_HANDLER = re.compile(r"\bhandlers:|\[<[0-9a-f]+>\] ")
 _LAUNCHER = re.compile(r"virt-launcher|syncvmi|libvirterror|component:virt|kubevirt")
 
@@ -123,6 +125,12 @@ def _of_a_guest_device(context: Context) -> bool | None:
     return _GUEST_DEVICE.search(context.around) is not None and _OTHER_DEVICE.search(context.around) is None
 
 
+def _of_a_devices_bar(context: Context) -> bool | None:
+    """Below 6 are a device's own; 6 is its ROM, and those beyond are of VFs and bridges."""
+    numbers = [int(number) for number in _BAR_NUMBER.findall(context.near)]
+    return any(number < _ROM for number in numbers)
+
+
 def _cdi_of_devices(context: Context) -> bool | None:
     return True if _CDI.search(context.around) else None
 
@@ -156,6 +164,7 @@ _JUDGES: Mapping[str, _Judge] = MappingProxyType(
         rule.VFIO_HAS_INTERRUPT.key: _vfio_has_interrupt,
         rule.REASON_ELSEWHERE.key: _reason_elsewhere,
         rule.OF_A_GUEST_DEVICE.key: _of_a_guest_device,
+        rule.OF_A_DEVICES_BAR.key: _of_a_devices_bar,
         rule.IN_CLOUD_INIT.key: _searches(_CLOUD_INIT),
         rule.CDI_OF_DEVICES.key: _cdi_of_devices,
         rule.OF_SRIOV.key: _searches(_SRIOV),

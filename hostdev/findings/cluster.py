@@ -85,7 +85,8 @@ NO_ADDRESS_LEFT = Trouble(
         "failed to create generic host-devices",
         "the number of GPU/s do not match the number of devices",
         "the number of generic host-devices do not match the number of devices",
-        "unable to find any device for resource {any}",
+        "the number of device plugin GPU/s do not match the number of devices",
+        "the number of device plugin HostDevice/s do not match the number of devices",
     ),
     look="passgate lint",
 )

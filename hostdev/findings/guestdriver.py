@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import OF_A_GUEST_DEVICE, Rule, Sureness
+from hostdev.findings.rule import OF_A_DEVICES_BAR, OF_A_GUEST_DEVICE, Rule, Sureness
 from hostdev.findings.trouble import Trouble
 
 GUEST_OUT_OF_RESOURCES = Trouble(
@@ -89,14 +89,22 @@ RULES = (
             "This PCI I/O region assigned to your NVIDIA device is invalid",
             "NVRM: BAR{any} is 0M @ 0x0",
             "is 0M @ 0x0 (PCI:",
-            "BAR {any} is not assigned",
-            "BAR {any}: no space for [mem",
-            "BAR {any}: failed to assign [mem",
-            "cant assign; no space",
-            "region 0 is not assigned",
-            "BAR 0: not assigned",
+            "BAR0 is not assigned",
         ),
         sure=Sureness.LIKELY,
+        over=("guest-driver-failed",),
+    ),
+    Rule(
+        "bar-window-too-small",
+        (
+            "BAR {any}: no space for {any}",
+            "BAR {any}: failed to assign {any}",
+            "can't claim BAR {any}: no compatible bridge window",
+            "BAR {any}: can't assign; no space",
+            "BAR {any}: not assigned",
+        ),
+        (OF_A_DEVICES_BAR,),
+        Sureness.LIKELY,
         over=("guest-driver-failed",),
     ),
     Rule(
@@ -131,13 +139,11 @@ RULES = (
             "iavf {any}: Unable to send opcode",
             "iavf {any}: Never saw reset",
             "PF still in reset state",
-            "ixgbevf {any}: PF still resetting",
+            "PF still resetting",
             "ixgbevf {any}: Failed to reset {any} PF",
             "igbvf {any}: PF still in reset",
             "Admin queue command never completed",
-            "Device is not responding to VF mailbox",
             "mlx5_core {any}: wait_fw_init {any} timeout",
-            "Invalid message from the VF",
             "Unsupported API version {any} VF",
         ),
         sure=Sureness.LIKELY,

@@ -25,6 +25,41 @@ DRA_NOT_PREPARED = Trouble(
     issues=("kubernetes-sigs/dra-driver-nvidia-gpu#1218",),
 )
 
+DRA_DRIVER_MISSING = Trouble(
+    code="dra-driver-missing",
+    title="The DRA driver of the claim is not registered with kubelet on the node",
+    cause=(
+        "The claim was allocated to a device of this node, and kubelet has no plugin of that driver to prepare it: the "
+        "driver's DaemonSet does not run there, was only just restarted, or registers in another directory than "
+        "kubelet's."
+    ),
+    hint="look whether the driver's kubelet plugin runs on the node",
+    remedy=(
+        "1. `kubectl get pods -A -o wide --field-selector spec.nodeName=NODE` shows the driver's pod, and its log why it "
+        "does not register.\n"
+        "2. `ls /var/lib/kubelet/plugins_registry` on the node has a socket of each driver that is registered.\n"
+        "3. Kubelet tries again by itself; the pod starts once the driver is there."
+    ),
+    look="ls /var/lib/kubelet/plugins_registry",
+)
+
+DRA_DEVICE_WITHOUT_ADDRESS = Trouble(
+    code="dra-device-without-address",
+    title="The claim does not tell KubeVirt which device it is",
+    cause=(
+        "virt-launcher takes the address of a device of a claim from the attributes `resource.kubernetes.io/pciBusID` or "
+        "`mdevUUID`, which the DRA driver publishes. The driver publishes neither, the claim's status has none yet, or "
+        "the VM names another claim or request than it has."
+    ),
+    hint="see whether the driver's ResourceSlices have resource.kubernetes.io/pciBusID for the device",
+    remedy=(
+        "1. `kubectl get resourceslices -o yaml | grep -B3 -A3 pciBusID` shows what the driver publishes.\n"
+        "2. `claimName` and `requestName` of the VM's device against `kubectl get resourceclaims -n NAMESPACE -o yaml`.\n"
+        "3. A newer release of the driver; older ones publish an address under a name of their own."
+    ),
+    look="kubectl get resourceslices -o yaml",
+)
+
 CDI_NOT_WRITTEN = Trouble(
     code="cdi-not-written",
     title="The CDI file of the driver could not be written",
@@ -130,6 +165,8 @@ NVIDIA_RUNTIME = Trouble(
 
 TROUBLES = (
     DRA_NOT_PREPARED,
+    DRA_DRIVER_MISSING,
+    DRA_DEVICE_WITHOUT_ADDRESS,
     CDI_NOT_WRITTEN,
     CDI_DEVICE_MISSING,
     KUBEVIRT_PLUGIN_MISSING,
@@ -150,6 +187,22 @@ RULES = (
             "failed to prepare VFIO device",
         ),
         sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "dra-driver-missing",
+        ("DRA driver {any} is not registered", "plugin name {any} not found in the list of registered DRA plugins"),
+        over=("dra-not-prepared",),
+    ),
+    Rule(
+        "dra-device-without-address",
+        (
+            "failed to create DRA GPU host-devices",
+            "failed to create dra generic host-devices",
+            "has no mdevUUID or pciBusID in metadata",
+            "the number of DRA GPU/s do not match the number of devices",
+            "the number of DRA HostDevice/s do not match the number of devices",
+        ),
+        over=("no-address-left", "address-variable-missing"),
     ),
     Rule(
         "cdi-not-written",
@@ -185,7 +238,7 @@ RULES = (
             "Allocate failed due to no healthy devices present",
             "requested number of devices unavailable for {any}. Requested",
             "no healthy devices present; cannot allocate unhealthy devices",
-            "Allocate failed due to can't allocate unhealthy devices",
+            "previously allocated devices are no longer healthy; cannot allocate unhealthy devices",
             "Allocate failed due to device plugin {any} rpc failed",
             "Allocate failed due to rpc error",
         ),
@@ -203,7 +256,8 @@ RULES = (
             "device-plugins/kubelet.sock: connect: connection refused",
             "device-plugins/kubelet.sock: connect: no such file or directory",
             "device-plugins/kubelet.sock: connect: permission denied",
-            "timed out connecting to device plugin",
+            "device plugin unable connect to Kubelet",
+            "device plugin unable to register with Kubelet",
         ),
         sure=Sureness.LIKELY,
     ),
@@ -224,7 +278,6 @@ RULES = (
             "nvidia-container-cli: initialization error: driver rpc error",
             "nvidia-container-cli: initialization error: nvml error: driver not loaded",
             "nvidia-container-cli: device error: no devices",
-            "Auto-detected mode as legacy {any} nvidia-container-cli",
             "nvidia-container-cli: initialization error",
         ),
         sure=Sureness.LIKELY,

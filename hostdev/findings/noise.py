@@ -124,6 +124,19 @@ LIBVIRT_STARTING = Trouble(
     nature=Nature.HARMLESS,
 )
 
+LAUNCHER_ENDING = Trouble(
+    code="launcher-ending",
+    title="virt-launcher is ending, or lost libvirt for a moment: harmless",
+    cause=(
+        "When a VM has ended, or virtqemud is restarted, virt-launcher's connections to it and to virt-handler break, and "
+        "each of them says so as an error. Why the VM ended stands before these lines."
+    ),
+    hint="harmless: what ended the VM stands in an earlier line",
+    remedy='Look for the first line with `"level":"error"` before these.',
+    look=_LAUNCHER_LOG,
+    nature=Nature.HARMLESS,
+)
+
 TROUBLES = (
     QEMU_ENDED,
     SYNC_FAILED,
@@ -133,6 +146,7 @@ TROUBLES = (
     VARIABLE_OF_VGPU,
     ORDINARY_LINE,
     LIBVIRT_STARTING,
+    LAUNCHER_ENDING,
 )
 
 RULES = (
@@ -143,7 +157,6 @@ RULES = (
             "End of file from qemu monitor",
             "qemu unexpectedly closed the monitor",
             "process exited while connecting to monitor",
-            "QEMU exited with code 1",
         ),
         (REASON_ELSEWHERE,),
     ),
@@ -204,8 +217,23 @@ RULES = (
         (
             "Failed to connect socket to {any} virtqemud-sock: No such file or directory",
             "Unable to get system bus connection: Could not connect",
-            "Connecting to libvirt daemon failed",
+            "cannot connect to libvirt daemon",
             "Failed to connect socket to {any} virtlogd-sock",
+        ),
+        (IN_VIRT_LAUNCHER,),
+        Sureness.LIKELY,
+    ),
+    Rule(
+        "launcher-ending",
+        (
+            "End of file while reading data: Input/output error",
+            "internal error: client socket is closed",
+            "connection closed due to keepalive timeout",
+            "dirty virt-launcher shutdown",
+            "received signal terminated but can't signal virt-launcher to shut down",
+            "Could not send domain notify event",
+            "Failed to send domain notify event",
+            "Failed to connect to notify server",
         ),
         (IN_VIRT_LAUNCHER,),
         Sureness.LIKELY,

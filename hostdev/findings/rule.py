@@ -80,6 +80,7 @@ VFIO_HAS_INTERRUPT = Condition(
 )
 REASON_ELSEWHERE = Condition("reason-elsewhere", "does it say no more than that something failed?")
 IN_CLOUD_INIT = Condition("in-cloud-init", "was it virt-launcher, while it made cloud-init data for a hook?")
-OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED)
+OF_A_DEVICES_BAR = Condition("of-a-devices-bar", "is it one of the BARs 0 to 5 of a device, and no bridge's or VF's?")
+OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED, OF_A_DEVICES_BAR)
 """What hangs on the numbers of a message."""
 OF_A_GUEST_DEVICE = Condition("of-a-guest-device", "is it a device that the guest was given?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hostdev.findings.rule import ERROR_TOLD, OF_SRIOV, Rule, Sureness
-from hostdev.findings.trouble import Trouble
+from hostdev.findings.trouble import Nature, Trouble
 
 VFS_WITHOUT_ROOM = Trouble(
     code="vfs-without-room",
@@ -108,6 +108,23 @@ NIC_NOT_SELECTED = Trouble(
     issues=("k8snetworkplumbingwg/sriov-network-operator#447",),
 )
 
+SYSFS_NOT_WRITABLE = Trouble(
+    code="sysfs-not-writable",
+    title="The writer has no right to write to sysfs",
+    cause=(
+        "Files such as `sriov_numvfs`, `bind` and `driver_override` are written by root alone. `sudo echo 4 > FILE` "
+        "opens the file without sudo. In a container /sys is read-only unless it is privileged or has it mounted "
+        "itself."
+    ),
+    hint="write as root: `echo 4 | sudo tee FILE`, or `passgate node vfs PF COUNT` on the node itself",
+    remedy=(
+        "1. `sudo sh -c 'echo 4 > FILE'`, or the same in a root shell.\n"
+        "2. In a pod: `privileged: true`, or /sys of the node as a hostPath that can be written.\n"
+        "3. If root is refused as well: kernel lockdown, or SELinux (`ausearch -m avc -ts recent`)."
+    ),
+    look="id -u",
+)
+
 SRIOV_NODE_NOT_MADE = Trouble(
     code="sriov-node-not-made",
     title="The SR-IOV operator's daemon could not configure the node",
@@ -121,6 +138,7 @@ SRIOV_NODE_NOT_MADE = Trouble(
         "`dmesg | tail` on the node. SR-IOV that is off in the firmware is the most frequent one."
     ),
     look="kubectl get sriovnetworknodestates -A -o yaml",
+    nature=Nature.WRAPPER,
 )
 
 TROUBLES = (
@@ -130,6 +148,7 @@ TROUBLES = (
     SWITCHDEV_REFUSED,
     VF_UNBIND_RACE,
     NIC_NOT_SELECTED,
+    SYSFS_NOT_WRITABLE,
     SRIOV_NODE_NOT_MADE,
 )
 
@@ -138,7 +157,6 @@ RULES = (
         "vfs-without-room",
         (
             "not enough MMIO resources for SR-IOV",
-            "not enough MMIO BARs for SR-IOV",
             "SR-IOV: bus number out of range",
             "can't enable {any} VFs (bus {any} out of range of",
             "sriov_numvfs: cannot allocate memory",
@@ -146,7 +164,6 @@ RULES = (
             "VF BAR {any}: no space for",
             "VF BAR {any}: can't assign; no space",
             "VF BAR {any}: failed to assign",
-            "Failed to enable {any} VFs (-ENOMEM)",
             "Failed to enable SR-IOV: -12",
             "Failed to enable PCI sriov: -12",
             "pci_enable_sriov failed : -12",
@@ -164,10 +181,8 @@ RULES = (
         "vfs-left-on",
         (
             "driver left SR-IOV enabled after remove",
-            "SR-IOV is already enabled",
-            "SR-IOV already enabled",
-            "VFs were already enabled by another driver",
-            "Removing PF driver with VFs still enabled",
+            "Virtual Functions already enabled for this device",
+            "pre-allocated VFs found - override max_vfs setting",
         ),
     ),
     Rule(
@@ -178,39 +193,70 @@ RULES = (
             "sriov_numvfs: device or resource busy",
             "sriov_numvfs: write error: Numerical result out of range",
             "sriov_numvfs: numerical result out of range",
+            "is larger than TotalVfs (",
+        ),
+        sure=Sureness.LIKELY,
+        over=("vfs-refused",),
+    ),
+    Rule(
+        "too-many-vfs",
+        ("echo: write error: Numerical result out of range", "echo: write error: Device or resource busy"),
+        (OF_SRIOV,),
+        Sureness.LIKELY,
+    ),
+    Rule(
+        "vfs-refused",
+        (
+            "sriov_numvfs: write error: Function not implemented",
+            "sriov_numvfs: function not implemented",
+            "sriov_numvfs: write error: Operation not supported",
+            "sriov_numvfs: operation not supported",
+            "sriov_numvfs: write error: Invalid argument",
+            "sriov_numvfs: invalid argument",
+            "sriov_numvfs: write error: No such file or directory",
+            "sriov_numvfs: no such file or directory",
+            "Failed to enable PCI sriov",
+            "mlx5_core_sriov_configure {any} failed",
+            "mlx5_sriov_enable {any} failed",
+            "mlx5_device_enable_sriov {any} failed",
+            "Driver does not support SRIOV configuration via sysfs",
+            "SR-IOV cannot be enabled",
         ),
         sure=Sureness.LIKELY,
     ),
     Rule(
         "vfs-refused",
         (
-            "sriov_numvfs: write error: Function not implemented",
-            "sriov_numvfs: write error: Operation not supported",
-            "sriov_numvfs: write error: Invalid argument",
-            "sriov_numvfs: invalid argument",
-            "sriov_numvfs: permission denied",
-            "sriov_numvfs: write error: No such file or directory",
-            "Failed to enable PCI sriov",
-            "mlx5_core_sriov_configure {any} failed",
-            "mlx5_sriov_enable {any} failed",
-            "mlx5_device_enable_sriov {any} failed",
-            "SR-IOV is not supported by firmware",
-            "SRIOV is disabled",
-            "does not support sriov",
-            "SR-IOV cannot be enabled",
+            "echo: write error: Function not implemented",
+            "echo: write error: Operation not supported",
+            "echo: write error: Invalid argument",
         ),
-        sure=Sureness.LIKELY,
+        (OF_SRIOV,),
+        Sureness.LIKELY,
+    ),
+    Rule(
+        "sysfs-not-writable",
+        (
+            "sriov_numvfs: permission denied",
+            "sriov_numvfs: read-only file system",
+            "driver_override: permission denied",
+            "driver_override: read-only file system",
+            "drivers_probe: permission denied",
+            "bash: {any}/unbind: permission denied",
+            "tee: {any}/unbind: permission denied",
+            "/unbind: read-only file system",
+            "/bind: read-only file system",
+        ),
+        over=("vf-unbind-race",),
     ),
     Rule(
         "switchdev-refused",
         (
             "fails to switch to switchdev mode",
             "failed to switch to switchdev mode",
-            "failed to set {any} switchdev",
-            "eswitch mode {any} failed",
             "Failed setting eswitch to offloads",
-            "mlx5_core {any} SRIOV is enabled, can't change mode to switchdev",
-            "Can't change mode when flows are configured",
+            "Failed setting eswitch back to legacy",
+            "Changing eswitch mode is allowed only if there is no VFs created",
         ),
     ),
     Rule(
@@ -220,7 +266,8 @@ RULES = (
             "Unbind(): fail to unbind driver for device",
             "fail to unbind driver for device {any} no such",
             "fail to bind driver for device",
-            "BindDriverByBusAndDevice {any} failed",
+            "unbindDriver(): failed to unbind driver",
+            "bindDriver(): failed to bind driver",
             "/sys/bus/pci/drivers/{any}/unbind: permission denied",
         ),
         sure=Sureness.LIKELY,
@@ -229,20 +276,20 @@ RULES = (
         "nic-not-selected",
         (
             "no supported NIC is selected by the nicSelector",
-            "vendor/device {any} is not supported by the operator",
-            "nicSelector {any} does not match any",
-            "interface in the nicSelector {any} is not found",
+            "no matched node is selected by the nodeSelector in CR",
+            "denied the request: vendor/device {any} is not supported",
+            "denied the request: vendor {any} is not supported",
         ),
     ),
     Rule(
         "sriov-node-not-made",
         (
             "cannot configure sriov interfaces",
-            "failed to configure sriov on interface",
+            "configSriovPFDevice(): fail to set NumVfs for device",
             "SetSriovNumVfs(): fail",
         ),
         sure=Sureness.LIKELY,
     ),
     Rule("sriov-node-not-made", ("syncStatus: Failed", "syncStatus=Failed"), (OF_SRIOV,), Sureness.LIKELY),
-    Rule("sriov-node-not-made", ("lastSyncError",), (ERROR_TOLD,), Sureness.LIKELY),
+    Rule("sriov-node-not-made", ("lastSyncError", "NewFailedMessage"), (ERROR_TOLD,), Sureness.LIKELY),
 )

@@ -150,7 +150,7 @@ def events(tmp_path: Path) -> Path:
     [
         ("failed to create GPU host-devices", "no-address-left"),
         ("failed to create generic host-devices: the number of generic host-devices do not", "no-address-left"),
-        ("unable to find any device for resource intel.com/x", "no-address-left"),
+        ("no more addresses to allocate for resource intel.com/x", "no-address-left"),
         ("Insufficient qat.intel.com/generic", "resource-insufficient"),
         ("0/1 nodes are available: 1 Insufficient nvidia.com/TU104GL_Tesla_T4.", "resource-insufficient"),
         ("HostDevices feature gate is not enabled", "gate-closed"),

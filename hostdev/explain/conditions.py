@@ -31,7 +31,7 @@ _REASON = re.compile(
     r"(?:qemu(?:-kvm|-system-\w+)|\bkvm|libvirt):? |error:|message=|rpc error|-device|-blockdev|virerror|desc ="
     r"|: \S+ \S+ \S+ \S+"
 )
-_BAR_NUMBER = re.compile(r"(?<!vf )\bbar ?([0-9]{1,2})\b")
+_BAR_NUMBER = re.compile(r"\bbar ?([0-9]{1,2})\b")
 _INTERRUPT_HANDLER = re.compile(r"\bhandlers:|\[<[0-9a-f]+>\] ")
 _LAUNCHER = re.compile(r"virt-launcher|syncvmi|libvirterror|component:virt|kubevirt")
 
@@ -128,7 +128,9 @@ def _of_a_guest_device(context: Context) -> bool | None:
 def _of_a_devices_bar(context: Context) -> bool | None:
     """Below 6 are a device's own; 6 is its ROM, and those beyond are of VFs and bridges."""
     numbers = [int(number) for number in _BAR_NUMBER.findall(context.near)]
-    return any(number < _ROM for number in numbers)
+    if "vf bar" in context.near:
+        return False
+    return any(number < _ROM for number in numbers) if numbers else None
 
 
 def _cdi_of_devices(context: Context) -> bool | None:

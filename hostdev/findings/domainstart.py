@@ -279,6 +279,11 @@ RULES = (
         ),
     ),
     Rule(
+        "sidecar-gate",
+        ("sidecar feature gate is not enabled in kubevirt-config", "sidecar feature gate is not enabled"),
+        over=("gate-closed",),
+    ),
+    Rule(
         "gate-closed",
         (
             "GPU feature gate is not enabled",

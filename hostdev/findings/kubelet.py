@@ -35,8 +35,8 @@ DRA_DRIVER_MISSING = Trouble(
     ),
     hint="look whether the driver's kubelet plugin runs on the node",
     remedy=(
-        "1. `kubectl get pods -A -o wide --field-selector spec.nodeName=NODE` shows the driver's pod, and its log why it "
-        "does not register.\n"
+        "1. `kubectl get pods -A -o wide --field-selector spec.nodeName=NODE` shows the driver's pod, and its log why "
+        "it does not register.\n"
         "2. `ls /var/lib/kubelet/plugins_registry` on the node has a socket of each driver that is registered.\n"
         "3. Kubelet tries again by itself; the pod starts once the driver is there."
     ),
@@ -47,14 +47,14 @@ DRA_DEVICE_WITHOUT_ADDRESS = Trouble(
     code="dra-device-without-address",
     title="The claim does not tell KubeVirt which device it is",
     cause=(
-        "virt-launcher takes the address of a device of a claim from the attributes `resource.kubernetes.io/pciBusID` or "
-        "`mdevUUID`, which the DRA driver publishes. The driver publishes neither, the claim's status has none yet, or "
-        "the VM names another claim or request than it has."
+        "virt-launcher takes the address of a device of a claim from the attributes `resource.kubernetes.io/pciBusID` "
+        "or `mdevUUID`, which the DRA driver publishes. The driver publishes neither, the claim's status has none yet, "
+        "or the VM names another claim or request than it has."
     ),
     hint="see whether the driver's ResourceSlices have resource.kubernetes.io/pciBusID for the device",
     remedy=(
         "1. `kubectl get resourceslices -o yaml | grep -B3 -A3 pciBusID` shows what the driver publishes.\n"
-        "2. `claimName` and `requestName` of the VM's device against `kubectl get resourceclaims -n NAMESPACE -o yaml`.\n"
+        "2. `claimName` and `requestName` of the VM's device against `kubectl get resourceclaims -o yaml`.\n"
         "3. A newer release of the driver; older ones publish an address under a name of their own."
     ),
     look="kubectl get resourceslices -o yaml",

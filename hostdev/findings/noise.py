@@ -128,8 +128,8 @@ LAUNCHER_ENDING = Trouble(
     code="launcher-ending",
     title="virt-launcher is ending, or lost libvirt for a moment: harmless",
     cause=(
-        "When a VM has ended, or virtqemud is restarted, virt-launcher's connections to it and to virt-handler break, and "
-        "each of them says so as an error. Why the VM ended stands before these lines."
+        "When a VM has ended, or virtqemud is restarted, virt-launcher's connections to it and to virt-handler break, "
+        "and each of them says so as an error. Why the VM ended stands before these lines."
     ),
     hint="harmless: what ended the VM stands in an earlier line",
     remedy='Look for the first line with `"level":"error"` before these.',

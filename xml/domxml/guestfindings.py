@@ -191,7 +191,7 @@ BOOT_ORDER_TAKEN = FindingKind(
     "Every number of a boot order belongs to one device. Disks and interfaces of the VM have theirs.",
     "ask for a number that no other device has",
     "Look at the `<boot order=…/>` elements of the domain, or at `bootOrder` in the VM's spec, and take the next one.",
-    ("used for more than one device",),
+    ("boot order '{any}' used for more than one device",),
 )
 ACPI_INDEX_TAKEN = FindingKind(
     "acpi-index-taken",

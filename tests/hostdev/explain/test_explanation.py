@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import tracemalloc
 
@@ -11,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostdev.explain.explanation import Explained, explain_text, rules_of_rows
-from hostdev.findings.rule import Rule, Sureness
+from hostdev.findings.explain import EXPLAINED, PLACEHOLDER
+from hostdev.findings.rule import Sureness
 from hostdev.findings.rules import WRITTEN
 from hostdev.findings.trouble import Nature
 from tests.hostdev.texts import match_codes
@@ -86,29 +86,31 @@ def test_every_rule_has_two_wordings_or_a_row_that_has_them() -> None:
     assert [code for code in lone if code not in rows] == []
 
 
-@pytest.mark.parametrize("rule", WRITTEN, ids=lambda rule: rule.code)
-def test_each_wording_leads_to_its_rule_or_to_one_that_goes_before(rule: Rule) -> None:
-    for words in rule.words:
-        text = words.replace("{resource}", "intel.com/qat").replace("{any}", " x7 ")
-        codes = match_codes(text)
-        before = {one.code for one in WRITTEN if rule.code in one.over}
-        assert rule.code in codes or before & set(codes) or rule.when, (words, codes)
+EVERY = (*WRITTEN, *rules_of_rows())
+OVER = {code: {other for rule in EVERY if rule.code == code for other in rule.over} for code in EXPLAINED}
+SAMPLES = {
+    "device": "0000:3b:00.0",
+    "group": "12",
+    "uuid": "7ece9ff1-b292-474e-aaf4-58e863ae2053",
+    "cdev": "vfio0",
+    "resource": "intel.com/qat",
+    "any": " x7 ",
+}
 
 
-def test_rules_do_not_take_each_others_texts_without_a_rank() -> None:
-    shared = {
-        frozenset(pair)
-        for words in {words for rule in WRITTEN for words in rule.words}
-        for pair in itertools.combinations({rule.code for rule in WRITTEN if words in rule.words}, 2)
-    }
-    for rule in WRITTEN:
-        if rule.when:
-            continue
-        for words in rule.words:
-            items = explain_text(words.replace("{resource}", "intel.com/qat").replace("{any}", " x7 ")).items
-            causes = [item for item in items if item.nature is Nature.CAUSE and not item.open]
-            certain = [item.code for item in causes if item.sureness is Sureness.CERTAIN]
-            assert len(certain) <= 1 or frozenset(certain[:2]) in shared, (words, certain)
+@pytest.mark.parametrize("code", EXPLAINED)
+def test_wordings_lead_to_their_rule_and_no_other_takes_them_without_a_rank(code: str) -> None:
+    for rule in EVERY:
+        for words in rule.words if rule.code == code else ():
+            text = PLACEHOLDER.sub(lambda found: SAMPLES[found[1]], words)
+            items = [item for item in explain_text(text).items if item.nature is Nature.CAUSE]
+            shared = {other.code for other in EVERY if words in other.words}
+            certain = {item.code for item in items if item.sureness is Sureness.CERTAIN}
+            codes = {item.code for item in explain_text(text).items}
+
+            assert rule.when or codes & {code, *(before for before in OVER if code in OVER[before])}, (words, codes)
+            assert len(certain) < 2, (words, certain)
+            assert {other for other in certain - {code} - shared if code not in OVER[other]} == set(), words
 
 
 def test_a_log_has_lines_times_and_the_root_first() -> None:

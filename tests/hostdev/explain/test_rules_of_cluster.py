@@ -1,4 +1,4 @@
-"""Rules of the cluster, the networks and the guest: a message of each, and one of the same words that it must not take."""
+"""Rules of the cluster, the networks and the guest: a message of each, and a near one that it must not take."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     (
         "too-many-vfs",
         "# echo 300 >/sys/class/net/ens2f0/device/sriov_numvfs\nbash: echo: write error: Numerical result out of range",
-        "# echo 300 >/sys/class/net/ens2f0/queues/tx-0/xps_cpus\nbash: echo: write error: Numerical result out of range",
+        "# echo 300 >/sys/class/net/ens2f0/queues/tx-0/xps_cpus\nbash: echo: write error: Numerical result out of range",  # noqa: E501  as it is said
     ),
     (
         "vfs-refused",
@@ -165,7 +165,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     (
         "allocate-failed",
         f"Pod was rejected: {ALLOCATE.format('intel.com/sriov')}, which is unexpected",
-        "Pod was rejected: Allocate failed due to not enough devices available to satisfy: requested=1, available=0, which is unexpected",
+        "Pod was rejected: Allocate failed due to not enough devices available to satisfy: requested=1, available=0, which is unexpected",  # noqa: E501  as it is said
     ),
     (
         "plugin-not-registered",
@@ -184,8 +184,8 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "bar-window-too-small",
-        "NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:\nNVRM: BAR0 is 0M @ 0x0 (PCI:0000:08:00.0)",
-        "NVRM: This PCI I/O region assigned to your NVIDIA device is valid:\nNVRM: BAR0 is 16M @ 0x0 (PCI:0000:08:00.0)",
+        "NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:\nNVRM: BAR0 is 0M @ 0x0 (PCI:0000:08:00.0)",  # noqa: E501  as it is said
+        "NVRM: This PCI I/O region assigned to your NVIDIA device is valid:\nNVRM: BAR0 is 16M @ 0x0 (PCI:0000:08:00.0)",  # noqa: E501  as it is said
     ),
     (
         "bar-window-too-small",
@@ -199,9 +199,8 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "guest-driver-stopped",
-        "GeForce RTX 3060 in the Windows VM: Windows has stopped this device because it has reported problems. (Code 43)",
-        "Unknown USB Device (Device Descriptor Request Failed): Windows has stopped this device because it has reported "
-        "problems. (Code 43)",
+        "GeForce RTX 3060 in the Windows VM: Windows has stopped this device because it has reported problems. (Code 43)",  # noqa: E501  as it is said
+        "Unknown USB Device (Device Descriptor Request Failed): Windows has stopped this device. (Code 43)",
     ),
     (
         "vf-driver-refused",

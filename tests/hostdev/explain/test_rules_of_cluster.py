@@ -199,7 +199,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "guest-driver-stopped",
-        "GeForce RTX 3060 in the Windows VM: Windows has stopped this device because it has reported problems. (Code 43)",  # noqa: E501  as it is said
+        "GeForce RTX 3060: Windows has stopped this device because it has reported problems. (Code 43)",
         "Unknown USB Device (Device Descriptor Request Failed): Windows has stopped this device. (Code 43)",
     ),
     (

@@ -67,6 +67,9 @@ class Places:
 
     def fits(self, function: PciFunction, match: Match, driver: str = "") -> bool:
         """Whether an entry means the function; `driver` is what the entry wants it to have."""
+        if match.id is not None and match.id != (function.vendor, function.device):
+            # Most of thousands differ in this.
+            return False
         return next(self.differences(function, match, driver), None) is None
 
     def differences(self, function: PciFunction, match: Match, driver: str = "") -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
@@ -20,27 +19,35 @@ from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
-from hostdev.offer.pool import Offer, OfferedUnit, Pool
+from hostdev.offer.pool import NONE_HELD, Basis, Offer, OfferedUnit, Pool
 from hostdev.units.compose import Composer, is_for_guests
 from hostdev.units.unit import Unit
 
-Held = Mapping[str, Collection[str]]
-"""The ids that pods hold, by resource; of resources alone that are, or were, offered here."""
-NONE_HELD: Held = MappingProxyType({})
 
-
-def compose_offer(state: NodeState, machine: Machine, *, held: Held = NONE_HELD, readings: Readings = UNREAD) -> Offer:
+def compose_offer(
+    state: NodeState,
+    machine: Machine,
+    *,
+    held: Mapping[str, Collection[str]] = NONE_HELD,
+    readings: Readings = UNREAD,
+) -> Offer:
     """Compose what is offered of a machine.
 
     What a pod holds stays listed, whatever became of it, and whether its state is as declared or not; what no pod
     holds is healthy only while it can be given and is as declared.
     """
-    composition = _Composition(machine, held)
-    entries = tuple(composition.served(state.offers))
+    ids = {resource: frozenset(own) for resource, own in held.items() if own}
+    return compose_from(Basis(state, machine, ids, readings))
+
+
+def compose_from(basis: Basis) -> Offer:
+    """The same, of all that decides about it."""
+    composition = _Composition(basis)
+    entries = tuple(composition.served(basis.state.offers))
     candidates = composition.candidates(entries)
-    drift = dict(_drift(state, machine, readings))
+    drift = dict(find_drift(basis.state, basis.machine, basis.readings))
     pools = composition.pools(entries, candidates, drift)
-    return Offer(machine, pools, tuple(composition.findings))
+    return Offer(basis, pools, tuple(composition.findings))
 
 
 class _Candidate(NamedTuple):
@@ -54,12 +61,12 @@ class _Candidate(NamedTuple):
 
 
 class _Composition:
-    def __init__(self, machine: Machine, held: Held) -> None:
+    def __init__(self, basis: Basis) -> None:
         self.findings: list[Finding] = []
-        self._machine = machine
-        self._places = Places(machine)
+        self._machine = basis.machine
+        self._held = basis.held
+        self._places = Places(basis.machine)
         self._composer = Composer(self._places)
-        self._held = {resource: frozenset(ids) for resource, ids in held.items() if ids}
 
     def served(self, entries: Sequence[OfferEntry]) -> Iterator[OfferEntry]:
         """The entries of the plugin, but for those whose names cannot be told apart."""
@@ -184,23 +191,26 @@ def _against(one: _Candidate, drift: Mapping[PciAddress, str]) -> Iterator[Findi
     subject = str(one.unit.primary)
     if not one.place:
         yield UNIT_WITHDRAWN.found(subject, f"a pod holds it as {one.resource}, and no entry of that name means it")
-    if one.is_held:
-        return
-    for address in one.unit.functions:
+    yield from drift_against(one.unit, drift, is_held=one.is_held)
+
+
+def drift_against(unit: Unit, drift: Mapping[PciAddress, str], *, is_held: bool) -> Iterator[Finding]:
+    """What is not as it was declared speaks against giving a unit, and not against the pod that has it."""
+    for address in unit.functions if not is_held else ():
         if address in drift:
             yield NODE_STATE_DRIFTED.found(str(address), drift[address])
 
 
-def _drift(state: NodeState, machine: Machine, readings: Readings) -> Iterator[tuple[PciAddress, str]]:
-    """By device what is not as the state says; VFs of a PF that is not may be made anew at any time."""
+def find_drift(state: NodeState, machine: Machine, readings: Readings) -> Iterator[tuple[PciAddress, str]]:
+    """Find by device what is not as the state says; VFs of a PF that is not may be made anew at any time."""
     for item in compare(state, machine, readings):
         if item.device is None or not (item.drift or item.findings or item.unknown or item.unseen):
             continue
         what = f"{item.entry.place}: {_difference(item)}"
         yield item.device, what
         if isinstance(item.entry, VfEntry) and item.device in machine.functions:
-            for vf in machine.functions[item.device].virtfns:
-                yield vf, f"its PF {item.device} is not as declared: {what}"
+            of_pf = f"its PF {item.device} is not as declared: {what}"
+            yield from ((vf, of_pf) for vf in machine.functions[item.device].virtfns)
 
 
 def _difference(item: Item) -> str:

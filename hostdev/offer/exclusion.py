@@ -11,13 +11,25 @@ from hostdev.units.unit import Unit
 
 
 class Conflict(NamedTuple):
-    """Two units by their numbers, and what only one of them can have."""
+    """Two units by their numbers, and what only one of them can have: a function, a group, or a PF with its VFs."""
 
     first: int
     second: int
-    why: str
-    is_of_pf: bool = False
-    """The first has the PF of a function of the second."""
+    shared: PciAddress | int
+    pf: PciAddress | None = None
+    """The PF of the shared function; the first unit has it."""
+
+    @property
+    def is_of_pf(self) -> bool:
+        """The first has the PF of a function of the second."""
+        return self.pf is not None
+
+    @property
+    def why(self) -> str:
+        """As a clause of a sentence."""
+        if self.pf is not None:
+            return f"{self.shared} is a VF of {self.pf}, and goes when the PF is given away"
+        return f"both have {self.shared}" if isinstance(self.shared, PciAddress) else f"share IOMMU group {self.shared}"
 
 
 def find_conflicts(machine: Machine, units: Sequence[Unit]) -> Iterator[Conflict]:
@@ -36,8 +48,7 @@ def _shared(units: Sequence[Unit]) -> Iterator[Conflict]:
         for key in keys:
             first = owners.setdefault(key, number)
             if first != number:
-                why = f"both have {key}" if isinstance(key, PciAddress) else f"share IOMMU group {key}"
-                yield Conflict(first, number, why)
+                yield Conflict(first, number, key)
 
 
 def _of_pfs(machine: Machine, units: Sequence[Unit]) -> Iterator[Conflict]:
@@ -47,5 +58,4 @@ def _of_pfs(machine: Machine, units: Sequence[Unit]) -> Iterator[Conflict]:
             pf = machine.functions[address].physfn
             owner = owners.get(pf) if pf is not None else None
             if owner is not None and owner != number:
-                why = f"{address} is a VF of {pf}, and goes when the PF is given away"
-                yield Conflict(owner, number, why, is_of_pf=True)
+                yield Conflict(owner, number, address, pf)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.finding import Finding
-from hostdev.binding.state import OfferEntry
+from hostdev.binding.state import NodeState, OfferEntry
+from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.inventory.machine import Machine
 from hostdev.units.unit import Unit
+
+Held = Mapping[str, frozenset[str]]
+"""The ids that pods hold, by resource; of resources alone that are, or were, offered here."""
+NONE_HELD: Held = MappingProxyType({})
 
 
 class OfferedUnit(NamedTuple):
@@ -60,14 +66,28 @@ class Pool:
         return {one.id: one for one in self.units}
 
 
+class Basis(NamedTuple):
+    """All that decides about an offer."""
+
+    state: NodeState
+    machine: Machine
+    held: Held = NONE_HELD
+    readings: Readings = UNREAD
+
+
 @dataclass(frozen=True)
 class Offer:
-    """All that is offered, and the picture of the machine that it was made of."""
+    """All that is offered, and what that was made of."""
 
-    machine: Machine
+    basis: Basis
     pools: tuple[Pool, ...]
     findings: tuple[Finding, ...] = ()
     """What is offered otherwise than the state asks for."""
+
+    @property
+    def machine(self) -> Machine:
+        """The picture that it was made of."""
+        return self.basis.machine
 
     @cached_property
     def by_resource(self) -> Mapping[str, Pool]:

@@ -40,11 +40,9 @@ def ids(offer: Offer, resource: str) -> list[str]:
     return [one.id for one in offer.by_resource[resource].units]
 
 
-def card(
-    bus: int, group: int, *, numa: int = 0, root: str = "pci0000:00", **changes: object
-) -> tuple[PciFunction, ...]:
+def card(bus: int, group: int, *, numa: int = 0, root: str = "", **changes: object) -> tuple[PciFunction, ...]:
     """A graphics card with its audio function, in one IOMMU group."""
-    both = {"group": group, "numa_node": numa, "root": root, **changes}
+    both = {"group": group, "numa_node": numa, "root": root or f"pci0000:{bus:02x}", **changes}
     return (
         function(f"0000:{bus:02x}:00.0", class_code=GPU, device=0x1EB8, vfio_dev=f"vfio{2 * group}", **both),
         function(f"0000:{bus:02x}:00.1", class_code=AUDIO, device=0x10F0, vfio_dev=f"vfio{2 * group + 1}", **both),
@@ -55,9 +53,9 @@ def port(bus: int, vfs: int, group: int, **changes: object) -> tuple[PciFunction
     """A PF with VFs on vfio-pci, each in a group of its own."""
     own = f"0000:{bus:02x}:00.0"
     names = [f"0000:{bus:02x}:02.{number}" for number in range(vfs)]
-    above = pf(own, num_vfs=vfs, virtfns=tuple(map(at, names)), group=group, root="pci0000:00", **changes)
+    above = pf(own, num_vfs=vfs, virtfns=tuple(map(at, names)), group=group, root=f"pci0000:{bus:02x}", **changes)
     below = (
-        vf(name, own, device=0x154C, class_code=NIC, group=group + 1 + number, root="pci0000:00")
+        vf(name, own, device=0x154C, class_code=NIC, group=group + 1 + number, root=above.root)
         for number, name in enumerate(names)
     )
     return above, *below

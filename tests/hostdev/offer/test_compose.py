@@ -8,7 +8,7 @@ from domxml.finding import Severity
 from hostdev.binding.state import By, NodeState, UnitKind
 from hostdev.inventory.machine import Machine
 from hostdev.offer.compose import compose_offer
-from hostdev.offer.pool import Offer
+from hostdev.offer.pool import Basis, Offer
 from tests.hostdev.gate.build import GPU, at, function, machine
 from tests.hostdev.offer.offers import CARD, VF, card, entry, ids, offered, port, primaries, state
 
@@ -213,5 +213,5 @@ def test_parts_of_the_board_are_offered_only_by_name() -> None:
 
 
 def test_a_state_without_an_offer_offers_nothing() -> None:
-    assert compose_offer(NodeState(), Machine()) == Offer(Machine(), ())
+    assert compose_offer(NodeState(), Machine()) == Offer(Basis(NodeState(), Machine(), {}), ())
     assert compose_offer(NodeState(), machine(function("0000:01:00.0", class_code=GPU))).pools == ()

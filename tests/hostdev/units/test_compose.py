@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 from domxml.pciaddress import PciAddress
 from hostdev.binding.state import UnitKind
 from hostdev.gate.check import check
-from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
+from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.units.compose import compose_units, is_for_guests
 from hostdev.units.readiness import _codes
 from hostdev.units.unit import Unit
 from tests.hostdev.commands import pictures
 from tests.hostdev.gate.build import at, function, machine
+from tests.hostdev.units.enumeration import relisted, renumbered, seeded
 
 PICTURES = dict(pictures())
 KINDS: tuple[UnitKind | None, ...] = (None, *UnitKind)
@@ -135,16 +137,10 @@ def _of_the_rest(picture: Machine) -> set[str]:
 @pytest.mark.parametrize("name", PICTURES)
 @settings(max_examples=4, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_the_order_in_which_sysfs_lists_things_changes_nothing(name: str, random: object) -> None:
+def test_the_order_in_which_sysfs_lists_things_changes_nothing(name: str, random: Random) -> None:
     picture = PICTURES[name]
 
-    def shuffled(mapping: object) -> dict[object, object]:
-        items = list(dict(mapping).items())  # type: ignore[call-overload]
-        random.shuffle(items)  # type: ignore[attr-defined]
-        return dict(items)
-
-    other = replace(picture, functions=shuffled(picture.functions), groups=shuffled(picture.groups))  # type: ignore[arg-type]
-    assert compose_units(other) == compose_units(picture)
+    assert compose_units(relisted(picture, random)) == compose_units(picture)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -152,38 +148,13 @@ def test_another_enumeration_leaves_the_ids(name: str) -> None:
     picture = PICTURES[name]
     # Where a host bridge or a parent is not known, the address is all there is.
     known = {unit.id for unit in compose_units(picture) if not _is_by_address(unit)}
-    again = {unit.id for unit in compose_units(_renumbered(picture))}
+    again = {unit.id for unit in compose_units(renumbered(picture, seeded(name)))}
 
     assert known <= again
 
 
 def _is_by_address(unit: Unit) -> bool:
     return unit.id.startswith(str(unit.primary))
-
-
-def _renumbered(picture: Machine) -> Machine:
-    """Another enumeration: what is below bridges has other addresses, and groups have other numbers."""
-    below = {a for a, one in picture.functions.items() if one.parent is not None or one.physfn is not None}
-
-    def moved(address: PciAddress) -> PciAddress:
-        return address._replace(domain=address.domain + 0x100) if address in below else address
-
-    functions = {
-        moved(one.address): replace(
-            one,
-            address=moved(one.address),
-            parent=one.parent and moved(one.parent),
-            physfn=one.physfn and moved(one.physfn),
-            virtfns=tuple(map(moved, one.virtfns)),
-            group=None if one.group is None else one.group + 1000,
-        )
-        for one in picture.functions.values()
-    }
-    groups = {
-        number + 1000: IommuGroup(number + 1000, tuple(map(moved, group.members)), group.others, group.type, group.name)
-        for number, group in picture.groups.items()
-    }
-    return replace(picture, functions=functions, groups=groups)
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -1,0 +1,232 @@
+"""What holds of any offer of any machine: what is offered can be given, and its names stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hostdev.binding.state import DeviceEntry, Match, NodeState, OfferEntry, UnitKind, VfEntry
+from hostdev.inventory.machine import HostUse, Machine, PciFunction, Vfio
+from hostdev.offer.compose import compose_offer
+from hostdev.offer.grant import findings_against, make_grant
+from hostdev.offer.pool import Offer, OfferedUnit
+from hostdev.offer.refresh import refresh_offer
+from hostdev.units.compose import compose_units
+from tests.hostdev.commands import pictures
+from tests.hostdev.gate.build import machine
+from tests.hostdev.offer.offers import card, port
+from tests.hostdev.units.enumeration import relisted, renumbered, seeded, shuffled
+
+PICTURES = {
+    **pictures(),
+    "synthesised": machine(*card(1, 6), *card(2, 6), *card(3, 7), *port(0x81, 6, 20), *port(0x82, 3, 40)),
+}
+KINDS = (None, *UnitKind)
+
+
+def bound(picture: Machine, random: Random) -> Machine:
+    """With some of the functions given to vfio-pci, and nothing of these in use."""
+    functions = {
+        a: replace(
+            one, driver="vfio-pci", driver_override=None, vfio_dev=f"vfio{number}", use=HostUse(), removing=False
+        )
+        if not one.bridge and random.random() < 0.7
+        else one
+        for number, (a, one) in enumerate(picture.functions.items())
+    }
+    return with_nodes(replace(picture, functions=functions))
+
+
+def with_nodes(picture: Machine) -> Machine:
+    """With the nodes that its drivers make."""
+    on_vfio = [one for one in picture.functions.values() if one.vfio_dev]
+    nodes = dict.fromkeys(
+        ("vfio", *(str(one.group) for one in on_vfio), *(f"devices/{one.vfio_dev}" for one in on_vfio))
+    )
+    vfio = picture.vfio
+    return replace(picture, vfio=Vfio(vfio.modules or {"vfio": {}, "vfio_pci": {}}, tuple(nodes), vfio.iommufd))
+
+
+class Question(NamedTuple):
+    """A machine, and a state that means some of it in any way."""
+
+    state: NodeState
+    machine: Machine
+
+    def __repr__(self) -> str:
+        return f"Question({self.state}, {self.machine.source})"
+
+
+def question(name: str, seed: int) -> Question:
+    random = seeded(seed)
+    picture = bound(PICTURES[name], random)
+    endpoints = [one for one in picture.functions.values() if not one.bridge]
+    offers = tuple(
+        OfferEntry(
+            f"offer[{number}]",
+            f"example.com/r{number}",
+            _match(one, random),
+            random.choice(KINDS),
+            random.choice((None, None, 1, 3)),
+        )
+        for number, one in enumerate(random.choices(endpoints, k=random.randint(1, 5)) if endpoints else ())
+    )
+    declared = tuple(
+        DeviceEntry(f"devices[{number}]", Match(id=(one.vendor, one.device)), random.choice(("vfio-pci", "nvidia")))
+        for number, one in enumerate(random.sample(endpoints, min(len(endpoints), random.randint(0, 2))))
+    )
+    pfs = tuple(
+        VfEntry(f"virtualFunctions[{number}]", Match(id=(one.vendor, one.device)), random.choice((one.num_vfs or 0, 4)))
+        for number, one in enumerate(one for one in endpoints if one.total_vfs and random.random() < 0.3)
+    )
+    return Question(NodeState(offers=offers, devices=declared, vfs=pfs), picture)
+
+
+SEEDS = st.integers(0, 2**32)
+QUESTIONS = st.builds(question, st.sampled_from(sorted(PICTURES)), SEEDS)
+RANDOM = SEEDS.map(seeded)
+"""Drawn as a whole: hypothesis' own would seldom leave the simplest choices."""
+
+
+def _match(one: PciFunction, random: Random) -> Match:
+    by_class = Match(class_name=f"{one.class_code >> 16:02x}")
+    return random.choice(
+        (by_class, Match(id=(one.vendor, one.device)), Match(id=(one.vendor, one.device), numa=one.numa_node))
+    )
+
+
+def listed(offer: Offer) -> list[OfferedUnit]:
+    return [one for pool in offer.pools for one in pool.units]
+
+
+def some_held(offer: Offer, random: Random) -> dict[str, list[str]]:
+    """What pods may hold of an offer."""
+    return {
+        pool.resource: [one.id for one in pool.units if one.is_healthy and random.random() < 0.4]
+        for pool in offer.pools
+    }
+
+
+@settings(max_examples=120, deadline=None)
+@given(QUESTIONS, RANDOM)
+def test_what_is_healthy_can_be_given_beside_all_else_that_is(question: Question, random: Random) -> None:
+    state, picture = question
+    free = compose_offer(state, picture)
+    held = some_held(free, random)
+    for offer in (free, compose_offer(state, picture, held=held)):
+        units = [one.unit for one in listed(offer) if one.is_healthy and one.unit]
+        functions = [address for unit in units for address in unit.functions]
+        groups = [group for unit in units for group in unit.groups]
+
+        assert len(functions) == len(set(functions))
+        assert len(groups) == len(set(groups))
+        assert not {picture.functions[address].physfn for address in functions} & set(functions)
+        assert all(unit.ready for unit in units)
+        for pool in offer.pools:
+            own = [one.id for one in pool.units if one.is_healthy]
+            assert findings_against(offer, pool.resource, own) == ()
+            assert len(make_grant(offer, pool.resource, own).units) == len(own)
+
+
+@settings(max_examples=60, deadline=None)
+@given(QUESTIONS, RANDOM)
+def test_ids_are_fit_for_kubelet_and_what_is_held_stays_listed(question: Question, random: Random) -> None:
+    state, picture = question
+    held = some_held(compose_offer(state, picture), random)
+    gone = random.sample(sorted(picture.functions), len(picture.functions) // 2)
+    fewer = replace(picture, functions={a: one for a, one in picture.functions.items() if a not in gone})
+    for offer in (compose_offer(state, picture, held=held), compose_offer(state, fewer, held=held)):
+        ids = [one.id for one in listed(offer)]
+
+        assert len(ids) == len(set(ids))
+        assert all(0 < len(one) <= 63 and not {",", "/", " "} & set(one) for one in ids)
+        assert all(set(own) <= offer.by_resource[resource].by_id.keys() for resource, own in held.items() if own)
+
+
+@settings(max_examples=60, deadline=None)
+@given(QUESTIONS, RANDOM)
+def test_the_order_of_files_and_of_entries_changes_nothing(question: Question, random: Random) -> None:
+    state, picture = question
+    held = some_held(compose_offer(state, picture), random)
+    offer = compose_offer(state, picture, held=held)
+    other = state._replace(offers=tuple(random.sample(state.offers, len(state.offers))))
+    again = compose_offer(other, relisted(picture, random), held=shuffled(held, random))
+
+    assert again.pools == offer.pools
+    assert sorted(again.findings) == sorted(offer.findings)
+
+
+@settings(max_examples=60, deadline=None)
+@given(QUESTIONS, RANDOM)
+def test_another_enumeration_offers_the_same_ids(question: Question, random: Random) -> None:
+    state, picture = question
+    # Where the way to a function is not known, its address is all there is; limits keep what can be given.
+    state = state._replace(offers=tuple(entry._replace(limit=None) for entry in state.offers))
+    moved = renumbered(picture, random)
+    by_address = {str(address) for address in picture.functions}
+
+    def ids(offer: Offer) -> dict[str, set[str]]:
+        return {
+            pool.resource: {one.id for one in pool.units if not any(map(one.id.startswith, by_address))}
+            for pool in offer.pools
+        }
+
+    before, after = ids(compose_offer(state, picture)), ids(compose_offer(state, moved))
+    assert all(before[resource] <= after[resource] for resource in before)
+
+
+@settings(max_examples=60, deadline=None)
+@given(QUESTIONS, RANDOM)
+def test_what_comes_and_goes_elsewhere_leaves_the_ids(question: Question, random: Random) -> None:
+    state, picture = question
+    vfs = {a for a, one in picture.functions.items() if one.physfn is not None}
+    needed = {above for one in picture.functions.values() for above in (one.parent, one.physfn) if above is not None}
+    some = {a for a in picture.functions if random.random() < 0.5} - needed - vfs
+    before = {unit.id: unit.primary for unit in compose_units(picture, UnitKind.FUNCTION, picture.functions)}
+
+    for gone in (vfs, some):
+        left = {
+            a: replace(one, virtfns=() if gone is vfs else one.virtfns)
+            for a, one in picture.functions.items()
+            if a not in gone
+        }
+        kept = {one.id for one in listed(compose_offer(state, replace(picture, functions=left)))}
+        assert kept <= before.keys()
+        assert all(before[one] not in gone for one in kept)
+
+
+@settings(max_examples=150, deadline=None)
+@given(QUESTIONS, RANDOM)
+def test_a_refreshed_offer_is_the_one_composed_anew(question: Question, random: Random) -> None:
+    state, picture = question
+    held = some_held(compose_offer(state, picture), random)
+    last = compose_offer(state, picture, held=held)
+    functions = dict(picture.functions)
+    offered = sorted({address for one in listed(last) if one.unit for address in one.unit.functions})
+    for address in (one for one in offered or functions if random.random() < 2 / len(offered or functions)):
+        functions[address] = _changed(functions[address], random)
+    now = (
+        with_nodes(replace(picture, functions=functions))
+        if random.random() < 0.8
+        else replace(picture, functions=functions)
+    )
+
+    assert refresh_offer(last, last.basis._replace(machine=now)) == compose_offer(state, now, held=held)
+
+
+def _changed(one: PciFunction, random: Random) -> PciFunction:
+    changes: tuple[dict[str, object], ...] = (
+        {"driver": "nvidia", "vfio_dev": None},
+        {"driver": None, "vfio_dev": None},
+        {"driver": "vfio-pci", "vfio_dev": "vfio99", "use": HostUse()},
+        {"driver_override": "nvidia"},
+        {"removing": True},
+        {"num_vfs": 0},
+        {"device": 0x1234},
+        {"reset_methods": ("bus",)},
+    )
+    return replace(one, **random.choice(changes))  # type: ignore[arg-type]

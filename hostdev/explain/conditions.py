@@ -14,7 +14,6 @@ from hostdev.findings.release import Release, is_mended
 
 SMALLEST_WIDTH = 39
 """Bits of address that the IOMMUs of small Intel processors have; servers have 46 to 57."""
-_ROM = 6
 _KNOWN_RESERVED = ((0xFEE00000, 0xFEEFFFFF), (0xFD00000000, 0xFFFFFFFFFF))
 """Where x86 has its MSI window, and AMD HyperTransport."""
 _BAR = re.compile(r"\bbars?\b|\bp2p\b|\bmmap")
@@ -31,8 +30,21 @@ _REASON = re.compile(
     r"(?:qemu(?:-kvm|-system-\w+)|\bkvm|libvirt):? |error:|message=|rpc error|-device|-blockdev|virerror|desc ="
     r"|: \S+ \S+ \S+ \S+"
 )
-_BAR_NUMBER = re.compile(r"\bbar ?([0-9]{1,2})\b")
 _INTERRUPT_HANDLER = re.compile(r"\bhandlers:|\[<[0-9a-f]+>\] ")
+_ROOM = re.compile(
+    r"\b(vf bar|bar|rom|bridge window)(?: (\d+))?(?: \[(io|mem)[^\]]{0,60}\])?: (?:no space for|failed to assign|"
+    r"cant assign;?) ?\[?(io|mem)?"
+)
+_ROM_BAR, _VF_BARS, _FIRST_WINDOW = 6, range(7, 13), 13
+"""How the kernel counted resources before it named them."""
+_GUEST = re.compile(
+    r"hypervisor detected|kvm-clock|\bdmi: (?:qemu|kubevirt|red hat|openstack|nutanix)|\bvirtio|\bovmf\b|\bseabios\b|"
+    r"\bguests?\b|\b(?:in|inside) (?:the|my|a) vms?\b"
+)
+_HOST = re.compile(
+    r"\bvfio|\bdmar\b|amd-vi|sr-?iov|\bkvm: |\bdmi: (?!qemu|kubevirt|red hat|openstack|nutanix)|\bproxmox\b|\b-pve\b|"
+    r"resizable bar|\bvirt-handler\b|\bon (?:the|my) host\b"
+)
 _LAUNCHER = re.compile(r"virt-launcher|syncvmi|libvirterror|component:virt|kubevirt")
 
 
@@ -41,6 +53,8 @@ class Context(NamedTuple):
 
     near: str
     """The part of the message around the wording."""
+    said: str
+    """The wording, with a little before it and what stands right behind it."""
     after: str
     """What follows the wording in the same message."""
     around: str
@@ -125,16 +139,32 @@ def _of_a_guest_device(context: Context) -> bool | None:
     return _GUEST_DEVICE.search(context.around) is not None and _OTHER_DEVICE.search(context.around) is None
 
 
-def _of_a_devices_bar(context: Context) -> bool | None:
-    """Below 6 are a device's own; 6 is its ROM, and those beyond are of VFs and bridges."""
-    numbers = [int(number) for number in _BAR_NUMBER.findall(context.near)]
-    if "vf bar" in context.near:
-        return False
-    return any(number < _ROM for number in numbers) if numbers else None
-
-
 def _cdi_of_devices(context: Context) -> bool | None:
     return True if _CDI.search(context.around) else None
+
+
+def _room_of(said: str) -> str | None:
+    """What has no room: I/O space or a ROM, a BAR of VFs, a BAR, or a window of a bridge."""
+    found = list(_ROOM.finditer(said))
+    if not found:
+        return None
+    name, number, before, after = found[-1].groups()
+    counted = int(number) if number and name == "bar" and not before else None
+    if "io" in {before, after} or name == "rom" or counted == _ROM_BAR:
+        return "io or rom"
+    if name == "vf bar" or counted in _VF_BARS:
+        return "vf"
+    return "window" if name == "bridge window" or (counted or 0) >= _FIRST_WINDOW else "bar"
+
+
+def _device_below(context: Context) -> bool | None:
+    pieces = (context.around[: found.end()] for found in _ROOM.finditer(context.around))
+    return True if "bar" in map(_room_of, pieces) else None
+
+
+def _in_guest(context: Context) -> bool | None:
+    is_guest, is_host = (bool(pattern.search(context.around)) for pattern in (_GUEST, _HOST))
+    return is_guest if is_guest != is_host else None
 
 
 _Judge: TypeAlias = Callable[[Context], bool | None]
@@ -142,6 +172,10 @@ _Judge: TypeAlias = Callable[[Context], bool | None]
 
 def _searches(pattern: re.Pattern[str]) -> _Judge:
     return lambda context: pattern.search(context.around) is not None
+
+
+def _has_room(kind: str) -> _Judge:
+    return lambda context: _room_of(context.said) == kind
 
 
 def _opposite(judged: _Judge) -> _Judge:
@@ -166,11 +200,17 @@ _JUDGES: Mapping[str, _Judge] = MappingProxyType(
         rule.VFIO_HAS_INTERRUPT.key: _vfio_has_interrupt,
         rule.REASON_ELSEWHERE.key: _reason_elsewhere,
         rule.OF_A_GUEST_DEVICE.key: _of_a_guest_device,
-        rule.OF_A_DEVICES_BAR.key: _of_a_devices_bar,
         rule.IN_CLOUD_INIT.key: _searches(_CLOUD_INIT),
         rule.CDI_OF_DEVICES.key: _cdi_of_devices,
         rule.OF_SRIOV.key: _searches(_SRIOV),
         rule.ERROR_TOLD.key: _error_told,
         rule.IN_VIRT_LAUNCHER.key: _searches(_LAUNCHER),
+        rule.OF_IO_OR_ROM.key: _has_room("io or rom"),
+        rule.OF_A_VF_BAR.key: _has_room("vf"),
+        rule.OF_A_BAR_OF_MEMORY.key: _has_room("bar"),
+        rule.OF_A_WINDOW.key: _has_room("window"),
+        rule.DEVICE_BELOW.key: _device_below,
+        rule.IN_GUEST.key: _in_guest,
+        rule.ON_HOST.key: _opposite(_in_guest),
     }
 )

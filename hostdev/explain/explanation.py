@@ -22,6 +22,7 @@ from hostdev.findings.trouble import Nature
 MOST_LINES = 100
 """As many lines of one finding are named; all are counted."""
 _NEAR = 320
+_BEFORE, _BEHIND = 140, 6
 _TOGETHER = 400
 _AROUND = 3200
 _SHORTEST_FRAGMENT = 10
@@ -144,7 +145,8 @@ def _context(paste: _Paste, number: int, place: tuple[int, int]) -> Context:
     text = paste.heard[number].text
     near = text[max(place[0] - _NEAR, 0) : place[1] + _NEAR]
     around = " ".join(one.text[:_AROUND] for one in paste.heard[max(number - 2, 0) : number + 3])
-    return Context(near, text[place[1] :], around, _values(near, paste.spelt), paste.releases)
+    said = text[max(place[0] - _BEFORE, 0) : place[1] + _BEHIND]
+    return Context(near, said, text[place[1] :], around, _values(near, paste.spelt), paste.releases)
 
 
 def _unjudged(rule: Rule, context: Context) -> tuple[Condition, ...] | None:

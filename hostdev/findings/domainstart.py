@@ -157,8 +157,9 @@ TROUBLES = (
 
 _NO_PASSTHROUGH = (
     "host doesnt support passthrough of host PCI devices",
-    "host does not support passthrough of host PCI devices",
     "host doesnt support VFIO PCI passthrough",
+    # libvirt 12.
+    "VFIO PCI device assignment is not supported by the host",
     "VFIO device assignment is currently not supported on this system",
     "host doesnt support legacy PCI passthrough",
     "Mediated host device assignment requires VFIO support",
@@ -177,16 +178,16 @@ RULES = (
     Rule("no-iommu", _NO_PASSTHROUGH, sure=Sureness.ONE_OF),
     Rule(
         "no-iommu",
-        ("No IOMMU detected, please activate it", "PCI pass-through, IOMMU not present", "No IOMMU found"),
+        ("No IOMMU detected, please activate it", "cannot prepare PCI pass-through, IOMMU not present"),
         sure=Sureness.LIKELY,
     ),
     Rule(
         "iommufd-missing",
         (
-            "iommufd backend is not available",
             "invalid object type: iommufd",
             "/dev/iommu: No such file or directory",
-            "iommufd is not supported by this QEMU",
+            "cannot open IOMMUFD device",
+            "IOMMUFD is not supported on this platform",
         ),
         sure=Sureness.LIKELY,
     ),
@@ -212,7 +213,11 @@ RULES = (
         ("/dev/vfio/{any}: Operation not permitted", "open /dev/vfio/{any} operation not permitted"),
         over=("vfio-node-missing",),
     ),
-    Rule("vfio-node-missing", ("/dev/vfio/{any}: Permission denied",), sure=Sureness.LIKELY),
+    Rule(
+        "vfio-node-missing",
+        ("/dev/vfio/{any}: Permission denied", "open /dev/vfio/{any} permission denied"),
+        sure=Sureness.LIKELY,
+    ),
     *(Rule(code, _NODE_GONE, sure=Sureness.ONE_OF) for code in _NODE_CODES),
     Rule("no-iommu-group", ("no iommu_group found", "no iommu_group for device"), sure=Sureness.LIKELY),
     Rule(
@@ -221,33 +226,40 @@ RULES = (
             "error: Failed to attach device {any} No more available PCI slots",
             "No more available PCI slots",
             "Bus {any} does not support hotplugging",
-            "no free PCI slots",
             "PCI: no slot/function available for",
         ),
         sure=Sureness.LIKELY,
     ),
-    Rule("no-free-place", ("No more available PCI slots",), sure=Sureness.ONE_OF),
+    Rule(
+        "no-free-place",
+        ("No more available PCI slots", "internal error: No more available PCI slots"),
+        sure=Sureness.ONE_OF,
+    ),
     Rule(
         "migration-not-possible",
         (
             "cannot migrate a domain with <hostdev",
-            "cannot migrate domain with assigned host devices",
+            # QEMU 7 and 8, 9, 11.
             "VFIO device doesnt support migration",
             "VFIO migration is not supported in kernel",
-            "does not support migration: {any} vfio",
-            "vfio {any}: migration is not supported",
+            "Migration is disabled for VFIO device",
+            "VFIO device doesnt support device and IOMMU dirty tracking",
+            "Multiple VFIO devices migration is supported only if all of them support P2P migration",
+            # KubeVirt before 1.9, and since.
             "VMI uses a PCI host devices",
-            "VMI uses a PCI host device",
+            "VMI specifies non-migratable generic PCI host device",
+            "VMI specifies non-migratable GPU device",
+            "VMI specifies a GPU but feature gate VGPULiveMigration is not enabled",
             "HostDeviceNotLiveMigratable",
-            "cannot migrate VMI: {any} host device",
-            "Cannot migrate {any} vfio",
-            "vfio {any} device does not support dirty page tracking",
-            "migration blocked by {any} vfio",
         ),
     ),
     Rule(
         "iommufd-unmap-failed",
-        ("Failed to free id: {any} Inappropriate ioctl for device", "IOMMU_IOAS_UNMAP failed", "IOMMU_DESTROY failed"),
+        (
+            "Failed to free id: {any} Inappropriate ioctl for device",
+            "Failed to free id: {any} No such file or directory",
+            "IOMMU_IOAS_UNMAP failed: No such file or directory",
+        ),
         sure=Sureness.LIKELY,
     ),
     Rule(
@@ -257,7 +269,6 @@ RULES = (
             "/dev/vfio/devices/{any}: No such file or directory",
             "failed to find vfio-dev",
             "no such file or directory {any} /dev/vfio/devices/",
-            "vfio device cdev {any} not found",
         ),
         over=("noiommu-group", *_NODE_CODES),
     ),
@@ -266,6 +277,9 @@ RULES = (
         (
             "the number of GPU/s do not match the number of devices {any} Device: []",
             "the number of generic host-devices do not match the number of devices {any} Device: []",
+            # KubeVirt since 1.6.
+            "the number of device plugin GPU/s do not match the number of devices {any} Device: []",
+            "the number of device plugin HostDevice/s do not match the number of devices {any} Device: []",
         ),
         sure=Sureness.LIKELY,
         over=("no-address-left",),
@@ -275,7 +289,6 @@ RULES = (
         (
             "is not permitted in permittedHostDevices configuration",
             "is not permitted in kubevirt-host-device-plugin-config",
-            "is not permitted in kubevirt-config",
         ),
     ),
     Rule(
@@ -287,10 +300,9 @@ RULES = (
         "gate-closed",
         (
             "GPU feature gate is not enabled",
-            "GPUs feature gate is not enabled",
-            "HostDevices feature gate is not enabled",
             "Host Devices feature gate is not enabled",
             "feature gate is not enabled in kubevirt",
+            "DRA enabled {any} but feature gate is not enabled",
         ),
     ),
     Rule(
@@ -300,7 +312,6 @@ RULES = (
             "group is not viable",
             "ensure all devices within the iommu_group are bound to",
             "ensure all devices within the iommu group are bound to",
-            "ensure all devices within the IOMMU group are bound",
         ),
     ),
     Rule(
@@ -309,20 +320,33 @@ RULES = (
             "/dev/vfio/{any}: Device or resource busy",
             "PCI device {any} is in use",
             "PCI device {any} is already in use by domain",
-            "PCI device {any} is already assigned to domain",
+            "PCI device {any} allocated from network {any} is already in use by domain",
             "mediated device {any} is in use",
         ),
     ),
-    Rule("device-in-use", ("error getting device from group {any}: Device or resource busy",), (NOT_MEDIATED,)),
+    Rule(
+        "device-in-use",
+        (
+            "error getting device from group {any}: Device or resource busy",
+            "error getting device {any} from group {any}: Device or resource busy",
+        ),
+        (NOT_MEDIATED,),
+    ),
     Rule("mdev-missing", ("mediated device {any} not found", "/sys/bus/mdev/devices/{any}: No such file or directory")),
     Rule(
         "device-missing",
         (
             "no such host device",
-            "could not access /sys/bus/pci/devices/{any}/config",
+            "not found: could not access /sys/bus/pci/devices/",
             "Failed to open config space file {any} No such file or directory",
         ),
         sure=Sureness.LIKELY,
     ),
-    Rule("mdev-missing", ("no such host device",), (MEDIATED,), Sureness.LIKELY, ("device-missing",)),
+    Rule(
+        "mdev-missing",
+        ("no such host device", "/sys/bus/mdev/devices/{any}: no such host device"),
+        (MEDIATED,),
+        Sureness.LIKELY,
+        ("device-missing",),
+    ),
 )

@@ -37,10 +37,10 @@ BAR_WINDOW_TOO_SMALL = FindingKind(
     hint="`passgate fit DOMAIN` shows the windows and what is left out",
     remedy=_CURE,
     says=(
-        "BAR {any}: no space for {any}",
-        "BAR {any}: failed to assign {any}",
-        "can't claim BAR {any}: no compatible bridge window",
-        "NVRM: BAR{any} is 0M @ 0x0 (PCI:{device})",
+        "BAR 1: no space for [mem {any}]",
+        "BAR 1: failed to assign [mem {any}]",
+        "BAR 1 [mem {any}]: can't assign; no space",
+        "NVRM: BAR{any} is 0M @ 0x0",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import OF_A_DEVICES_BAR, OF_A_GUEST_DEVICE, Rule, Sureness
+from hostdev.findings.rule import OF_A_GUEST_DEVICE, Rule, Sureness
 from hostdev.findings.trouble import Trouble
 
 GUEST_OUT_OF_RESOURCES = Trouble(
@@ -83,30 +83,6 @@ GUEST_DRIVER_FAILED = Trouble(
 TROUBLES = (GUEST_OUT_OF_RESOURCES, GUEST_DRIVER_STOPPED, VF_DRIVER_REFUSED, GUEST_DRIVER_FAILED)
 
 RULES = (
-    Rule(
-        "bar-window-too-small",
-        (
-            "This PCI I/O region assigned to your NVIDIA device is invalid",
-            "NVRM: BAR{any} is 0M @ 0x0",
-            "is 0M @ 0x0 (PCI:",
-            "BAR0 is not assigned",
-        ),
-        sure=Sureness.LIKELY,
-        over=("guest-driver-failed",),
-    ),
-    Rule(
-        "bar-window-too-small",
-        (
-            "BAR {any}: no space for {any}",
-            "BAR {any}: failed to assign {any}",
-            "can't claim BAR {any}: no compatible bridge window",
-            "BAR {any}: can't assign; no space",
-            "BAR {any}: not assigned",
-        ),
-        (OF_A_DEVICES_BAR,),
-        Sureness.LIKELY,
-        over=("guest-driver-failed",),
-    ),
     Rule(
         "guest-out-of-resources",
         (

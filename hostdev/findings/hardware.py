@@ -100,7 +100,7 @@ RULES = (
     ),
     Rule(
         "device-asleep",
-        ("Unable to power on device, stuck in D3", "vfio: Unable to power on device", "stuck in D3"),
+        ("Unable to power on device, stuck in D3", "vfio: Unable to power on device, stuck in"),
         over=("device-power-stuck",),
     ),
     Rule(
@@ -113,38 +113,46 @@ RULES = (
         sure=Sureness.LIKELY,
     ),
     Rule(
+        "device-asleep",
+        ("not ready {any}ms after resume; giving up", "ready {any}ms after resume; giving up"),
+        (ON_VFIO,),
+        Sureness.LIKELY,
+        ("device-off-bus", "device-power-stuck"),
+    ),
+    Rule(
         "lost-after-rebind",
-        ("giving up {any} RmInitAdapter failed", "not ready {any} after resume; giving up"),
+        ("giving up {any} RmInitAdapter failed", "not ready {any}ms after resume; giving up"),
         (ON_HOST_DRIVER,),
         Sureness.LIKELY,
         ("device-reset-failed", "device-off-bus", "device-power-stuck"),
     ),
-    Rule("device-reset-failed", ("not ready {any}ms after {any}; giving up",)),
+    Rule(
+        "device-reset-failed",
+        (
+            "not ready {any}ms after FLR; giving up",
+            "not ready {any}ms after AF_FLR; giving up",
+            "not ready {any}ms after PM D3hot->D0; giving up",
+            "not ready {any}ms after bus reset; giving up",
+        ),
+    ),
     Rule(
         "device-reset-failed",
         (
             "AMD_{any}: failed to reset device",
-            "vfio-pci {any}: failed to reset device",
-            "vfio-pci {any}: reset failed",
-            "vfio {any}: failed to reset device",
-            "vfio: Unable to reset device",
-            "vfio {any}: error resetting device",
-            "timed out waiting for device to come back from reset",
             "not ready after FLR",
-            "not ready after bus reset",
-            "VFIO_DEVICE_RESET failed",
-            "vfio: hot reset failed",
-            "Completion-Wait loop timed out",
+            "AMD-Vi: Completion-Wait loop timed out",
+            "Unable to reset PCI device",
+            "Failed to reset PCI device",
         ),
         sure=Sureness.LIKELY,
     ),
     Rule(
         "no-reset-method",
         (
-            "Cannot reset device, no available reset mechanism",
+            "Cannot reset device {any} no available reset mechanism",
             "no available reset mechanism",
             "no FLR, PM reset or bus",
-            "/reset: {any}Inappropriate ioctl for device",
+            "/sys/{any}/reset{any} Inappropriate ioctl for device",
             "reset device {any}Inappropriate ioctl for device",
             "VFIO_DEVICE_RESET {any}Inappropriate ioctl for device",
         ),
@@ -153,6 +161,7 @@ RULES = (
     Rule(
         "shared-reset",
         ("Cannot reset device {any}, depends on group", "devices on bus with {any}, not doing bus reset"),
+        over=("device-reset-failed",),
     ),
     Rule(
         "config-space-ones",
@@ -160,9 +169,7 @@ RULES = (
             "config space returns 0xFF after",
             "Assertion `0 <= irq_num && irq_num < PCI_NUM_PINS' failed",
             "pci_irq_handler: Assertion",
-            "unknown PCI header type '127'",
             "Unknown PCI header type 127",
-            "config space reads all ones",
             "!!! Unknown header type 7f",
         ),
         sure=Sureness.LIKELY,
@@ -211,8 +218,7 @@ RULES = (
         (
             "Firmware has requested this device have a 1:1 IOMMU mapping",
             "rejecting configuring the device without a 1:1 mapping",
-            "ineligible for IOMMU domain attach due to platform RMRR",
-            "platform RMRR requirement",
+            "ineligible for IOMMU domain attach due to platform RMRR requirement",
         ),
         over=("vf-token-needed",),
     ),
@@ -220,21 +226,14 @@ RULES = (
         "no-interrupt-remapping",
         (
             "No interrupt remapping support",
-            "No interrupt remapping for {any} device",
             'Use the module param "allow_unsafe_interrupts"',
         ),
         over=("reserved-region",),
     ),
     Rule(
-        "boot-display",
-        ("BAR {any}: can't reserve", "BAR {any}: cannot reserve"),
-        sure=Sureness.LIKELY,
-    ),
-    Rule(
         "shared-interrupt",
         (
             "Failed to setup INTx fd: Device or resource busy",
-            "Error: Failed to setup INTx",
             "Flags mismatch irq {any} vfio-intx",
         ),
         sure=Sureness.LIKELY,
@@ -244,7 +243,7 @@ RULES = (
         "denylisted-device",
         (
             "exists in vfio-pci device denylist, driver probing disallowed",
-            "exists in vfio-pci device blacklist, driver probing disallowed",
+            "{any} exists in vfio-pci device denylist",
         ),
     ),
     *(

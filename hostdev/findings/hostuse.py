@@ -134,7 +134,7 @@ BOOT_DISPLAY = FindingKind(
         "framebuffer holds the memory, `/proc/iomem` shows `efifb` or `BOOTFB` inside the card's range: boot with "
         "`video=efifb:off` or `initcall_blacklist=sysfb_init`."
     ),
-    says=("BAR {any}: can't reserve",),
+    says=("vfio-pci {device}: BAR {any}: can't reserve",),
 )
 
 HOST_USES_DEVICE = FindingKind(

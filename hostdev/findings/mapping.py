@@ -151,7 +151,6 @@ _INVALID = (
     "VFIO_MAP_DMA failed: Invalid argument",
     "VFIO_MAP_DMA: -22",
     "IOMMU_IOAS_MAP failed: Invalid argument",
-    "dma_map{any}) failed: Invalid argument",
 )
 _NO_MEMORY = (
     "VFIO_MAP_DMA failed: Cannot allocate memory",
@@ -160,9 +159,10 @@ _NO_MEMORY = (
     "IOMMU_IOAS_MAP failed: Cannot allocate memory",
     "RLIMIT_MEMLOCK ({any}) exceeded",
     "vfio_pin_pages_remote: RLIMIT_MEMLOCK",
-    "failed to set up container: Cannot allocate memory",
+    "memory listener initialization failed: Cannot allocate memory",
+    "memory listener initialization failed for container: Cannot allocate memory",
 )
-_MAPPING_ENDED = ("vfio: DMA mapping failed, unable to continue",)
+_MAPPING_ENDED = ("vfio: DMA mapping failed, unable to continue", "hardware error: vfio: DMA mapping failed")
 """It ends QEMU whatever the reason was; errno stands in the line before."""
 _MAPPING_CODES = ("guest-address-width", "memlock-not-raised", "reserved-region", "dma-map-limit", "memory-not-pinned")
 
@@ -172,10 +172,7 @@ RULES = (
         "guest-address-width",
         (
             "can't map guest IOVA region",
-            "can't map IOVA region",
-            "exceeds the IOMMU address width",
-            "iova range {any} exceeds aperture",
-            "requires more than {any} address bits",
+            "iommu width ({any}) is not sufficient for the mapped address",
         ),
         sure=Sureness.LIKELY,
     ),
@@ -186,8 +183,9 @@ RULES = (
         "peer-mapping-failed",
         (
             "PCI p2p may not work",
-            "IOMMU_IOAS_MAP failed: Bad address, PCI BAR?",
+            "failed: Bad address, PCI BAR?",
             "PCI peer-to-peer transactions on BARs are not supported",
+            "using mmap fallback, P2P DMA will not work",
         ),
         over=("memory-not-pinned", "guest-address-width", "reserved-region", "iommu-not-usable"),
     ),
@@ -208,17 +206,18 @@ RULES = (
         "memlock-refused",
         (
             "cannot limit locked memory of process {any} to {any}: Operation not permitted",
-            "cannot limit locked memory of process {any} Permission denied",
-            "failed to set memlock rlimit",
-            "setrlimit(RLIMIT_MEMLOCK): Operation not permitted",
-            "prlimit: failed to set the MEMLOCK resource limit: Operation not permitted",
+            "cannot limit locked memory of process to {any}: Operation not permitted",
         ),
         over=("memlock-not-raised",),
     ),
-    Rule("memlock-refused", ("cannot limit locked memory of process",), sure=Sureness.LIKELY),
     Rule(
         "memlock-refused",
-        ("failed to adjust qemu process memlock limits", "failed to set process {any} memlock rlimit to"),
+        ("cannot limit locked memory of process {any} to", "cannot limit locked memory of process to"),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "memlock-refused",
+        ("failed to adjust resources: failed to set process", "failed to set process {any} memlock rlimit to"),
         (IN_VIRT_LAUNCHER,),
     ),
     Rule(

@@ -80,7 +80,15 @@ VFIO_HAS_INTERRUPT = Condition(
 )
 REASON_ELSEWHERE = Condition("reason-elsewhere", "does it say no more than that something failed?")
 IN_CLOUD_INIT = Condition("in-cloud-init", "was it virt-launcher, while it made cloud-init data for a hook?")
-OF_A_DEVICES_BAR = Condition("of-a-devices-bar", "is it one of the BARs 0 to 5 of a device, and no bridge's or VF's?")
-OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED, OF_A_DEVICES_BAR)
+OF_IO_OR_ROM = Condition("of-io-or-rom", "is it I/O space or a ROM?")
+OF_A_VF_BAR = Condition("of-a-vf-bar", "is it a BAR of VFs?")
+OF_A_BAR_OF_MEMORY = Condition("of-a-bar-of-memory", "is it memory of a device?")
+OF_A_WINDOW = Condition("of-a-window", "is it a window of a bridge?")
+DEVICE_BELOW = Condition(
+    "device-below", "is there a device below that bridge, and not only room to plug one?", "lspci -t"
+)
+IN_GUEST = Condition("in-guest", "is it a guest that says so?", "cat /sys/class/dmi/id/sys_vendor")
+ON_HOST = Condition("on-host", "is it the host that says so?", "cat /sys/class/dmi/id/sys_vendor")
+OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED, OF_IO_OR_ROM, OF_A_VF_BAR, OF_A_BAR_OF_MEMORY, OF_A_WINDOW)
 """What hangs on the numbers of a message."""
 OF_A_GUEST_DEVICE = Condition("of-a-guest-device", "is it a device that the guest was given?")

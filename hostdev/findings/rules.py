@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hostdev.findings import (
+    barspace,
     cluster,
     domainstart,
     guestdriver,
@@ -29,6 +30,7 @@ FAMILIES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "networks": networks.RULES,
         "kubelet": kubelet.RULES,
         "start of a domain": domainstart.RULES,
+        "room for memory": barspace.RULES,
         "guest": guestdriver.RULES,
         "cloud-init": cluster.RULES,
         "noise": noise.RULES,
@@ -37,5 +39,7 @@ FAMILIES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
 WRITTEN = tuple(rule for rules in FAMILIES.values() for rule in rules)
 """Rules that were written; the texts of rows are rules of their own beside them."""
 
-_TABLES = (cluster, domainstart, mapping, vgpu, hardware, virtualfunctions, networks, kubelet, guestdriver, noise)
+_TABLES = (
+    *(cluster, domainstart, mapping, vgpu, hardware, virtualfunctions, networks, kubelet, barspace, guestdriver, noise),
+)
 TROUBLES: tuple[Trouble, ...] = tuple(row for table in _TABLES for row in table.TROUBLES)

@@ -86,9 +86,11 @@ TROUBLES = (VGPU_MANAGER_REFUSED, MDEV_NOT_STARTED, VGPU_NO_PARENTS, MDEV_TYPE_E
 _GROUP_EIO = (
     "error getting device from group {any}: Input/output error",
     "error getting device {any} from group {any}: Input/output error",
-    "failed to get device {any}: Input/output error",
 )
-_VERIFY = "Verify all devices in group {group} are bound to vfio-<bus> or pci-stub and not already in use"
+_VERIFY = (
+    "Verify all devices in group {group} are bound to vfio-<bus> or pci-stub and not already in use",
+    "are bound to vfio-<bus> or pci-stub",
+)
 _PUT_ASIDE = ("not-bound-to-vfio",)
 
 RULES = (
@@ -98,12 +100,12 @@ RULES = (
         "vgpu-manager-refused",
         (
             "[nvidia-vgpu-vfio] {any}: start failed. status",
-            "nvidia-vgpu-vfio: start failed",
-            "nvidia-vgpu-mgr {any} vmiop_log: {any} initialization failed",
-            "vmiop_log: error: failed to start",
-            "Failed to initialize vGPU plugin",
+            "init_device_instance failed for inst {any} with error",
+            "Initialization: init_device_instance failed error",
             "VGPU message {any} failed, result code",
-            "init_device_instance failed",
+            "vmiop_log: {any} vGPU is supported only on VGX capable boards",
+            "vmiop_env_log: Failed to get VM {any} from QEMU command-line",
+            "kvm_plugin_global_init failed with error",
         ),
         over=_PUT_ASIDE,
     ),
@@ -120,29 +122,26 @@ RULES = (
     ),
     Rule(
         "not-bound-to-vfio",
-        ("error getting device from group {any}: No such device", _VERIFY),
+        ("error getting device from group {any}: No such device", *_VERIFY),
         (NOT_MEDIATED,),
         Sureness.LIKELY,
     ),
-    Rule("vgpu-manager-refused", (_VERIFY,), (MEDIATED,), Sureness.LIKELY, _PUT_ASIDE),
+    Rule("vgpu-manager-refused", _VERIFY, (MEDIATED,), Sureness.LIKELY, _PUT_ASIDE),
     Rule(
         "vgpu-no-parents",
         (
-            "no parent devices found for GPU",
-            "error setting VGPU config: no parent devices",
-            "unable to find any mdev parent",
-            "no vGPU devices found on",
-            "failed to discover vGPU parent devices",
+            "no parent devices found for GPU at index",
+            "no parent devices found for GPU at address",
+            "No vGPU devices found for GPU",
         ),
     ),
     Rule(
         "mdev-type-exhausted",
         (
             "failed to create mdev type {any} No space left on device",
-            "mdev_supported_types/{any}/create: no space left on device",
-            "mdev_supported_types/{any}/create: write error: No space left on device",
-            "unable to create mdev: no available instances",
-            "No available instances of mdev type",
+            "mdev_supported_types/{any}/create{any} No space left on device",
+            # The core of mdev counts since Linux 6.1, and says EUSERS.
+            "mdev_supported_types/{any}/create{any} Too many users",
         ),
         sure=Sureness.LIKELY,
     ),

@@ -183,16 +183,6 @@ TABLE: tuple[tuple[str, str, str], ...] = (
         "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.4: unknown",
     ),
     (
-        "bar-window-too-small",
-        "NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:\nNVRM: BAR0 is 0M @ 0x0 (PCI:0000:08:00.0)",  # noqa: E501  as it is said
-        "NVRM: This PCI I/O region assigned to your NVIDIA device is valid:\nNVRM: BAR0 is 16M @ 0x0 (PCI:0000:08:00.0)",  # noqa: E501  as it is said
-    ),
-    (
-        "bar-window-too-small",
-        "[    3.91] nvidia 0000:0a:00.0: BAR 1: no space for [mem size 0x2000000000 64bit pref]",
-        "[    3.91] pci 0000:00:1c.0: BAR 14: no space for [mem size 0x00200000]",
-    ),
-    (
         "guest-out-of-resources",
         "Device Manager: This device cannot find enough free resources that it can use. (Code 12)",
         "usb 1-1: this hub cannot find enough free resources that it can use. (Code 12)",

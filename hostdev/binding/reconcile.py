@@ -121,6 +121,19 @@ def _group(item: Item, machine: Machine) -> object:
     return None if function is None or function.group is None or alone else (function.group, item.entry.driver)
 
 
+def makes_vfs(items: Iterable[Item]) -> bool:
+    """Whether VFs are to be made or set up: what fits no device yet may be one of them."""
+    return any(isinstance(item.entry, VfEntry) and item.drift for item in items)
+
+
+def as_awaited(finding: Finding) -> Finding:
+    """What fits no device, while VFs that the same file asks for are to come."""
+    if finding.code != ENTRY_UNMATCHED.code:
+        return finding
+    hint = "if it is a VF, it is looked for again once the VFs are made"
+    return finding._replace(severity=Severity.INFO, hint=hint)
+
+
 class _Planner:
     """Plans one batch after the other."""
 
@@ -136,7 +149,7 @@ class _Planner:
         self._drivers = drivers
         self._despite = despite
         self._readings = readings
-        self._vfs_come = any(isinstance(item.entry, VfEntry) and item.drift for item in items)
+        self._vfs_come = makes_vfs(items)
 
     def effects(self, batch: tuple[Item, ...]) -> Effects:
         """What makes a batch as it is declared."""
@@ -145,7 +158,7 @@ class _Planner:
             finding = HOST_UNREADABLE.found(str(first.device or ""), first.unknown, severity=Severity.ERROR)
             return effects_of((), (finding, *first.findings))
         if first.findings:
-            return effects_of((), map(self._awaited, first.findings))
+            return effects_of((), map(as_awaited, first.findings) if self._vfs_come else first.findings)
         if not any(item.drift for item in batch):
             return effects_of((), _not_read(first))
         functions = [self._machine.functions[item.device] for item in batch if item.device is not None]
@@ -154,13 +167,6 @@ class _Planner:
         despite = self._despite | _accepted(batch)
         with_group = any(isinstance(item.entry, DeviceEntry) and item.entry.with_group for item in batch)
         return self._move(first.entry.driver, functions, despite, with_group=with_group)
-
-    def _awaited(self, finding: Finding) -> Finding:
-        """What fits no device yet may be a VF that the same file asks for."""
-        if not self._vfs_come or finding.code != ENTRY_UNMATCHED.code:
-            return finding
-        hint = "if it is a VF, it is looked for again once the VFs are made"
-        return finding._replace(severity=Severity.INFO, hint=hint)
 
     def _move(
         self, driver: str, functions: Iterable[PciFunction], despite: frozenset[str], *, with_group: bool = False

@@ -19,7 +19,7 @@ from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
-from hostdev.offer.pool import NONE_HELD, Basis, Offer, OfferedUnit, Pool
+from hostdev.offer.pool import NONE_HELD, Basis, Offer, OfferedUnit, Pool, Remark
 from hostdev.units.compose import Composer, is_for_guests
 from hostdev.units.unit import Unit
 
@@ -47,7 +47,7 @@ def compose_from(basis: Basis) -> Offer:
     candidates = composition.candidates(entries)
     drift = dict(find_drift(basis.state, basis.machine, basis.readings))
     pools = composition.pools(entries, candidates, drift)
-    return Offer(basis, pools, tuple(composition.findings))
+    return Offer(basis, pools, tuple(composition.remarks))
 
 
 class _Candidate(NamedTuple):
@@ -62,7 +62,7 @@ class _Candidate(NamedTuple):
 
 class _Composition:
     def __init__(self, basis: Basis) -> None:
-        self.findings: list[Finding] = []
+        self.remarks: list[Remark] = []
         self._machine = basis.machine
         self._held = basis.held
         self._places = Places(basis.machine)
@@ -71,13 +71,16 @@ class _Composition:
     def served(self, entries: Sequence[OfferEntry]) -> Iterator[OfferEntry]:
         """The entries of the plugin, but for those whose names cannot be told apart."""
         variables = Counter(variable_name(entry.resource) for entry in entries)
-        self.findings += (OFFER_CONFLICT.found(entries[n].place, what) for n, what in name_clashes(entries))
+        for number, what in name_clashes(entries):
+            variable, place = variable_name(entries[number].resource), entries[number].place
+            alike = tuple(entry.place for entry in entries if variable_name(entry.resource) == variable)
+            self.remarks.append(Remark(alike, OFFER_CONFLICT.found(place, what)))
         for entry in sorted(entries, key=lambda entry: entry.resource):
             if variables[variable_name(entry.resource)] > 1:
                 continue
             if entry.by is By.CLAIM:
                 what = f"{entry.resource} is offered by claim, and nothing serves claims yet"
-                self.findings.append(CLAIMS_NOT_SERVED.found(entry.place, what))
+                self.remarks.append(Remark((entry.place,), CLAIMS_NOT_SERVED.found(entry.place, what)))
             else:
                 yield entry
 
@@ -103,7 +106,7 @@ class _Composition:
             functions = tuple(filter(is_for_guests, functions))
         units = self._composer.units(entry.unit, [function.address for function in functions])
         if not units:
-            self.findings.append(self._absence(entry))
+            self.remarks.append(Remark((entry.place,), self._absence(entry)))
         return units
 
     def _absence(self, entry: OfferEntry) -> Finding:
@@ -167,11 +170,11 @@ class _Composition:
             for loser in (conflict.first,) if conflict.is_of_pf else (conflict.first, conflict.second):
                 finding = OFFER_CONFLICT.found(str(candidates[loser].unit.primary), conflict.why)
                 lost.setdefault(loser, (finding,))
-        self.findings += (_conflict(candidates, conflicts) for conflicts in told.values())
+        self.remarks += (_conflict(candidates, conflicts) for conflicts in told.values())
         return lost, blocked
 
 
-def _conflict(candidates: Sequence[_Candidate], conflicts: Sequence[Conflict]) -> Finding:
+def _conflict(candidates: Sequence[_Candidate], conflicts: Sequence[Conflict]) -> Remark:
     """What two entries, or one, mean that cannot be given beside each other."""
     sample = conflicts[0]
     first, second = candidates[sample.first], candidates[sample.second]
@@ -179,11 +182,9 @@ def _conflict(candidates: Sequence[_Candidate], conflicts: Sequence[Conflict]) -
     more = f", and {len(conflicts) - 1} more such pairs" if len(conflicts) > 1 else ""
     units = f"{first.unit.primary} and {second.unit.primary}"
     left = "the PF is not offered" if sample.is_of_pf else "neither is offered"
-    return OFFER_CONFLICT.found(
-        places,
-        f"{units} cannot be given beside each other: {sample.why}{more}; {left}",
-        severity=Severity.WARNING if sample.is_of_pf else None,
-    )
+    what = f"{units} cannot be given beside each other: {sample.why}{more}; {left}"
+    severity = Severity.WARNING if sample.is_of_pf else None
+    return Remark((first.place, second.place), OFFER_CONFLICT.found(places, what, severity=severity))
 
 
 def _against(one: _Candidate, drift: Mapping[PciAddress, str]) -> Iterator[Finding]:

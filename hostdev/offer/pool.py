@@ -66,6 +66,13 @@ class Pool:
         return {one.id: one for one in self.units}
 
 
+class Remark(NamedTuple):
+    """A finding, and the places of the entries that it is about."""
+
+    places: tuple[str, ...]
+    finding: Finding
+
+
 class Basis(NamedTuple):
     """All that decides about an offer."""
 
@@ -81,8 +88,13 @@ class Offer:
 
     basis: Basis
     pools: tuple[Pool, ...]
-    findings: tuple[Finding, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     """What is offered otherwise than the state asks for."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Its remarks, whichever entries they are about."""
+        return tuple(remark.finding for remark in self.remarks)
 
     @property
     def machine(self) -> Machine:

@@ -21,10 +21,13 @@ from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import BadState, read_states, state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines
 from hostdev.cli import changes, devices, documents
+from hostdev.cli.node.offer import findings_of, is_refused, offer_document, offer_lines, show_offer
 from hostdev.inject import gather
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
+from hostdev.offer.compose import compose_offer
+from hostdev.offer.pool import Offer
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
@@ -76,7 +79,11 @@ def show_status(arguments: argparse.Namespace) -> int:
     def told(host: Host) -> tuple[Line, ...]:
         return tuple(change_lines(planned, Authors(host, wanted.seen.machine, journal).last_writer))
 
-    lines = (*changes.look_at(arguments.host, told), *kernel_lines(wanted.state, wanted.seen.boot))
+    lines = (
+        *changes.look_at(arguments.host, told),
+        *kernel_lines(wanted.state, wanted.seen.boot),
+        *offer_lines(wanted.state, _offer(wanted)),
+    )
     if arguments.output == "table":
         _print(Screen.of(arguments.color), lines)
     else:
@@ -88,9 +95,16 @@ def show_status(arguments: argparse.Namespace) -> int:
 def show_plan(arguments: argparse.Namespace) -> int:
     """Print what would make the node as the file says."""
     wanted = look(arguments, read_file(arguments.file), closely=True)
-    code = tell_changes(arguments, wanted, foresee(arguments, wanted))
+    planned = foresee(arguments, wanted)
+    offer = _offer(wanted)
+    code = tell_changes(arguments, wanted, planned, Planned(offer, findings_of(offer, planned)))
     devices.note_unread(wanted.seen.machine)
     return code
+
+
+def _offer(wanted: Wanted) -> Offer:
+    """What the file offers of the node as it is now."""
+    return compose_offer(wanted.state, wanted.seen.machine, readings=wanted.seen.readings)
 
 
 def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely: bool = False) -> Wanted:
@@ -144,17 +158,31 @@ def parse_file(data: bytes, name: str) -> tuple[NodeState, ...]:
         raise BadInput(last.finding.code, last.finding.what, subject=last.place, hint=last.finding.hint) from None
 
 
-def tell_changes(arguments: argparse.Namespace, wanted: Wanted, made: Sequence[Change]) -> int:
+class Planned(NamedTuple):
+    """What would be offered, and what is to be said of that."""
+
+    offer: Offer
+    findings: tuple[Finding, ...]
+
+
+def tell_changes(
+    arguments: argparse.Namespace, wanted: Wanted, made: Sequence[Change], planned: Planned | None = None
+) -> int:
     """Print changes as they are planned, or as they ended, and say with which exit code."""
+    outcome = worst_outcome(made, is_refused=planned is not None and is_refused(planned.findings))
     pending = [finding for line in kernel_lines(wanted.state, wanted.seen.boot) for finding in line.findings]
     if arguments.output == "text":
         screen = Screen.of(arguments.color)
         for change in made:
             _show_change(screen, change)
         changes.show_findings(screen, pending)
+        if planned:
+            show_offer(screen, planned.offer, planned.findings, made)
     else:
-        emit(_plan_document(wanted.seen.machine, made, pending), arguments.output)
-    return changes.EXITS[worst_outcome(made)]
+        found = (*pending, *(planned.findings if planned else ()))
+        content = _plan_document(wanted.seen.machine, made, found, outcome)
+        emit(content | ({"offer": offer_document(planned.offer)} if planned else {}), arguments.output)
+    return changes.EXITS[outcome]
 
 
 def _show_change(screen: Screen, change: Change) -> None:
@@ -167,9 +195,10 @@ def _show_change(screen: Screen, change: Change) -> None:
     screen.line()
 
 
-def worst_outcome(made: Iterable[Change]) -> Outcome:
-    """The outcome of all changes together."""
-    return min((Outcome(change.effects.outcome) for change in made), key=WORST.index, default=Outcome.NOTHING)
+def worst_outcome(made: Iterable[Change], *, is_refused: bool = False) -> Outcome:
+    """The outcome of all changes together, and of what else of the file is refused."""
+    beside = Outcome.REFUSED if is_refused else Outcome.NOTHING
+    return min((beside, *(Outcome(change.effects.outcome) for change in made)), key=WORST.index)
 
 
 def _print(screen: Screen, lines: Sequence[Line]) -> None:
@@ -203,12 +232,12 @@ def _status_document(machine: Machine, lines: Sequence[Line]) -> Document:
     return document("NodeStateStatus", machine=documents.origin(machine), items=[line.as_dict() for line in lines])
 
 
-def _plan_document(machine: Machine, made: Sequence[Change], found: Sequence[Finding]) -> Document:
+def _plan_document(machine: Machine, made: Sequence[Change], found: Sequence[Finding], outcome: Outcome) -> Document:
     return document(
         "Effects",
         machine=documents.origin(machine),
         id="",
-        outcome=str(worst_outcome(made)),
+        outcome=str(outcome),
         steps=[],
         findings=[finding.as_dict() for finding in found],
         items=[_item(change) for change in made],

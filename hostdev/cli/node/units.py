@@ -137,10 +137,10 @@ def _memory(row: UnitRow) -> str:
     return "?" if None in sizes else dash(size_text(sum(filter(None, sizes))) if any(sizes) else None)
 
 
-def _with(row: UnitRow) -> str:
-    """The other functions, shortened where they are in the same slot."""
-    first, *others = row.unit.functions
-    return dash(" ".join(_short(address, first) for address in others))
+def other_functions(unit: Unit) -> str:
+    """The functions beside the primary one, shortened where they are in the same slot."""
+    first, *others = unit.functions
+    return " ".join(_short(address, first) for address in others)
 
 
 def _short(address: PciAddress, beside: PciAddress) -> str:
@@ -163,7 +163,7 @@ FIELDS: tuple[Field[UnitRow], ...] = (
         order=lambda row: row.unit.primary,
     ),
     Field("UNIT", "what holds it together", lambda row: str(row.unit.kind)),
-    Field("WITH", "the other functions that come along", _with, Fit.CUT, spare=1),
+    Field("WITH", "the other functions that come along", lambda row: dash(other_functions(row.unit)), Fit.CUT, spare=1),
     Field("CLASS", "what the primary function is", lambda row: pciids.class_name(row.unit.class_code), spare=3),
     Field("NAME", "its vendor and device", lambda row: pciids.title(row.function, row.names(row.function)), Fit.CUT),
     Field("DRIVER", "the driver it is bound to", lambda row: dash(row.unit.driver)),

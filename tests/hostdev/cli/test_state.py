@@ -208,3 +208,61 @@ def test_what_a_service_is_too_late_for_is_said(
     told = cli("node", "state", "install", file(disk), *host("consumer-gpu"), "--dry-run")
 
     assert "is a disk that the initramfs may mount or assemble before any service runs; vfio-pci.ids=" in told.err
+
+
+OFFER = HEAD + (
+    "spec:\n"
+    "  virtualFunctions: [{match: {address: 3f:00.0, id: 8086:37c8}, count: 16, driver: vfio-pci}]\n"
+    "  offer:\n"
+    "  - {resource: qat.intel.com/vf, match: {id: 8086:37c9}}\n"
+    "  - {resource: example.com/pf, match: {id: 8086:37c8}}\n"
+    "  - {resource: example.com/nic, match: {class: ethernet}, by: claim}\n"
+)
+
+
+def test_a_plan_shows_what_is_offered(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    told = cli("node", "state", "plan", file(OFFER), *host("qat"))
+    rows = [
+        line.split(None, 2) for line in told.out.splitlines() if line.startswith(("example.com/", "qat.intel.com/"))
+    ]
+
+    assert told.code == 0
+    assert [row[2].split(None, 2)[-1] for row in rows[:2]] == ["not offered: pf-with-vfs (+2)"] * 2
+    assert rows[2] == ["qat.intel.com/vf", "0000:3d:01.0", "+15   -      0      yes"]
+    assert rows[3] == ["qat.intel.com/vf", "0000:3f:01.0", "+15   -      0      not yet: not-bound-to-vfio (+1)"]
+    assert "qat.intel.com/vf: 16 of 32 units are ready\n" in told.out
+    assert "[claims-not-served]" in told.out
+    assert "and 31 more such pairs; the PF is not offered [offer-conflict]" in told.out
+
+
+def test_an_offer_of_nothing_is_refused_and_stops_nothing(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    name = file(
+        HEAD + "spec: {offer: [{resource: a.b/c, match: {id: 1234:5678}}, {resource: a.b/d, match: {id: 8086:37c9}}]}\n"
+    )
+    told = cli("node", "state", "plan", name, *host("qat"), "-o", "json")
+    document = json.loads(told.out)
+
+    assert told.code == 5
+    assert list(errors(document, schema("effects.json"))) == []
+    assert document["outcome"] == "refused"
+    assert [finding["code"] for finding in document["findings"]] == ["entry-unmatched"]
+    nothing, vfs = document["offer"]
+    assert (nothing["resource"], nothing["entry"], nothing["units"]) == ("a.b/c", "offer[0]", [])
+    assert (len(vfs["units"]), vfs["units"][0]["ready"], vfs["units"][0]["functions"]) == (32, True, ["0000:3d:01.0"])
+    # Carrying out a file is nothing that an offer could hinder.
+    assert cli("node", "state", "apply", name, *host("qat"), "--dry-run").code == 0
+
+
+def test_status_tells_of_each_offer(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    told = cli("node", "state", "status", file(OFFER), *host("qat"), "-o", "json")
+    document = json.loads(told.out)
+
+    assert list(errors(document, schema("nodestatestatus.json"))) == []
+    assert [(item["entry"], item["state"]) for item in document["items"] if item["entry"].startswith("offer")] == [
+        ("offer[0]", "drifted"),
+        ("offer[1]", "drifted"),
+        ("offer[2]", "refused"),
+    ]
+    assert {"what": "ready units", "want": 32, "have": 16, "by": None} in [
+        drift for item in document["items"] for drift in item["drift"]
+    ]

@@ -1,0 +1,146 @@
+"""What a NodeState offers to kubelet, as `passgate node state` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from domxml.finding import Finding, Severity
+from domxml.pciaddress import PciAddress
+from hostdev.binding.drift import Drift
+from hostdev.binding.effects import Outcome
+from hostdev.binding.reconcile import Change, as_awaited, makes_vfs
+from hostdev.binding.state import NodeState, OfferEntry
+from hostdev.binding.status import Line, Standing
+from hostdev.cli import changes
+from hostdev.cli.node.listing import ALIKE
+from hostdev.cli.node.units import other_functions
+from hostdev.offer.pool import Offer, OfferedUnit, Pool
+from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
+from hostdev.printing.documents import Document
+from hostdev.printing.screen import Screen
+
+TABLE = (Column("RESOURCE"), Column("UNIT"), Column("WITH", Fit.CUT), Column("NUMA"), Column("READY", Fit.WRAP, 22))
+
+
+class _Row(NamedTuple):
+    """A unit, and how many VFs beside it are alike."""
+
+    pool: Pool
+    one: OfferedUnit
+    is_listed: bool
+    more: int = 0
+
+
+def findings_of(offer: Offer, planned: Iterable[Change]) -> tuple[Finding, ...]:
+    """What is to be said of an offer; an entry that means nothing yet may mean the VFs that are planned."""
+    come = makes_vfs(item for change in planned for item in change.items)
+    return tuple(as_awaited(finding) if come else finding for finding in offer.findings)
+
+
+def is_refused(findings: Iterable[Finding]) -> bool:
+    """Whether something is offered otherwise than the state asks for."""
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def show_offer(screen: Screen, offer: Offer, findings: Sequence[Finding], planned: Iterable[Change]) -> None:
+    """Print the units of each resource, and what keeps them from VMs."""
+    due = {device for one in planned if one.effects.outcome == Outcome.PLANNED for device in one.devices}
+    rows = [row for pool in offer.pools for row in _folded(offer, pool)]
+    if rows:
+        screen.table(TABLE, [_cells(row, due) for row in rows])
+    for pool in offer.pools:
+        screen.line(_summary(pool))
+    if offer.pools and not findings:
+        screen.line()
+    changes.show_findings(screen, findings)
+
+
+def _folded(offer: Offer, pool: Pool) -> Iterator[_Row]:
+    """VFs of one PF that are alike become one row."""
+    alike: dict[object, list[_Row]] = {}
+    for is_listed, units in ((True, pool.units), (False, pool.excluded)):
+        for one in units:
+            pf = offer.machine.functions[one.unit.primary].physfn if one.unit else None
+            key: object = one.id if pf is None else (pf, is_listed, one.blockers, one.numa_node)
+            alike.setdefault(key, []).append(_Row(pool, one, is_listed))
+    for same in alike.values():
+        yield from [same[0]._replace(more=len(same) - 1)] if len(same) >= ALIKE else same
+
+
+def _cells(row: _Row, due: Collection[PciAddress]) -> tuple[Cell | str, ...]:
+    unit = row.one.unit
+    primary = str(unit.primary) if unit else row.one.id
+    return (
+        row.pool.resource,
+        Cell(f"{primary} +{row.more}" if row.more else primary, Tone.STRONG),
+        dash(other_functions(unit) if unit else ""),
+        dash(row.one.numa_node),
+        _ready(row, due),
+    )
+
+
+def _ready(row: _Row, due: Collection[PciAddress]) -> Cell:
+    if row.one.is_healthy:
+        return Cell("yes", Tone.GOOD)
+    first, *others = row.one.blockers
+    codes = f"{first} (+{len(others)})" if others else first
+    if not row.is_listed:
+        return Cell(f"not offered: {codes}", Tone.BAD)
+    # What the plan changes is judged again when it is done.
+    changing = row.one.unit is not None and any(address in due for address in row.one.unit.functions)
+    return Cell(f"not yet: {codes}", Tone.WARN) if changing else Cell(f"no: {codes}", Tone.BAD)
+
+
+def _summary(pool: Pool) -> str:
+    ready = sum(one.is_healthy for one in pool.units)
+    limit = f"; {pool.spare} more are over its limit" if pool.spare else ""
+    return f"{pool.resource}: {ready} of {len(pool.units)} units are ready{limit}"
+
+
+def offer_document(offer: Offer) -> list[Document]:
+    """The JSON form; its keys are a contract."""
+    return [
+        {
+            "resource": pool.resource,
+            "entry": pool.entry and pool.entry.place,
+            "unit": pool.entry and pool.entry.unit and str(pool.entry.unit),
+            "limit": pool.entry and pool.entry.limit,
+            "overLimit": pool.spare,
+            "units": [unit_document(one) for one in pool.units],
+            "excluded": [unit_document(one) for one in pool.excluded],
+        }
+        for pool in offer.pools
+    ]
+
+
+def unit_document(one: OfferedUnit) -> Document:
+    unit = one.unit
+    return {
+        "id": one.id,
+        "unit": unit and str(unit.kind),
+        "functions": list(map(str, unit.functions)) if unit else [],
+        "groups": list(unit.groups) if unit else [],
+        "numaNode": one.numa_node,
+        "ready": one.is_healthy,
+        "blockers": list(one.blockers),
+        "findings": [finding.as_dict() for finding in one.against],
+    }
+
+
+def offer_lines(state: NodeState, offer: Offer) -> Iterator[Line]:
+    """How each entry stands: held where all that it means can be given."""
+    pools = {pool.entry.place: pool for pool in offer.pools if pool.entry}
+    for entry in state.offers:
+        findings = tuple(remark.finding for remark in offer.remarks if entry.place in remark.places)
+        yield _line(entry, pools.get(entry.place), findings)
+
+
+def _line(entry: OfferEntry, pool: Pool | None, findings: tuple[Finding, ...]) -> Line:
+    units = (*pool.units, *pool.excluded) if pool else ()
+    ready = sum(one.is_healthy for one in units)
+    drift = () if ready == len(units) else (Drift("ready units", len(units), ready),)
+    standing = Standing.DRIFTED if drift else Standing.HELD
+    if is_refused(findings) or pool is None:
+        standing = Standing.REFUSED
+    return Line(entry.place, None, standing, drift, findings, entry.resource)

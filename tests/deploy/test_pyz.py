@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.running import PCI_IDS, Ran, environment
 from tests.hostdev.why.cases import CASES
 from tests.house import ROOT
@@ -110,8 +110,7 @@ def test_what_it_lacks_is_said_in_a_sentence(pyz: Path, line: str, missing: str)
 def test_what_libvirt_wrote_of_running_domains_is_not_passed_over(pyz: Path, tmp_path: Path) -> None:
     """It is XML: not read is not the same as not there."""
     domain = tmp_path / "run/libvirt/qemu/vm.xml"
-    with open_host(ROOT / M / "qat.toml") as host:
-        shutil.copytree(host.root, tmp_path, symlinks=True, dirs_exist_ok=True)
+    lay_out((ROOT / M / "qat.toml").read_text(), tmp_path)
     domain.parent.mkdir(parents=True)
     domain.write_text(installed("inject", "demo/q35.xml", "--device", "3d:02.1").out)
     words = ("node", "vitals", "3d:02.1", "--host", str(tmp_path))

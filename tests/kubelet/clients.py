@@ -57,6 +57,8 @@ class Clients:
         self._wire, self._devices, self._times, self._surprises = wire, devices, times, surprises
         self._current: dict[str, Client] = {}
         self._lock = threading.RLock()
+        self.watching = 0
+        """How many streams there are whose end has not been dealt with."""
         self._threads: list[threading.Thread] = []
         self._peers: list[Peer] = []
 
@@ -81,6 +83,8 @@ class Clients:
             self._forget(resource, before)
             client.peer.close()
             raise
+        with self._lock:
+            self.watching += 1
         thread = threading.Thread(target=self._run, args=(client,), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -113,19 +117,18 @@ class Clients:
         mine = current is client or Surprise.STREAM_END_CUTS_THE_CURRENT in self._surprises
         if current and mine:
             self.disconnect(client.resource)
-
-    @property
-    def watching(self) -> int:
-        """How many streams there are whose end has not been dealt with."""
-        return sum(thread.is_alive() for thread in self._threads)
+        with self._lock:
+            self.watching -= 1
+        self._wire.ring()
 
     def disconnect(self, resource: str) -> None:
         """Of this name, whoever has it now."""
         with self._lock:
             client = self._current.pop(resource, None)
         if client:
-            client.peer.close()
+            # gRPC for Python takes its time to close; kubelet's does not.
             self._devices.disconnected(resource)
+            client.peer.close()
 
     def close(self) -> None:
         """Kubelet ends: every stream does."""

@@ -57,11 +57,15 @@ class Kubelet:
         self.directory, self.times, self.surprises = directory, times, surprises
         self.wire, self.node, self.pods = Wire(), Node(), list[Pod]()
         self.policy = policy
+        self.guests: list[Callable[[], None]] = []
+        """What ends what a test has beside it."""
         self._dice, self._nodes = dice or Dice(), nodes
         self._runtime = Runtime(root, surprises)
         self._ended = threading.Event()
         self._ended.set()
         self._threads: list[threading.Thread] = []
+        self.beats = 0
+        """How often the node's status was reported."""
         self._entries: list[Entry] = []
         self.plugins, self.registry = directory / "device-plugins", directory / "plugins_registry"
         for name in (self.plugins, self.registry, directory / "pods", directory / "pod-resources"):
@@ -72,6 +76,8 @@ class Kubelet:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for end in self.guests:
+            end()
         self.stop()
 
     # Its own life.
@@ -91,9 +97,8 @@ class Kubelet:
             dice=self._dice,
             nodes=self._nodes,
             policy=self.policy,
+            remembered=() if Surprise.LOST_CHECKPOINT_FORGETS in self.surprises else self._entries,
         )
-        if not self.manager.entries and Surprise.LOST_CHECKPOINT_FORGETS not in self.surprises:
-            self.manager.entries = self._entries
         self.manager.changed = self._poke
         self.clients = Clients(self.wire, self.manager, self.times, self.surprises)
         self._watcher = Registry(self.registry, self.wire, self.clients, self.times)
@@ -193,6 +198,7 @@ class Kubelet:
                 self._work.put(pod)
             elif not pod.bound and not pod.ended and self.node.schedule(pod, self.pods):
                 self._work.put(pod)
+        self.beats += 1
         self.wire.ring()
 
     def _beats(self) -> None:
@@ -239,6 +245,7 @@ class Kubelet:
         for pod in [pod for pod in self.pods if pod.bound and not pod.ended]:
             self._admit(pod, ended)
         self.manager.ready = True
+        self.wire.ring()
         while (work := self._work.get()) is not None:
             if not work.terminating and not work.admitted:
                 self._admit(work, ended)

@@ -68,6 +68,7 @@ class Manager:
         dice: Dice,
         nodes: Collection[int],
         policy: str,
+        remembered: Iterable[Entry] = (),
     ) -> None:
         self._directory, self._wire, self._pods = directory, wire, pods
         self._times, self._surprises, self._nodes, self._policy = times, surprises, nodes, policy
@@ -81,7 +82,7 @@ class Manager:
         """Told of a device whose health is another than before."""
         self.ready = False
         """Whether the pods of the node have been looked at since the start."""
-        self._restore()
+        self._restore(remembered)
 
     # What the plugins tell.
 
@@ -336,12 +337,12 @@ class Manager:
             registered = {name: tuple(one.healthy) for name, one in self.resources.items()}
             checkpoint.write(self._directory, Checkpoint(tuple(self.entries), registered))
 
-    def _restore(self) -> None:
+    def _restore(self, remembered: Iterable[Entry]) -> None:
         self._awaited: dict[str, Resource] = {}
         try:
             found = checkpoint.read(self._directory)
         except checkpoint.Corrupt:
-            found = Checkpoint()
+            found = Checkpoint(tuple(remembered))
         self.entries = list(found.entries)
         # Their plugins have the same time to come back as one that has just gone.
         now = time.monotonic()

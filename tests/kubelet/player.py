@@ -66,6 +66,8 @@ class Player:
 
     def stop(self) -> None:
         """End; gRPC takes the path away, whoever has bound it since."""
+        if self.stopped:
+            return
         self.stopped = True
         for stream in self.streams:
             stream.end()
@@ -86,6 +88,10 @@ class Player:
             context.abort(answer.code, answer.details)
         return answer.data
 
+    def first(self) -> bytes:
+        """What a stream begins with, by itself; empty leaves it to the test."""
+        return b""
+
     def watch(self, context: grpc.ServicerContext) -> Iterator[bytes]:
         """ListAndWatch comes in."""
         stream = Stream()
@@ -96,6 +102,8 @@ class Player:
             self._wire.ring()
 
         context.add_callback(end)
+        if first := self.first():
+            stream.send(first)
         self.streams.append(stream)
         self._wire.ring()
         while (message := stream.messages.get()) is not _END:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +34,8 @@ _MOST_IN_A_MESSAGE = 40
 _NATURES = list(Nature)
 _ENOUGH = 8
 _MOST_SHAPES = 4096
+_ERRNO_TEXTS = frozenset(plain(os.strerror(number)) for number in errno.errorcode)
+"""What each program says of anything."""
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -229,7 +233,7 @@ def _explained(code: str, hits: Sequence[_Hit]) -> Explained:
 def _fragment(text: str) -> tuple[Explained, ...]:
     """What a text is a part of: the end or the middle of a sentence."""
     words = plain(text)
-    if not _SHORTEST_FRAGMENT <= len(words) <= _NEAR:
+    if not _SHORTEST_FRAGMENT <= len(words) <= _NEAR or words in _ERRNO_TEXTS:
         return ()
     codes = dict.fromkeys(
         rule.code

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from hostdev.explain.addresses import addresses_in
 from hostdev.explain.text import plain
 
 _MOST = 1 << 18
 _PASSTHROUGH = re.compile(
     r"vfio|iommu|sr-?iov|hostdev|host-device|passthrough|pass-through|\bmdev|mediated|\bvgpu|permittedhostdevices|"
-    r"pci_resource_|\b(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\b|\bvfs?\b|device ?plugin|resourceclaim|"
+    r"pci_resource_|\bvfs?\b|device ?plugin|resourceclaim|"
     r"dynamic resources|\bcdi\b|\bnvrm\b|\bdmar\b|amd-vi"
 )
 
@@ -110,7 +111,7 @@ _LAYERS = (
 def place_unknown(text: str) -> Unknown:
     """Say of an unknown text what can be said without a guess."""
     words = plain(text[:_MOST])
-    ours = _PASSTHROUGH.search(words) is not None
+    ours = _PASSTHROUGH.search(words) is not None or any(True for _ in addresses_in(words))
     language = next((name for name, pattern in _TRANSLATED if pattern.search(words)), "")
     if language:
         speaker = f"a program that speaks {language}: it is a translation"

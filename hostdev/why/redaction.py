@@ -15,10 +15,11 @@ OUT64 = "bGVmdCBvdXQgYnkgcGFzc2dhdGUgd2h5IC0tY29sbGVjdA=="
 _KINDS = frozenset({"Secret", "ConfigMap", "SecretList", "ConfigMapList"})
 _ANNOTATIONS = re.compile(r"last-applied|ignition|secret|password|token|credential|kubeconfig", re.IGNORECASE)
 _GUEST_DATA = frozenset({"userData", "userDataBase64", "networkData", "networkDataBase64"})
-_SECRET_KEY = re.compile(
-    r"(?:password|passwd|passphrase|token|secret|privateKey|private_key|accessKey|access_key|apiKey|api_key|credential)s?$",
-    re.IGNORECASE,
+_CONFIDENTIAL = (
+    r"(?:password|passwort|passwd|passphrase|rootpw|\bpw|pwd|pass|token|\btok|secret|credential|"
+    r"(?:private|access|api|auth|client|encryption)[_-]?key)s?"
 )
+_SECRET_KEY = re.compile(rf"{_CONFIDENTIAL}$|^kernelArgs$", re.IGNORECASE)
 _FLAG = re.compile(r"--?[\w-]*(?:password|passwd|passphrase|token|secret|key|credentials?)", re.IGNORECASE)
 _KNOWN_VARIABLE = re.compile(
     r"(?:CONTAINER_NAME|POD_NAME|NODE_NAME|POD_NAMESPACE|XDG_\w+|HOME|PATH|STANDALONE_VMI|NETWORK_BINDING_PLUGIN_NAME|"
@@ -33,12 +34,34 @@ _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         OUT,
     ),
+    ("a token", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}"), OUT),
+    ("a token", re.compile(r"\b(?:gh[opsu]_|github_pat_|glpat-|xox[abprs]-|sk-|hvs\.|npm_)[\w-]{16,}"), OUT),
+    ("a password", re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy)\$[./A-Za-z0-9$]{8,}"), OUT),
+    ("a password", re.compile(r"(?i)\b((?:set-)?cookie: ?)[^\n\"']{4,}"), rf"\1{OUT}"),
+    ("a password", re.compile(r"(?<![\w-])((?:-u|--user)[ =]\S{1,80}?:)[^\s\"'\\]+"), rf"\1{OUT}"),
+    ("a password", re.compile(r"\b(sshpass -p ?|mysql\w* (?:-\w+ )?-p)[^\s\"'\\]+"), rf"\1{OUT}"),
+    ("a password", re.compile(r"\b(secret,[^\s\"'<]{0,200}?data=)[^\s\"',<\\]+"), rf"\1{OUT}"),
     ("a password in an address", re.compile(r"(?<=://)[^/\s:@]{1,80}:[^/\s@]{1,200}(?=@)"), OUT),
     (
         "a password",
         re.compile(
-            r"(?i)((?:(?:password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key)[\"']?)\s*[=:]\s*[\"']?)"
-            r"(?!left out)[^\s\"',;&}\]]{4,}"
+            rf"(?i)({_CONFIDENTIAL}\\*[\"']?\s{{0,8}}[=:]\s{{0,8}}\\*[\"']?)(?!left out)[^\s\"',;&}}\]\\]{{4,}}"
+        ),
+        rf"\1{OUT}",
+    ),
+    (
+        "a password",
+        re.compile(
+            r"(?i)\b((?:password|passphrase|passwd) (?:is )?\\*[\"']?)(?!left out)(?=[^\s\"']{0,80}\d)[^\s\"'\\]{6,}"
+        ),
+        rf"\1{OUT}",
+    ),
+    (
+        "cloud-init data",
+        re.compile(
+            r"((?:userData|networkData)(?:Base64)?(?P<quote>\\{0,15}[\"'])\s?:\s?(?P=quote))(?!left out)"
+            r".{1,65536}?(?<!\\)(?=(?P=quote))",
+            re.DOTALL,
         ),
         rf"\1{OUT}",
     ),
@@ -49,6 +72,9 @@ _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ),
     ("cloud-init data", re.compile(r"#cloud-config\b(?:(?!\n\n).){0,65536}", re.DOTALL), f"#cloud-config {OUT}"),
 )
+_NOT_OF_CONTAINERS = frozenset({"command", "args", "livenessProbe", "readinessProbe", "startupProbe"})
+"""What a container runs tells nothing of a VM's start."""
+_CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 _ABOUT_NODE = ("nodeInfo", "allocatable", "capacity", "conditions")
 
 
@@ -91,6 +117,11 @@ class Redaction:
             return {"kind": value["kind"], "metadata": {"name": OUT}}
         if value.get("kind") == "Node":
             value = _node(value)
+        if value.get("kind") == "KubeVirt":
+            value = _kubevirt(value)
+        if "value" in value and isinstance(value.get("name"), str) and _SECRET_KEY.search(value["name"]):
+            self.counts["a password"] += 1
+            value = {**value, "value": OUT}
         return {key: self._field(key, one) for key, one in value.items() if key != "managedFields"}
 
     def _list(self, value: list[Any]) -> list[Any]:
@@ -112,6 +143,8 @@ class Redaction:
             return self._annotations(value)
         if key == "env" and isinstance(value, list):
             return [self._variable(one) for one in value]
+        if key in _CONTAINERS and isinstance(value, list):
+            return [self._value(_container(one)) for one in value]
         if key in _GUEST_DATA and isinstance(value, str):
             self.counts["cloud-init data"] += 1
             return OUT64 if key.endswith("Base64") else OUT
@@ -145,4 +178,25 @@ def _node(value: dict[str, Any]) -> dict[str, Any]:
         "metadata": {key: metadata[key] for key in ("name", "labels") if key in metadata},
         "spec": {key: spec[key] for key in ("taints", "unschedulable") if key in spec},
         "status": {key: status[key] for key in _ABOUT_NODE if key in status},
+    }
+
+
+def _container(value: Any) -> Any:
+    """Passgate's own options are evidence: whether the agent only observes stands in them."""
+    if not isinstance(value, dict) or "passgate" in str(value.get("image", "")):
+        return value
+    return {key: one for key, one in value.items() if key not in _NOT_OF_CONTAINERS}
+
+
+def _kubevirt(value: dict[str, Any]) -> dict[str, Any]:
+    """Of the installation its configuration and release: patches of its components may hold anything."""
+    metadata, spec, status = (
+        one if isinstance(one := value.get(key), dict) else {} for key in ("metadata", "spec", "status")
+    )
+    return {
+        "apiVersion": value.get("apiVersion", "kubevirt.io/v1"),
+        "kind": "KubeVirt",
+        "metadata": {key: metadata[key] for key in ("name", "namespace") if key in metadata},
+        "spec": {"configuration": spec.get("configuration", {})},
+        "status": {key: one for key, one in status.items() if key in {"phase", "observedKubeVirtVersion"}},
     }

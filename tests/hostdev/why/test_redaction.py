@@ -35,6 +35,21 @@ def clean(text: str) -> str:
         f'{{"component":"virt-launcher","msg":"volume {{\\"userData\\":\\"{SECRET}\\"}}"}}\\n{{}}',
         f"api_key: {SECRET}",
         f"--token={SECRET}",
+        f'"msg": "{{\\"spec\\": {{\\"password\\": \\"{SECRET}\\"}}}}"',
+        f'"msg": "{{\\"userData\\": \\"#!/bin/sh\\\\necho \\\\\\"{SECRET}\\\\\\"\\"}}"',
+        f"curl -u admin:{SECRET} https://host.example",
+        f"sshpass -p {SECRET} ssh host",
+        f"mysql -uroot -p{SECRET}",
+        f"Set-Cookie: session={SECRET}",
+        f"passphrase is '{SECRET}'",
+        f"login with password {SECRET}",
+        f"kernel arguments: rootpw={SECRET} quiet",
+        f"-object secret,id=sec0,data={SECRET},format=raw",
+        f"<graphics type='vnc' passwd='{SECRET}'/>",
+        f"root:$6$saltsalt${SECRET}:19000:0:99999:7:::",
+        f"glpat-{SECRET} was used",
+        f"ghp_{SECRET} was used",
+        f'{{"auths":{{"registry.example":{{"auth_key":"{SECRET}"}}}}}}',
     ],
 )
 def test_secrets_in_texts(text: str) -> None:
@@ -57,11 +72,25 @@ def test_tokens_of_service_accounts() -> None:
         {"spec": {"volumes": [{"cloudInitNoCloud": {"userData": SECRET, "networkDataBase64": SECRET}}]}},
         {"spec": {"args": ["--auth-token", SECRET]}},
         {"spec": {"password": SECRET, "clientSecret": SECRET}},
+        {"spec": {"containers": [{"args": ["--user", f"admin:{SECRET}", "-p", SECRET], "command": ["sh", SECRET]}]}},
+        {"spec": {"initContainers": [{"livenessProbe": {"exec": {"command": ["check", SECRET]}}}]}},
+        {"spec": {"readinessProbe": {"httpGet": {"httpHeaders": [{"name": "X-Api-Key", "value": SECRET}]}}}},
+        {"spec": {"domain": {"firmware": {"kernelBoot": {"kernelArgs": f"root=/dev/vda luks={SECRET}"}}}}},
+        {"kind": "KubeVirt", "metadata": {"name": "k"}, "spec": {"customizeComponents": {"patches": [SECRET]}}},
         {"metadata": {"managedFields": [{"x": SECRET}]}},
     ],
 )
 def test_secrets_in_objects(value: object) -> None:
     assert SECRET not in clean(json.dumps(value))
+
+
+def test_what_the_agent_was_started_with_is_kept() -> None:
+    agent = {"image": "registry.example/passgate-node:0.2.0", "args": ["--observe", "--token", SECRET]}
+
+    text = clean(json.dumps({"spec": {"containers": [agent]}}))
+
+    assert "--observe" in text
+    assert SECRET not in text
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,8 +32,15 @@ _MOST_IN_A_MESSAGE = 40
 _NATURES = list(Nature)
 _ENOUGH = 8
 _MOST_SHAPES = 4096
-_ERRNO_TEXTS = frozenset(plain(os.strerror(number)) for number in errno.errorcode)
-"""What each program says of anything."""
+_ERRNO_TEXTS = frozenset(
+    {
+        *("no such file or directory", "permission denied", "operation not permitted", "device or resource busy"),
+        *("cannot allocate memory", "invalid argument", "input/output error", "no such device", "file exists"),
+        *("operation not supported", "function not implemented", "numerical result out of range", "bad address"),
+        *("no space left on device", "read-only file system", "inappropriate ioctl for device", "connection refused"),
+    }
+)
+"""What programs say of anything."""
 _DIGITS = str.maketrans("123456789", "000000000")
 
 

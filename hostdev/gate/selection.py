@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol, TypeVar
@@ -113,7 +113,7 @@ FLAGS = {
 }
 """Words for what is asked most."""
 
-_BY_NAME = {name: key for key in KEYS for name in key.names}
+_WITH_KEY = re.compile(r"([A-Za-z_]+)(!=|==?)(.*)")
 _IDS = re.compile(r"(?:0x)?([0-9a-f]{4}|\*):(?:0x)?([0-9a-f]{4}|\*?)", re.ASCII)
 _PART = re.compile(
     r"(?:0{4}:|[0-9a-f]{5,8}:|[0-9a-f]{4,8}:(?:[0-9a-f]{2}|\*):|(?:[0-9a-f]{2}|\*):)(?:[01][0-9a-f]|\*)?(?:\.(?:[0-7]|\*))?",
@@ -137,27 +137,47 @@ class Selector:
         return self.negated != any(fnmatchcase(word, pattern) for pattern in self.patterns for word in words)
 
 
-def parse(word: str) -> Selector | None:
+class Language(NamedTuple):
+    """What can be asked where: the keys, and the words for what is asked most."""
+
+    keys: tuple[Key, ...]
+    flags: Mapping[str, tuple[str, str]]
+
+    def key(self, name: str) -> Key | None:
+        return next((key for key in self.keys if name in key.names), None)
+
+
+ABOUT_DEVICES = Language(KEYS, FLAGS)
+
+
+def parse(word: str, language: Language = ABOUT_DEVICES) -> Selector | None:
     """Read a word as a selector; None where it is none, and may be the name of a device."""
-    found = re.fullmatch(r"([A-Za-z_]+)(!=|==?)(.*)", word)
+    found = _WITH_KEY.fullmatch(word)
     if found:
-        return _of_key(word, found[1].lower().replace("_", "-"), found[3].lower(), negated=found[2] == "!=")
+        return _of_key(word, found[1].lower().replace("_", "-"), found[3].lower(), language, negated=found[2] == "!=")
     plain = word.lower()
     negated = plain.startswith((NOT, "!"))
     plain = plain.removeprefix("!" if plain.startswith("!") else NOT) if negated else plain
-    asked = _of_word(plain, negated=negated)
+    asked = _of_word(plain, language, negated=negated)
     if asked is None and negated:
-        known = (*FLAGS, *_CLASS_WORDS)
+        known = (*language.flags, *CLASS_WORDS)
         raise _bad(f"{printable(word)!r} is no selector", did_you_mean(plain, known, f"such as {NOT}ready"))
-    return asked and Selector(word, _BY_NAME[asked[0]], (asked[1],), negated)
+    key = asked and language.key(asked[0])
+    return Selector(word, key, (asked[1],), negated) if asked and key else None
 
 
-def _of_word(plain: str, *, negated: bool) -> tuple[str, str] | None:
+def value_offset(word: str) -> int:
+    """Where the value of a selector with a key begins."""
+    found = _WITH_KEY.fullmatch(word)
+    return found.start(3) if found else 0
+
+
+def _of_word(plain: str, language: Language, *, negated: bool) -> tuple[str, str] | None:
     """The key that a word without one is about, and the pattern."""
-    if plain in FLAGS:
-        return FLAGS[plain]
-    if plain in _CLASS_WORDS:
-        return "class", _CLASS_WORDS[plain]
+    if plain in language.flags:
+        return language.flags[plain]
+    if plain in CLASS_WORDS:
+        return "class", CLASS_WORDS[plain]
     if _IDS.fullmatch(plain) and not _DOMAIN.fullmatch(plain):
         return "ids", _ids(plain)
     # A whole address or slot is the name of a device, which must be there.
@@ -165,7 +185,7 @@ def _of_word(plain: str, *, negated: bool) -> tuple[str, str] | None:
     return ("address", _part(plain)) if partly and _PART.fullmatch(plain) else None
 
 
-_CLASS_WORDS = {word: word for word in known_words()} | {f"{word}s": word for word in known_words() if word[-1] != "s"}
+CLASS_WORDS = {word: word for word in known_words()} | {f"{word}s": word for word in known_words() if word[-1] != "s"}
 
 
 def choose(devices: Sequence[D], selectors: Sequence[Selector]) -> list[D]:
@@ -197,10 +217,10 @@ def _shown(key: Key, device: Judged) -> str:
     return min(key.words(device), key=lambda word: (word[:1].isdigit(), -len(word)), default="")
 
 
-def _of_key(word: str, name: str, value: str, *, negated: bool) -> Selector:
-    key = _BY_NAME.get(name)
+def _of_key(word: str, name: str, value: str, language: Language, *, negated: bool) -> Selector:
+    key = language.key(name)
     if key is None:
-        known = [one.names[0] for one in KEYS]
+        known = [one.names[0] for one in language.keys]
         raise _bad(f"there is no selector {printable(name)!r}", did_you_mean(name, known))
     # Only * and ? stand for something; names have brackets.
     patterns = tuple(_pattern(key, part.strip()).replace("[", "[[]") for part in value.split(","))
@@ -214,7 +234,7 @@ def _pattern(key: Key, value: str) -> str:
     if name == "class" and re.fullmatch(r"(?:0x)?(?:[0-9a-f]{2}){1,3}", value):
         return value
     if name == "class":
-        value = _CLASS_WORDS.get(value, value)
+        value = CLASS_WORDS.get(value, value)
     # The kernel says -1 where there is no NUMA node.
     if key.number and value == "-1":
         return NONE

@@ -199,7 +199,7 @@ def _vm_findings(one: Object, cluster: Cluster, beside: Neighbours, wired: list[
         finding = _of_refusal(refusal, one, cluster)
         met.add((finding.code, finding.subject))
         yield finding
-    manifest, unreadable = _manifest(one, beside)
+    manifest, unreadable = read_manifest(one, beside)
     told = {refusal.path for refusal in refused}
     for error in unreadable:
         # KubeVirt takes less than no memory, and says itself what else it does not take.
@@ -220,7 +220,7 @@ def _vm_findings(one: Object, cluster: Cluster, beside: Neighbours, wired: list[
             yield finding
 
 
-def _manifest(one: Object, beside: Neighbours) -> tuple[Manifest | None, list[BadInput]]:
+def read_manifest(one: Object, beside: Neighbours) -> tuple[Manifest | None, list[BadInput]]:
     """The VM as the rules about devices read it, without what cannot be read."""
     value = one.value if one.kind in TEMPLATES else {**one.value, "kind": "VirtualMachine"}
     value = without_unknown(value) if one.placeholders else value

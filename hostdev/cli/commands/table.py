@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands import change, cluster, inject, node, shell
+from hostdev.cli.commands import change, cluster, fleet, inject, node, shell
 
 GROUPS = {
     "": "Gives PCI devices of the host to VMs, and gates what must not be given.",
     "node": "Look at this node's PCI devices, or at a recorded machine's.",
+    "fleet": "Look at many nodes at once, by their snapshots.",
     "node state": "Declare which drivers and VFs this node shall have, and make it so.",
 }
 """The words that only lead to other commands."""
 
-_FAMILIES = (inject, cluster, node, change, shell)
+_FAMILIES = (inject, cluster, node, change, fleet, shell)
 COMMANDS = {command.name: command for family in _FAMILIES for command in family.COMMANDS}
 """Every command by its words, in the order of reading."""
 

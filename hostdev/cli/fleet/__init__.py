@@ -1,0 +1,1 @@
+"""The verbs of `passgate fleet`, one file each."""

@@ -1,0 +1,150 @@
+"""How many VMs fit into the units of a node: exact where that can be counted, else at least and at most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+Fits = frozenset[int]
+"""The wants, by their number, that one function fits."""
+Kind = tuple[Fits, ...]
+"""A unit: its functions that fit anything, in a fixed order."""
+Need = tuple[int, ...]
+"""How many functions each want takes."""
+
+MOST_WANTS = 12
+_STEPS = 60_000
+"""A tenth of a second."""
+_MOST_UNITS = 400
+
+
+class Bounds(NamedTuple):
+    """A number that is known, or between what it lies."""
+
+    least: int
+    most: int
+
+    @property
+    def exact(self) -> bool:
+        return self.least == self.most
+
+    def __add__(self, other: object) -> Bounds:
+        """Of two nodes, or two halves of one."""
+        return Bounds(self.least + other.least, self.most + other.most) if isinstance(other, Bounds) else NotImplemented
+
+
+NONE = Bounds(0, 0)
+
+
+def kind_of_unit(functions: Sequence[Fits]) -> Kind:
+    """A unit by what it can do: units that can do the same are alike."""
+    return tuple(sorted((one for one in functions if one), key=sorted))
+
+
+def count_vms(units: Mapping[Kind, int], need: Need) -> Bounds:
+    """Count the VMs that can have such devices at the same time, when no two of them share a unit."""
+    units = {kind: count for kind, count in units.items() if kind and count}
+    most = _most_by_functions(units, need)
+    if not most or all(len(kind) == 1 for kind in units):
+        # Functions that go one by one: Hall's theorem says that what no set of wants forbids can be done.
+        return Bounds(most, most)
+    return _Search(units, need, most).bounds
+
+
+def _sets(need: Need) -> Iterator[frozenset[int]]:
+    wanted = [number for number, count in enumerate(need) if count]
+    for size in range(1, len(wanted) + 1):
+        yield from map(frozenset, combinations(wanted, size))
+
+
+def _most_by_functions(units: Mapping[Kind, int], need: Need) -> int:
+    """What the functions suffice for, if units could be taken apart."""
+    functions: Counter[Fits] = Counter()
+    for kind, count in units.items():
+        for fits in kind:
+            functions[fits] += count
+    return min(
+        sum(count for fits, count in functions.items() if fits & some) // sum(need[number] for number in some)
+        for some in _sets(need)
+    )
+
+
+class _Search:
+    """Looks for as many sets of units as possible, within a number of steps."""
+
+    def __init__(self, units: Mapping[Kind, int], need: Need, most: int) -> None:
+        self._kinds = sorted(units, key=lambda kind: (len(kind), sorted(map(sorted, kind))))
+        self._need = need
+        self._sets = list(_sets(need))
+        self._left = _STEPS
+        counts = tuple(units[kind] for kind in self._kinds)
+        self._known = sorted(self._covers(counts), key=sum)
+        least = self._greedy(counts)
+        if self._left > 0:
+            # No VM does with fewer units than the smallest cover has.
+            most = min(most, sum(counts) // sum(self._known[0])) if self._known else 0
+            if least < most and sum(counts) <= _MOST_UNITS:
+                best = self._best(counts, {})
+                least, most = max(least, best), best if self._left > 0 else most
+        self.bounds = Bounds(least, most)
+
+    def _covers(self, counts: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Every choice of units that one VM could have and of which it needs each."""
+        size = len(counts)
+
+        def extend(chosen: tuple[int, ...], at: int) -> Iterator[tuple[int, ...]]:
+            self._left -= len(self._sets)
+            if self._left <= 0:
+                return
+            if self._suffices(chosen):
+                if not any(self._suffices(_less(chosen, number)) for number in range(size) if chosen[number]):
+                    yield chosen
+                return
+            for number in range(at, size):
+                if chosen[number] < min(counts[number], sum(self._need)):
+                    yield from extend(_more(chosen, number), number)
+
+        yield from extend((0,) * size, 0)
+
+    def _suffices(self, chosen: tuple[int, ...]) -> bool:
+        return all(
+            sum(
+                count * sum(1 for fits in kind if fits & some)
+                for kind, count in zip(self._kinds, chosen, strict=True)
+                if count
+            )
+            >= sum(self._need[number] for number in some)
+            for some in self._sets
+        )
+
+    def _greedy(self, counts: tuple[int, ...]) -> int:
+        """Take the smallest cover that is left, again and again."""
+        found = 0
+        for cover in self._known:
+            while all(have >= take for have, take in zip(counts, cover, strict=True)):
+                counts = tuple(have - take for have, take in zip(counts, cover, strict=True))
+                found += 1
+        return found
+
+    def _best(self, counts: tuple[int, ...], known: dict[tuple[int, ...], int]) -> int:
+        if counts not in known:
+            self._left -= len(self._known)
+            if self._left <= 0:
+                return 0
+            left = (
+                tuple(have - take for have, take in zip(counts, cover, strict=True))
+                for cover in self._known
+                if all(have >= take for have, take in zip(counts, cover, strict=True))
+            )
+            known[counts] = max((1 + self._best(one, known) for one in left), default=0)
+        return known[counts]
+
+
+def _more(chosen: tuple[int, ...], number: int) -> tuple[int, ...]:
+    return (*chosen[:number], chosen[number] + 1, *chosen[number + 1 :])
+
+
+def _less(chosen: tuple[int, ...], number: int) -> tuple[int, ...]:
+    return (*chosen[:number], chosen[number] - 1, *chosen[number + 1 :])

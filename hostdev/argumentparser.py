@@ -70,6 +70,8 @@ class _Reading:
             if attached:
                 rest.appendleft(f"-{attached}")
             self._store(name, spelling, spelling.value or "")
+        elif spelling.argument.nargs == "?" and attached is None and (not rest or rest[0].startswith("-")):
+            self.values.setdefault(spelling.argument.dest, "")
         else:
             self._store(name, spelling, self._value(name, spelling.argument, rest) if attached is None else attached)
 

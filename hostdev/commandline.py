@@ -37,7 +37,7 @@ class Argument(NamedTuple):
     default: str | float | None = None
     choices: tuple[str, ...] = ()
     nargs: str = ""
-    """As argparse has it: empty for exactly one, `?`, `*` or `+`."""
+    """As argparse has it: empty for exactly one, `?`, `*` or `+`; an option with `?` may do without its value."""
     repeat: bool = False
     """Each use adds to a list."""
     flag: bool = False

@@ -18,7 +18,6 @@ from hostdev.why.subject import Name, Subject, find_subject
 MOST_PODS = 3
 """Pods of a VM whose events are asked for: the one of now, and the last before."""
 _TAIL = ("--tail=5000", "--limit-bytes=16777216")
-_AGENT = "app.kubernetes.io/name=passgate,app.kubernetes.io/component=agent"
 _INSTANCE_KINDS = {
     "VirtualMachineInstancetype": "virtualmachineinstancetypes",
     "VirtualMachineClusterInstancetype": "virtualmachineclusterinstancetypes",
@@ -110,10 +109,7 @@ class ClusterDump:
                 return
 
     def _agents(self) -> None:
-        answer = self._kubectl.get("pods", "-A", "-l", _AGENT)
-        if answer.trouble is Trouble.FORBIDDEN:
-            answer = self._kubectl.get("pods", "-l", _AGENT, namespace="passgate")
-        self._keep("agents.json", "agents", answer)
+        self._keep("agents.json", "agents", self._kubectl.get_agents())
 
     def _logs(self, subject: Subject) -> None:
         for name in ("compute", *(get_text(one, "name") for one in subject.sidecars)):

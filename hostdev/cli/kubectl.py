@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import selectors
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from enum import Enum, auto
 from typing import NamedTuple
 
 from domxml.errors import BadInput
 from domxml.text import visible
+from hostdev.cli.programs import run_program
 from hostdev.printing.output import progress
 
-LARGEST = 64 << 20
-_ERRORS = 16384
-_AT_ONCE = 1 << 16
+_AGENTS = "app.kubernetes.io/name=passgate,app.kubernetes.io/component=agent"
 
 
 class Trouble(Enum):
@@ -59,19 +52,28 @@ class Answer(NamedTuple):
 class Kubectl:
     """Runs kubectl as it is found in PATH, with the user's own rights."""
 
-    def __init__(self, *, context: str, namespace: str, deadline: float) -> None:
+    def __init__(self, *, context: str, namespace: str, deadline: float, shows: bool = True) -> None:
         found = shutil.which("kubectl")
         if found is None:
-            hint = "install it, or give what it printed elsewhere: --from DUMP"
+            hint = "install it; `passgate why --from DUMP` reads what it printed elsewhere, `passgate fleet collect` files"
             raise BadInput("no-kubectl", "there is no kubectl in PATH", hint=hint)
         self._program = found
         self._context = ("--context", context) if context else ()
         self.namespace = namespace
         self._deadline = deadline
+        self._shows = shows
+        """Whether a call that takes a while is shown at a terminal; of several at once none is."""
 
     def get(self, *words: str, namespace: str | None = None) -> Answer:
         """Ask for objects as JSON."""
         return self.run("get", *words, "-o", "json", namespace=namespace)
+
+    def get_agents(self) -> Answer:
+        """Ask for the pods of Passgate's agents: everywhere, or, where that is forbidden, in their usual namespace."""
+        answer = self.get("pods", "-A", "-l", _AGENTS)
+        if answer.trouble is Trouble.FORBIDDEN:
+            return self.get("pods", "-l", _AGENTS, namespace="passgate")
+        return answer
 
     def run(self, *words: str, namespace: str | None = None, partial: bool = False) -> Answer:
         """Run it; with `partial` what it printed is an answer, however it ended."""
@@ -81,71 +83,13 @@ class Kubectl:
         # What follows `--` is another program's.
         end = words.index("--") if "--" in words else len(words)
         shown = f"kubectl {' '.join(words[:4])}"
-        with progress(f"asking the cluster: {visible(shown)}"):
-            done = self._bounded((self._program, *words[:end], *options, *words[end:]))
+        with progress(f"asking the cluster: {visible(shown)}") if self._shows else nullcontext():
+            done = run_program((self._program, *words[:end], *options, *words[end:]), self._deadline)
         if done is None:
             return Answer(trouble=Trouble.HANGS, why=f"`{shown}` gave no answer within {self._deadline:g} s")
-        code, data, errors = done
-        if code == 0 or (partial and data.strip()):
-            return Answer(data)
-        return _failed(shown, code, errors)
-
-    def _bounded(self, command: Sequence[str]) -> tuple[int, bytes, str] | None:
-        """Exit code, output and errors; None where it does not end in time, or prints without end."""
-        try:
-            process = subprocess.Popen(  # noqa: S603  a list of words: no shell reads them
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BadInput("no-kubectl", f"cannot be run: {error.strerror}", subject=self._program) from None
-        try:
-            with process:
-                out, errors = _read_both(process, time.monotonic() + self._deadline)
-                if out is None:
-                    _end(process)
-                    return None
-                return process.wait(), out, errors.decode(errors="replace")
-        except BaseException:
-            _end(process)
-            raise
-
-
-def _read_both(process: subprocess.Popen[bytes], until: float) -> tuple[bytes | None, bytes]:
-    """Both of its streams until they end; None after the deadline, or where there is too much."""
-    found = (bytearray(), bytearray())
-    with selectors.DefaultSelector() as selector:
-        for stream, kept in zip((process.stdout, process.stderr), found, strict=True):
-            if stream is not None:
-                selector.register(stream, selectors.EVENT_READ, kept)
-        while selector.get_map():
-            left = until - time.monotonic()
-            ready = selector.select(left) if left > 0 else []
-            if not ready:
-                return None, b""
-            for key, _ in ready:
-                data = os.read(key.fd, _AT_ONCE)
-                if not data:
-                    selector.unregister(key.fileobj)
-                key.data.extend(data[: LARGEST + 1 - len(key.data)])
-                if len(found[0]) > LARGEST:
-                    return None, b""
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.1, until - time.monotonic()))
-    if process.poll() is None:
-        return None, b""
-    return bytes(found[0]), bytes(found[1][:_ERRORS])
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it with all that it has started; a plugin for logging in may hang, too."""
-    with suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with suppress(OSError):
-        process.kill()
+        if done.code == 0 or (partial and done.data.strip()):
+            return Answer(done.data)
+        return _failed(shown, done.code, done.errors)
 
 
 def _failed(shown: str, code: int, errors: str) -> Answer:

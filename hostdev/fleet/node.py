@@ -75,7 +75,7 @@ class Node:
     @property
     def blockers(self) -> Mapping[str, int]:
         """The codes that keep units from VMs, and how many units each."""
-        return Counter(code for unit in self.units for code in unit.blockers)
+        return Counter(code for unit in self.units for code in set(unit.blockers))
 
     def findings(self, now: datetime, max_age: timedelta | None) -> Iterator[Finding]:
         """What is to be said of the snapshot itself."""

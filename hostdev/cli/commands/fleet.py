@@ -19,6 +19,54 @@ MAX_AGE = Argument(
     default="7d",
 )
 
+COLLECT = Command(
+    "fleet collect",
+    "Gather a snapshot of each node into a directory: from the agents of a cluster, by a command, or from files.",
+    "With --kubectl it finds the pods of Passgate's agents through your own kubectl, and runs `passgate node snapshot` "
+    "in each, many at the same time. Each file is written whole or not at all; where a node does not answer, its older "
+    "file stays, and both are said. Serial numbers, MAC addresses and names are left out, as `passgate node snapshot` "
+    "does.",
+    (
+        Argument(
+            ("NODE",),
+            "snapshots as files (NODE.toml) or directories of them; with --kubectl or --exec names of nodes, which "
+            "--kubectl does without",
+            nargs="*",
+            metavar="FILE|NODE",
+            complete=Complete.FILE,
+        ),
+        Argument(
+            ("--out",),
+            "the directory; made, if it is not there",
+            metavar="DIR",
+            required=True,
+            complete=Complete.DIRECTORY,
+        ),
+        Argument(
+            ("--kubectl",),
+            "ask the agents of the cluster of this kubectl context (without a name: of the current one)",
+            metavar="[CONTEXT]",
+            nargs="?",
+        ),
+        Argument(
+            ("--exec",),
+            "run this for each node, with {node} as its name; words are separated as in a shell, and no shell runs",
+            metavar="COMMAND",
+        ),
+        Argument(("--deadline",), "how long one node may take", metavar="SECONDS", type=float, default=60),
+        Argument(("--keep-identity",), "keep serial numbers, MAC addresses and names as they are", flag=True),
+        output_in("table", "json", "yaml"),
+        fail_on("error"),
+        COLOR,
+    ),
+    run="hostdev.cli.fleet.collect:run",
+    examples=(
+        ("passgate fleet collect --out snapshots --kubectl", "all nodes of the cluster"),
+        ("passgate fleet collect --out snapshots --exec 'ssh {node} sudo passgate node snapshot' n1 n2", "by ssh"),
+        ("passgate fleet collect --out snapshots machine-*.toml", "from files"),
+    ),
+)
+
 LIST = Command(
     "fleet list",
     "List the nodes of a fleet: units that are ready, held or blocked, by what, and the age of that.",
@@ -144,4 +192,4 @@ WHY = Command(
     ),
 )
 
-COMMANDS = (LIST, FIND, WHY, CAPACITY, COMPARE)
+COMMANDS = (COLLECT, LIST, FIND, WHY, CAPACITY, COMPARE)

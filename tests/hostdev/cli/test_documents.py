@@ -40,7 +40,16 @@ OF_VMS = {
     "VmPlan": ("plan", "deploy/examples/qat/vm.yaml"),
     "VmPlanList": ("plan", "deploy/examples/qat/vm.yaml", "tests/fixtures/scenarios/qat-i440fx/vm.yaml"),
 }
-
+FLEET = ("--from", "tests/fixtures/fleet/before")
+VM_AND_KUBEVIRT = ("tests/fixtures/fleet/vm.yaml", "tests/fixtures/fleet/kubevirt.yaml")
+OF_FLEETS = {
+    "FleetNodeList": ("fleet", "list", *FLEET),
+    "FleetDeviceList": ("fleet", "find", "gpu", *FLEET),
+    "FleetWhy": ("fleet", "why", *VM_AND_KUBEVIRT, *FLEET),
+    "FleetCapacity": ("fleet", "capacity", *VM_AND_KUBEVIRT, *FLEET),
+    "FleetComparison": ("fleet", "compare", "tests/fixtures/fleet/before", "tests/fixtures/fleet/after"),
+}
+OF_VMS |= OF_FLEETS
 
 CHANGES = ("Transaction", "TransactionList")
 WHY = ("Why", "WhyDump")
@@ -63,6 +72,7 @@ def test_every_kind_has_a_schema() -> None:
         "NodeStateStatus",
         "Why",
         "WhyDump",
+        "FleetCollection",
         *CHANGES,
     }
     assert made <= kinds == {*DOCUMENTS, *OF_VMS, *rare}

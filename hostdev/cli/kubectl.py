@@ -55,7 +55,9 @@ class Kubectl:
     def __init__(self, *, context: str, namespace: str, deadline: float, shows: bool = True) -> None:
         found = shutil.which("kubectl")
         if found is None:
-            hint = "install it; `passgate why --from DUMP` reads what it printed elsewhere, `passgate fleet collect` files"
+            hint = (
+                "install it; `passgate why --from DUMP` reads what it printed elsewhere, `passgate fleet collect` files"
+            )
             raise BadInput("no-kubectl", "there is no kubectl in PATH", hint=hint)
         self._program = found
         self._context = ("--context", context) if context else ()

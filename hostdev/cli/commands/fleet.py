@@ -62,7 +62,7 @@ COLLECT = Command(
     run="hostdev.cli.fleet.collect:run",
     examples=(
         ("passgate fleet collect --out snapshots --kubectl", "all nodes of the cluster"),
-        ("passgate fleet collect --out snapshots --exec 'ssh {node} sudo passgate node snapshot' n1 n2", "by ssh"),
+        ("passgate fleet collect --out all --exec 'ssh {node} passgate node snapshot' n1", "by ssh"),
         ("passgate fleet collect --out snapshots machine-*.toml", "from files"),
     ),
 )
@@ -172,7 +172,7 @@ CAPACITY = Command(
     examples=(
         ("passgate fleet capacity vm.yaml kubevirt.yaml --from snapshots", "how many more of them fit"),
         (
-            "passgate fleet capacity vm.yaml --from snapshots --resource nvidia.com/T4=id=10de:1eb8",
+            "passgate fleet capacity vm.yaml --resource nvidia.com/T4=id=10de:1eb8",
             "without the object",
         ),
     ),

@@ -98,7 +98,7 @@ def _run(template: list[str], name: str, deadline: float) -> Taken:
     # A list of words: what a name holds is read by no shell of ours.
     command = [word.replace(PLACE, name) for word in template]
     try:
-        done = run_program(command, deadline, "no-program")
+        done = run_program(command, deadline, "program-missing")
     except PassgateError as error:
         return Taken(why=error.what)
     if done is None:

@@ -48,6 +48,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
                 "why",
                 "explain",
                 "node",
+                "fleet",
                 "completion",
                 "man",
                 "help",

@@ -111,7 +111,7 @@ _ASKED = {
     "no-processes": ("There are no processes to look at", "run it on the node, or give a root that has proc/"),
     "no-device-named": ("No device is named that this is about", "add its address"),
     "node-unknown": ("It is not known which node this is", "say it with --node"),
-    "program-missing": ("There is no program for a service to start", "install Passgate on the host"),
+    "no-program": ("There is no program for a service to start", "install Passgate on the host"),
     "no-systemd": ("This host has no systemd", "print the form for its kind: --for"),
     "not-installed": ("The service cannot be written", "run it as root; where /etc is read-only, use --for"),
     "no-kubelet": ("That is no directory of kubelet", "name kubelet's --root-dir, or a copy of it"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from domxml.errors import BadInput
 from domxml.text import visible
-from hostdev.cli.programs import run_program
+from hostdev.cli.programs import Done, run_program
 from hostdev.printing.output import progress
 
 _AGENTS = "app.kubernetes.io/name=passgate,app.kubernetes.io/component=agent"
@@ -86,12 +86,18 @@ class Kubectl:
         end = words.index("--") if "--" in words else len(words)
         shown = f"kubectl {' '.join(words[:4])}"
         with progress(f"asking the cluster: {visible(shown)}") if self._shows else nullcontext():
-            done = run_program((self._program, *words[:end], *options, *words[end:]), self._deadline)
+            done = self._run((self._program, *words[:end], *options, *words[end:]))
         if done is None:
             return Answer(trouble=Trouble.HANGS, why=f"`{shown}` gave no answer within {self._deadline:g} s")
         if done.code == 0 or (partial and done.data.strip()):
             return Answer(done.data)
         return _failed(shown, done.code, done.errors)
+
+    def _run(self, command: tuple[str, ...]) -> Done | None:
+        try:
+            return run_program(command, self._deadline)
+        except OSError as error:
+            raise BadInput("no-kubectl", f"cannot be run: {error.strerror}", subject=self._program) from None
 
 
 def _failed(shown: str, code: int, errors: str) -> Answer:

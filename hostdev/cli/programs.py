@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from domxml.errors import BadInput
-
 LARGEST = 64 << 20
 _ERRORS = 16384
 _AT_ONCE = 1 << 16
@@ -29,18 +27,15 @@ class Done(NamedTuple):
     errors: str
 
 
-def run_program(command: Sequence[str], deadline: float, code: str = "no-kubectl") -> Done | None:
-    """Run it; None where it does not end in time, or prints without end. `code` is told where it cannot be run."""
-    try:
-        process = subprocess.Popen(  # noqa: S603  a list of words: no shell reads them
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise BadInput(code, f"cannot be run: {error.strerror}", subject=command[0]) from None
+def run_program(command: Sequence[str], deadline: float) -> Done | None:
+    """Run it; None where it does not end in time, or prints without end. What cannot be run is the caller's to tell."""
+    process = subprocess.Popen(  # noqa: S603  a list of words: no shell reads them
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     with _guard:
         _running.add(process)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,9 @@ def _of_command(arguments: argparse.Namespace) -> Sources:
     if not any(PLACE in word for word in template):
         what = f"--exec has no {PLACE}, so that every node would be the same"
         raise BadInput("bad-usage", what, hint=f"such as --exec 'ssh {PLACE} sudo passgate node snapshot'")
+    if PLACE not in template[0] and shutil.which(template[0]) is None:
+        hint = "is it installed, and in PATH?"
+        raise BadInput("program-missing", "cannot be run", subject=printable(template[0], 200), hint=hint)
     if not arguments.node:
         raise BadInput("bad-usage", "--exec needs the names of nodes", hint="write them behind it")
     if arguments.keep_identity:
@@ -98,9 +102,9 @@ def _run(template: list[str], name: str, deadline: float) -> Taken:
     # A list of words: what a name holds is read by no shell of ours.
     command = [word.replace(PLACE, name) for word in template]
     try:
-        done = run_program(command, deadline, "program-missing")
-    except PassgateError as error:
-        return Taken(why=error.what)
+        done = run_program(command, deadline)
+    except (OSError, ValueError) as error:
+        return Taken(why=f"{printable(command[0])} cannot be run: {printable(str(error))}")
     if done is None:
         return Taken(why=f"no answer within {deadline:g} s")
     if done.code:

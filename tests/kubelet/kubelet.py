@@ -34,8 +34,7 @@ from tests.kubelet.runtime import CONFIG, Runtime, Unstartable
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, Times
 from tests.kubelet.topology import NONE
-from tests.kubelet.transcript import ASKS
-from tests.kubelet.wire import Served, Wire
+from tests.kubelet.wire import ASKS, Served, Wire
 
 PATIENCE = 10.0
 

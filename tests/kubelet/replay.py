@@ -18,7 +18,8 @@ from tests.kubelet.player import STREAM, Answer, Asked, Player, Stream, register
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, Times
-from tests.kubelet.transcript import ASKS, ITEM, Line
+from tests.kubelet.transcript import Line
+from tests.kubelet.wire import ASKS, ITEM
 
 RECORDED = "/var/lib/kubelet"
 TIMES = QUICK._replace(pre_start=1.0, beat=30.0)

@@ -13,10 +13,10 @@ from google.protobuf.message import Message
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as deviceplugin
 from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as registration
 from tests.house import ROOT
+from tests.kubelet.wire import ASKS, ITEM
 
 FILE = ROOT / "tests/fixtures/kubelet/transcript.jsonl"
-ITEM = "stream-item"
-ASKS, ANSWERS = "request", frozenset({"response", ITEM})
+ANSWERS = frozenset({"response", ITEM})
 MESSAGES: Mapping[str, tuple[type[Message], type[Message]]] = {
     "Register": (deviceplugin.RegisterRequest, deviceplugin.Empty),
     "GetDevicePluginOptions": (deviceplugin.Empty, deviceplugin.DevicePluginOptions),

@@ -13,8 +13,9 @@ import grpc
 from google.protobuf.message import Message
 
 from hostdev.socketpath import target
-from tests.kubelet.transcript import ASKS, ITEM
 
+ASKS, ITEM = "request", "stream-item"
+"""Kinds of messages."""
 PACKAGES = {"Register": "v1beta1.Registration", "GetInfo": "pluginregistration.Registration"}
 PACKAGES["NotifyRegistrationStatus"] = PACKAGES["GetInfo"]
 GO_CODES = {

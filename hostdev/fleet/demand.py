@@ -146,15 +146,12 @@ def _of_kubevirt(beside: Neighbours) -> Iterator[tuple[str, Meaning]]:
     for row in get_list(permitted, "pciHostDevices"):
         ids = _IDS.fullmatch(get_text(row, "pciVendorSelector"))
         if ids:
-            yield (
-                get_text(row, "resourceName"),
-                Meaning("the KubeVirt object", _with_ids(int(ids[1], 16), int(ids[2], 16))),
-            )
+            vendor, device = (int(one, 16) for one in ids.groups())
+            choose = _with_ids(vendor, device)
+            yield get_text(row, "resourceName"), Meaning("the KubeVirt object", choose, port=_of_vendor(vendor))
     for row in get_list(permitted, "mediatedDevices"):
-        yield (
-            get_text(row, "resourceName"),
-            Meaning(f"the KubeVirt object: mediated devices {get_text(row, 'mdevNameSelector')!r}"),
-        )
+        types = printable(get_text(row, "mdevNameSelector"))
+        yield get_text(row, "resourceName"), Meaning(f"mediated devices of the type {types!r}")
 
 
 def _with_ids(vendor: int, device: int) -> Chooser:

@@ -144,9 +144,9 @@ def _of_cluster(arguments: argparse.Namespace) -> Sources:
     for node in nodes:
         if node not in found and (not wanted or node in wanted):
             absent.setdefault(node, "no agent runs on it")
+    known = [get_text(pod, "spec", "nodeName") for pod in agents]
     for node in sorted(wanted - found.keys() - absent.keys()):
-        hint = did_you_mean(node, [*found, *absent])
-        absent[node] = "there is no node of that name with an agent" + (f" ({hint})" if hint else "")
+        absent[node] = f"there is no node of that name with an agent ({did_you_mean(node, known)})"
     return Sources(dict(sorted(found.items())), dict(sorted(absent.items())), (note,) if note else ())
 
 

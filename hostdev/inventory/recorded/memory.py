@@ -85,23 +85,22 @@ class RecordedHost(Host):
     def _fill(self, recording: Recording) -> None:
         entries = recording.entries
         self._make_directory("sys")
+        listings: list[tuple[str, Names]] = []
         for path, entry in entries.items():
             above, _, name = path.rpartition("/")
-            self._make_directory(above)
+            if above not in self._listed:
+                self._make_directory(above)
             if isinstance(entry, Names):
                 self._make_directory(path)
+                listings.append((path, entry))
             elif not isinstance(entry, Unreadable):
                 self._nodes[path] = entry
                 self._listed[above].append(name)
-        for path, entry in entries.items():
-            if isinstance(entry, Names):
-                bare = [
-                    name
-                    for name in entry.names
-                    if f"{path}/{name}" not in self._nodes and f"{path}/{name}" not in entries
-                ]
-                self._listed[path] += dict.fromkeys(bare)
-                self._nodes |= {f"{path}/{name}": _EMPTY for name in bare}
+        for path, listing in listings:
+            named = {name: f"{path}/{name}" for name in listing.names}
+            bare = {name: one for name, one in named.items() if one not in self._nodes and one not in entries}
+            self._listed[path] += bare
+            self._nodes |= dict.fromkeys(bare.values(), _EMPTY)
 
     def _make_directory(self, path: str) -> None:
         if path not in self._listed:

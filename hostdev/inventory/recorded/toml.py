@@ -69,6 +69,10 @@ def parse(text: str) -> Recording:
 
 
 _TEXT = r'"[^"\\\x00-\x1f\x7f]*"'
+_TEXTS = rf"\[(?:\n  )?(?:{_TEXT}(?:,(?: |\n  ){_TEXT})*(?:,\n)?)?\]"
+_LISTED = re.compile(rf"(\{{ names = )?({_TEXTS})(?(1) \}})", re.ASCII)
+"""A list of several lines, or the names in a directory."""
+_QUOTED = re.compile(_TEXT)
 _LINE = re.compile(
     rf"(?:([\w-]+|{_TEXT}) = (?:({_TEXT})|\[({_TEXT}(?:, {_TEXT})*)\]|\{{ (\w+) = ({_TEXT}) \}}|(.*(?:\n[ \]].*)*))"
     rf"|\[({_TEXT})\]|#[^\x00-\x1f\x7f]*|)\n",
@@ -104,6 +108,10 @@ def read_written(text: str) -> dict[str, Any] | None:
 
 
 def _value_of(text: str) -> Any:
+    listed = _LISTED.fullmatch(text)
+    if listed:
+        texts = [quoted[1:-1] for quoted in _QUOTED.findall(listed[2])]
+        return {"names": texts} if listed[1] else texts
     try:
         found = tomllib.loads(f"v = {text}\n")
     except (ValueError, RecursionError):

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 
-from bench import growth, manifests, process, transform
+from bench import fleet, growth, manifests, process, transform
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     say(growth.run())
     say(process.run())
     say(manifests.run())
+    say(fleet.run())
     say("A host with 4096 PCI functions; last column: how many times as fast as pyudev at the same task")
     subprocess.run([sys.executable, "-m", "bench.scan"], check=False)
     say("")

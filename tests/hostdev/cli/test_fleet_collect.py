@@ -88,7 +88,7 @@ def test_a_context_and_nodes_are_taken(tmp_path: Path, cli: Callable[..., Ran], 
     assert list(errors(document, schema("fleetcollection.json"))) == []
     assert [(one["node"], one["collected"]) for one in document["items"]] == [("n1", True)]
     wrong = collect(cli, tmp_path / "out", "--kubectl", "prod", "n3")
-    assert "n3: there is no node of that name with an agent (did you mean n" in wrong.err
+    assert "n3: there is no node of that name with an agent (known: n1, n2)" in wrong.err
 
 
 @pytest.mark.parametrize(

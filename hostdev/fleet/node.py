@@ -15,9 +15,11 @@ from domxml.text import listed
 from hostdev.findings.fleet import SNAPSHOT_AGE_UNKNOWN, SNAPSHOT_PARTIAL, SNAPSHOT_STALE
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.holders.processes import enabled_claims
+from hostdev.inventory.functions import DEVICES
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, Use
 from hostdev.inventory.recorded.recording import UNKNOWN_ORIGIN, Origin
+from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.units.compose import compose_units
 from hostdev.units.unit import Unit
 
@@ -40,6 +42,8 @@ class Node:
     origin: Origin = UNKNOWN_ORIGIN
     held: Mapping[PciAddress, str] = field(default_factory=dict)
     """Functions on a vfio driver that are enabled, which they are for as long as a process has them open."""
+    uncounted: frozenset[PciAddress] = frozenset()
+    """Functions with a driver of which nothing tells that: snapshots of 0.1.0 do not."""
 
     @property
     def taken(self) -> datetime | None:
@@ -60,11 +64,11 @@ class Node:
         return compose_units(self.machine)
 
     def state_of(self, unit: Unit) -> State:
-        """Ready is free as well: nothing has it open."""
+        """Ready is free as well: nothing has it open, and that is seen."""
         if any(address in self.held for address in unit.functions):
             return State.HELD
         if unit.ready:
-            return State.READY
+            return State.UNKNOWN if self.uncounted.intersection(unit.functions) else State.READY
         return State.UNKNOWN if set(unit.blockers) == {HOST_UNREADABLE.code} else State.BLOCKED
 
     @property
@@ -100,16 +104,31 @@ class Node:
             if self.machine.functions[address].use.value is Use.UNKNOWN
             for sign in self.machine.functions[address].use.unknown[:1]
         )
+        if self.uncounted:
+            unknown[_OPEN] = len(self.uncounted)
         return (*self.machine.unread, *((what, f"{count} devices") for what, count in sorted(unknown.items())))
 
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
+_OPEN = "whether something has them open"
+
+
 def find_held(host: Host, machine: Machine) -> dict[PciAddress, str]:
     """The functions that something has open, as far as the kernel's own count tells, and what tells it."""
     claims = ((one.address, enabled_claims(host, one)) for one in machine.functions.values())
     return {address: found[0].where for address, found in claims if found}
+
+
+def find_uncounted(host: Host, machine: Machine) -> frozenset[PciAddress]:
+    """The functions that a VM may have, and of which the count is not there; what has no driver nothing has open."""
+    return frozenset(
+        one.address
+        for one in machine.functions.values()
+        if (is_on_vfio(one) and host.read(f"{DEVICES}/{one.address}/enable", quiet=True) is None)
+        or one.vendor_vgpu_type
+    )
 
 
 def describe_age(age: timedelta) -> str:

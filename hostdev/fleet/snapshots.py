@@ -14,7 +14,7 @@ from domxml.errors import BadInput, HostUnreadable, PassgateError, about_file
 from domxml.finding import Finding
 from domxml.text import printable
 from hostdev.findings.fleet import SNAPSHOT_UNREADABLE
-from hostdev.fleet.node import Node, find_held
+from hostdev.fleet.node import Node, find_held, find_uncounted
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.layout import SUFFIX, read_recording
 from hostdev.inventory.recorded.memory import RecordedHost
@@ -92,7 +92,8 @@ def read_node(snapshot: Snapshot) -> Node:
         recording = toml.parse(read_recording(snapshot.path, LARGEST))
     with RecordedHost(recording, source=snapshot.path.name) as host:
         machine = scan(host)
-        return Node(snapshot.node, machine, recording.origin, find_held(host, machine))
+        held, uncounted = find_held(host, machine), find_uncounted(host, machine)
+        return Node(snapshot.node, machine, recording.origin, held, uncounted)
 
 
 class Broken(NamedTuple):
@@ -112,8 +113,9 @@ def survey(fleet: Fleet, work: Callable[[Node], T]) -> Iterator[T | Broken]:
     if processes < 2:
         yield from (_done(one, work) for one in snapshots)
         return
-    readers = [_Reader(snapshots[number::processes], work) for number in range(processes)]
+    readers: list[_Reader] = []
     try:
+        readers.extend(_Reader(snapshots[number::processes], work) for number in range(processes))
         for number in range(len(snapshots)):
             yield readers[number % processes].next()
     finally:
@@ -125,8 +127,12 @@ class _Reader:
     """A process that reads some of the snapshots, and hands over what is made of each."""
 
     def __init__(self, snapshots: Sequence[Snapshot], work: Callable[[Node], Any]) -> None:
-        reading, writing = os.pipe()
-        self._pid = os.fork()
+        try:
+            reading, writing = os.pipe()
+            self._pid = os.fork()
+        except OSError as error:
+            what = f"no process can be started to read snapshots: {error.strerror}"
+            raise HostUnreadable("fleet-not-read", what, hint="is there enough memory? try again") from None
         if self._pid == 0:
             os.close(reading)
             _serve(writing, snapshots, work)

@@ -168,6 +168,8 @@ def _reset(pair: _Pair) -> Iterator[Change]:
 
 
 def _verdict(old: Machine, new: Machine, pair: _Pair) -> Iterator[Change]:
+    if pair.old.bridge and pair.new.bridge:
+        return
     before, after = _reason(old, pair.old.address), _reason(new, pair.new.address)
     if bool(before) == bool(after):
         return

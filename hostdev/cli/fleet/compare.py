@@ -86,7 +86,8 @@ def _compare(node: Node, *, before: Mapping[str, Snapshot], moment: Moment) -> C
     except PassgateError as error:
         subject = f"{before[node.name].path.parent}/{before[node.name].path.name}"
         return Compared(node.name, None, None, (), SNAPSHOT_UNREADABLE.found(subject, error.message))
-    return Compared(node.name, head_of(old, moment), head_of(node, moment), compare(old.machine, node.machine))
+    before_head, head = (head_of(one, moment, judged=False) for one in (old, node))
+    return Compared(node.name, before_head, head, compare(old.machine, node.machine))
 
 
 def count_changes(compared: Iterable[Compared]) -> list[Tally]:

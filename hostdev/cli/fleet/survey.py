@@ -69,10 +69,10 @@ def read_moment(arguments: argparse.Namespace) -> Moment:
     return Moment(datetime.now(UTC), timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None)
 
 
-def head_of(node: Node, moment: Moment) -> Head:
-    """Gather what is said of a node's snapshot."""
+def head_of(node: Node, moment: Moment, *, judged: bool = True) -> Head:
+    """Gather what is said of a node's snapshot; without findings, unless it shall be judged."""
     age = node.age(moment.now)
-    findings = tuple(node.findings(moment.now, moment.max_age))
+    findings = tuple(node.findings(moment.now, moment.max_age)) if judged else ()
     seconds = None if age is None else int(age.total_seconds())
     origin, kernel = node.origin, node.machine.kernel.release
     return Head(node.name, origin.taken if node.taken else "", seconds, origin.boot, origin.passgate, kernel, findings)

@@ -112,15 +112,14 @@ class RecordedHost(Host):
 
     def _at(self, path: str, *, quiet: bool) -> File | Link | Names | None:
         """What stands at a path, a link as such; None, and kept as unread where the recording says so."""
-        place = path
-        if path.rpartition("/")[0] not in self._listed:
+        found = self._nodes.get(path)
+        if found is None and path.rpartition("/")[0] not in self._listed:
             try:
-                place = self._place(path)
+                found = self._nodes.get(self._place(path))
             except OSError as error:
                 if not quiet:
                     self._failed(path, error)
                 return None
-        found = self._nodes.get(place)
         if found is None and not quiet and path in self.unreadable:
             self.tell(path, self.unreadable[path])
         return found

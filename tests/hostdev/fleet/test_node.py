@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from domxml.pciaddress import PciAddress
-from hostdev.fleet.node import Node, State, describe_age, find_held
+from hostdev.fleet.node import Node, State, describe_age, find_held, find_uncounted
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.memory import RecordedHost
 from hostdev.inventory.recorded.recording import File, Origin
@@ -38,6 +38,20 @@ def test_a_unit_is_held_while_one_of_its_functions_is_enabled() -> None:
     assert set(found.held) == {VF}
     before = Node("a", machine).states
     assert before[State.READY] - found.states[State.READY] == found.states[State.HELD] == 1
+
+
+def test_what_0_1_0_did_not_record_is_not_taken_for_free() -> None:
+    """Its snapshots have no count of who enabled a device."""
+    recording = toml.parse(fixture("real-q35-sriov").read_text())
+    host = RecordedHost(recording, source="a.toml")
+    machine = scan(host)
+
+    found = Node("a", machine, held=find_held(host, machine), uncounted=find_uncounted(host, machine))
+
+    assert (found.states[State.READY], found.states[State.UNKNOWN]) == (0, Node("a", machine).states[State.READY])
+    assert found.states[State.UNKNOWN] > 0
+    assert ("whether something has them open", f"{len(found.uncounted)} devices") in found.unseen
+    assert find_uncounted(RecordedHost(toml.parse(fixture("qat").read_text()), source="b"), picture("qat")) == set()
 
 
 @pytest.mark.parametrize("taken", ["", "yesterday", "2026-13-40T00:00:00Z", NOW + HOUR])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domxml.errors import BadInput
+from domxml.errors import BadInput, HostUnreadable
 from hostdev.fleet.node import Node, State
 from hostdev.fleet.snapshots import Broken, Fleet, find_snapshots, survey
 from tests.hostdev.fleet.fleets import HOUR, NOW, write_fleet
@@ -117,5 +117,14 @@ def test_a_survey_that_is_left_early_leaves_no_process(tmp_path: Path) -> None:
     next(found)
     found.close()  # type: ignore[attr-defined]
 
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_process_that_is_ended_from_outside_is_told(tmp_path: Path) -> None:
+    write_fleet(tmp_path, {f"n{number}": "vmd" for number in range(8)})
+
+    with pytest.raises(HostUnreadable, match="fleet-not-read"):
+        list(survey(find_snapshots(str(tmp_path)), lambda node: os._exit(len(node.name))))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

@@ -56,6 +56,22 @@ POD_REJECTED = Trouble(
     remedy="A pod that was rejected stays Failed; with `runStrategy: Always` the VM gets a new one.",
     look=_DESCRIBE_POD,
 )
+NODE_NOT_READY = Trouble(
+    code="node-not-ready",
+    title="The node of the VM's pod is not ready",
+    cause=(
+        "Kubelet of that node reports trouble, or nothing at all: it was stopped, the node is down or cut off. A pod "
+        "that was placed there starts no container until kubelet is back."
+    ),
+    hint="look at the node: is it up, and does its kubelet run",
+    remedy=(
+        "1. `kubectl describe node NODE` has the condition Ready with its reason.\n"
+        "2. On the node `systemctl status kubelet` and `journalctl -u kubelet -b`.\n"
+        "3. A node that does not come back: delete its object, so that the VM is started on another one. Its devices "
+        "stay with the old pod until the node is known to be off."
+    ),
+    look="kubectl describe node NODE",
+)
 CONTAINER_NOT_CREATED = Trouble(
     code="container-not-created",
     title="Kubelet cannot make the container compute",
@@ -183,6 +199,7 @@ STEPS = (
         POD_NOT_CREATED,
         POD_NOT_SCHEDULED,
         POD_REJECTED,
+        NODE_NOT_READY,
         CONTAINER_NOT_CREATED,
         DEVICE_UNHEALTHY,
         DEVICE_NOT_GIVEN,

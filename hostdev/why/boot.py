@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hostdev.explain.addresses import addresses_in
+from hostdev.explain.text import plain
 from hostdev.findings.explain import EXPLAINED
 from hostdev.kubevirt.spec import EMPTY, Fields, get_list, get_text
-from hostdev.why.evidence import COMPUTE, KERNEL
+from hostdev.why.evidence import COMPUTE, FILE, KERNEL
 from hostdev.why.item import (
     Item,
     agent_command,
@@ -53,7 +55,9 @@ def check_started(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Item 
     if subject.runs:
         yield mark_passed(check, f"VMI {subject.name}", f"its phase is Running, on node {subject.node or 'unknown'}")
     ended = _ended(subject)
-    yield failure_of(subject, check, [*_kernel(subject), *sayings], "launcher-ended" if ended else "start-failed")
+    yield failure_of(
+        subject, check, [*_kernel(subject, sayings), *sayings], "launcher-ended" if ended else "start-failed"
+    )
     yield ended
     if phase == "Failed":
         what = f"the VMI is Failed{_reason(subject)}, and what is told does not say why"
@@ -95,9 +99,11 @@ def _reason(subject: Subject) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _kernel(subject: Subject) -> list[Saying]:
+def _kernel(subject: Subject, sayings: Sequence[Saying]) -> list[Saying]:
     """Lines of the node's kernel about devices that were named; never of others."""
-    devices = set(subject.held_devices)
+    words = [saying.text for saying in sayings if saying.check.rank >= Check.GATE.rank]
+    words += [line.text for log in subject.logs(FILE) for line in log.lines]
+    devices = {*subject.held_devices, *addresses_in(plain(" ".join(words)))}
     if not devices:
         return []
     found = []

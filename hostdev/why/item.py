@@ -118,7 +118,7 @@ def without_wrapping(text: str) -> str:
     if not found or not found.end():
         return text
     bare = text[found.end() :]
-    return bare[:-1] if bare[-1:] in {'"', "'"} and text[found.end() - 1 : found.end()] != bare[-1:] else bare
+    return bare[:-1] if bare[-1:] in {'"', "'"} and bare[-1:] in found[0] else bare
 
 
 def device_of(text: str, subject: Subject) -> str:

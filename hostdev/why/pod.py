@@ -77,8 +77,19 @@ def check_allocated(subject: Subject, sayings: Sequence[Saying]) -> Iterator[Ite
         mounts = [one for one in sayings if "FailedMount" in one.where or "FailedAttachVolume" in one.where]
         yield failure_of(subject, check, [one for one in sayings if one not in mounts], "pod-rejected")
         yield failure_of(subject, check, mounts, "container-not-created")
+        yield _node_trouble(subject)
     yield _unhealthy(subject)
     yield from _given(subject)
+
+
+def _node_trouble(subject: Subject) -> Item | None:
+    """A node without its kubelet starts nothing."""
+    for condition in get_list(subject.node_object, "status", "conditions"):
+        if get_text(condition, "type") == "Ready" and get_text(condition, "status") in {"False", "Unknown"}:
+            told = ": ".join(filter(None, (get_text(condition, "reason"), get_text(condition, "message"))))
+            what = f"node {subject.node} is not ready: {told or 'no reason is told'}"
+            return mark_failed(Check.ALLOCATED, f"node {subject.node}", "node-not-ready", what, f"node {subject.node}")
+    return None
 
 
 def _unhealthy(subject: Subject) -> Item | None:

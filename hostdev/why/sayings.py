@@ -75,6 +75,10 @@ class Saying(NamedTuple):
 
 
 _WRAPPERS = frozenset({"domain-not-defined"})
+_BARE_DEADLINE = re.compile(
+    r"(?:command Sync\w+ failed: |DeadlineExceeded desc = )\\?[\"']?context deadline exceeded\\?[\"']?$"
+)
+"""A call was not answered: by whom, another line says."""
 _BAD_LEVELS = frozenset({"error", "panic", "fatal", "critical"})
 _TOLD = frozenset({"qemu", "libvirt"})
 _BAD_WORDS = re.compile(r"panic:|SIGSEGV|error|fail|cannot|refused|denied|not viable|vfio", re.IGNORECASE)
@@ -100,7 +104,8 @@ def make_saying(text: str, where: str, usual: Check | None, time: str = "", time
     if check is None or cause.is_harmless:
         return None
     code = our_code(text) or cause.code
-    return Saying(text, where, check, time, code, times, cause.is_wrapper or code in _WRAPPERS, cause.one_of)
+    is_wrapper = cause.is_wrapper or code in _WRAPPERS or (not code and _BARE_DEADLINE.search(text) is not None)
+    return Saying(text, where, check, time, code, times, is_wrapper, cause.one_of)
 
 
 _cause = cache(find_cause)
@@ -245,7 +250,9 @@ def current(sayings: Sequence[Saying], answered: str = "") -> tuple[Saying, ...]
             return any(other.check is not one.check for other in later)
         return any(other.check.rank > one.check.rank for other in later)
 
-    return tuple(one for one in sayings if not is_over(one))
+    kept = [one for one in sayings if not is_over(one)]
+    is_told = any(one.is_known and not one.is_wrapper and one.check.rank >= Check.FILE.rank for one in kept)
+    return tuple(one for one in kept if not (is_told and one.is_wrapper and one.check.rank >= Check.FILE.rank))
 
 
 def _is_of_try(saying: Saying) -> bool:

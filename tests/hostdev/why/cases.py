@@ -198,6 +198,16 @@ def ended(pods: tuple[dict[str, Any], ...], **state: Any) -> tuple[dict[str, Any
     return (pod, *pods[1:])
 
 
+def waiting(pods: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    """The pod before its containers are made."""
+    pod = copy.deepcopy(pods[0])
+    pod["status"]["phase"] = "Pending"
+    for status in pod["status"]["containerStatuses"]:
+        status["state"] = {"waiting": {"reason": "ContainerCreating"}}
+        status.pop("allocatedResourcesStatus", None)
+    return (pod, *pods[1:])
+
+
 def hook_log(*lines: dict[str, Any]) -> str:
     """Lines of the sidecar's log."""
     usual = {"component": "passgate-hook", "level": "info", "pos": "main.py:80"}
@@ -231,6 +241,19 @@ HOST_DEVICES = (
     "devices')"
 )
 NO_ADDRESS = SYNC + '"failed to create GPU host-devices: the number of GPU/s do not match the number of devices"'
+
+NO_VF = (
+    'Failed to create pod sandbox: rpc error: code = Unknown desc = plugin type="multus" failed (add): error adding '
+    'container to network "sriov-net": SRIOV-CNI failed to load netconf: LoadConf(): VF pci addr is required'
+)
+LATE = '"rpc error: code = DeadlineExceeded desc = context deadline exceeded"'
+CLOSED = "\"LibvirtError(Code=1, Domain=10, Message='internal error: QEMU unexpectedly closed the monitor')\""
+ASLEEP = "[   10.000001] vfio-pci {}: Unable to change power state from D3cold to D0, device inaccessible\n"
+NODE_LOST = {
+    "kind": "Node",
+    "metadata": {"name": "vm"},
+    "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]},
+}
 
 CASES: dict[str, Case] = {
     "insufficient resource": Case(recorded("vm-insufficient"), "scheduled", "resource-insufficient", "third", about=T4),
@@ -301,6 +324,44 @@ CASES: dict[str, Case] = {
             event(plain_vmi(), "SyncFailed", SYNC + HOST_DEVICES),
         ),
         *("spec", "hotplug-disk-beside-device", "plain"),
+    ),
+    "DRA driver not registered": Case(
+        (
+            SCHEDULED,
+            *waiting(POD),
+            event(
+                POD[0],
+                "FailedPrepareDynamicResources",
+                "Failed to prepare dynamic resources: prepare dynamic resources: DRA driver gpu.nvidia.com is not "
+                "registered",
+            ),
+        ),
+        *("allocated", "dra-driver-missing"),
+    ),
+    "network without a device": Case(
+        (SCHEDULED, *waiting(POD), event(POD[0], "FailedCreatePodSandBox", NO_VF)),
+        *("allocated", "network-without-device"),
+    ),
+    "node not ready": Case((SCHEDULED, *waiting(POD), NODE_LOST), "allocated", "node-not-ready", about="node vm"),
+    "call not answered in time": Case(
+        (SCHEDULED, *POD, event(SCHEDULED, "SyncFailed", SYNC + LATE)),
+        *("hook", "hook-late"),
+        logs={"hook-sidecar-0.log": hook_log(SERVING, {"msg": "late", "level": "error", "doing": "reads the host"})},
+    ),
+    "not defined in time, after libvirt refused": Case(
+        (vmi(phase="Failed"), *ended(POD, message="panic: timed out waiting for domain to be defined")),
+        "started",
+        logs={"compute.log": json.dumps({"component": "virt-launcher", "level": "error", "reason": HOST_DEVICES})},
+    ),
+    "kernel about the device of the allocation file": Case(
+        (SCHEDULED, *POD, event(SCHEDULED, "SyncFailed", SYNC + CLOSED)),
+        *("started", "device-asleep"),
+        logs={"logs/allocation.env": "PCI_RESOURCE_X=0000:3d:00.0\n", "dmesg.txt": ASLEEP.format("0000:3d:00.0")},
+    ),
+    "kernel about another device": Case(
+        (SCHEDULED, *POD, event(SCHEDULED, "SyncFailed", SYNC + CLOSED)),
+        *("started", "qemu-ended"),
+        logs={"logs/allocation.env": "PCI_RESOURCE_X=0000:3d:00.0\n", "dmesg.txt": ASLEEP.format("0000:99:00.0")},
     ),
     "healthy": Case((RUNNING, *POD), "", code_of_exit=0, logs={"hook-sidecar-0.log": hook_log(SERVING, ANSWERED)}),
     "healthy without a sidecar": Case((plain_vmi("Running"), *PLAIN), "", vm="plain", code_of_exit=0),

@@ -11,7 +11,10 @@ from hostdev.explain.text import plain
 from hostdev.findings.explain import PLACEHOLDER
 
 _LONGEST = 220
-_RESOURCE = re.compile(r"\s?[a-z0-9-]+(?:\.[a-z0-9-]+)+/[a-z0-9]")
+_SHAPES = {
+    "resource": re.compile(r"\s?[a-z0-9-]+(?:\.[a-z0-9-]+)+/[a-z0-9]"),
+    "group": re.compile(r"\s?(?:number |noiommu-)?[0-9]{1,7}(?![0-9a-z])"),
+}
 _TOKEN = re.compile(r"[a-z][a-z0-9]*")
 _TRIES = 64
 
@@ -20,8 +23,8 @@ class Wording(NamedTuple):
     """The parts of a template between its gaps."""
 
     parts: tuple[str, ...]
-    before_resource: int | None = None
-    """The part behind which a resource must stand."""
+    shapes: tuple[str, ...] = ()
+    """Behind each part the name of what must stand there; empty where anything may."""
 
     def find(self, text: str, start: int = 0) -> tuple[int, int] | None:
         """The place of the wording in a text that is plain; its parts may be a little apart."""
@@ -52,7 +55,8 @@ class Wording(NamedTuple):
                 if place < 0:
                     return None
                 end = place + len(part)
-            if self.before_resource == index and not _RESOURCE.match(text, end):
+            shape = _SHAPES.get(self.shapes[index]) if self.shapes else None
+            if shape and not shape.match(text, end):
                 return None
         return end
 
@@ -62,9 +66,8 @@ def make_wording(template: str) -> Wording:
     pieces = PLACEHOLDER.split(template)
     parts, gaps = [plain(piece) for piece in pieces[::2]], pieces[1::2]
     filled = [at for at, part in enumerate(parts) if part]
-    before = gaps.index("resource") if "resource" in gaps else None
-    where = filled.index(before) if before in filled else None
-    return Wording(tuple(parts[at] for at in filled), where)
+    shapes = tuple(gaps[at] if at < len(gaps) and gaps[at] in _SHAPES else "" for at in filled)
+    return Wording(tuple(parts[at] for at in filled), shapes if any(shapes) else ())
 
 
 class Index:

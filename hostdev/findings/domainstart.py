@@ -308,11 +308,13 @@ RULES = (
     Rule(
         "group-not-viable",
         (
-            "group {any} is not viable",
+            "group {group} is not viable",
             "group is not viable",
+            "group {group} not viable",
             "ensure all devices within the iommu_group are bound to",
             "ensure all devices within the iommu group are bound to",
         ),
+        over=("allocate-failed", "dra-not-prepared"),
     ),
     Rule(
         "device-in-use",

@@ -67,6 +67,7 @@ def test_a_condition_decides(text: str, code: str) -> None:
         "systemd: code=exited, status=43",
         "usb 1-1: error 43: the country has code 43",
         "No such file or directory",
+        "the device group of our department is not viable",
         "process exited while connecting to monitor: qemu-kvm: unable to map backing store for guest RAM",
         "[1.0] NVRM: Xid (PCI:0000:01:00): 13, Graphics Exception: Shader Program Header 11 Error",
         "virError(Code=84, Domain=10, Message='Operation not supported: Cannot migrate empty or read-only disk sda')",

@@ -258,7 +258,7 @@ NODE_LOST = {
 CASES: dict[str, Case] = {
     "insufficient resource": Case(recorded("vm-insufficient"), "scheduled", "resource-insufficient", "third", about=T4),
     "unexpected admission error": Case(
-        recorded("vm-refused-by-plugin"), "allocated", "", "refused", about="0000:3d:00.1"
+        recorded("vm-refused-by-plugin"), "allocated", "group-not-viable", "refused", about="0000:3d:00.1"
     ),
     "failed post start hook": Case((SCHEDULED, *POD, POST_START), "file", "post-start-failed"),
     "sidecar missing": Case((SCHEDULED, *without_sidecar(POD)), "sidecar", "sidecar-not-in-pod"),

@@ -73,8 +73,8 @@ def _age(text: str) -> str:
 
 def is_event(value: Mapping[str, Any]) -> bool:
     """Whether an object is an event, whatever it calls itself: `kubectl get --raw` and lists leave kinds out."""
-    about = value.get("involvedObject", value.get("regarding"))
-    return value.get("kind") in {"Event", None} and isinstance(about, Mapping) and "reason" in value
+    about, kind = value.get("involvedObject", value.get("regarding")), value.get("kind")
+    return (kind is None or kind == "Event") and isinstance(about, Mapping) and "reason" in value
 
 
 def event_of(value: Mapping[str, Any], place: str = "") -> Event:

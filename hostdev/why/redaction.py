@@ -134,7 +134,7 @@ class Redaction:
         return found
 
     def _is_secret(self, value: Any) -> bool:
-        found = isinstance(value, dict) and value.get("kind") in _KINDS
+        found = isinstance(value, dict) and str(value.get("kind")) in _KINDS
         self.counts["Secret and ConfigMap objects"] += found
         return found
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import time
+from contextlib import suppress
+from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domxml.errors import BadInput
 from hostdev.why.dump import File, read_dump
 from hostdev.why.redaction import Redaction
 from hostdev.why.subject import parse_name
@@ -105,6 +109,21 @@ def test_a_diagnosis_is_the_same_without_secrets(name: str) -> None:
     )
 
     assert [(item.check, item.result) for item in after.items] == [(item.check, item.result) for item in before.items]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(name=st.sampled_from(sorted(CASES)), random=st.randoms(use_true_random=False))
+def test_fields_of_any_type_are_read_and_left_out(name: str, random: Random) -> None:
+    def spoil(value: Any) -> Any:
+        if isinstance(value, dict):
+            odd: tuple[Any, ...] = (None, 1, "x", [], {}, [1, None], True)
+            return {key: random.choice(odd) if random.random() < 1 / 16 else spoil(one) for key, one in value.items()}
+        return [spoil(one) for one in value] if isinstance(value, list) else value
+
+    file = File("objects.json", json.dumps({"kind": "List", "items": spoil(list(CASES[name].objects))}).encode())
+    for told in (file, Redaction().clean(file)):
+        with suppress(BadInput):
+            explain_vm(read_dump("dump", [told]), parse_name(CASES[name].vm, ""))
 
 
 @given(st.text(max_size=200))

@@ -40,8 +40,11 @@ def name_for(environment: Mapping[str, str]) -> str:
 class UnixSocket:
     """One path at which a server can be reached."""
 
-    def __init__(self, directory: str, name: str) -> None:
+    def __init__(self, directory: str, name: str, *, mode: int | None = None, hint: str = _HINT) -> None:
         self.directory = os.path.abspath(directory)  # noqa: PTH100  pathlib costs a start
+        self._mode = mode
+        """Given where other threads make files: the umask is the whole process's."""
+        self._hint = hint
         self.path = f"{self.directory}/{name}"
         self._made = f"{self.directory}/{HIDDEN}/s"
         self._mine: tuple[int, int] | None = None
@@ -54,12 +57,19 @@ class UnixSocket:
                 self._make_way()
                 self._hide(bind)
         except OSError as error:
-            raise _unusable(self.directory, error) from None
+            raise _unusable(self.directory, error, self._hint) from None
+
+    def is_there(self) -> bool:
+        """Whether our socket is where it was put."""
+        try:
+            return self._mine is not None and _identity(self.path) == self._mine
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """Take our socket away; what another process put in its place stays."""
         with contextlib.suppress(OSError):
-            if self._mine is not None and _identity(self.path) == self._mine:
+            if self.is_there():
                 os.unlink(self.path)  # noqa: PTH108
             self._mine = None
 
@@ -108,7 +118,7 @@ class UnixSocket:
                 raise Refused(
                     "socket-taken", "there is something that is no socket", subject=self.path, hint="remove it"
                 )
-            if _alive(self.path):
+            if is_alive(self.path):
                 raise Refused(
                     "socket-taken",
                     "another server answers at this socket",
@@ -126,11 +136,16 @@ class UnixSocket:
     def _hide(self, bind: Callable[[str], None]) -> None:
         os.mkdir(os.path.dirname(self._made), 0o700)  # noqa: PTH102, PTH120
         try:
-            before = os.umask(UMASK)
-            try:
+            if self._mode is None:
+                before = os.umask(UMASK)
+                try:
+                    bind(self._made)
+                finally:
+                    os.umask(before)
+            else:
+                # The directory lets no other user in before it is so.
                 bind(self._made)
-            finally:
-                os.umask(before)
+                os.chmod(self._made, self._mode)  # noqa: PTH101
             self._mine = _identity(self._made)
             os.rename(self._made, self.path)  # noqa: PTH104
         finally:
@@ -142,7 +157,8 @@ def _identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _alive(path: str) -> bool:
+def is_alive(path: str) -> bool:
+    """Whether a process serves a socket; one that cannot be asked is taken for alive."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(1.0)
         try:
@@ -155,7 +171,7 @@ def _alive(path: str) -> bool:
     return True
 
 
-def _unusable(directory: str, error: OSError) -> PassgateError:
+def _unusable(directory: str, error: OSError, hint: str) -> PassgateError:
     kind = NotPermitted if error.errno in _PERMISSION else BadInput
     reason = error.strerror or str(error)
-    return kind("socket-directory", f"no socket can be made here: {reason}", subject=directory, hint=_HINT)
+    return kind("socket-directory", f"no socket can be made here: {reason}", subject=directory, hint=hint)

@@ -29,7 +29,14 @@ ROOMS = (
     *("hostdev.units", "hostdev.offer", "hostdev.vitals"),
     *("hostdev.lint", "hostdev.manifest", "hostdev.fleet"),
     *("hostdev.why", "hostdev.cli"),
-    *("hooksidecar", "hooksidecar.monitoring", "hooksidecar.agent", "hooksidecar.rehearsal", "hooksidecar.main"),
+    *(
+        "hooksidecar",
+        "hooksidecar.monitoring",
+        "hooksidecar.deviceplugin",
+        "hooksidecar.agent",
+        "hooksidecar.rehearsal",
+        "hooksidecar.main",
+    ),
 )
 """The packages in the order of the flow: a room may use those before it. What stands in none of these is in the room
 of its package."""

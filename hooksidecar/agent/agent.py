@@ -24,10 +24,12 @@ from hostdev.inventory.machine import Machine
 from hostdev.inventory.platform import read_boot_id
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import looker
+from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2  # noqa: F401  loaded before a pod waits for it
 
 if TYPE_CHECKING:
     from hooksidecar.agent.manager import Manager
+    from hooksidecar.agent.offers import Offers
 
 WHOLE = 60.0
 """Seconds between two sweeps over all pods, whatever was told meanwhile."""
@@ -48,8 +50,10 @@ class Loop:
         ended: Callable[[], bool],
         manager: Manager | None = None,
         arrivals: Arrivals | None = None,
+        offers: Offers | None = None,
     ) -> None:
         self._manager = manager
+        self._offers = offers
         self._arrivals = arrivals
         self._node = node
         self._record = node.record
@@ -69,7 +73,10 @@ class Loop:
 
     def run(self) -> None:
         """Sweep whenever there is a reason to."""
-        self._surroundings.start(self._watch.wake)
+        # First of all: as long as nothing is offered, pods that arrive fail for good.
+        if self._offers:
+            self._offers.start()
+        self._surroundings.start(self._around)
         if self._manager:
             self._manager.start(self._watch.wake)
         if self._arrivals:
@@ -86,6 +93,8 @@ class Loop:
             swept = self._node.sweep(look=look, whole=whole, touched=woken.pods)
             if swept.grants is not before:
                 self._surroundings.ask()
+                if self._offers:
+                    self._offers.ask()
             self._told(swept)
             self._turned = time.monotonic()
             whole_at = now + WHOLE if whole else whole_at
@@ -98,12 +107,20 @@ class Loop:
         late = time.monotonic() - self._turned
         return f"no sweep has ended for {late:.0f} s" if late > STUCK else ""
 
+    def _around(self) -> None:
+        """The surroundings have been looked at."""
+        if self._offers:
+            self._offers.ask()
+        self._watch.wake()
+
     def _told(self, swept: Sweep) -> Sweep:
         seen = self._surroundings.seen
         kept = self._manager.seen.findings if self._manager else ()
         if self._arrivals:
             self._arrivals.granted(swept.grants)
             kept += self._arrivals.seen.findings
+        if self._offers:
+            kept += self._offers.seen.findings
         swept = swept._replace(machine=seen.machine, findings=(*swept.findings, *seen.findings, *kept))
         self._tell(swept)
         return swept
@@ -120,10 +137,18 @@ class Agent:
         self.waker = self._watch.waker
         """A descriptor: a byte written to it ends a wait."""
         self._look = looker(options.host)
-        node = Node(options.kubelet_dir, self._record, self._watch.arm, writes=not options.observe, ended=ended)
         self._surroundings = Surroundings(self._look, options.kubelet_dir, Record(options.kubelet_dir, self._boot_id))
         self._manager = _manager(options)
         self._arrivals = _arrivals(options, self._surroundings)
+        self._offers = _offers(options, self._look, self._surroundings, self._boot_id)
+        node = Node(
+            options.kubelet_dir,
+            self._record,
+            self._watch.arm,
+            writes=not options.observe,
+            ended=ended,
+            as_given=self._as_given,
+        )
         self._loop = Loop(
             node,
             self._watch,
@@ -132,6 +157,7 @@ class Agent:
             ended=ended,
             manager=self._manager,
             arrivals=self._arrivals,
+            offers=self._offers,
         )
         self._diary = Diary()
         self._metrics = Metrics(ages=self._ages)
@@ -155,6 +181,8 @@ class Agent:
             if self._manager:
                 faces.callback(self._manager.close)
                 log.info("managing", file=self._options.manage)
+            if self._offers:
+                faces.callback(self._offers.close)
             log.info("watching", directory=directory, observe=self._options.observe)
             self._loop.run()
 
@@ -175,7 +203,7 @@ class Agent:
         record = Record(self._options.kubelet_dir, self._boot_id)
         methods = nodehook.methods(
             self._machine,
-            lambda: current_grants(self._options.kubelet_dir, record),
+            lambda: self._as_given(current_grants(self._options.kubelet_dir, record)),
             self._metrics.answered,
             self._arrivals.started if self._arrivals else None,
         )
@@ -186,6 +214,10 @@ class Agent:
         place.publish(server.listen)
         faces.callback(place.remove)
         log.info("serving node hooks", socket=place.path)
+
+    def _as_given(self, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+        """Kubelet's record, and of what this agent gave its own memory."""
+        return self._offers.given.as_given(grants) if self._offers else grants
 
     def _machine(self) -> Machine:
         machine = self._look()
@@ -209,6 +241,9 @@ class Agent:
         self._metrics.swept(swept)
         if self._manager:
             self._metrics.managed(self._manager.seen.standings, self._manager.seen.outcomes)
+        if self._offers:
+            offering = self._offers.seen
+            self._metrics.offered(offering.units, offering.resources, offering.registrations)
         if self._arrivals:
             self._metrics.arrived(self._arrivals.seen.states, self._arrivals.seen.arrived)
         self._labels.write(swept, self._record.checkpoint)
@@ -224,6 +259,19 @@ def _manager(options: Options) -> Manager | None:
     from hooksidecar.agent.manager import Manager, steward_of  # noqa: PLC0415  only where it is asked for
 
     return Manager(steward_of(options.manage, options.node, options.state_dir))
+
+
+def _offers(options: Options, look: Callable[[], Machine | None], around: Surroundings, boot_id: str) -> Offers | None:
+    if not options.offer:
+        return None
+    from hooksidecar.agent import offers  # noqa: PLC0415  only where it is asked for
+
+    return offers.Offers(
+        offers.declared_by(options.manage, options.node),
+        offers.Look(look, offers.looker_at_some(options.host), lambda: around.seen),
+        Record(options.kubelet_dir, boot_id),
+        options.kubelet_dir,
+    )
 
 
 def _arrivals(options: Options, surroundings: Surroundings) -> Arrivals | None:

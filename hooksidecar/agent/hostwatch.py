@@ -29,6 +29,8 @@ class Seen(NamedTuple):
 
     machine: Machine | None = None
     findings: tuple[Finding, ...] = ()
+    begun: float = 0.0
+    """When it began, of time.monotonic."""
 
 
 class Surroundings:
@@ -52,6 +54,7 @@ class Surroundings:
 
     def look(self) -> Seen:
         """Look now. What may be a matter of a moment is told when it is still so a second later."""
+        begun = time.monotonic()
         machine, unread = self._machine()
         listing, unreachable = self._listing()
         self._record.look()
@@ -60,7 +63,7 @@ class Surroundings:
         claims = served_by_claims(listing.claims) if listing else ()
         # Kubelet makes the directory of a pod a moment after it wrote down what the pod was given.
         self._again = CONFIRM if self._confirmation.waits(now) or self._gone - before else EVERY
-        self.seen = Seen(machine, (*unread, *self._host, *unreachable, *claims, *told))
+        self.seen = Seen(machine, (*unread, *self._host, *unreachable, *claims, *told), begun)
         return self.seen
 
     def look_twice(self) -> Seen:

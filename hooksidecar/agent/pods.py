@@ -131,14 +131,23 @@ class _Pod:
 class Node:
     """Makes sweeps: each looks at what there is a reason to look at."""
 
-    def __init__(
-        self, directory: str, record: Record, arm: Arm, *, writes: bool = True, ended: Callable[[], bool] = bool
+    def __init__(  # noqa: PLR0913  what a node is looked at with
+        self,
+        directory: str,
+        record: Record,
+        arm: Arm,
+        *,
+        writes: bool = True,
+        ended: Callable[[], bool] = bool,
+        as_given: Callable[[tuple[Grant, ...]], tuple[Grant, ...]] = tuple,
     ) -> None:
         self._directory = os.path.join(directory, PODS)  # noqa: PTH118
         self.record = record
         self._arm = arm
         self._writes = writes
         self._ended = ended
+        self._as_given = as_given
+        """What was given by the agent itself is known better than by kubelet's record."""
         self._wanted = Wanted()
         self._pods: dict[str, _Pod] = {}
         self._trouble: tuple[Finding, ...] = ()
@@ -153,7 +162,7 @@ class Node:
         """Visit the pods that changed in the checkpoint (`look`), were touched, or wait; with `whole` all of them."""
         begun = time.monotonic()
         if look and self.record.look():
-            self._want(wanted_files(self.record.grants, self.record.unread))
+            self._want(wanted_files(self._as_given(self.record.grants), self.record.unread))
         done = Visit()
         # As long as there was no good checkpoint it is not known whose file is stale.
         if self._writes and self.record.checkpoint is not None:

@@ -1,70 +1,32 @@
-"""Reasons to look again: inotify, which the standard library has none of, and the clock."""
+"""Reasons to look again: what inotify tells of kubelet's directory, and the clock."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import re
 import select
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from domxml.errors import HostUnreadable
 from hooksidecar import log
+from hooksidecar.inotify import (
+    CLOSE_WRITE,
+    CREATE,
+    DELETE_SELF,
+    IGNORED,
+    MOVE_SELF,
+    MOVED_TO,
+    ONESHOT,
+    ONLYDIR,
+    OVERFLOW,
+    Event,
+    Inotify,
+)
 from hostdev.kubelet.checkpoint import FILE
-from hostdev.kubelet.directory import PODS
+from hostdev.kubelet.directory import PLUGINS, PODS
 from hostdev.kubelet.podresources import SOCKET
-
-CREATE, MOVED_TO, CLOSE_WRITE = 0x100, 0x80, 0x08
-DELETE_SELF, MOVE_SELF, ONLYDIR, ONESHOT = 0x400, 0x800, 0x0100_0000, 0x8000_0000
-OVERFLOW, IGNORED = 0x4000, 0x8000
-
-_HEAD = struct.Struct("iIII")
-_ROOM = 1 << 16
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-class Event(NamedTuple):
-    """Something happened to a watch, or to a name in its directory."""
-
-    watch: int
-    mask: int
-    name: str
-
-
-class Inotify:
-    """One instance; its descriptor is readable when there are events."""
-
-    def __init__(self) -> None:
-        self.fd = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-
-    def watch(self, path: str, mask: int) -> int:
-        """Begin to watch a directory; the same one gets the same number."""
-        return _checked(_LIBC.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)))
-
-    def events(self) -> Iterator[Event]:
-        """What happened since the last call, without waiting."""
-        try:
-            data = os.read(self.fd, _ROOM)
-        except BlockingIOError:
-            return
-        at = 0
-        while at < len(data):
-            watch, mask, _, length = _HEAD.unpack_from(data, at)
-            at += _HEAD.size
-            yield Event(watch, mask, os.fsdecode(data[at : at + length].rstrip(b"\0")))
-            at += length
-
-
-def _checked(number: int) -> int:
-    if number < 0:
-        code = ctypes.get_errno() or errno.EIO
-        raise OSError(code, os.strerror(code))
-    return number
-
 
 CHECKPOINTS, _, CHECKPOINT = FILE.rpartition("/")
 PODRESOURCES = SOCKET.rpartition("/")[0]
@@ -75,6 +37,7 @@ SURE = 10.0
 
 _PLACES = ("", CHECKPOINTS, PODS)
 """Kubelet's directory itself tells when the others are made anew."""
+_MOUNTED = (CHECKPOINTS, PODRESOURCES, PODS, PLUGINS)
 _CHANGED = CREATE | MOVED_TO | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
 _GONE = DELETE_SELF | MOVE_SELF | IGNORED
 
@@ -134,7 +97,7 @@ class Watch:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._mounts = Mounts(os.path.join(directory, place) for place in (CHECKPOINTS, PODRESOURCES, PODS))  # noqa: PTH118
+        self._mounts = Mounts(os.path.join(directory, place) for place in _MOUNTED)  # noqa: PTH118
         self._woken_by, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._places: dict[int, str] = {}
         self._of_pods: dict[int, str] = {}

@@ -97,6 +97,7 @@ def look_in_child(work: Callable[[], T], deadline: float) -> T | None:
 
 def _look(work: Callable[[], object], there: int) -> NoReturn:
     with suppress(BaseException):
+        _keep_only(there)
         data = memoryview(pickle.dumps(work()))
         while data:
             data = data[os.write(there, data) :]
@@ -135,13 +136,19 @@ def _be_the_child(work: Callable[[], Answer], go: int, answer: int) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in range(_STANDARD):
             os.dup2(null, fd)
-        low, high = sorted((go, answer))
-        os.closerange(_STANDARD, low)
-        os.closerange(low + 1, high)
-        os.closerange(high + 1, os.sysconf("SC_OPEN_MAX"))
+        _keep_only(go, answer)
         if os.read(go, 1):
             os.write(answer, _data(_done(work)))
     os._exit(0)
+
+
+def _keep_only(*descriptors: int) -> None:
+    """Let go of all else: a socket that a child hangs on to seems to be served when its server is long gone."""
+    low = _STANDARD
+    for descriptor in sorted(descriptors):
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
 def _done(work: Callable[[], Answer]) -> Answer:

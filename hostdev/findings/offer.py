@@ -77,10 +77,79 @@ CLAIMS_NOT_SERVED = FindingKind(
     remedy="`by: plugin` offers the devices by a device plugin, which every version of KubeVirt takes.",
 )
 
+OFFER_UNREGISTERED = FindingKind(
+    code="offer-unregistered",
+    severity=Severity.ERROR,
+    title="Kubelet does not have a resource that the node offers",
+    cause=(
+        "The agent serves the resource, and kubelet did not take its registration, or took it and ended it. As long as "
+        "that is so kubelet counts none of its devices, and pods that ask for one are not started here. VMs that run "
+        "keep theirs."
+    ),
+    hint="the agent tries again by itself; see whether kubelet runs, and what its log says of the resource",
+    remedy=(
+        "`journalctl -u kubelet | grep RESOURCE` shows what kubelet makes of it. The agent needs kubelet's directories "
+        "`device-plugins` and `plugins/passgate.dev`, the latter to write to. A name that kubelet refuses is told with "
+        "kubelet's own words: change it in the NodeState."
+    ),
+)
+
+OFFER_NAME_TAKEN = FindingKind(
+    code="offer-name-taken",
+    severity=Severity.ERROR,
+    title="Another device plugin has the name of a resource that the node offers",
+    cause=(
+        "Kubelet knows plugins by the name of their resource alone, and the one that registers last has it. Kubelet "
+        "lists devices under the name that the agent does not offer. The agent leaves the name to the other plugin: "
+        "two that register in turn would be given each other's devices, and the VMs would fail."
+    ),
+    hint="give the name to one of them: in KubeVirt with `externalResourceProvider: true`",
+    remedy=(
+        "Write `externalResourceProvider: true` at the resource in KubeVirt's `permittedHostDevices`, or take it out "
+        "of the other plugin's configuration, or offer the devices by another name. The agent looks every minute, and "
+        "registers when the other one has gone."
+    ),
+)
+
+OFFER_RECORD_DIFFERS = FindingKind(
+    code="offer-record-differs",
+    severity=Severity.WARNING,
+    title="Kubelet's record says otherwise than what the agent gave",
+    cause=(
+        "The agent answered kubelet with one set of variables and device nodes, and kubelet's record holds others for "
+        "the same devices. The VM's file says what was given."
+    ),
+    hint="see what else answers for the resource, and whether kubelet's record was written by hand",
+    remedy=(
+        "`passgate node who` shows what the record says. Where two agents run on one node, end one. A record that was "
+        "damaged is made right by draining the node and starting its VMs anew."
+    ),
+)
+
+OFFER_NOT_FRESH = FindingKind(
+    code="offer-not-fresh",
+    severity=Severity.WARNING,
+    title="What is offered to kubelet is what was seen before",
+    cause=(
+        "A look at the host has not come back: a file of sysfs waits for a lock that a driver holds, as long as a "
+        "device is being reset, removed or woken. Kubelet is answered from memory meanwhile; a device "
+        "that has changed since is found out when a VM starts with it."
+    ),
+    hint="`dmesg` and `cat /proc/PID/stack` of the agent show which device it waits for",
+    remedy=(
+        "Find the driver that does not let go: `dmesg | tail`, `echo w > /proc/sysrq-trigger`. The agent goes on by "
+        "itself when the kernel answers."
+    ),
+)
+
 KINDS = (
     OFFER_CONFLICT,
     UNIT_GONE,
     UNIT_WITHDRAWN,
     UNIT_UNKNOWN,
     CLAIMS_NOT_SERVED,
+    OFFER_UNREGISTERED,
+    OFFER_NAME_TAKEN,
+    OFFER_RECORD_DIFFERS,
+    OFFER_NOT_FRESH,
 )

@@ -8,6 +8,9 @@ from hostdev.kubelet.checkpoint import FILE, MAX_BYTES
 
 PODS = "pods"
 """Below kubelet's directory: a directory for each pod, named by its UID."""
+PLUGINS = "plugins_registry"
+"""Sockets of plugins, which kubelet finds there by itself. At its start it removes every socket in device-plugins, and
+none here."""
 # O_NONBLOCK: whatever lies there must not stop us.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 

@@ -7,8 +7,8 @@ was given in its checkpoint when the pod has ended, until it gives something awa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from domxml.errors import BadInput, HostUnreadable
 from domxml.finding import Evidence, Finding
@@ -20,9 +20,12 @@ from hostdev.socketpath import LONGEST, target
 if TYPE_CHECKING:
     from hostdev.kubelet.stubs.podresources_v1_pb2 import DynamicResource, ListPodResourcesResponse
 
+T = TypeVar("T")
+
 SOCKET = "pod-resources/kubelet.sock"
 """Below kubelet's directory."""
 LIST = "/v1.PodResourcesLister/List"
+ALLOCATABLE = "/v1.PodResourcesLister/GetAllocatableResources"
 PATIENCE = 2.0
 LARGEST = 64 << 20
 """Bytes of an answer; gRPC's own limit of 4 MiB is too little for a large node."""
@@ -78,14 +81,21 @@ class Listing(NamedTuple):
 
 def list_podresources(socket: str) -> Listing:
     """List what every container has. Kubelet before 1.34 lists pods that have ended, too."""
+    return _ask(socket, LIST, _read_listing)
+
+
+def list_allocatable(socket: str) -> Mapping[str, frozenset[str]]:
+    """List the healthy devices that plugins have told kubelet of, by resource; given away or not."""
+    return _ask(socket, ALLOCATABLE, _read_allocatable)
+
+
+def _ask(socket: str, method: str, read: Callable[[bytes], T]) -> T:
     if not os.path.exists(socket):  # noqa: PTH110
         mounted = os.path.isdir(os.path.dirname(socket))  # noqa: PTH112, PTH120
         raise _unreachable(socket, "there is no such socket", _KUBELET if mounted else _MOUNT)
     try:
         import grpc  # noqa: PLC0415  the command line goes without
         from google.protobuf.message import DecodeError  # noqa: PLC0415
-
-        from hostdev.kubelet.stubs.podresources_v1_pb2 import ListPodResourcesResponse  # noqa: PLC0415
     except ImportError as error:
         hint = "pip install 'passgate[agent]'"
         raise BadInput("module-missing", f"PodResources needs grpcio: {error}", hint=hint) from None
@@ -94,14 +104,29 @@ def list_podresources(socket: str) -> Listing:
     options = (("grpc.max_receive_message_length", LARGEST), ("grpc.use_local_subchannel_pool", 1))
     with grpc.insecure_channel(target(socket), options=options) as channel:
         try:
-            answer: bytes = channel.unary_unary(LIST, bytes, bytes)(b"", timeout=PATIENCE)
-            return listing(ListPodResourcesResponse.FromString(answer))
+            return read(channel.unary_unary(method, bytes, bytes)(b"", timeout=PATIENCE))
         except grpc.RpcError as error:
             reason = error.code().name if isinstance(error, grpc.Call) else "no status"
             hint = _HINTS.get(reason, _KUBELET) if os.access(socket, os.W_OK) else _MOUNT
             raise _unreachable(socket, _MEANINGS.get(reason, f"does not answer: {reason}"), hint) from None
         except DecodeError:
             raise _unreachable(socket, "its answer cannot be read", _MOUNT) from None
+
+
+def _read_listing(answer: bytes) -> Listing:
+    from hostdev.kubelet.stubs.podresources_v1_pb2 import ListPodResourcesResponse  # noqa: PLC0415
+
+    return listing(ListPodResourcesResponse.FromString(answer))
+
+
+def _read_allocatable(answer: bytes) -> Mapping[str, frozenset[str]]:
+    """Kubelet lists each device by itself."""
+    from hostdev.kubelet.stubs.podresources_v1_pb2 import AllocatableResourcesResponse  # noqa: PLC0415
+
+    found: dict[str, set[str]] = {}
+    for devices in AllocatableResourcesResponse.FromString(answer).devices:
+        found.setdefault(devices.resource_name, set()).update(devices.device_ids)
+    return {resource: frozenset(ids) for resource, ids in found.items()}
 
 
 def listing(answer: ListPodResourcesResponse) -> Listing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +38,17 @@ def test_a_look_that_does_not_come_back_is_given_up() -> None:
 def test_what_goes_wrong_there_is_told_as_ever() -> None:
     with pytest.raises(BadInput, match="it is wrong"):
         look_in_child(_wrong, 20)
+
+
+def test_a_look_that_hangs_holds_no_socket_of_ours(tmp_path: Path) -> None:
+    """Its caller would find a listener, and wait for an answer for ever."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
+        listening.bind(path)
+        listening.listen()
+
+        assert look_in_child(_late, 0.3) is None
+        listening.close()
+
+        with pytest.raises(ConnectionRefusedError):
+            client.connect(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -37,14 +38,16 @@ _ROOM = re.compile(
 )
 _ROM_BAR, _VF_BARS, _FIRST_WINDOW = 6, range(7, 13), 13
 """How the kernel counted resources before it named them."""
-_GUEST = re.compile(
-    r"hypervisor detected|kvm-clock|\bdmi: (?:qemu|kubevirt|red hat|openstack|nutanix)|\bvirtio|\bovmf\b|\bseabios\b|"
-    r"\bguests?\b|\b(?:in|inside) (?:the|my|a) vms?\b"
+_GUEST_DMI = ("dmi: qemu", "dmi: kubevirt", "dmi: red hat", "dmi: openstack", "dmi: nutanix")
+_GUEST = (
+    *_GUEST_DMI,
+    *("hypervisor detected", "kvm-clock", "virtio", "ovmf", "seabios", "guest", " in the vm", " in my vm", " in a vm"),
 )
-_HOST = re.compile(
-    r"\bvfio|\bdmar\b|amd-vi|sr-?iov|\bkvm: |\bdmi: (?!qemu|kubevirt|red hat|openstack|nutanix)|\bproxmox\b|\b-pve\b|"
-    r"resizable bar|\bvirt-handler\b|\bon (?:the|my) host\b"
+_HOST = (
+    *("vfio", "dmar: ", "amd-vi: ", "sr-iov", "sriov", "kvm: ", "proxmox", "-pve ", "resizable bar", "virt-handler"),
+    *("on the host", "on my host"),
 )
+"""Words, and no patterns: they are looked for in each line of a long log."""
 _LAUNCHER = re.compile(r"virt-launcher|syncvmi|libvirterror|component:virt|kubevirt")
 
 
@@ -163,7 +166,14 @@ def _device_below(context: Context) -> bool | None:
 
 
 def _in_guest(context: Context) -> bool | None:
-    is_guest, is_host = (bool(pattern.search(context.around)) for pattern in (_GUEST, _HOST))
+    return _is_of_guest(context.around)
+
+
+@lru_cache(maxsize=4)
+def _is_of_guest(text: str) -> bool | None:
+    # All places of one message ask the same.
+    is_guest = any(word in text for word in _GUEST)
+    is_host = any(word in text for word in _HOST) or text.count("dmi: ") > sum(map(text.count, _GUEST_DMI))
     return is_guest if is_guest != is_host else None
 
 

@@ -41,6 +41,7 @@ _ERRNO_TEXTS = frozenset(
     }
 )
 """What programs say of anything."""
+_BARS = re.compile(r"\bbar (\d+)")
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -112,7 +113,7 @@ def _all_hits(paste: _Paste) -> Iterator[_Hit]:
     """What all messages lead to; one that comes over and over with other numbers is judged a few times."""
     known: dict[str, list[list[_Hit]]] = defaultdict(list)
     for number, message in enumerate(paste.heard):
-        shape = message.text.translate(_DIGITS)
+        shape = _shape(message.text)
         before = known[shape]
         if len(before) == _ENOUGH:
             yield from (hit._replace(line=message.line_at(hit.place)) for hit in before[-1])
@@ -123,6 +124,12 @@ def _all_hits(paste: _Paste) -> Iterator[_Hit]:
             before.append(hits)
         if len(known) > _MOST_SHAPES:
             known.clear()
+
+
+def _shape(text: str) -> str:
+    """The text without its numbers, but for those of BARs, which tell what they are."""
+    shape = text.translate(_DIGITS)
+    return f"{shape}{_BARS.findall(text)}" if "bar " in shape else shape
 
 
 def _hits(paste: _Paste, number: int) -> list[_Hit]:
@@ -179,7 +186,10 @@ def _values(near: str, spelt: str) -> Values:
 
 def _settled(hits: list[_Hit]) -> list[_Hit]:
     """Those of one message that no other one puts aside; several causes of the same words are one of several."""
-    kept = [hit for hit in hits if not any(_puts_aside(other, hit) for other in hits)]
+    codes = {hit.rule.code for hit in hits}
+    wrapped = any(hit.nature is Nature.WRAPPER for hit in hits)
+    strong = [hit for hit in hits if wrapped or hit.rule in _NAMED or not codes.isdisjoint(hit.rule.over)]
+    kept = [hit for hit in hits if not any(_puts_aside(other, hit) for other in strong)]
     rivals: dict[int, set[str]] = defaultdict(set)
     for hit in kept:
         if hit.nature is Nature.CAUSE:

@@ -89,6 +89,6 @@ DEVICE_BELOW = Condition(
 )
 IN_GUEST = Condition("in-guest", "is it a guest that says so?", "cat /sys/class/dmi/id/sys_vendor")
 ON_HOST = Condition("on-host", "is it the host that says so?", "cat /sys/class/dmi/id/sys_vendor")
-OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED, OF_IO_OR_ROM, OF_A_VF_BAR, OF_A_BAR_OF_MEMORY, OF_A_WINDOW)
+OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED)
 """What hangs on the numbers of a message."""
 OF_A_GUEST_DEVICE = Condition("of-a-guest-device", "is it a device that the guest was given?")

@@ -20,6 +20,7 @@ MAP = "kvm: vfio_container_dma_map(0x5, {}, 0x7f) = -22 (Invalid argument)"
 EIO = "vfio {}: error getting device from group 7: Input/output error\n"
 EIO += "Verify all devices in group 7 are bound to vfio-<bus>"
 D3 = "{}: Unable to change power state from D3cold to D0, device inaccessible"
+NO_ROOM = "[{}.123456] pci 0000:0a:00.0: BAR 1: no space for [mem size 0x2000000000 64bit pref]\n"
 LINE = "[{}.123456] vfio 0000:3b:00.0: group 12 is not viable\n"
 
 
@@ -139,7 +140,7 @@ def test_words_that_a_terminal_broke() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [LINE, D3.format("[{}.123456] vfio-pci 0000:01:00.0") + "\n", "{} nothing of ours here\n"]
+    "line", [LINE, D3.format("[{}.123456] vfio-pci 0000:01:00.0") + "\n", NO_ROOM, "{} nothing of ours here\n"]
 )
 def test_a_long_log_takes_a_second(line: str) -> None:
     text = "".join(map(line.format, range(20_000)))

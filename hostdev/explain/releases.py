@@ -16,7 +16,12 @@ _SPELT: Mapping[str, tuple[re.Pattern[str], ...]] = MappingProxyType(
     {
         component: tuple(re.compile(f"{before}[\"']?v?(\\d[\\w.+~:-]*)") for before in spelt)
         for component, spelt in {
-            _LINUX: ("linux version ", r"linux [\w.-]+ (?=\S+ #\d)", r"tainted[^\n]{0,60}? (?=\S+ #\d)"),
+            _LINUX: (
+                "linux version ",
+                r"kernel: (?=\d+\.\d+\.\d+-)",
+                r"linux [\w.-]+ (?=\S+ #\d)",
+                r"tainted[^\n]{0,60}? (?=\S+ #\d)",
+            ),
             "QEMU": ("qemu emulator version ", "qemu version: ", "pve-qemu-kvm: "),
             "libvirt": ("libvirt version: ", r"libvirtd \(libvirt\) ", "using library: libvirt "),
             "KubeVirt": (

@@ -22,6 +22,7 @@ PASSTHROUGH = "unsupported configuration: host doesn't support passthrough of ho
         ("Linux node7 5.15.0-91-generic #101-Ubuntu SMP x86_64", "Linux 5.15.0"),
         ("CPU: 3 PID: 812 Comm: qemu Not tainted 6.1.0-18-amd64 #1 Debian 6.1.76-1", "Linux 6.1.0"),
         ("CPU: 3 UID: 0 PID: 812 Comm: qemu Tainted: G        W          6.12.9 #1", "Linux 6.12.9"),
+        ("qemu version: 8.0.0, kernel: 5.15.0-92-generic, hostname: vgpu", "Linux 5.15.0"),
         ("QEMU emulator version 8.2.2 (Debian 1:8.2.2+ds-0ubuntu1)", "QEMU 8.2.2"),
         ("starting up libvirt version: 10.0.0, package: 2ubuntu8, hostname: h", "libvirt 10.0.0"),
         ("  observedKubeVirtVersion: v1.7.2", "KubeVirt 1.7.2"),

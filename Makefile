@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 # Debian's names of what each step needs.
 TO_RUN := ca-certificates python3 python3-venv
 TO_BUILD := gcc libc6-dev libvirt-dev pkg-config python3-dev
-TO_TEST := busybox-static cpio debian-archive-keyring e2fsprogs fish graphviz mandoc mmdebstrap mount prometheus zsh
+TO_TEST := busybox-static chromium cpio debian-archive-keyring e2fsprogs fish fonts-dejavu-core graphviz mandoc mmdebstrap mount prometheus zsh
 TO_BENCH := pciutils virtinst
 TO_MAKE_IMAGES := bubblewrap buildah debian-archive-keyring mmdebstrap
 
@@ -35,7 +35,7 @@ test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast 
 	@tools/test
 
 test-fast: $(VENV)/.dev ## run the tests that need neither root nor minutes
-	@$(PYTEST) -m 'not oracle and not vmhost'
+	@$(PYTEST) -m 'not browser and not oracle and not vmhost'
 
 oracle: $(VENV)/.dev tested-with ## run the tests that ask real libvirts, in Debian chroots
 	@$(PYTEST) -m oracle

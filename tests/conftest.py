@@ -7,7 +7,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-TIERS = ("oracle", "vmhost")
+TIERS = ("browser", "oracle", "vmhost")
 """The markers of the slow ones, the slowest last."""
 
 

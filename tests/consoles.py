@@ -17,7 +17,7 @@ DOCUMENTS = (
     *("docs/inject.md", "docs/vitals.md"),
     *("deploy/README.md", "deploy/examples/README.md", "docs/node-state.md"),
     *("docs/start.md", "docs/gitops.md", "docs/reboot.md", "docs/glossary.md", "docs/manifest.md", "docs/units.md"),
-    *("docs/why.md", "docs/oncall.md", "docs/fleet.md"),
+    *("docs/why.md", "docs/oncall.md", "docs/fleet.md", "docs/fleet-page.md"),
 )
 BLOCK = re.compile(
     r"(?<=^```console\n).*?(?=^```$)|(?<=^````console\n).*?(?=^````$)",  # The longer one around pages with blocks.

@@ -100,7 +100,7 @@ def _print(shown: Sequence[Document], form: str) -> None:
     if form == "json":
         emit({"apiVersion": "v1", "kind": "List", "items": list(shown)}, form)
         return
-    yaml = optional.module("yaml", "PyYAML", extra="cli")
+    yaml = optional.module("yaml", "PyYAML", extra="cli", instead="say -o json")
     for document in shown:
         comment = _COMMENTS.get(document["kind"], "")
         output.write(f"---\n{comment}{yaml.dump(document, Dumper=_dumper(yaml), sort_keys=False, width=120)}")

@@ -23,7 +23,7 @@ def document(kind: str, **content: Any) -> Document:
 def emit(wanted: Document, form: str) -> None:
     """Print a document as `json`, `jsonl` (on one line) or `yaml`."""
     if form == "yaml":
-        yaml = optional.module("yaml", "PyYAML", extra="cli")
+        yaml = optional.module("yaml", "PyYAML", extra="cli", instead="say -o json")
         text = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
         # YAML lets marks through that turn the direction of writing.
         if not text.replace("\n", "").isprintable():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostdev.cli.running import MACHINES
 from tests.house import ROOT
 
 PROGRAMS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"])
@@ -44,6 +45,7 @@ def test_it_finds_what_it_needs(staged: Path) -> None:
     said = ran(staged / "bin/passgate", "plan", ROOT / "deploy/examples/qat/vm.yaml", "-o", "yaml")
 
     assert said.startswith("apiVersion: passgate.dev/v1\n")
+    assert "</html>" in ran(staged / "bin/passgate", "fleet", "list", "--from", MACHINES, "--html", "-")
 
 
 def test_each_program_has_its_page_and_its_completion(staged: Path) -> None:

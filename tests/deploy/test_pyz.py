@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.running import PCI_IDS, Ran, environment
+from tests.hostdev.fleet.fleets import write_fleet
 from tests.hostdev.why.cases import CASES
 from tests.house import ROOT
 
@@ -25,6 +29,19 @@ M = "tests/fixtures/machines"
 @pytest.fixture(scope="module")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("dist") / "passgate.pyz")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fleet(tmp_path_factory.mktemp("fleet"), {"a": "qat", "b": "hgx-h100"})
+
+
+@pytest.fixture(scope="module")
+def vm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """JSON, which needs no library."""
+    file = tmp_path_factory.mktemp("vm") / "vm.json"
+    file.write_text(json.dumps(yaml.safe_load((ROOT / "deploy/examples/qat/vm.yaml").read_text())))
+    return file
 
 
 def built(target: Path, source: Path = BUILD) -> Path:
@@ -62,14 +79,19 @@ def _ended(command: list[str], env: dict[str, str]) -> Ran:
         "node snapshot --host {M}/qat.toml",
         "node bind 01:00.0 --host {M}/consumer-gpu.toml --dry-run",
         "node state export --host {M}/qat.toml -o json",
+        "fleet list --from {fleet} --max-age any",
+        "fleet find --from {fleet} class=gpu ready -o json",
+        "fleet why {vm} --from {fleet} --resource qat.intel.com/generic=id=8086:37c9",
+        "fleet capacity {vm} --from {fleet} --resource qat.intel.com/generic=id=8086:37c9",
+        "fleet compare {fleet} {fleet}",
         "explain group-not-viable",
         "why --from tests/fixtures/why/refused nonode",
         "completion bash",
         "nod list",
     ],
 )
-def test_it_answers_as_what_is_installed_does(pyz: Path, line: str) -> None:
-    words = line.format(M=M, ids=PCI_IDS).split()
+def test_it_answers_as_what_is_installed_does(pyz: Path, fleet: Path, vm: Path, line: str) -> None:
+    words = line.format(M=M, ids=PCI_IDS, fleet=fleet, vm=vm).split()
     ran = bare(pyz, *words)
 
     assert ran == installed(*words)
@@ -117,6 +139,18 @@ def test_what_libvirt_wrote_of_running_domains_is_not_passed_over(pyz: Path, tmp
 
     assert "default_qat-q35" in installed(*words).out
     assert bare(pyz, *words).err.startswith("error: XML is read with lxml, which this one file does not carry")
+
+
+def test_it_draws_the_page_of_a_fleet(pyz: Path, fleet: Path, tmp_path: Path) -> None:
+    for name, run in (("bare", partial(bare, pyz)), ("installed", installed)):
+        ran = run("fleet", "list", "--from", str(fleet), "--html", str(tmp_path / name))
+        assert ran == Ran(0, "", f"note: {tmp_path / name} shows 2 nodes; any browser opens it\n")
+    drawn, expected = (
+        re.sub(r'"(made|age)":"[^"]*"|"seconds":[0-9]+', "", (tmp_path / name).read_text())
+        for name in ("bare", "installed")
+    )
+
+    assert drawn == expected
 
 
 def test_it_knows_its_version(pyz: Path) -> None:

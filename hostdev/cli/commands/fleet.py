@@ -19,6 +19,13 @@ MAX_AGE = Argument(
     default="7d",
 )
 
+PAGE = Argument(
+    ("--html",),
+    "write one page of all nodes to this file instead: it needs no server, and loads nothing; - is standard output",
+    metavar="FILE",
+    complete=Complete.FILE,
+)
+
 COLLECT = Command(
     "fleet collect",
     "Gather a snapshot of each node into a directory: from the agents of a cluster, by a command, or from files.",
@@ -77,6 +84,7 @@ LIST = Command(
         MAX_AGE,
         *TABLE_OPTIONS,
         output_in("table", "wide", "csv", "json", "jsonl", "yaml", "name"),
+        PAGE,
         fail_on(),
         COLOR,
     ),
@@ -84,6 +92,7 @@ LIST = Command(
     examples=(
         ("passgate fleet list --from snapshots", "all nodes"),
         ("passgate fleet list --from snapshots --sort -ready -o wide", "those with the most first"),
+        ("passgate fleet list --from snapshots --html fleet.html", "a page to look at, search and print"),
     ),
 )
 
@@ -184,11 +193,12 @@ WHY = Command(
     "`never` is hardware, firmware or what the scheduler is told; `not now` what is held, not bound, or tainted; "
     "`unknown` what the snapshot or the files do not tell, and what is too old. Each with code, device and, with -o "
     "wide, what to do. Node selectors, affinity, taints and resources are looked at in the Node objects of --nodes.",
-    (*_ABOUT_A_VM, fail_on(), COLOR),
+    (*_ABOUT_A_VM, PAGE, fail_on(), COLOR),
     run="hostdev.cli.fleet.why:run",
     examples=(
         ("passgate fleet why vm.yaml kubevirt.yaml --from snapshots --nodes nodes.json", "node by reason"),
         ("passgate fleet why vm.yaml kubevirt.yaml --from snapshots -o wide", "every reason, and what to do"),
+        ("passgate fleet why vm.yaml kubevirt.yaml --from snapshots --html fleet.html", "beside all nodes, as a page"),
     ),
 )
 

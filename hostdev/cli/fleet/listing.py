@@ -22,6 +22,7 @@ from hostdev.cli.fleet.survey import (
 from hostdev.findings.fleet import SNAPSHOT_TWICE
 from hostdev.fleet.node import Node, State
 from hostdev.fleet.snapshots import Broken
+from hostdev.inventory import pciids
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     """List the nodes."""
     if not check_form(LISTING, arguments):
         return ExitCode.DONE
+    if arguments.html:
+        return _page(arguments)
     moment = read_moment(arguments)
     fleet = open_fleet(arguments.fleet)
     rows = [_row(one) for one in each_node(fleet, partial(_summary, moment=moment))]
@@ -71,6 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
     return findings.exit_code(every, arguments.fail_on)
 
 
+def _page(arguments: argparse.Namespace) -> int:
+    from hostdev.cli.page import page  # noqa: PLC0415  a table needs none
+
+    page.check_page(arguments)
+    moment = read_moment(arguments)
+    drawing = page.draw_fleet(open_fleet(arguments.fleet), moment, pciids.namer())
+    page.save_page(arguments.html, drawing, moment)
+    return findings.exit_code(drawing.findings, arguments.fail_on)
+
+
 def _summary(node: Node, *, moment: Moment) -> NodeRow:
     blockers = sorted(node.blockers.items(), key=lambda pair: (-pair[1], pair[0]))
     return NodeRow(head_of(node, moment), dict(node.states), blockers, node.unseen)
@@ -85,11 +98,9 @@ def _row(one: NodeRow | Broken) -> NodeRow:
 def _with_twins(rows: Sequence[NodeRow]) -> list[NodeRow]:
     """Rows of which two are one machine are told so."""
     found = {row.head.node: row for row in rows}
-    for one, other in find_twins(row.head for row in rows):
-        for name, twin in ((one, other), (other, one)):
-            row = found[name]
-            told = SNAPSHOT_TWICE.found(name, f"was taken in the same boot of the same machine as {twin}")
-            found[name] = row._replace(head=row.head._replace(findings=(*row.findings, told)))
+    for told in find_twins(row.head for row in rows):
+        row = found[told.subject]
+        found[told.subject] = row._replace(head=row.head._replace(findings=(*row.findings, told)))
     return list(found.values())
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from domxml.errors import BadInput
 from domxml.finding import Finding
 from domxml.text import printable
+from hostdev.findings.fleet import SNAPSHOT_TWICE
 from hostdev.fleet.node import Node, describe_age
 from hostdev.fleet.snapshots import Broken, Fleet, find_snapshots, survey
 from hostdev.printing import output
@@ -101,9 +102,11 @@ def note_findings(findings: Iterable[Finding]) -> None:
         output.note(f"{found.severity}: {found.what} [{found.code}]")
 
 
-def find_twins(heads: Iterable[Head]) -> Iterator[tuple[str, str]]:
-    """Pairs of nodes whose snapshots were taken in one boot of one machine."""
+def find_twins(heads: Iterable[Head]) -> Iterator[Finding]:
+    """Say of both nodes whose snapshots were taken in one boot of one machine."""
     met: dict[str, str] = {}
     for head in heads:
-        if head.boot and met.setdefault(head.boot, head.node) != head.node:
-            yield met[head.boot], head.node
+        first = met.setdefault(head.boot, head.node)
+        if head.boot and first != head.node:
+            for name, twin in ((first, head.node), (head.node, first)):
+                yield SNAPSHOT_TWICE.found(name, f"was taken in the same boot of the same machine as {twin}")

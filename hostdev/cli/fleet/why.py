@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from domxml.errors import ExitCode
 from domxml.finding import Finding, Severity
@@ -18,11 +18,15 @@ from hostdev.fleet.node import Node
 from hostdev.fleet.nodeobject import describe_gaps
 from hostdev.fleet.placement import Answer, Asked, Verdict, place
 from hostdev.fleet.snapshots import Broken, Fleet
+from hostdev.inventory import pciids
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Column, Fit, Tone
 from hostdev.printing.documents import Document, document, emit
 from hostdev.printing.findings import worst_exit_code
 from hostdev.printing.screen import Screen
+
+if TYPE_CHECKING:
+    from hostdev.cli.page.content import NodeDrawing
 
 TONES = {Verdict.YES: Tone.GOOD, Verdict.NOT_NOW: Tone.WARN, Verdict.NEVER: Tone.BAD, Verdict.UNKNOWN: Tone.WARN}
 WORDS = {Verdict.YES: "yes", Verdict.NOT_NOW: "not now", Verdict.NEVER: "never", Verdict.UNKNOWN: "unknown"}
@@ -46,6 +50,8 @@ class Judged(NamedTuple):
 
     head: Head
     answer: Answer
+    drawing: NodeDrawing | None = None
+    """For a page."""
 
     @property
     def told(self) -> list[Finding]:
@@ -55,8 +61,10 @@ class Judged(NamedTuple):
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge every node."""
-    asked, fleet, judged = _judge(arguments)
-    judged.sort(key=lambda one: _ORDER.index(one.answer.verdict))
+    if arguments.html:
+        return _page(arguments)
+    asked, fleet, judged = _judge(arguments, read_moment(arguments))
+    judged = _by_verdict(judged)
     if arguments.output in {"json", "yaml"}:
         items = [
             {**one.head.as_dict(), "verdict": str(one.answer.verdict), "findings": _plain(one.answer.findings)}
@@ -69,9 +77,24 @@ def run(arguments: argparse.Namespace) -> int:
     return _code(judged, arguments)
 
 
+def _page(arguments: argparse.Namespace) -> int:
+    from hostdev.cli.page import content, page  # noqa: PLC0415  a table needs none
+
+    page.check_page(arguments)
+    moment = read_moment(arguments)
+    asked, fleet, judged = _judge(arguments, moment, draw=partial(content.draw_node, names=pciids.namer()))
+    nodes = [one.drawing for one in judged if one.drawing]
+    broken = [found for one in judged if not one.drawing for found in one.answer.findings]
+    drawing = page.FleetDrawing(fleet.directory, nodes, (*fleet.findings, *broken))
+    answers = {one.head.node: one.answer for one in _by_verdict(judged)}
+    page.save_page(arguments.html, drawing, moment, content.why_content(asked.demand.vm, answers))
+    _note(asked, judged, fleet)
+    return _code(judged, arguments)
+
+
 def run_capacity(arguments: argparse.Namespace) -> int:
     """Count how many such VMs each node has room for now."""
-    asked, fleet, judged = _judge(arguments)
+    asked, fleet, judged = _judge(arguments, read_moment(arguments))
     least = sum(one.answer.least for one in judged)
     counts = [one.answer.most for one in judged]
     most = None if None in counts else sum(filter(None, counts))
@@ -91,16 +114,22 @@ def run_capacity(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE if arguments.fail_on is None or least else ExitCode.FINDINGS
 
 
-def _judge(arguments: argparse.Namespace) -> tuple[Asked, Fleet, list[Judged]]:
-    moment = read_moment(arguments)
+def _judge(
+    arguments: argparse.Namespace, moment: Moment, draw: Callable[..., NodeDrawing] | None = None
+) -> tuple[Asked, Fleet, list[Judged]]:
     asked = read_asked(arguments, moment)
     fleet = open_fleet(arguments.fleet)
-    judged = [_read(one) for one in each_node(fleet, partial(_place, asked=asked, moment=moment))]
+    judged = [_read(one) for one in each_node(fleet, partial(_place, asked=asked, moment=moment, draw=draw))]
     return asked, fleet, judged
 
 
-def _place(node: Node, *, asked: Asked, moment: Moment) -> Judged:
-    return Judged(head_of(node, moment), place(node, asked))
+def _by_verdict(judged: Iterable[Judged]) -> list[Judged]:
+    """Those that say yes first, then by name."""
+    return sorted(judged, key=lambda one: _ORDER.index(one.answer.verdict))
+
+
+def _place(node: Node, *, asked: Asked, moment: Moment, draw: Callable[..., NodeDrawing] | None) -> Judged:
+    return Judged(head_of(node, moment), place(node, asked), draw(node, moment) if draw else None)
 
 
 def _read(one: Judged | Broken) -> Judged:

@@ -11,23 +11,36 @@ function nodeView(name) {
     parts: [
       el("p", {}, el("a", { href: hashOf({}) }, "All nodes")),
       el("h1", {}, name),
-      el("p", {}, countChips(countStates(node.units)), el("a", { href: hashOf({ view: "devices", on: name }) }, "Filter its devices")),
+      el("p", {}, countChips(countStates(node.units)),
+        el("a", { href: hashOf({ view: "devices", on: name }) }, "Filter its devices")),
       factList([
         ["Kernel", node.kernel],
-        ["Taken", node.taken ? `${node.taken}${node.age ? `, ${node.age} before this page` : ""}` : "the snapshot does not say when"],
+        ["Taken", takenText(node)],
         ["By", node.passgate && `passgate ${node.passgate}`],
         ["Boot", node.boot && el("code", {}, node.boot)],
       ]),
-      why && el("section", {}, el("h2", {}, `${DATA.why.vm} here`), el("p", {}, stateWord(VERDICTS[why.verdict] || VERDICTS.unknown)), why.findings.map((finding) => findingCard(finding, name))),
+      why && el("section", {}, el("h2", {}, `${DATA.why.vm} here`),
+        el("p", {}, stateWord(VERDICTS[why.verdict] || VERDICTS.unknown)), findingCards(why.findings, name)),
       el("h2", {}, "What can be given to a VM"),
-      table(`Devices of ${name}`, unitCells(false), node.units, { look: "stack flow", empty: "It shows no device that a guest could have." }),
-      node.findings.length ? el("section", {}, el("h2", {}, "Findings"), node.findings.map((finding) => findingCard(finding, name))) : null,
-      node.unseen.length ? el("section", {}, el("h2", {}, "Not seen"), unseenList(node)) : null,
+      table(`Devices of ${name}`, unitCells(false), node.units, {
+        look: "stack flow", empty: "It shows no device that a guest could have.",
+      }),
+      node.findings.length && el("section", {}, el("h2", {}, "Findings"), findingCards(node.findings, name)),
+      node.unseen.length && el("section", {}, el("h2", {}, "Not seen"), unseenList(node)),
       el("h2", {}, "PCI tree"),
       treeOf(node),
       pictureOf(node),
     ],
   };
+}
+
+function takenText(node) {
+  if (!node.taken) return "the snapshot does not say when";
+  return node.age ? `${node.taken}, ${node.age} before this page` : node.taken;
+}
+
+function findingCards(findings, node) {
+  return findings.map((finding) => findingCard(finding, node));
 }
 
 function unseenList(node) {
@@ -37,7 +50,8 @@ function unseenList(node) {
 // As `passgate node draw` prints it.
 function treeOf(node) {
   const line = ([label, below]) => el("li", {}, label.map(treePiece), below.length ? el("ul", {}, below.map(line)) : null);
-  return el("div", { class: "tree card", role: "region", "aria-label": "PCI tree", tabindex: "0" }, node.tree.length ? el("ul", {}, node.tree.map(line)) : "It shows no PCI function.");
+  const shown = node.tree.length ? el("ul", {}, node.tree.map(line)) : "It shows no PCI function.";
+  return el("div", { class: "tree card", role: "region", "aria-label": "PCI tree", tabindex: "0" }, shown);
 }
 
 function treePiece(part) {
@@ -58,7 +72,8 @@ async function unpackPicture(node, place) {
     const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
     place.replaceChildren(document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true));
   } catch {
-    place.replaceChildren(el("p", { class: "empty" }, "This browser cannot unpack the picture: ", el("code", {}, "passgate node draw -o svg"), " draws it."));
+    place.replaceChildren(el("p", { class: "empty" }, "This browser cannot unpack the picture: ",
+      el("code", {}, "passgate node draw -o svg"), " draws it."));
   }
 }
 
@@ -76,11 +91,20 @@ function findingView(code) {
         row ? el("aside", {}, el("h2", {}, "Here"),
           el("p", {}, `${counted(row.units.length, "device")} on ${counted(row.nodes.size, "node")}. `,
             row.units.length ? el("a", { href: hashOf({ view: "devices", q: code }) }, "Show them") : ""),
-          el("ul", { class: "card" }, [...row.nodes].sort(byName).slice(0, MOST).map((name) => el("li", {}, NODES.has(name) ? nodeLink(name) : name)))) : null),
+          nodeList([...row.nodes].sort(byName))) : null),
     ],
   };
 }
 
-function nothingView(sentence) {
-  return { title: "Nothing", said: "", parts: [el("h1", {}, "Nothing here"), el("p", {}, sentence), el("p", {}, el("a", { href: hashOf({}) }, "All nodes"))] };
+function nodeList(names) {
+  const items = names.slice(0, MOST).map((name) => el("li", {}, NODES.has(name) ? nodeLink(name) : name));
+  const more = names.length > MOST ? el("li", {}, `and ${names.length - MOST} more`) : null;
+  return el("ul", { class: "card" }, items, more);
+}
+
+function nothingView(what) {
+  return {
+    title: "Nothing", said: "",
+    parts: [el("h1", {}, "Nothing here"), el("p", {}, what), el("p", {}, el("a", { href: hashOf({}) }, "All nodes"))],
+  };
 }

@@ -50,8 +50,8 @@ function nodeLink(name, attributes) {
   return el("a", { href: hashOf({ node: name }), class: "name", ...attributes }, name);
 }
 
-function codeLink(code) {
-  return el("a", { href: hashOf({ finding: code }), class: "mono" }, code);
+function codeLink(code, attributes) {
+  return el("a", { href: hashOf({ finding: code }), class: "mono", ...attributes }, code);
 }
 
 function codeLinks(codes) {
@@ -98,7 +98,9 @@ function markdownBlock(text) {
   const trimmed = text.trim();
   if (!trimmed || trimmed.startsWith("# ")) return null;
   if (trimmed.startsWith("## ")) return el("h2", {}, trimmed.slice(3));
-  if (/^[-*] /.test(trimmed)) return el("ul", {}, trimmed.split(/\n[-*] /).map((item) => el("li", {}, inlineElements(item.replace(/^[-*] /, "")))));
+  if (/^[-*] /.test(trimmed)) {
+    return el("ul", {}, trimmed.slice(2).split(/\n[-*] /).map((item) => el("li", {}, inlineElements(item))));
+  }
   return el("p", {}, inlineElements(trimmed));
 }
 

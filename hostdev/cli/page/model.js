@@ -1,5 +1,6 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const UNIT = ["kind", "state", "primary", "title", "ids", "class", "driver", "numa", "unit", "others", "groups", "blockers", "holders"];
+const UNIT = ["kind", "state", "primary", "title", "ids", "class", "driver", "numa", "unit", "others", "groups",
+  "blockers", "holders"];
 const VERDICTS = {
   yes: { name: "ready", sign: "✓", word: "yes" },
   notNow: { name: "held", sign: "●", word: "not now" },
@@ -85,5 +86,6 @@ function codeRows() {
   for (const node of DATA.nodes) for (const finding of node.findings) row(finding.code).nodes.add(node.name);
   for (const finding of DATA.broken) row(finding.code).nodes.add(finding.subject);
   for (const item of DATA.why ? DATA.why.items : []) for (const finding of item.findings) row(finding.code).nodes.add(item.node);
-  return [...rows.values()].sort((a, b) => b.units.length - a.units.length || b.nodes.size - a.nodes.size || byName(a.code, b.code));
+  return [...rows.values()].sort((a, b) =>
+    b.units.length - a.units.length || b.nodes.size - a.nodes.size || byName(a.code, b.code));
 }

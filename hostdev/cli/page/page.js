@@ -32,8 +32,10 @@ function render() {
   byId("filters").hidden = !FILTERED.includes(view);
   byId("states").parentNode.hidden = view === "held";
   showFilters(place);
-  byId("views").replaceChildren(...Object.entries(VIEWS).map(([name, [title, , count]]) =>
-    el("a", { href: hashOf({ view: name === "nodes" ? "" : name }), "aria-current": name === view ? "page" : false }, title, el("span", {}, ` ${count()}`))));
+  byId("views").replaceChildren(...Object.entries(VIEWS).map(([name, [title, , count]]) => {
+    const attributes = { href: hashOf({ view: name === "nodes" ? "" : name }), "aria-current": name === view ? "page" : false };
+    return el("a", attributes, title, el("span", {}, ` ${count()}`));
+  }));
 }
 
 function showFilters(place) {
@@ -42,6 +44,10 @@ function showFilters(place) {
   const names = (place.state || "").split(",");
   for (const box of byId("states").querySelectorAll("input")) box.checked = names.includes(box.value);
   byId("reset").hidden = !isFiltered(place);
+}
+
+function checkedStates() {
+  return [...byId("states").querySelectorAll(":checked")].map((box) => box.value);
 }
 
 // A change of a filter is no step of its own for the browser's way back.
@@ -101,15 +107,25 @@ function onKey(event) {
 }
 
 function start() {
-  byId("states").append(...STATES.map((state) => el("label", {}, el("input", { type: "checkbox", value: state.name }), sign(state), ` ${state.word}`)));
+  byId("states").append(...STATES.map((state) =>
+    el("label", {}, el("input", { type: "checkbox", value: state.name }), sign(state), ` ${state.word}`)));
   byId("kind").append(el("option", { value: "" }, "all"), ...KINDS.map((kind) => el("option", { value: kind }, kind)));
-  byId("about").textContent = `Made ${DATA.made} by passgate ${DATA.passgate} from ${counted(DATA.nodes.length, "snapshot")} in ${DATA.from}. Ages are those of that moment.`;
+  byId("about").textContent = `Made ${DATA.made} by passgate ${DATA.passgate} from `
+    + `${counted(DATA.nodes.length, "snapshot")} in ${DATA.from}. Ages are those of that moment.`;
   byId("query").addEventListener("input", () => changePlace({ q: byId("query").value.trim() }));
   byId("kind").addEventListener("change", () => changePlace({ kind: byId("kind").value }));
-  byId("states").addEventListener("change", () => changePlace({ state: [...byId("states").querySelectorAll(":checked")].map((box) => box.value).join(",") }));
-  byId("reset").addEventListener("click", () => { byId("query").value = ""; changePlace({ q: "", kind: "", state: "", on: "" }); byId("query").focus(); });
+  byId("states").addEventListener("change", () => changePlace({ state: checkedStates().join(",") }));
+  byId("reset").addEventListener("click", () => {
+    byId("query").value = "";
+    changePlace({ q: "", kind: "", state: "", on: "" });
+    byId("query").focus();
+  });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  byId("theme").addEventListener("click", () => showTheme(stored("passgate-theme", THEMES[(THEMES.indexOf(byId("theme").dataset.now) + 1) % 3])));
+  byId("theme").addEventListener("click", () => {
+    const next = THEMES[(THEMES.indexOf(byId("theme").dataset.now) + 1) % THEMES.length];
+    stored("passgate-theme", next);
+    showTheme(next);
+  });
   showTheme(THEMES.includes(stored("passgate-theme")) ? stored("passgate-theme") : "auto");
   addEventListener("keydown", onKey);
   addEventListener("hashchange", () => { render(); scrollTo(0, 0); byId("main").focus({ preventScroll: true }); });

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import pkgutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -116,13 +115,14 @@ def write_page(file: str, content: Content) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    """Beside it first: what is there under its name is whole."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
-    draft = Path(name)
+    """Beside it first: what is there under its name is whole. What is no file, such as a pipe, is written to."""
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+        return
+    draft = target.with_name(f".{target.name[:40]}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        with draft.open("x", encoding="utf-8") as opened:
             opened.write(text)
-        draft.chmod(0o644)
         draft.replace(target)
     except BaseException:
         with suppress(OSError):

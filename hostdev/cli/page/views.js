@@ -9,6 +9,10 @@ function firstRows(rows, place, word) {
   return [rows.slice(0, MOST), more];
 }
 
+function lead(...words) {
+  return el("p", { class: "faint" }, words);
+}
+
 function glanceTiles(rows) {
   const counts = countStates(rows.flatMap((row) => row.units));
   return tiles([
@@ -55,8 +59,12 @@ function nodesView(place) {
   return {
     title: "Nodes", said: counted(all.length, "node"),
     parts: [el("h1", {}, "The fleet at a glance"),
-      el("p", { class: "faint" }, "What can be given to VMs, by node and kind of device. Ready is free as well; unknown is never taken for ready."),
-      glanceTiles(all), table("Nodes by kind of device", columns, rows, { place, look: "stack flow", empty: DATA.nodes.length ? "Nothing fits." : "No snapshot was read." }), more, brokenList()],
+      lead("What can be given to VMs, by node and kind of device. Ready is free as well; unknown is never taken for ready."),
+      glanceTiles(all),
+      table("Nodes by kind of device", columns, rows, {
+        place, look: "stack flow", empty: DATA.nodes.length ? "Nothing fits." : "No snapshot was read.",
+      }),
+      more, brokenList()],
   };
 }
 
@@ -66,17 +74,29 @@ function reason(unit) {
   return isUnsaid ? "whether something has it open is not told" : codeLinks(unit.blockers);
 }
 
+function deviceLink(unit) {
+  return el("a", { href: hashOf({ node: unit.node.name }), "data-row": "" }, unit.primary);
+}
+
+function companions(unit) {
+  if (!unit.others.length) return "";
+  return el("span", { title: unit.others.join(", ") }, `${unit.others.length} of its ${unit.unit}`);
+}
+
 function unitCells(withNode) {
   return [
-    { title: "Device", cell: (unit) => el("span", { class: "mono num" }, withNode ? el("a", { href: hashOf({ node: unit.node.name }), "data-row": "" }, unit.primary) : unit.primary) },
+    { title: "Device", cell: (unit) => el("span", { class: "mono num" }, withNode ? deviceLink(unit) : unit.primary) },
     ...(withNode ? [{ title: "Node", cell: (unit) => nodeLink(unit.node.name) }] : []),
-    { title: "Name", cell: (unit) => [unit.title, unit.title === unit.ids ? "" : el("span", { class: "faint num" }, ` ${unit.ids}`)] },
+    {
+      title: "Name",
+      cell: (unit) => [unit.title, unit.title === unit.ids ? "" : el("span", { class: "faint num" }, ` ${unit.ids}`)],
+    },
     { title: "Class", kind: "num spare", cell: (unit) => unit.class },
     { title: "Driver", cell: (unit) => unit.driver || el("span", { class: "faint" }, "none") },
     { title: "NUMA", kind: "num spare", cell: (unit) => (unit.numa == null ? "-" : String(unit.numa)) },
-    { title: "With", kind: "spare", cell: (unit) => (unit.others.length ? el("span", { title: unit.others.join(", ") }, `${unit.others.length} of its ${unit.unit}`) : "") },
+    { title: "With", kind: "spare", cell: companions },
     { title: "State", kind: "num", cell: (unit) => stateWord(STATES[unit.state]) },
-    { title: "Because", cell: (unit) => reason(unit) },
+    { title: "Because", cell: reason },
   ];
 }
 
@@ -86,7 +106,8 @@ function devicesView(place) {
   return {
     title: "Devices", said: counted(all.length, "device"),
     parts: [el("h1", {}, "Devices"),
-      el("p", { class: "faint" }, `${counted(all.length, "device")}. Each is what one VM can be given as a whole: a function, its slot or its IOMMU group.`),
+      lead(`${counted(all.length, "device")}. Each is what one VM can be given as a whole: a function, its slot or `
+        + "its IOMMU group."),
       table("Devices", unitCells(true), rows, { look: "stack flow" }), more],
   };
 }
@@ -97,30 +118,44 @@ function heldView(place) {
   return {
     title: "In use", said: counted(all.length, "device"),
     parts: [el("h1", {}, "Who holds what"),
-      el("p", { class: "faint" }, "Devices on a vfio driver that something has open. A snapshot tells that, and not which VM: ", el("code", {}, "passgate node who DEVICE"), " on the node names it."),
-      table("Devices in use", unitCells(true), rows, { look: "stack flow", empty: "No snapshot shows such a device that is open." }), more],
+      lead("Devices on a vfio driver that something has open. A snapshot tells that, and not which VM: ",
+        el("code", {}, "passgate node who DEVICE"), " on the node names it."),
+      table("Devices in use", unitCells(true), rows, {
+        look: "stack flow", empty: "No snapshot shows such a device that is open.",
+      }),
+      more],
   };
 }
 
 function findingsView() {
+  const page = (row) => DATA.pages[row.code];
   const columns = [
-    { title: "Finding", cell: (row) => el("span", { class: "mono" }, DATA.pages[row.code] ? el("a", { href: hashOf({ finding: row.code }), "data-row": "" }, row.code) : row.code) },
-    { title: "Severity", kind: "num", cell: (row) => (DATA.pages[row.code] ? severityWord(DATA.pages[row.code].severity) : "") },
-    { title: "Meaning", cell: (row) => (DATA.pages[row.code] ? DATA.pages[row.code].title : "") },
+    { title: "Finding", cell: (row) => (page(row) ? codeLink(row.code, { "data-row": "" }) : row.code) },
+    { title: "Severity", kind: "num", cell: (row) => (page(row) ? severityWord(page(row).severity) : "") },
+    { title: "Meaning", cell: (row) => (page(row) ? page(row).title : "") },
     { title: "Devices", kind: "num", cell: (row) => String(row.units.length) },
     { title: "Nodes", kind: "num", cell: (row) => String(row.nodes.size) },
   ];
   const rows = codeRows();
   return {
     title: "Findings", said: counted(rows.length, "finding"),
-    parts: [el("h1", {}, "Findings"), el("p", { class: "faint" }, "What keeps devices from VMs, and what is to be said of the snapshots."),
+    parts: [el("h1", {}, "Findings"),
+      lead("What keeps devices from VMs, and what is to be said of the snapshots."),
       table("Findings", columns, rows), brokenList()],
   };
 }
 
+function verdictLinks(place) {
+  return ["", ...Object.keys(VERDICTS)].map((name, at) => [at ? ", " : "",
+    el("a", {
+      href: hashOf({ view: "why", verdict: name }), "aria-current": (place.verdict || "") === name ? "true" : false,
+    }, name ? VERDICTS[name].word : "all")]);
+}
+
 function whyView(place) {
-  const items = DATA.why.items.filter((item) => !place.verdict || item.verdict === place.verdict);
-  const counts = Object.entries(VERDICTS).map(([name, look]) => [DATA.why.items.filter((item) => item.verdict === name).length, look.word, look]);
+  const having = (name) => DATA.why.items.filter((item) => !name || item.verdict === name);
+  const items = having(place.verdict);
+  const counts = Object.entries(VERDICTS).map(([name, look]) => [having(name).length, look.word, look]);
   const columns = [
     { title: "Node", cell: (item) => (NODES.has(item.node) ? nodeLink(item.node, { "data-row": "" }) : item.node) },
     { title: "Verdict", kind: "num", cell: (item) => stateWord(VERDICTS[item.verdict] || VERDICTS.unknown) },
@@ -130,11 +165,11 @@ function whyView(place) {
         finding.hint ? el("span", { class: "faint" }, inlineElements(finding.hint)) : "")),
     },
   ];
-  const verdicts = ["", ...Object.keys(VERDICTS)].map((name, at) => [at ? ", " : "", el("a", { href: hashOf({ view: "why", verdict: name }), "aria-current": (place.verdict || "") === name ? "true" : false }, name ? VERDICTS[name].word : "all")]);
   return {
     title: `Why ${DATA.why.vm}`, said: counted(items.length, "node"),
     parts: [el("h1", {}, `Where ${DATA.why.vm} could run`),
-      el("p", { class: "faint" }, "Never: hardware, firmware, or what the scheduler is told. Not now: held, not bound, or tainted. Unknown: not told by the snapshot or the files, or too old."),
-      tiles(counts), el("p", {}, "Shown: ", verdicts), table("Nodes and why", columns, items)],
+      lead("Never: hardware, firmware, or what the scheduler is told. Not now: held, not bound, or tainted. "
+        + "Unknown: not told by the snapshot or the files, or too old."),
+      tiles(counts), el("p", {}, "Shown: ", verdictLinks(place)), table("Nodes and why", columns, items)],
   };
 }

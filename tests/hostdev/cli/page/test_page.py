@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import stat
 import zlib
@@ -79,7 +80,7 @@ def test_the_picture_is_that_of_node_draw(content: dict[str, Any], tmp_path: Pat
 
 
 def test_units_are_in_the_order_that_the_script_knows(content: dict[str, Any]) -> None:
-    (listed,) = re.findall(r"UNIT = \[(.*?)\]", (ASSETS / "model.js").read_text())
+    (listed,) = re.findall(r"UNIT = \[(.*?)\]", (ASSETS / "model.js").read_text(), re.DOTALL)
     names = re.findall(r'"(\w+)"', listed)
     (listed,) = re.findall(r"STATES = \[(.*?)\];", (ASSETS / "elements.js").read_text(), re.DOTALL)
     states = re.findall(r'name: "(\w+)"', listed)
@@ -175,10 +176,11 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     content = content_of(write_fleet(tmp_path / "fleet", {"a": "qat"}))
     file = tmp_path / "page.html"
     file.write_text("old")
+    os.umask(umask := os.umask(0))
     write_page(str(file), content)
 
     assert file.read_text().startswith("<!doctype html>")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fleet", "page.html"]
     with pytest.raises(NotPermitted, match="cannot be written: No such file or directory"):
         write_page(str(tmp_path / "none/page.html"), content)

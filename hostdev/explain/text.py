@@ -23,6 +23,7 @@ _BREAK = re.compile(r"(?<![a-z]:)(?:\\+[nrt](?=[^a-z]|[A-Z*]|$)|\\+[nr])")
 _TAG = re.compile(
     r"</?(?:pre|code|p|br|div|span|b|i|em|strong|blockquote|li|td|tr|a|h[1-6])\b[^<>]{0,200}>", re.IGNORECASE
 )
+_LINK = re.compile(r"\[([^\[\]]{1,200})\]\(https?://[^\s()]{1,400}\)")
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _SIGNS = {
     **{0xFF01 + offset: 0x21 + offset for offset in range(0x5E)},
@@ -67,6 +68,8 @@ def plain(text: str) -> str:
     if "&" in text and ";" in text:
         # What was quoted twice is escaped twice.
         text = _ENTITY.sub(_sign_of, _ENTITY.sub(_sign_of, text))
+    if "](" in text:
+        text = _LINK.sub(r"\1", text)
     if "<" in text:
         text = _TAG.sub(" ", text)
     return " ".join(text.translate(_SIGNS).lower().split())

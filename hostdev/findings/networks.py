@@ -119,6 +119,7 @@ RULES = (
         "vf-not-configured",
         (
             "SRIOV-CNI failed to configure VF",
+            "InfiniBand SRI-OV CNI failed to configure VF",
             "failed to set up pod interface {any} from the device",
             "the VF {any} does not have a interface name or a dpdk driver",
             "failed to set vf {any} link state to",

@@ -103,7 +103,7 @@ ORDINARY_LINE = Trouble(
     cause=(
         "vfio-pci and QEMU tell what they do: devices are enabled and reset, capabilities that a guest must not see "
         "are hidden, a wait for a reset that ends well, a ROM that the card does not have, INTx that has to be handled "
-        "otherwise."
+        "otherwise; a device plugin finds no vGPUs."
     ),
     hint="harmless by itself: look for another line if something does not work",
     remedy="Nothing. `not ready …; waiting` is harmless only until `giving up` follows.",
@@ -201,6 +201,8 @@ RULES = (
             "Invalid PCI ROM header signature",
             "No more image in the PCI ROM",
             "vfio-pci {any}: vgaarb: changed VGA decodes",
+            "vgaarb: VGA decodes changed:",
+            "Error accessing file path /sys/bus/mdev/devices",
             "vfio-pci {any}: vgaarb: deactivate vga console",
             "pci_hp_register failed with error -16",
             "VFIO - User Level meta-driver version",

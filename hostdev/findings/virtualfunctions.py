@@ -216,6 +216,7 @@ RULES = (
             "sriov_numvfs: write error: No such file or directory",
             "sriov_numvfs: no such file or directory",
             "Failed to enable PCI sriov",
+            "Failed to enable SR-IOV: -",
             "mlx5_core_sriov_configure {any} failed",
             "mlx5_sriov_enable {any} failed",
             "mlx5_device_enable_sriov {any} failed",

@@ -119,6 +119,8 @@ def test_the_dashboard_is_one_that_grafana_can_draw() -> None:
         assert panel["targets"]
         assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    assert 8 <= len(made["uid"]) <= 40
+    assert {variable["type"] for variable in made["templating"]["list"]} == {"datasource", "query"}
     variables = {variable["name"] for variable in made["templating"]["list"]}
     assert set(re.findall(r"\$\{?(\w+)", json.dumps(panels))) == variables
 

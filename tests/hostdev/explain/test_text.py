@@ -79,6 +79,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "diff": lambda text: lines(text, "+"),
     "Slack": lambda text: f"```\n{text}\n```",
     "Markdown": lambda text: lines(text, "> `", "`  "),
+    "links of Markdown": lambda text: text.replace("vfio-pci", "[vfio-pci](https://host.example/vfio-pci)"),
     "a web page": lambda text: f"<pre><code>{html.escape(text).replace(' ', '&nbsp;')}</code></pre>",
     "a web page in a web page": lambda text: html.escape(html.escape(text)).replace("\n", "<br/>"),
     "quotes by number": lambda text: html.escape(text).replace("&quot;", "&#34;"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_FULL = re.compile(r"(?:\bpci:|(?<![\w:.]))([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])(?![\w.]|:[0-9a-f])")
-_SHORT = re.compile(r"(?<![\w:.])([0-9a-f]{2}):([01][0-9a-f])\.([0-7])(?![\w.]|:[0-9a-f])")
+_FULL = re.compile(r"(?:\bpci:|(?<![\w:.]))([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])(?!\w|\.\w|:[0-9a-f])")
+_SHORT = re.compile(r"(?<![\w:.])([0-9a-f]{2}):([01][0-9a-f])\.([0-7])(?!\w|\.\w|:[0-9a-f])")
 _NODEDEV = re.compile(r"\bpci_([0-9a-f]{4,8})_([0-9a-f]{2})_([01][0-9a-f])_([0-7])\b")
 _ELEMENT = re.compile(
     r"(?:domain=0x([0-9a-f]{1,8}) )?\bbus=0x([0-9a-f]{1,2}) slot=0x([01]?[0-9a-f]) function=0x([0-7])\b"
@@ -17,7 +17,7 @@ _BEFORE_SLOT = re.compile(
     r"(?:\bpci:? ?|\bvfio ?|\bslot ?\(?|/slots/|nvrm: .{0,60}|\bgpu(?: at)? ?|\bdevices?[ =/:])\(?$"
 )
 _NEAR_SHORT = re.compile(
-    r"(?:\b(?:pci|pcie|vfio[\w-]*|host=|device|devices|gpu|nic|bdf|slot|function|address|driver|lspci|bus|addr)\b.{0,24}"
+    r"(?:\b(?:pci|pcie|vfio[\w-]*|devices?|gpu|nic|bdf|slot|function|address|driver|lspci|bus|addr)\b.{0,24}"
     r"|host=)$"
 )
 _LSPCI = re.compile(
@@ -36,16 +36,14 @@ def addresses_in(text: str) -> Iterator[str]:
 
 def _exact(text: str) -> Iterator[tuple[int, str]]:
     """What has all parts; of a path the last, since those before are the bridges above it."""
-    for found in _FULL.finditer(text):
-        if not _CHILD.match(text, found.end()):
-            yield found.start(), _spell(int(found[1], 16), int(found[2], 16), int(found[3], 16), int(found[4]))
-    for found in _NODEDEV.finditer(text):
-        yield found.start(), _spell(int(found[1], 16), int(found[2], 16), int(found[3], 16), int(found[4]))
+    for pattern in (_FULL, _NODEDEV):
+        for found in pattern.finditer(text):
+            if not _CHILD.match(text, found.end()):
+                yield found.start(), _spell(*(int(part, 16) for part in found.groups()))
     for found in _ELEMENT.finditer(text):
         # With a type it is the guest's address, and the host has another device there.
         if not _GUEST_ELEMENT.search(text, max(found.start() - 12, 0), found.start()):
-            numbers = (int(part or "0", 16) for part in found.groups())
-            yield found.start(), _spell(*numbers)
+            yield found.start(), _spell(*(int(part or "0", 16) for part in found.groups()))
     for found in _DECIMAL.finditer(text):
         # Xorg counts in decimals, and writes the domain behind the bus.
         bus, slot = int(found[1]), int(found[3])

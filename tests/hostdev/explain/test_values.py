@@ -30,6 +30,7 @@ UUID = "7ece9ff1-b292-474e-aaf4-58e863ae2053"
         ("<source><address domain='0x0000' bus='0x3b' slot='0x1f' function='0x7'/></source>", ["0000:3b:1f.7"]),
         ("<address type='pci' domain='0x0000' bus='0x06' slot='0x00' function='0x0'/>", []),
         ("PCIDEVICE_INTEL_COM_NIC=0000:18:02.0,0000:18:02.1", ["0000:18:02.0", "0000:18:02.1"]),
+        ("Who has 0000:3b:00.0? It is 0000:3b:00.1.", ["0000:3b:00.0", "0000:3b:00.1"]),
         ("it took 10:00.1 minutes", []),
         ("at 12:10:00.1 it ended", []),
         ("2024:10:12 09:00:01 IMG_0001.jpg", []),

@@ -27,10 +27,11 @@ _OF_LAUNCHER = re.compile(r"virt-launcher-(.+)-[a-z0-9]{5}")
 _NAME = r"[a-z0-9](?:[a-z0-9-]{0,250}[a-z0-9])?"
 _SPACES = (
     re.compile(rf"(?<![\w./-])(?!pods?/)({_NAME})/(virt-launcher-{_NAME})"),
-    re.compile(rf"\bname: ?({_NAME}), ?namespace: ?({_NAME})(?=[,}} ]|$)"),
+    re.compile(rf"(?<!{{)\bname: ?({_NAME}), ?namespace: ?({_NAME})(?=[,}} ]|$)"),
     re.compile(rf"\bvm: ?({_NAME})/({_NAME})(?=[,}} ]|$)"),
 )
 """A pod with its namespace, a VMI in KubeVirt's logs, a VM in Passgate's."""
+_OTHER_KIND = re.compile(r"\bkind: ?(?!virtualmachine)[a-z]")
 _IMAGE = re.compile(
     r"\.(?:go|py|so|yaml|json|log|sh|com/v\d|io/v\d)|^(?:docker|ghcr|quay|gcr|registry)\.|^\d|kubernetes\.io/|github\.com/"
 )
@@ -39,6 +40,7 @@ _DRIVER = re.compile(r"(?<![\w/.-])([a-z][a-z0-9_-]{1,30}) (?:[0-9a-f]{4,8}:)[0-
 _NO_DRIVER = frozenset({"vfio", "device", "pci", "for", "error", "gpu", "of", "to", "in", "is", "on", "at", "from"})
 _MOST = 12
 _PLACEHOLDER = re.compile(r"\b(DEVICE|GPU|GROUP|UUID|POD|VM|RESOURCE)\b")
+_BY_LABEL = re.compile(r"^(kubectl (?:logs|describe pod|get pod)) POD\b")
 _NAMESPACED = re.compile(r"^(`?kubectl (?:describe (?:vm|vmi|pod)|logs|get pod|exec))(?! -n)\b")
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/_-]{0,252}", re.ASCII)
 
@@ -109,6 +111,7 @@ def _mediated_devices(text: str) -> list[str]:
 def _namespaced(text: str) -> tuple[list[str], list[str]]:
     """VMs that stand with their namespace, and the namespaces."""
     of_pod, of_vmi, of_vm = (pattern.findall(text) for pattern in _SPACES)
+    of_vmi = [] if _OTHER_KIND.search(text) else of_vmi
     names = [name for name, _ in of_vmi if not name.startswith("virt-launcher-")] + [name for _, name in of_vm]
     spaces = [space for space, _ in of_pod] + [space for _, space in of_vmi] + [space for space, _ in of_vm]
     return [f"vmi/{name}" for name in names], spaces
@@ -127,8 +130,11 @@ def drivers_named(text: str) -> frozenset[str]:
 def fill_command(command: str, values: Values) -> str:
     """The command for this text; words in capitals stay where the text does not tell."""
     known = _known(values)
+    if "POD" not in known and "VM" in known:
+        # Of a pod that is not named its VM's label tells; `kubectl exec` takes none.
+        command = _BY_LABEL.sub(lambda found: f"{found[1]} -l vm.kubevirt.io/name={known['VM']}", command)
     filled = _PLACEHOLDER.sub(lambda word: known.get(word[0], word[0]), command)
-    space = values.namespaces[0] if len(values.namespaces) == 1 and filled != command else ""
+    space = values.namespaces[0] if len(values.namespaces) == 1 and known else ""
     return add_namespace(filled, space if _SAFE.fullmatch(space) else "")
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from domxml.finding import FindingKind, Severity
+from hostdev.findings.allocation import NETWORK_WITHOUT_DEVICE
 from hostdev.findings.boot import STEPS
 from hostdev.findings.errors import ERRORS
 from hostdev.findings.hostuse import DEVICE_IN_USE, DUPLICATE_DEVICE, MEMLOCK_NOT_RAISED
@@ -56,11 +57,17 @@ EXPLAINED: Mapping[str, Row] = MappingProxyType(
 )
 """Every code there is: findings, troubles that no check of ours sees, errors."""
 
-_OF_VM = {DUPLICATE_DEVICE.code: PLAN, DEVICE_IN_USE.code: WHO, MEMLOCK_NOT_RAISED.code: LINT}
+_APART = {
+    DUPLICATE_DEVICE.code: PLAN,
+    DEVICE_IN_USE.code: WHO,
+    MEMLOCK_NOT_RAISED.code: LINT,
+    NETWORK_WITHOUT_DEVICE.code: "kubectl get network-attachment-definitions -A -o yaml",
+}
+"""What is not looked at as the others of its table are."""
 LOOK: Mapping[str, str] = MappingProxyType(
     {
         **{kind.code: subject.look for subject in SUBJECTS for kind in subject.kinds},
-        **_OF_VM,
+        **_APART,
         **{trouble.code: trouble.look for trouble in (*TROUBLES, *STEPS)},
     }
 )

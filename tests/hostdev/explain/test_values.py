@@ -73,8 +73,13 @@ def test_groups(text: str) -> None:
         ("default/virt-launcher-crypto-x7k2p", "kubectl logs -n default virt-launcher-crypto-x7k2p of crypto"),
         ("pod/virt-launcher-crypto-x7k2p", "kubectl logs virt-launcher-crypto-x7k2p of crypto"),
         ("virt-launcher-a-x7k2p and virt-launcher-b-x7k2p", "kubectl logs POD of VM"),
-        ('"vm": "prod/crypto"', "kubectl logs -n prod POD of crypto"),
-        ('"name":"crypto","namespace":"prod","pos":"vm.go:1"', "kubectl logs -n prod POD of crypto"),
+        ('"vm": "prod/crypto"', "kubectl logs -n prod -l vm.kubevirt.io/name=crypto of crypto"),
+        (
+            '"name":"crypto","namespace":"prod","pos":"vm.go:1"',
+            "kubectl logs -n prod -l vm.kubevirt.io/name=crypto of crypto",
+        ),
+        ('"kind":"KubeVirt","name":"crypto","namespace":"prod","pos":"vm.go:1"', "kubectl logs POD of VM"),
+        ('"pod":{"name":"crypto","namespace":"prod"}', "kubectl logs POD of VM"),
         ('"name":"crypto","namespace":"$(id)","pos":"vm.go:1"', "kubectl logs POD of VM"),
     ],
 )

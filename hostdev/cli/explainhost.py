@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.finding import Severity
@@ -17,12 +18,12 @@ from hostdev.findings.explain import LOOK
 from hostdev.findings.group import GROUP_NOT_VIABLE
 from hostdev.findings.registry import DEVICE, DOCTOR
 from hostdev.findings.trouble import Nature
-from hostdev.gate.check import platform_findings, verdict_of
+from hostdev.gate.check import MDEVS, platform_findings, verdict_of
 from hostdev.gate.group import group_verdict
 from hostdev.gate.rule import DEVICES
 from hostdev.holders.inquiry import Inquiry, describe_holders
 from hostdev.inventory import pciids
-from hostdev.inventory.machine import Machine
+from hostdev.inventory.machine import Machine, Mdev
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.printing import output
 from hostdev.printing.screen import Screen
@@ -61,6 +62,8 @@ class Seen(NamedTuple):
     devices: tuple[HostDevice, ...] = ()
     missing: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+    mdevs: Mapping[str, Mdev | None] = MappingProxyType({})
+    """The mediated devices that a text named, as the host has them; None: it has none of that UUID."""
 
 
 def look(host: str | None, items: Sequence[Explained]) -> Seen:
@@ -68,12 +71,14 @@ def look(host: str | None, items: Sequence[Explained]) -> Seen:
     addresses = list(dict.fromkeys(address for item in items for address in item.values.addresses))[:_MOST_DEVICES]
     numbers = list(dict.fromkeys(number for item in items for number in item.values.groups))[:_MOST_GROUPS]
     named = tuple(int(number) for number in numbers if _NUMBER.fullmatch(number))
+    uuids = list(dict.fromkeys(uuid for item in items for uuid in item.values.uuids))[:_MOST_DEVICES]
     if host is None:
         addresses = [address for address in addresses if Path(DEVICES, address).exists()]
-        if not addresses:
+        uuids = [uuid for uuid in uuids if Path(MDEVS, uuid).exists()]
+        if not addresses and not uuids:
             return Seen(groups=named)
         host = devices.LIVE
-    elif not addresses and not named:
+    elif not addresses and not named and not uuids:
         return Seen()
     machine = devices.machine_at(host)
     known = {str(address): address for address in machine.functions}
@@ -81,7 +86,7 @@ def look(host: str | None, items: Sequence[Explained]) -> Seen:
         _device(host, machine, known[address], _said_of(address, items)) for address in addresses if address in known
     )
     missing = tuple(address for address in addresses if address not in known)
-    return Seen(host, machine, found, missing, named)
+    return Seen(host, machine, found, missing, named, {uuid: machine.mdevs.get(uuid) for uuid in uuids})
 
 
 def _said_of(address: str, items: Sequence[Explained]) -> tuple[str, ...]:
@@ -151,6 +156,11 @@ def _sentences(seen: Seen) -> Iterator[str]:
     where = "this host" if seen.host == devices.LIVE else seen.host
     for device in seen.devices:
         yield f"on {where}: {device.address} {'; '.join(_parts(device))}"
+    for uuid, mdev in seen.mdevs.items():
+        if mdev is None:
+            yield f"on {where} there is no mediated device {uuid}: the text is another host's, or it was removed"
+        else:
+            yield f"on {where}: the mediated device {uuid} is there, of {mdev.parent}"
     for address in seen.missing:
         yield f"on {where} there is no {address}: the text is another host's, or the device is gone"
 

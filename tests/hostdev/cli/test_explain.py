@@ -270,3 +270,11 @@ def test_the_end_of_a_long_log_is_read(tmp_path: Path, cli: Callable[..., Ran]) 
     assert ran.out == explain("group-not-viable")
     assert "log: 25 MiB in the middle were not read" in ran.err
     assert f"note: line {(40 << 20) + 1}, about" in ran.err
+
+
+def test_a_mediated_device_of_a_text_on_its_host(cli: Callable[..., Ran]) -> None:
+    said = "vfio {}: error getting device from group 7: Input/output error"
+    there, gone = "a1b2c3d4-0001-4000-8000-0000000000a1", "a1b2c3d4-0009-4000-8000-0000000000a9"
+
+    assert f"device {there} is there, of 0000:3b:00.0" in cli("explain", said.format(there), *host("tesla-t4")).err
+    assert f"no mediated device {gone}" in cli("explain", said.format(gone), *host("tesla-t4")).err

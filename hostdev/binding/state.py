@@ -124,6 +124,16 @@ class OfferEntry(NamedTuple):
     by: By = By.PLUGIN
 
 
+class UnitSet(NamedTuple):
+    """Functions whose units go to one pod together, such as GPUs that NVLink joins."""
+
+    place: str
+    name: str
+    functions: tuple[Match, ...]
+    is_whole: bool = False
+    """A pod gets all of it or nothing: part of it is refused."""
+
+
 class Nodes(NamedTuple):
     """Which nodes a document is for: all, those of these names, those that have such devices."""
 
@@ -141,6 +151,7 @@ class NodeState(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     options: tuple[ModuleOption, ...] = ()
     offers: tuple[OfferEntry, ...] = ()
+    sets: tuple[UnitSet, ...] = ()
 
     def joined(self, other: NodeState) -> NodeState:
         """What two documents declare together."""
@@ -150,6 +161,7 @@ class NodeState(NamedTuple):
             parameters=self.parameters + other.parameters,
             options=self.options + other.options,
             offers=self.offers + other.offers,
+            sets=self.sets + other.sets,
         )
 
 

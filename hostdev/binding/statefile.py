@@ -11,7 +11,7 @@ from domxml.finding import Finding
 from domxml.text import listed
 from hostdev.binding.drift import Places
 from hostdev.binding.state import NodeState
-from hostdev.binding.statereader import CODE, KIND, Reader, document_flaw
+from hostdev.binding.statereader import CODE, KIND, SETS_KIND, Reader, document_flaw
 from hostdev.findings.nodestate import BAD_NODE_STATE, NODE_STATE_VERSION
 from hostdev.inventory.machine import Machine
 from hostdev.jsontext import Format, check_plain, check_size, parse_json
@@ -23,6 +23,7 @@ NO_LIBRARY = "module-missing"
 LARGEST = 4 << 20
 _PLACE = re.compile(r" \(line (\d+), column (\d+)\)$")
 _GROUP = API_VERSION.partition("/")[0]
+_KINDS = frozenset({KIND, SETS_KIND})
 
 
 class Flaw(NamedTuple):
@@ -63,7 +64,7 @@ def read_states_among(data: bytes, file: str) -> tuple[NodeState, ...]:
 def _is_ours(value: JsonObject) -> bool:
     version = value.fields.get("apiVersion")
     foreign = isinstance(version, str) and version.partition("/")[0] != _GROUP and "/" in version
-    return value.fields.get("kind") == KIND and not foreign
+    return value.fields.get("kind") in _KINDS and not foreign
 
 
 def _objects(data: bytes, file: str) -> list[_Object]:
@@ -155,7 +156,7 @@ def _unfolded(document: Document, format_: Format) -> Iterator[_Object]:
 def _version_flaw(one: _Object, file: str) -> Flaw | None:
     """A document of our kind in another version than this one; the version of what is no NodeState says nothing."""
     version = one.value.fields.get("apiVersion")
-    if one.value.fields.get("kind") != KIND or version in {None, API_VERSION}:
+    if one.value.fields.get("kind") not in _KINDS or version in {None, API_VERSION}:
         return None
     known = isinstance(version, str) and version.startswith(f"{_GROUP}/")
     said = str(version)[:60]
@@ -167,7 +168,8 @@ def _version_flaw(one: _Object, file: str) -> Flaw | None:
 def _read(one: _Object, file: str, prefix: str) -> tuple[NodeState, tuple[Flaw, ...]]:
     wrong = document_flaw(one.value)
     reader = Reader(prefix)
-    state = reader.state(one.value) if wrong is None else NodeState()
+    read = reader.sets if one.value.fields.get("kind") == SETS_KIND else reader.state
+    state = read(one.value) if wrong is None else NodeState()
     found = [wrong] if wrong else reader.flaws
     flaws = [_flaw(one, file, BAD_NODE_STATE.found(flaw.subject, flaw.message, hint=flaw.hint)) for flaw in found]
     return state, (*flaws, *_repeated(one, file))

@@ -22,6 +22,7 @@ from hostdev.binding.state import (
     OfferEntry,
     Parameter,
     UnitKind,
+    UnitSet,
     VfEntry,
     name_clashes,
 )
@@ -32,6 +33,7 @@ from hostdev.kubelet.resourcename import NAME_HINT, name_flaw
 from hostdev.printing.documents import API_VERSION
 
 KIND = "NodeState"
+SETS_KIND = "UnitSets"
 CODE = BAD_NODE_STATE.code
 MOST_VFS = 65535
 MOST_UNITS = 65535
@@ -58,22 +60,30 @@ class Reader:
 
     def state(self, document: JsonObject) -> NodeState:
         """The document's state; only of use where no flaw was found."""
-        self._keys(document, ("apiVersion", "kind", "metadata", "spec"))
-        metadata = self._object(document, "metadata")
-        self._keys(metadata, ("name", "nodes", "labels", "annotations"))
-        spec = self._object(document, "spec")
+        head, spec = self._head(document), self._object(document, "spec")
         self._keys(spec, ("devices", "virtualFunctions", "kernel", "offer"))
         kernel = self._object(spec, "kernel")
         self._keys(kernel, ("parameters", "moduleOptions"))
-        return NodeState(
-            self._take(lambda: metadata.get_parsed("name", _named), None) or "",
-            self._nodes(self._object(metadata, "nodes")),
-            tuple(map(self._device, self._objects(spec, "devices"))),
-            tuple(map(self._vfs, self._objects(spec, "virtualFunctions"))),
-            self._parameters(kernel),
-            self._options(self._object(kernel, "moduleOptions")),
-            self._offers(spec),
+        return head._replace(
+            devices=tuple(map(self._device, self._objects(spec, "devices"))),
+            vfs=tuple(map(self._vfs, self._objects(spec, "virtualFunctions"))),
+            parameters=self._parameters(kernel),
+            options=self._options(self._object(kernel, "moduleOptions")),
+            offers=self._offers(spec),
         )
+
+    def sets(self, document: JsonObject) -> NodeState:
+        """The same of a document that names sets of units."""
+        spec = self._object(document, "spec")
+        self._keys(spec, ("sets",))
+        return self._head(document)._replace(sets=tuple(map(self._set, self._objects(spec, "sets"))))
+
+    def _head(self, document: JsonObject) -> NodeState:
+        self._keys(document, ("apiVersion", "kind", "metadata", "spec"))
+        metadata = self._object(document, "metadata")
+        self._keys(metadata, ("name", "nodes", "labels", "annotations"))
+        name = self._take(lambda: metadata.get_parsed("name", _named), None) or ""
+        return NodeState(name, self._nodes(self._object(metadata, "nodes")))
 
     def _nodes(self, nodes: JsonObject) -> Nodes:
         self._keys(nodes, ("names", "has"))
@@ -119,6 +129,22 @@ class Reader:
             self._take(lambda: entry.get_int("limit", least=1, most=MOST_UNITS), None),
             self._take(lambda: entry.get_parsed("by", _word_of(By)), None) or By.PLUGIN,
         )
+
+    def _set(self, entry: JsonObject) -> UnitSet:
+        self._keys(entry, ("name", "functions", "whole"))
+        if not entry.has("name"):
+            self.flaws.append(entry.refused("name", "is missing", hint="say how messages shall call the set"))
+        matches = self._objects(entry, "functions")
+        if not matches:
+            self.flaws.append(entry.refused("functions", "is missing", hint="list its functions by address or path"))
+        functions = tuple(map(self._match_of, matches))
+        for match, found in zip(matches, functions, strict=True):
+            if match.fields and not found.has_place:
+                hint = "name one function, by address or path; id may say what must be there"
+                self.flaws.append(BadInput(CODE, "names no place", subject=match.path, hint=hint))
+        name = self._take(lambda: entry.get_parsed("name", _named), None) or ""
+        is_whole = bool(self._take(lambda: entry.get_bool("whole"), None))
+        return UnitSet(self._entry(entry), name, functions, is_whole)
 
     def _despite(self, entry: JsonObject, match: Match) -> frozenset[str]:
         codes = self._texts(entry, "despite")
@@ -223,7 +249,7 @@ class Reader:
 def document_flaw(document: JsonObject) -> BadInput | None:
     """What makes a document none that is read here: another kind."""
     kind, version = document.fields.get("kind"), document.fields.get("apiVersion")
-    if kind != KIND:
+    if kind not in {KIND, SETS_KIND}:
         what = f"must be {KIND}, is {show_value(kind)}" if kind is not None else f"is missing: {KIND} is read here"
         return document.refused("kind", what, hint=f"write `apiVersion: {API_VERSION}` and `kind: {KIND}`")
     if version is None:

@@ -142,6 +142,38 @@ OFFER_NOT_FRESH = FindingKind(
     ),
 )
 
+SET_INCOMPLETE = FindingKind(
+    code="set-incomplete",
+    severity=Severity.ERROR,
+    title="A set of units names a function that is not there, or not offered",
+    cause=(
+        "A `UnitSets` document names functions that go to one pod together. One of them is not where it says, or is "
+        "in no unit that is offered, so that the set cannot be given as a whole. The set is not used: its units are "
+        "given as if it were not written."
+    ),
+    hint="compare with `passgate node units`, and correct the document",
+    remedy=(
+        "`passgate node units --sets FILE` shows which units are in which set. Write what is there now, by `path` "
+        "rather than by `address`, or offer the function that is missing."
+    ),
+)
+
+SET_BROKEN = FindingKind(
+    code="set-broken",
+    severity=Severity.ERROR,
+    title="A pod was given a part of a set that goes to one pod as a whole",
+    cause=(
+        "A set is marked `whole: true`: its devices work together only, as GPUs of an NVLink partition do. Kubelet "
+        "chose others than it was advised to, because too few whole sets were free, or because the pod asks for a "
+        "number that no set has."
+    ),
+    hint="ask for as many devices as a set has, and end the pod: it keeps what it was given",
+    remedy=(
+        "The message names whole sets that are free. `passgate node who` tells who holds the rest; when a pod of the "
+        "broken set has ended, make this pod again."
+    ),
+)
+
 KINDS = (
     OFFER_CONFLICT,
     UNIT_GONE,
@@ -152,4 +184,6 @@ KINDS = (
     OFFER_NAME_TAKEN,
     OFFER_RECORD_DIFFERS,
     OFFER_NOT_FRESH,
+    SET_INCOMPLETE,
+    SET_BROKEN,
 )

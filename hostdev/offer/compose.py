@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,7 +12,7 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.drift import Item, Places, compare, explain_absence, functions_meant
-from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, VfEntry, name_clashes
+from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry, name_clashes
 from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.findings.nodestate import NODE_STATE_DRIFTED
 from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE, UNIT_WITHDRAWN
@@ -20,6 +21,7 @@ from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
 from hostdev.offer.pool import NONE_HELD, Basis, Offer, OfferedUnit, Pool, Remark
+from hostdev.offer.sets import FoundSet, find_sets, with_sets
 from hostdev.units.compose import Composer, is_for_guests
 from hostdev.units.unit import Unit
 
@@ -46,8 +48,11 @@ def compose_from(basis: Basis) -> Offer:
     entries = tuple(composition.served(basis.state.offers))
     candidates = composition.candidates(entries)
     drift = dict(find_drift(basis.state, basis.machine, basis.readings))
-    pools = composition.pools(entries, candidates, drift)
-    return Offer(basis, pools, tuple(composition.remarks))
+    pools, lacking = with_sets(composition.pools(entries, candidates, drift), composition.sets(basis.state.sets))
+    return Offer(basis, pools, (*composition.remarks, *lacking))
+
+
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 class _Candidate(NamedTuple):
@@ -148,6 +153,10 @@ class _Composition:
         kept = _limited(units, entry.limit if entry else None)
         return Pool(resource, entry, (*kept, *gone), tuple(excluded), len(units) - len(kept))
 
+    def sets(self, sets: Iterable[UnitSet]) -> tuple[FoundSet, ...]:
+        """The sets of the state, and where their functions are."""
+        return find_sets(self._places, sets)
+
     def _excluded(
         self, candidates: Sequence[_Candidate]
     ) -> tuple[dict[int, tuple[Finding, ...]], dict[int, tuple[Finding, ...]]]:
@@ -236,7 +245,12 @@ def _limited(units: list[OfferedUnit], limit: int | None) -> tuple[OfferedUnit, 
     """As many as the limit says: what pods hold, what can be given, and then by ids, which boots do not change."""
     if limit is None or len(units) <= limit:
         return tuple(units)
-    order = sorted(units, key=lambda one: (not one.is_held, not one.is_healthy, one.id))
+    order = sorted(units, key=lambda one: (not one.is_held, not one.is_healthy, _natural(one.id)))
     held = sum(one.is_held for one in units)
     kept = {one.id for one in order[: max(limit, held)]}
     return tuple(one for one in units if one.id in kept)
+
+
+def _natural(id_: str) -> list[tuple[int, str]]:
+    """VF 10 comes after VF 9."""
+    return [(len(part), part) if part.isdigit() else (0, part) for part in _NUMBERS.split(id_)]

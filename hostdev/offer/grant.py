@@ -13,6 +13,7 @@ from hostdev.gate.check import platform_findings, together_findings
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.pool import Offer, OfferedUnit
+from hostdev.offer.sets import broken_sets
 from hostdev.units.unit import Unit
 
 PERMISSIONS = "mrw"
@@ -83,7 +84,7 @@ def findings_against(offer: Offer, resource: str, ids: Collection[str]) -> tuple
     known = pool.by_id if pool else {}
     unknown = [UNIT_UNKNOWN.found(resource, f"{one} is not offered") for one in sorted(ids) if one not in known]
     found = [finding for id_ in sorted(ids) if id_ in known for finding in _of_unit(offer.machine, known[id_])]
-    return tuple(dict.fromkeys((*unknown, *found)))
+    return tuple(dict.fromkeys((*unknown, *found, *(broken_sets(pool, ids) if pool else ()))))
 
 
 def _of_unit(machine: Machine, one: OfferedUnit) -> Iterator[Finding]:

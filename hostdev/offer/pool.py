@@ -46,6 +46,14 @@ class OfferedUnit(NamedTuple):
         return self.unit.numa_node if self.unit else None
 
 
+class PoolSet(NamedTuple):
+    """Units of a pool that go to one pod together."""
+
+    name: str
+    ids: frozenset[str]
+    is_whole: bool
+
+
 @dataclass(frozen=True)
 class Pool:
     """The units of one resource."""
@@ -59,6 +67,7 @@ class Pool:
     """What the entry means, too, and kubelet is not told of, because nothing that shares with it could be given."""
     spare: int = 0
     """How many more there are than its limit."""
+    sets: tuple[PoolSet, ...] = ()
 
     @cached_property
     def by_id(self) -> Mapping[str, OfferedUnit]:

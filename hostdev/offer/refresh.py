@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 from domxml.pciaddress import PciAddress
+from hostdev.binding.state import Match, NodeState
 from hostdev.findings.nodestate import NODE_STATE_DRIFTED
 from hostdev.gate.check import platform_findings
 from hostdev.inventory.machine import Machine, PciFunction, Role
@@ -39,7 +40,7 @@ def _changed(before: Basis, after: Basis) -> frozenset[PciAddress] | None:
     old, new = before.machine, after.machine
     same = (
         (before.state, before.held, before.readings) == (after.state, after.held, after.readings)
-        and not any(entry.match.driver for entry in after.state.offers)
+        and not any(match.driver for match in _matches(after.state))
         and old.functions.keys() == new.functions.keys()
         and _surroundings(old) == _surroundings(new)
     )
@@ -49,6 +50,11 @@ def _changed(before: Basis, after: Basis) -> frozenset[PciAddress] | None:
     if any(_shape(old.functions[address]) != _shape(new.functions[address]) for address in found):
         return None
     return frozenset((*found, *_behind_nodes(old, new)))
+
+
+def _matches(state: NodeState) -> Iterator[Match]:
+    yield from (entry.match for entry in state.offers)
+    yield from (match for one in state.sets for match in one.functions)
 
 
 def _surroundings(machine: Machine) -> tuple[object, ...]:

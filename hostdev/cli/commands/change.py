@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.cli.commands.common import COLOR, DEVICE, DEVICES, HOST, PCI_IDS, output_in
+from hostdev.cli.commands.common import COLOR, DEVICE, DEVICES, HOST, NODE, PCI_IDS, output_in
 from hostdev.commandline import Argument, Command, Complete
 
 STATE_DIR = Argument(
@@ -143,7 +143,6 @@ JOURNAL = Command(
 
 
 FILE = Argument(("FILE",), "a NodeState file; - is standard input", complete=Complete.FILE)
-NODE = Argument(("--node",), "the node's name in the cluster (default: its host name)", metavar="NAME")
 _SHOWN = output_in("text", "json", "yaml")
 
 EXPORT = Command(

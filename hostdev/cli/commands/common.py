@@ -15,6 +15,7 @@ HOST = Argument(
     default="/",
     complete=Complete.FILE,
 )
+NODE = Argument(("--node",), "the node's name in the cluster (default: its host name)", metavar="NAME")
 CHECKED_HOST = Argument(
     ("--host",),
     "check the devices on a host: a root directory, a recorded machine (.toml), or none",

@@ -9,6 +9,7 @@ from hostdev.cli.commands.common import (
     DEVICES,
     HOST,
     INSTEAD_OF_SELECTORS,
+    NODE,
     PCI_IDS,
     SELECTOR_OPTIONS,
     SELECTORS,
@@ -90,6 +91,14 @@ UNITS = Command(
             "of its IOMMU group",
             choices=("function", "slot", "group"),
         ),
+        Argument(
+            ("--state",),
+            "a NodeState file: the resource that it offers each unit as, and what it cannot offer",
+            metavar="FILE",
+            complete=Complete.FILE,
+        ),
+        Argument(("--sets",), "a UnitSets file: the sets that each unit is in", metavar="FILE", complete=Complete.FILE),
+        NODE,
         Argument(("--all",), "one line for each unit, where VFs that are alike would be one line", flag=True),
         *TABLE_OPTIONS,
         output_in("table", "wide", "csv", "json", "jsonl", "yaml", "name"),
@@ -103,6 +112,7 @@ UNITS = Command(
         ("passgate node units", "all that this node could give to VMs"),
         ("passgate node units gpu --unit group -o wide", "graphics cards with all that shares their IOMMU groups"),
         ("passgate node units ready -o name", "the IDs of what is ready"),
+        ("passgate node units --state node-state.yaml", "which resource counts which unit"),
     ),
 )
 

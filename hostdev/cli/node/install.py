@@ -23,7 +23,8 @@ from hostdev.binding.bootforms import (
 )
 from hostdev.binding.state import NodeState
 from hostdev.cli import devices
-from hostdev.cli.node.state import look, parse_file
+from hostdev.cli.node.nodefile import parse_file
+from hostdev.cli.node.state import look
 from hostdev.inject import gather
 from hostdev.printing import output
 

@@ -18,11 +18,11 @@ from hostdev.binding.export import export
 from hostdev.binding.journal import Journal
 from hostdev.binding.reconcile import Change, Seen, look_at_node
 from hostdev.binding.state import NodeState
-from hostdev.binding.statefile import BadState, read_states, state_for
+from hostdev.binding.statefile import state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines
 from hostdev.cli import changes, devices, documents
+from hostdev.cli.node.nodefile import host_name, note_other_nodes, read_file
 from hostdev.cli.node.offer import findings_of, is_refused, offer_document, offer_lines, show_offer
-from hostdev.inject import gather
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
@@ -61,7 +61,7 @@ def export_state(arguments: argparse.Namespace) -> int:
 
     def told(host: Host) -> tuple[Machine, Boot, str]:
         machine = scan(host)
-        return machine, read_boot(host, machine), _name_of(host)
+        return machine, read_boot(host, machine), host_name(host)
 
     with progress(f"looking at {arguments.host}"):
         machine, boot, name = changes.look_at(arguments.host, told)
@@ -111,20 +111,15 @@ def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely:
     """Look at the node, and take what of a file is for it."""
 
     def told(host: Host) -> tuple[Seen, str]:
-        return look_at_node(host, states, scan), _name_of(host)
+        return look_at_node(host, states, scan), host_name(host)
 
     with progress(f"looking at {arguments.host}"):
         seen, name = changes.look_at(arguments.host, told, closely=closely)
     node = arguments.node or name or None
     state = state_for(states, seen.machine, node)
     if state is None:
-        names = [state.name for state in states if state.name]
-        output.note(f"note: none of {len(states)} documents is for {node or 'this node'}: {listed(names)}")
+        note_other_nodes(states, node)
     return Wanted(seen, state or NodeState())
-
-
-def _name_of(host: Host) -> str:
-    return (host.read("proc/sys/kernel/hostname") or "").strip().lower()
 
 
 def foresee(arguments: argparse.Namespace, wanted: Wanted) -> tuple[Change, ...]:
@@ -139,23 +134,6 @@ def foresee(arguments: argparse.Namespace, wanted: Wanted) -> tuple[Change, ...]
             )
             for change in planned
         )
-
-
-def read_file(name: str) -> tuple[NodeState, ...]:
-    """Read a file; every mistake in it is told with its place."""
-    return parse_file(gather.read_file(name), name)
-
-
-def parse_file(data: bytes, name: str) -> tuple[NodeState, ...]:
-    """The same of what was read already."""
-    try:
-        return read_states(data, "standard input" if name == "-" else name)
-    except BadState as error:
-        for flaw in error.flaws[:-1]:
-            output.note(f"error: {flaw.place}: {flaw.finding.what} [{flaw.finding.code}]")
-            output.note(f"hint: {flaw.finding.hint}")
-        last = error.flaws[-1]
-        raise BadInput(last.finding.code, last.finding.what, subject=last.place, hint=last.finding.hint) from None
 
 
 class Planned(NamedTuple):

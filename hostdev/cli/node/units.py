@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.errors import ExitCode
-from domxml.finding import Severity
+from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
+from hostdev.binding.drift import Places
 from hostdev.binding.state import UnitKind
-from hostdev.cli import devices, documents
+from hostdev.cli import changes, devices, documents
 from hostdev.cli.node.listing import ALIKE
+from hostdev.cli.node.nodefile import state_of
 from hostdev.cli.selection import Words, choose, read_words
 from hostdev.inventory import pciids
 from hostdev.inventory.bars import BarKind, size_text
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.pciids import Namer
+from hostdev.offer.compose import compose_offer
+from hostdev.offer.sets import find_sets
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
 from hostdev.printing.fields import Field, Listing, check_form, write_lines
+from hostdev.printing.screen import Screen
 from hostdev.units.compose import compose_units, is_for_guests
 from hostdev.units.unit import Unit
 
@@ -32,6 +39,9 @@ class UnitRow(NamedTuple):
     functions: tuple[PciFunction, ...]
     names: Namer
     more: int = 0
+    resource: str = ""
+    """Of kubelet, that counts it."""
+    sets: tuple[str, ...] = ()
 
     @property
     def function(self) -> PciFunction:
@@ -39,32 +49,68 @@ class UnitRow(NamedTuple):
         return self.functions[0]
 
 
+class Declared(NamedTuple):
+    """What files say of units: by function the resource that counts it, and the sets that name it."""
+
+    resources: Mapping[PciAddress, str] = MappingProxyType({})
+    sets: Mapping[PciAddress, tuple[str, ...]] = MappingProxyType({})
+    findings: tuple[Finding, ...] = ()
+
+
 def run(arguments: argparse.Namespace) -> int:
     """List the units of the devices that are meant, or all."""
-    if not check_form(LISTING, arguments):
+    listing = _listing(arguments)
+    if not check_form(listing, arguments):
         return ExitCode.DONE
     machine = devices.machine_at(arguments.host, bars=arguments.output != "name")
+    declared = _declared(arguments, machine)
     names = pciids.namer(arguments.pci_ids, live=arguments.host == devices.LIVE)
     words = read_words(arguments.address, arguments)
     units = _units(machine, names, words, UnitKind(arguments.unit) if arguments.unit else None)
-    rows = LISTING.sorted((_row(machine, names, unit) for unit in units), arguments.sort)
+    rows = listing.sorted((_row(machine, names, unit, declared) for unit in units), arguments.sort)
     if arguments.output == "name":
         output.write("".join(f"{row.unit.id}\n" for row in rows))
     elif arguments.output == "jsonl":
-        write_lines(_item(machine, row.unit) for row in rows)
+        write_lines(_item(machine, row) for row in rows)
     elif arguments.output in {"json", "yaml"}:
-        emit(_document(machine, [row.unit for row in rows]), arguments.output)
+        emit(_document(machine, rows, declared.findings), arguments.output)
     else:
         folded = rows if arguments.all or words.names or arguments.output == "csv" else _fold(rows)
-        LISTING.write(arguments, folded)
+        listing.write(arguments, folded)
         if not rows:
             output.note(f"note: {machine.source} has no device that a VM could have, of those that are meant")
+    if arguments.output in {"table", "wide"}:
+        changes.show_findings(Screen.of(arguments.color), declared.findings)
     devices.note_unread(machine)
-    return findings.worst_exit_code(map(_severity, units), arguments.fail_on)
+    severities = (*map(_severity, units), *(finding.severity for finding in declared.findings))
+    return findings.worst_exit_code(severities, arguments.fail_on)
 
 
-def _row(machine: Machine, names: Namer, unit: Unit) -> UnitRow:
-    return UnitRow(unit, tuple(machine.functions[address] for address in unit.functions), names)
+def _listing(arguments: argparse.Namespace) -> Listing[UnitRow]:
+    """With the columns of what files say, where there are some."""
+    more = tuple(name for name, given in (("resource", arguments.state), ("sets", arguments.sets)) if given)
+    return replace(LISTING, narrow=(*LISTING.narrow, *more), wide=(*LISTING.wide, *more))
+
+
+def _declared(arguments: argparse.Namespace, machine: Machine) -> Declared:
+    files = [name for name in (arguments.state, arguments.sets) if name]
+    if not files:
+        return Declared()
+    state = state_of(arguments, files, machine)
+    offer = compose_offer(state, machine)
+    resources = {a: pool.resource for pool in offer.pools for one in pool.units if one.unit for a in one.unit.functions}
+    found = find_sets(Places(machine), state.sets)
+    sets = {a: tuple(one.declared.name for one in found if a in one.functions) for one in found for a in one.functions}
+    if arguments.state:
+        return Declared(resources, sets, offer.findings)
+    return Declared({}, sets, tuple(finding for one in found for finding in one.absent))
+
+
+def _row(machine: Machine, names: Namer, unit: Unit, declared: Declared) -> UnitRow:
+    functions = tuple(machine.functions[address] for address in unit.functions)
+    sets = dict.fromkeys(name for address in unit.functions for name in declared.sets.get(address, ()))
+    resource = next((declared.resources[address] for address in unit.functions if address in declared.resources), "")
+    return UnitRow(unit, functions, names, 0, resource, tuple(sets))
 
 
 def _units(machine: Machine, names: Namer, words: Words, kind: UnitKind | None) -> tuple[Unit, ...]:
@@ -82,7 +128,8 @@ def _fold(rows: Sequence[UnitRow]) -> list[UnitRow]:
     alike: dict[object, list[UnitRow]] = {}
     for row in rows:
         unit, pf = row.unit, row.function.physfn
-        key: object = unit.id if pf is None else (pf, unit.kind, unit.driver, unit.numa_node, unit.blockers)
+        same = (unit.kind, unit.driver, unit.numa_node, unit.blockers, row.resource, row.sets)
+        key: object = unit.id if pf is None else (pf, same)
         alike.setdefault(key, []).append(row)
     return [row for same in alike.values() for row in _parts(same)]
 
@@ -91,11 +138,17 @@ def _parts(same: list[UnitRow]) -> list[UnitRow]:
     return [same[0]._replace(more=len(same) - 1)] if len(same) >= ALIKE else same
 
 
-def _document(machine: Machine, units: Iterable[Unit]) -> Document:
-    return document("UnitList", machine=documents.origin(machine), items=[_item(machine, unit) for unit in units])
+def _document(machine: Machine, rows: Iterable[UnitRow], found: Iterable[Finding]) -> Document:
+    return document(
+        "UnitList",
+        machine=documents.origin(machine),
+        items=[_item(machine, row) for row in rows],
+        findings=[finding.as_dict() for finding in found],
+    )
 
 
-def _item(machine: Machine, unit: Unit) -> Document:
+def _item(machine: Machine, row: UnitRow) -> Document:
+    unit = row.unit
     return {
         "id": unit.id,
         "unit": str(unit.kind),
@@ -111,7 +164,8 @@ def _item(machine: Machine, unit: Unit) -> Document:
         "bars": [_bars(machine.functions[address]) for address in unit.functions],
         "ready": unit.ready,
         "blockers": list(unit.blockers),
-        "resource": None,
+        "resource": row.resource or None,
+        "sets": list(row.sets),
     }
 
 
@@ -174,6 +228,8 @@ FIELDS: tuple[Field[UnitRow], ...] = (
     Field("IDS", "vendor and device as numbers", lambda row: pciids.ids(row.function)),
     Field("MEMORY", "the size of all memory BARs together", _memory),
     Field("ROOT", "the host bridge that it hangs below", lambda row: dash(row.unit.root)),
+    Field("RESOURCE", "the resource that --state offers it as", lambda row: dash(row.resource)),
+    Field("SETS", "the sets of --sets, or --state, that it is in", lambda row: dash(" ".join(row.sets))),
     Field("BLOCKERS", "the codes of all that stands in the way", lambda row: dash(" ".join(row.unit.blockers))),
 )
 LISTING = Listing(FIELDS, tuple(field.name for field in FIELDS[:9]), tuple(field.name for field in FIELDS[:13]))

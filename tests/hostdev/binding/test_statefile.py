@@ -20,6 +20,7 @@ from hostdev.binding.state import (
     OfferEntry,
     Parameter,
     UnitKind,
+    UnitSet,
     VfEntry,
 )
 from hostdev.binding.statefile import BadState, Flaw, read_states, state_for
@@ -111,6 +112,56 @@ def test_an_offer_is_read() -> None:
         OfferEntry("offer[0]", "example.com/gpu", Match(class_name="vga"), UnitKind.GROUP, 4),
         OfferEntry("offer[1]", "example.com/nic", Match(id=(0x8086, 0x154C)), by=By.CLAIM),
     )
+
+
+SETS = """\
+apiVersion: passgate.dev/v1
+kind: UnitSets
+metadata: {name: cards}
+spec:
+  sets:
+    - {name: first, functions: [{address: "3b:00.0"}, {path: pci0000:3a/00.0/00.1, id: 8086:1572}], whole: true}
+    - {name: second, functions: [{address: "3c:00.0"}]}
+"""
+
+
+def test_sets_stand_in_a_document_of_their_own() -> None:
+    (sets,) = read_states(SETS.encode(), "sets.yaml")
+
+    assert sets == NodeState(
+        "cards",
+        sets=(
+            UnitSet(
+                "sets[0]",
+                "first",
+                (Match(at("3b:00.0")), Match(path="pci0000:3a/00.0/00.1", id=(0x8086, 0x1572))),
+                is_whole=True,
+            ),
+            UnitSet("sets[1]", "second", (Match(at("3c:00.0")),)),
+        ),
+    )
+    states = read_states(f"{WHOLE}---\n{SETS}".encode(), "node.yaml")
+    assert (state_for(states, machine(), "worker-1") or NodeState()).sets[0].place == "cards/sets[0]"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("functions: [{address: 3b:00.0}]", "is missing"),
+        ("name: a", "is missing"),
+        ("name: a, functions: []", "is missing"),
+        ("name: a, functions: [{id: 8086:1572}]", "names no place"),
+        ("name: a, functions: [{}]", "fits every device"),
+        ("name: 'a b', functions: [{address: 3b:00.0}]", "must be a name"),
+        ("name: a, functions: [{address: 3b:00.0}], whole: maybe", "must be true or false"),
+        ("name: a, functions: [{address: 3b:00.0}], hole: true", "is no key that is known"),
+    ],
+)
+def test_a_mistake_of_a_set_has_its_line(text: str, message: str) -> None:
+    (flaw,) = flaws(f"{SETS}    - {{{text}}}\n")
+
+    assert flaw.line == 8
+    assert message in flaw.finding.message
 
 
 def test_two_resources_that_a_vm_cannot_tell_apart_are_refused() -> None:

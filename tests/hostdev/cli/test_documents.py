@@ -70,6 +70,7 @@ def test_every_kind_has_a_schema() -> None:
         "Rehearsal",
         "Effects",
         "NodeStateStatus",
+        "UnitSets",
         "Why",
         "WhyDump",
         "FleetCollection",

@@ -14,15 +14,18 @@ from domxml.text import listed
 from hostdev.binding.drift import Item, Places, compare, explain_absence, functions_meant
 from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry, name_clashes
 from hostdev.binding.vfsettings import UNREAD, Readings
-from hostdev.findings.nodestate import NODE_STATE_DRIFTED
-from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE, UNIT_WITHDRAWN
+from hostdev.findings.device import NOT_AN_ENDPOINT
+from hostdev.findings.nodestate import ENTRY_UNMATCHED, NODE_STATE_DRIFTED
+from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE, UNIT_UNKNOWN, UNIT_WITHDRAWN
 from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.gate.check import held_elsewhere
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
-from hostdev.offer.pool import NONE_HELD, Basis, Offer, OfferedUnit, Pool, Remark
+from hostdev.offer.pool import NONE_HELD, NOTHING_TAKEN, Basis, Offer, OfferedUnit, Pool, Remark, Taken
 from hostdev.offer.sets import FoundSet, find_sets, with_sets
 from hostdev.units.compose import Composer, is_for_guests
+from hostdev.units.identity import is_id
 from hostdev.units.unit import Unit
 
 
@@ -32,14 +35,15 @@ def compose_offer(
     *,
     held: Mapping[str, Collection[str]] = NONE_HELD,
     readings: Readings = UNREAD,
+    taken: Taken = NOTHING_TAKEN,
 ) -> Offer:
     """Compose what is offered of a machine.
 
     What a pod holds stays listed, whatever became of it, and whether its state is as declared or not; what no pod
-    holds is healthy only while it can be given and is as declared.
+    holds is healthy only while it can be given, nothing else has it, and it is as declared.
     """
     ids = {resource: frozenset(own) for resource, own in held.items() if own}
-    return compose_from(Basis(state, machine, ids, readings))
+    return compose_from(Basis(state, machine, ids, readings, taken))
 
 
 def compose_from(basis: Basis) -> Offer:
@@ -69,7 +73,7 @@ class _Composition:
     def __init__(self, basis: Basis) -> None:
         self.remarks: list[Remark] = []
         self._machine = basis.machine
-        self._held = basis.held
+        self._held, self._taken = basis.held, basis.taken
         self._places = Places(basis.machine)
         self._composer = Composer(self._places)
 
@@ -115,6 +119,14 @@ class _Composition:
         return units
 
     def _absence(self, entry: OfferEntry) -> Finding:
+        there = functions_meant(self._places, entry.match)
+        if there and entry.match.has_place:
+            return NOT_AN_ENDPOINT.found(str(there[0].address), f"{entry.place}: is a bridge")
+        if there:
+            named = listed((one.address for one in there), 4)
+            hint = "name one by address or path, if it is meant"
+            what = f"{entry.place}: {entry.match} means parts of the board alone: {named}"
+            return ENTRY_UNMATCHED.found("", what, hint=hint)
         finding, unknown = explain_absence(self._places, entry.place, entry.match)
         return HOST_UNREADABLE.found(entry.place, unknown, severity=Severity.ERROR) if unknown else finding
 
@@ -137,13 +149,24 @@ class _Composition:
         excluded: dict[str, list[OfferedUnit]] = {}
         for number, one in enumerate(candidates):
             table = excluded if number in lost else by_resource
-            against = (*lost.get(number, ()), *blocked.get(number, ()), *_against(one, drift))
+            against = (*lost.get(number, ()), *blocked.get(number, ()), *self._in_use(one), *_against(one, drift))
             table.setdefault(one.resource, []).append(OfferedUnit(one.unit.id, one.unit, against, one.is_held))
         declared = {entry.resource: entry for entry in entries}
         return tuple(
             self._pool(resource, declared.get(resource), by_resource.get(resource, []), excluded.get(resource, []))
             for resource in sorted({*declared, *self._held})
         )
+
+    def _in_use(self, one: _Candidate) -> Iterator[Finding]:
+        if not one.is_held and not self._beside_taken.isdisjoint(one.unit.functions):
+            yield from held_elsewhere(self._machine, one.unit.functions, self._taken)
+
+    @cached_property
+    def _beside_taken(self) -> frozenset[PciAddress]:
+        """What is held by other means, with what shares its IOMMU groups."""
+        held = [one for one in self._taken if isinstance(one, PciAddress)]
+        groups = (self._machine.group_of(address) for address in held)
+        return frozenset((*held, *(member for group in groups if group for member in group.members)))
 
     def _pool(
         self, resource: str, entry: OfferEntry | None, units: list[OfferedUnit], excluded: list[OfferedUnit]
@@ -236,9 +259,12 @@ def _difference(item: Item) -> str:
 
 
 def _gone(resource: str, id_: str) -> OfferedUnit:
-    return OfferedUnit(
-        id_, None, (UNIT_GONE.found(id_, f"a pod holds it as {resource}, and it is no longer there"),), is_held=True
-    )
+    what = f"a pod holds it as {resource}, and "
+    if is_id(id_):
+        finding = UNIT_GONE.found(id_, f"{what}it is no longer there")
+    else:
+        finding = UNIT_UNKNOWN.found(id_, f"{what}the ID was given by another device plugin")
+    return OfferedUnit(id_, None, (finding,), is_held=True)
 
 
 def _limited(units: list[OfferedUnit], limit: int | None) -> tuple[OfferedUnit, ...]:

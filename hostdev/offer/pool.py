@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from domxml.finding import Finding
+from domxml.pciaddress import PciAddress
 from hostdev.binding.state import NodeState, OfferEntry
 from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.inventory.machine import Machine
@@ -17,6 +18,9 @@ from hostdev.units.unit import Unit
 Held = Mapping[str, frozenset[str]]
 """The ids that pods hold, by resource; of resources alone that are, or were, offered here."""
 NONE_HELD: Held = MappingProxyType({})
+Taken = Mapping[PciAddress | str, str]
+"""Functions that are held by other means, and by what: another plugin's pods, VMs that kubelet knows nothing of."""
+NOTHING_TAKEN: Taken = MappingProxyType({})
 
 
 class OfferedUnit(NamedTuple):
@@ -89,6 +93,7 @@ class Basis(NamedTuple):
     machine: Machine
     held: Held = NONE_HELD
     readings: Readings = UNREAD
+    taken: Taken = NOTHING_TAKEN
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def _changed(before: Basis, after: Basis) -> frozenset[PciAddress] | None:
     """The functions to be judged again; None where other units, or another verdict on the host, may come of it."""
     old, new = before.machine, after.machine
     same = (
-        (before.state, before.held, before.readings) == (after.state, after.held, after.readings)
+        before._replace(machine=new) == after
         and not any(match.driver for match in _matches(after.state))
         and old.functions.keys() == new.functions.keys()
         and _surroundings(old) == _surroundings(new)

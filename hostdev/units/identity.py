@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
@@ -13,6 +14,14 @@ from hostdev.inventory.machine import PciFunction
 LONGEST = 63
 """Kubelet takes more; the protocol promises no more."""
 _HASHED = 32
+
+
+_FORM = re.compile(r"[0-9a-f][0-9a-f.:-]*(?:-vf[0-9]+)?-[0-9a-f]{4}\.[0-9a-f]{4}")
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of an id that is made here."""
+    return len(text) <= LONGEST and _FORM.fullmatch(text) is not None
 
 
 class Identities:

@@ -9,7 +9,7 @@ from hostdev.binding.state import By, NodeState, UnitKind
 from hostdev.inventory.machine import Machine
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.pool import Basis, Offer
-from tests.hostdev.gate.build import GPU, at, function, machine
+from tests.hostdev.gate.build import GPU, at, bridge, function, machine
 from tests.hostdev.offer.offers import CARD, VF, card, entry, ids, offered, port, primaries, state
 
 VFS = entry(VF, id=(0x8086, 0x154C))
@@ -163,6 +163,39 @@ def test_what_is_gone_stays_listed_while_a_pod_holds_it() -> None:
 
     assert health(offer, VF) == {held[0]: ("unit-gone",)}
     assert offer.by_resource[VF].units[0].numa_node is None
+
+
+def test_an_id_of_another_plugin_stays_listed_and_is_called_that() -> None:
+    offer = offered(machine(*card(1, 6)), CARDS, held={CARD: ["43", "0000:01:00.0"]})
+
+    assert [(one.is_healthy, one.blockers) for one in offer.by_resource[CARD].units] == [
+        (True, ()),
+        (False, ("unit-unknown",)),
+        (False, ("unit-unknown",)),
+    ]
+
+
+def test_what_something_else_has_is_not_healthy_nor_is_the_rest_of_its_group() -> None:
+    host = machine(*card(1, 6), *card(2, 7))
+    state_ = NodeState(offers=(CARDS,))
+    offer = compose_offer(state_, host, taken={at("01:00.1"): "a VM of libvirt"})
+    first, second = offer.by_resource[CARD].units
+
+    assert (set(first.blockers), second.blockers) == ({"device-in-use"}, ())
+    assert first.against[0].what == "0000:01:00.0: its group 6 is held by a VM of libvirt, which has 0000:01:00.1"
+    held = compose_offer(state_, host, held={CARD: [first.id]}, taken={at("01:00.1"): "its own pod"})
+    assert [one.is_healthy for one in held.by_resource[CARD].units] == [True, True]
+
+
+def test_what_is_there_and_no_guest_could_have_is_not_called_absent() -> None:
+    smbus = function("0000:00:1f.4", class_code=0x0C0500, driver="i801_smbus", vfio_dev=None, group=2)
+    host = machine(smbus, bridge("0000:00:01.0", group=3))
+    offer = offered(host, entry(CARD, class_name="0c05"), entry("example.com/port", address=at("00:01.0")))
+
+    assert [one.message for one in offer.findings] == [
+        "offer[0]: class 0c05 means parts of the board alone: 0000:00:1f.4",
+        "offer[1]: is a bridge",
+    ]
 
 
 def test_another_card_in_the_place_of_a_held_one_is_another_unit() -> None:

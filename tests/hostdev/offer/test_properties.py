@@ -9,7 +9,8 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostdev.binding.state import DeviceEntry, Match, NodeState, OfferEntry, UnitKind, VfEntry
+from domxml.pciaddress import PciAddress
+from hostdev.binding.state import DeviceEntry, Match, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry
 from hostdev.inventory.machine import HostUse, Machine, PciFunction, Vfio
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.grant import findings_against, make_grant
@@ -83,7 +84,12 @@ def question(name: str, seed: int) -> Question:
         VfEntry(f"virtualFunctions[{number}]", Match(id=(one.vendor, one.device)), random.choice((one.num_vfs or 0, 4)))
         for number, one in enumerate(one for one in endpoints if one.total_vfs and random.random() < 0.3)
     )
-    return Question(NodeState(offers=offers, devices=declared, vfs=pfs), picture)
+    sets = tuple(
+        UnitSet(f"sets[{number}]", f"set-{number}", tuple(Match(one.address) for one in some), random.random() < 0.5)
+        for number in range(random.randint(0, 2))
+        if (some := random.sample(endpoints, min(len(endpoints), 2)))
+    )
+    return Question(NodeState(offers=offers, devices=declared, vfs=pfs, sets=sets), picture)
 
 
 SEEDS = st.integers(0, 2**32)
@@ -128,7 +134,7 @@ def test_what_is_healthy_can_be_given_beside_all_else_that_is(question: Question
         assert all(unit.ready for unit in units)
         for pool in offer.pools:
             own = [one.id for one in pool.units if one.is_healthy]
-            assert findings_against(offer, pool.resource, own) == ()
+            assert {one.code for one in findings_against(offer, pool.resource, own)} <= {"set-broken"}
             assert len(make_grant(offer, pool.resource, own).units) == len(own)
 
 
@@ -165,7 +171,7 @@ def test_the_order_of_files_and_of_entries_changes_nothing(question: Question, r
 def test_another_enumeration_offers_the_same_ids(question: Question, random: Random) -> None:
     state, picture = question
     # Where the way to a function is not known, its address is all there is; limits keep what can be given.
-    state = state._replace(offers=tuple(entry._replace(limit=None) for entry in state.offers))
+    state = state._replace(offers=tuple(entry._replace(limit=None) for entry in state.offers), sets=())
     moved = renumbered(picture, random)
     by_address = {str(address) for address in picture.functions}
 
@@ -204,7 +210,10 @@ def test_what_comes_and_goes_elsewhere_leaves_the_ids(question: Question, random
 def test_a_refreshed_offer_is_the_one_composed_anew(question: Question, random: Random) -> None:
     state, picture = question
     held = some_held(compose_offer(state, picture), random)
-    last = compose_offer(state, picture, held=held)
+    taken: dict[PciAddress | str, str] = {
+        address: "another plugin" for address in picture.functions if random.random() < 0.1
+    }
+    last = compose_offer(state, picture, held=held, taken=taken)
     functions = dict(picture.functions)
     offered = sorted({address for one in listed(last) if one.unit for address in one.unit.functions})
     for address in (one for one in offered or functions if random.random() < 2 / len(offered or functions)):
@@ -215,7 +224,7 @@ def test_a_refreshed_offer_is_the_one_composed_anew(question: Question, random: 
         else replace(picture, functions=functions)
     )
 
-    assert refresh_offer(last, last.basis._replace(machine=now)) == compose_offer(state, now, held=held)
+    assert refresh_offer(last, last.basis._replace(machine=now)) == compose_offer(state, now, held=held, taken=taken)
 
 
 def _changed(one: PciFunction, random: Random) -> PciFunction:

@@ -19,9 +19,9 @@ from hostdev.vmi.vmi import CODE
 from hostdev.vmi.yamltext import Document, mark_at, path_steps, position, read_yaml
 
 Placed = TypeVar("Placed", Flaw, Offered)
-NODE_STATE_TEXT = re.compile(rb"kind[\"']?\s*:\s*[\"']?NodeState(?:List)?\b")
+NODE_STATE_TEXT = re.compile(rb"kind[\"']?\s*:\s*[\"']?(?:NodeState(?:List)?|UnitSets)\b")
 """What a file with one says somewhere."""
-_INNER = re.compile(r"^kind\s*:\s*[\"']?NodeState\b", re.MULTILINE)
+_INNER = re.compile(r"^kind\s*:\s*[\"']?(?:NodeState|UnitSets)\b", re.MULTILINE)
 
 
 class NodeStates(NamedTuple):

@@ -22,6 +22,7 @@ WRONG = {
     "one of two of a newer kind": RIGHT + "---\n" + RIGHT.replace("/v1", "/v3"),
     "a second document": RIGHT + "---\n" + HEAD + "spec: {device: []}\n",
     "an item of a list": "kind: List\nitems:\n- " + RIGHT.replace("driver:", "drivers:").replace("\n", "\n  ") + "\n",
+    "a set": "apiVersion: passgate.dev/v1\nkind: UnitSets\nspec: {sets: [{name: a, functions: [{id: '8086:37c9'}]}]}\n",
     "no YAML": HEAD + "spec: [\n",
 }
 

@@ -93,11 +93,11 @@ def look_at_node(host: Host, states: Collection[NodeState], take_picture: Callab
     machine = take_picture(host)
     drivers = find_drivers(host, machine.kernel.release, machine.functions.values())
     modules = {option.module for state in states for option in state.options}
-    return Seen(machine, drivers, read_boot(host, machine, modules), _read_settings(host, machine, states))
+    return Seen(machine, drivers, read_boot(host, machine, modules), read_declared_settings(host, machine, states))
 
 
-def _read_settings(host: Host, machine: Machine, states: Collection[NodeState]) -> Readings:
-    """What VFs are set up with, where a state declares that."""
+def read_declared_settings(host: Host, machine: Machine, states: Collection[NodeState]) -> Readings:
+    """Read what VFs are set up with, where a state declares that."""
     if not any(entry.settings for state in states for entry in state.vfs):
         return UNREAD
     return read_vf_settings(host, [one for one in machine.functions.values() if one.total_vfs])

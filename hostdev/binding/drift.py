@@ -312,7 +312,7 @@ def setting_drift(pf: PciAddress, wanted: list[Wanted], readings: Readings) -> I
 
 def _unseen(pf: PciFunction, wanted: list[Wanted], readings: Readings) -> Iterator[str]:
     yield from (one.setting.name for one in of_port(wanted) if readings.of(pf.address, one) is None)
-    for number in range(len(pf.virtfns)):
+    for number in range(len(pf.virtfns) if wanted else 0):
         own = (one for one in of_one_vf(number, wanted) if readings.of(pf.address, one) is None)
         yield from (f"{one.setting.name} of VF {number}" for one in own)
 

@@ -17,6 +17,7 @@ from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Offer, OfferedUnit
 from hostdev.offer.refresh import refresh_offer
 from hostdev.units.compose import compose_units
+from hostdev.units.identity import is_id
 from tests.hostdev.commands import pictures
 from tests.hostdev.gate.build import machine
 from tests.hostdev.offer.offers import card, port
@@ -149,7 +150,7 @@ def test_ids_are_fit_for_kubelet_and_what_is_held_stays_listed(question: Questio
         ids = [one.id for one in listed(offer)]
 
         assert len(ids) == len(set(ids))
-        assert all(0 < len(one) <= 63 and not {",", "/", " "} & set(one) for one in ids)
+        assert all(is_id(one) and 0 < len(one) <= 63 and not {",", "/", " "} & set(one) for one in ids)
         assert all(set(own) <= offer.by_resource[resource].by_id.keys() for resource, own in held.items() if own)
 
 

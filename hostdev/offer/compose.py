@@ -193,7 +193,7 @@ class _Composition:
                 continue
             if first.is_held or second.is_held:
                 loser, holder = (conflict.second, first) if first.is_held else (conflict.first, second)
-                what = f"{conflict.why}; a pod holds {holder.unit.primary} as {holder.resource}"
+                what = f"a pod holds {holder.unit.primary} as {holder.resource}, and {conflict.why}"
                 finding = OFFER_CONFLICT.found(str(candidates[loser].unit.primary), what)
                 same = candidates[loser].unit.id == holder.unit.id
                 (lost if same else blocked).setdefault(loser, (finding,))

@@ -29,7 +29,11 @@ class Conflict(NamedTuple):
         """As a clause of a sentence."""
         if self.pf is not None:
             return f"{self.shared} is a VF of {self.pf}, and goes when the PF is given away"
-        return f"both have {self.shared}" if isinstance(self.shared, PciAddress) else f"share IOMMU group {self.shared}"
+        return (
+            f"both have {self.shared}"
+            if isinstance(self.shared, PciAddress)
+            else f"they share IOMMU group {self.shared}"
+        )
 
 
 def find_conflicts(machine: Machine, units: Sequence[Unit]) -> Iterator[Conflict]:

@@ -83,13 +83,17 @@ def _cells(row: _Row, due: Collection[PciAddress]) -> tuple[Cell | str, ...]:
 def _ready(row: _Row, due: Collection[PciAddress]) -> Cell:
     if row.one.is_healthy:
         return Cell("yes", Tone.GOOD)
-    first, *others = row.one.blockers
-    codes = f"{first} (+{len(others)})" if others else first
     if not row.is_listed:
-        return Cell(f"not offered: {codes}", Tone.BAD)
+        return Cell(f"not offered: {_codes([*(one.code for one in row.one.against), *row.one.blockers])}", Tone.BAD)
     # What the plan changes is judged again when it is done.
     changing = row.one.unit is not None and any(address in due for address in row.one.unit.functions)
+    codes = _codes(row.one.blockers)
     return Cell(f"not yet: {codes}", Tone.WARN) if changing else Cell(f"no: {codes}", Tone.BAD)
+
+
+def _codes(codes: Iterable[str]) -> str:
+    first, *others = dict.fromkeys(codes)
+    return f"{first} (+{len(others)})" if others else first
 
 
 def _summary(pool: Pool) -> str:

@@ -97,6 +97,8 @@ def _declared(arguments: argparse.Namespace, machine: Machine) -> Declared:
     if not files:
         return Declared()
     state = state_of(arguments, files, machine)
+    if arguments.sets and not state.sets:
+        output.note(f"note: {arguments.sets} names no sets for this node")
     offer = compose_offer(state, machine)
     resources = {a: pool.resource for pool in offer.pools for one in pool.units if one.unit for a in one.unit.functions}
     found = find_sets(Places(machine), state.sets)

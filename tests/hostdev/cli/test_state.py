@@ -227,7 +227,7 @@ def test_a_plan_shows_what_is_offered(cli: Callable[..., Ran], file: Callable[[s
     ]
 
     assert told.code == 0
-    assert [row[2].split(None, 2)[-1] for row in rows[:2]] == ["not offered: pf-with-vfs (+2)"] * 2
+    assert [row[2].split(None, 2)[-1] for row in rows[:2]] == ["not offered: offer-conflict (+2)"] * 2
     assert rows[2] == ["qat.intel.com/vf", "0000:3d:01.0", "+15   -      0      yes"]
     assert rows[3] == ["qat.intel.com/vf", "0000:3f:01.0", "+15   -      0      not yet: not-bound-to-vfio (+1)"]
     assert "qat.intel.com/vf: 16 of 32 units are ready\n" in told.out

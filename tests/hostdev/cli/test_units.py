@@ -43,6 +43,8 @@ def test_sets_alone_are_a_column(cli: Callable[..., Ran]) -> None:
 
     assert (header.split()[-1], first.split()[-3:]) == ("SETS", ["all-8", "four-1", "two-1"])
     assert "RESOURCE" not in header
+    without = cli("node", "units", "gpu", *host("hgx-h100"), "--sets", OFFER)
+    assert (without.code, without.err) == (0, f"note: {OFFER} names no sets for this node\n")
 
 
 def test_a_set_with_functions_that_are_not_there_is_told_once(cli: Callable[..., Ran]) -> None:

@@ -38,7 +38,7 @@ class Identities:
 
         Kubelet keeps ids in its record and separates nothing by them; people separate lists by commas and slashes.
         """
-        place = self._paths.get(primary.address, str(primary.address)).removeprefix("pci").replace("/", "-")
+        place = (self._paths.get(primary.address) or str(primary.address)).removeprefix("pci").replace("/", "-")
         found = f"{place}-{primary.vendor:04x}.{primary.device:04x}"
         if len(found) <= LONGEST:
             return found

@@ -132,8 +132,11 @@ class _Composition:
 
     def _units_of(self, ids: Collection[str], kind: UnitKind | None) -> tuple[Unit, ...]:
         """The units of ids that are still there, whatever means them now."""
-        addresses = [self._by_id[one] for one in ids if one in self._by_id] if ids else []
-        return tuple(unit for unit in self._composer.units(kind, addresses) if unit.id in ids)
+        there = {one: self._by_id[one] for one in ids if one in self._by_id} if ids else {}
+        found = {unit.id: unit for unit in self._composer.units(kind, there.values())}
+        # In a larger unit another function may be the primary one.
+        parts = self._composer.units(UnitKind.FUNCTION, [there[one] for one in there.keys() - found.keys()])
+        return tuple(unit for unit in (*found.values(), *parts) if unit.id in there)
 
     @cached_property
     def _by_id(self) -> Mapping[str, PciAddress]:

@@ -165,6 +165,18 @@ def test_what_is_gone_stays_listed_while_a_pod_holds_it() -> None:
     assert offer.by_resource[VF].units[0].numa_node is None
 
 
+def test_a_part_that_a_pod_holds_of_what_is_offered_as_a_whole_now_is_there() -> None:
+    host = machine(*card(1, 6))
+    parts = entry(CARD, UnitKind.FUNCTION, class_name="audio")
+    held = ids(offered(host, parts), CARD)
+    offer = offered(host, entry(CARD, UnitKind.GROUP, class_name="audio"), held={CARD: held})
+    whole, part = offer.by_resource[CARD].units
+
+    assert (part.id, part.blockers) == (held[0], ("unit-withdrawn",))
+    assert whole.blockers == ("offer-conflict",)
+    assert whole.against[0].message == "a pod holds 0000:01:00.1 as example.com/gpu, and both have 0000:01:00.1"
+
+
 def test_an_id_of_another_plugin_stays_listed_and_is_called_that() -> None:
     offer = offered(machine(*card(1, 6)), CARDS, held={CARD: ["43", "0000:01:00.0"]})
 

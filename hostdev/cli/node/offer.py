@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
+from domxml.text import listed
 from hostdev.binding.drift import Drift
 from hostdev.binding.effects import Outcome
 from hostdev.binding.reconcile import Change, as_awaited, makes_vfs
@@ -99,7 +100,8 @@ def _codes(codes: Iterable[str]) -> str:
 def _summary(pool: Pool) -> str:
     ready = sum(one.is_healthy for one in pool.units)
     limit = f"; {pool.spare} more are over its limit" if pool.spare else ""
-    return f"{pool.resource}: {ready} of {len(pool.units)} units are ready{limit}"
+    sets = f"; sets: {listed((one.name for one in pool.sets), 8)}" if pool.sets else ""
+    return f"{pool.resource}: {ready} of {len(pool.units)} units are ready{limit}{sets}"
 
 
 def offer_document(offer: Offer) -> list[Document]:
@@ -113,6 +115,7 @@ def offer_document(offer: Offer) -> list[Document]:
             "overLimit": pool.spare,
             "units": [unit_document(one) for one in pool.units],
             "excluded": [unit_document(one) for one in pool.excluded],
+            "sets": [{"name": one.name, "whole": one.is_whole, "units": sorted(one.ids)} for one in pool.sets],
         }
         for pool in offer.pools
     ]

@@ -266,3 +266,12 @@ def test_status_tells_of_each_offer(cli: Callable[..., Ran], file: Callable[[str
     assert {"what": "ready units", "want": 32, "have": 16, "by": None} in [
         drift for item in document["items"] for drift in item["drift"]
     ]
+
+
+def test_a_plan_names_the_sets_of_a_resource(cli: Callable[..., Ran]) -> None:
+    words = ("node", "state", "plan", "tests/fixtures/nodestate/hgx.yaml", *host("hgx-h100"))
+    document = json.loads(cli(*words, "-o", "json").out)
+
+    assert list(errors(document, schema("effects.json"))) == []
+    assert [len(one["units"]) for one in document["offer"][0]["sets"]] == [8, 4, 4, 2, 2, 2, 2]
+    assert "8 of 8 units are ready; sets: all-8, four-1, four-5, two-1, two-3, two-5, two-7\n" in cli(*words).out

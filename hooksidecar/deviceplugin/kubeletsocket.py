@@ -71,7 +71,7 @@ class KubeletSocket:
         """Watch no longer."""
         self._closed.set()
 
-    def register(self, resource: str, endpoint: str, patience: float = PATIENCE) -> Refusal | None:
+    def register(self, resource: str, endpoint: str) -> Refusal | None:
         """Make a plugin known, whose socket answers already; None where kubelet took it."""
         request = wire.RegisterRequest(version=VERSION, endpoint=endpoint, resource_name=resource)
         request.options.pre_start_required = request.options.get_preferred_allocation_available = True
@@ -79,7 +79,7 @@ class KubeletSocket:
         options = (("grpc.use_local_subchannel_pool", 1),)
         with grpc.insecure_channel(target(self.path), options=options) as channel:
             try:
-                channel.unary_unary(REGISTER, bytes, bytes)(request.SerializeToString(), timeout=patience)
+                channel.unary_unary(REGISTER, bytes, bytes)(request.SerializeToString(), timeout=PATIENCE)
             except grpc.RpcError as error:
                 return _refusal(error)
         return None

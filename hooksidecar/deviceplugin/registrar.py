@@ -25,7 +25,7 @@ AT_ONCE, CALM = 4, 30.0
 """So many losses within so many seconds are no quarrel yet."""
 
 
-_ENDED = "kubelet ended ListAndWatch"
+_OPENED, _ENDED = "kubelet watches the list", "kubelet ended ListAndWatch"
 
 
 class State(StrEnum):
@@ -57,18 +57,18 @@ class Registrar:
         self._wake = threading.Event()
         self._closed = False
         self._foreign = ""
-        self._losses: deque[str] = deque()
-        """Why what was registered is so no more, as other threads say."""
+        self._events: deque[str] = deque()
+        """What other threads say: that kubelet began to watch the list, or why what was registered is so no more."""
         self._connected = False
         """Kubelet watches the list."""
-        self._opened = 0
-        """So many lists have been watched, when it was looked at the last time."""
+        self._was_connected = False
+        """At any time."""
         self._tried: Identity | None = None
         """The socket of the kubelet that was registered with the last time."""
         self._pause = 0.0
         self._lost_at: deque[float] = deque(maxlen=AT_ONCE + 1)
         self._handover: Handover | None = None
-        server.calls.on_open, server.calls.on_end = self.look_again, self.stream_ended
+        server.calls.on_open, server.calls.on_end = self.stream_opened, self.stream_ended
         self.outcomes: Counter[str] = Counter()
         self.standing = Standing(State.UNREGISTERED, "has not been registered yet", time.monotonic())
 
@@ -82,25 +82,30 @@ class Registrar:
         self._wake.set()
 
     def look_again(self) -> None:
-        """Kubelet's socket is another one, or it has come by itself. From any thread."""
+        """Kubelet's socket is another one. From any thread."""
         self._wake.set()
+
+    def stream_opened(self) -> None:
+        """Kubelet watches the list, by whichever way it came to it."""
+        self._say(_OPENED)
 
     def stream_ended(self) -> None:
         """Kubelet ends the registration of a name with any stream of that name, also of one that was replaced."""
-        self._losses.append(_ENDED)
-        self._wake.set()
+        self._say(_ENDED)
 
     def register_again(self, why: str) -> None:
         """Kubelet does not show what was registered."""
-        self._losses.append(why)
-        self._wake.set()
+        self._say(why)
 
     def yield_to(self, foreign: str) -> None:
         """Another plugin has the name: two that register in turn would end each other's pods. Empty: it has gone."""
         if foreign == self._foreign:
             return
         self._foreign = foreign
-        self._losses.append(foreign or "the other plugin of this name has gone")
+        self._say(foreign or "the other plugin of this name has gone")
+
+    def _say(self, event: str) -> None:
+        self._events.append(event)
         self._wake.set()
 
     def _run(self) -> None:
@@ -113,9 +118,12 @@ class Registrar:
                 self._wake.wait(LONGEST)
 
     def _turn(self) -> None:
-        while self._losses:
-            self._lose(self._losses.popleft())
-        self._notice()
+        while self._events:
+            event = self._events.popleft()
+            if event == _OPENED:
+                self._connect()
+            else:
+                self._lose(event)
         if not self._is_due():
             self._rest()
         # What wakes it in a pause may be a reason not to register.
@@ -136,12 +144,8 @@ class Registrar:
             self._connected, self._pause = False, 0.0
         return not self._connected
 
-    def _notice(self) -> None:
-        """Notice that kubelet watches the list, by whichever way it came to it."""
-        opened = self._server.calls.opened
-        if opened == self._opened:
-            return
-        is_first, self._opened = self._opened == 0, opened
+    def _connect(self) -> None:
+        is_first, self._was_connected = not self._was_connected, True
         self._connected = True
         self._tried = self._kubelet.identity
         self.outcomes["taken"] += 1
@@ -182,8 +186,9 @@ class Registrar:
         self._tried = self._kubelet.await_listener()
         if refusal := self._refusal():
             if refusal.answered:
-                # Kubelet has forgotten the plugin now, whatever way it had come to it.
-                self._connected, self._opened = False, self._server.calls.opened
+                # Kubelet has forgotten the plugin now, by whichever way it had come to it.
+                self._events.clear()
+                self._connected = False
             self.outcomes["refused"] += refusal.answered
             self._pause = self._longer() if refusal.answered else min(self._longer(), ABSENT)
             self._stand(State.UNREGISTERED, refusal.text, refused=refusal.answered)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -195,6 +195,7 @@ def test_kubelet_alone_finds_it_where_it_cannot_be_told(kubelet: Kubelet, device
     registrar.start()
 
     kubelet.wait(lambda: counts(kubelet) == THERE and server.was_found)
+    time.sleep(0.1)
     assert registrar.standing.state is State.REGISTERED
     registrar.close()
     server.close()
@@ -223,6 +224,7 @@ def test_a_name_that_another_plugin_has_is_left_to_it(kubelet: Kubelet, devices:
         plugins.look_at_names()
 
         kubelet.wait(lambda: counts(kubelet) == THERE)
+        until(plugins, State.REGISTERED)
         assert [*plugins.findings()] == []
 
 
@@ -270,27 +272,22 @@ def arrivals(kubelet: Kubelet) -> Iterator[list[str]]:
 
 
 def test_an_update_that_starts_the_new_agent_first_ends_no_pod(kubelet: Kubelet, devices: Devices) -> None:
-    with arrivals_after_first(kubelet, devices) as (old, failed), offering(kubelet.directory, devices) as new:
-        kubelet.wait(lambda: len(sockets(kubelet.directory)) == 2)
-        until(new, State.REGISTERED)
-        # Ready, and the old one is told to end a moment later.
-        time.sleep(0.6)
-        old.close()
-        time.sleep(2.5)
+    with ExitStack() as running:
+        old = running.enter_context(offering(kubelet.directory, devices))
+        settle(kubelet)
+        with arrivals(kubelet) as failed:
+            new = running.enter_context(offering(kubelet.directory, devices))
+            kubelet.wait(lambda: len(sockets(kubelet.directory)) == 2)
+            until(new, State.REGISTERED)
+            # It is ready, and the old one is told to end a moment later.
+            time.sleep(0.6)
+            old.close()
+            time.sleep(FADING + 0.5)
         assert failed == []
         assert len(sockets(kubelet.directory)) == 1
-        # It is known again: its end is noticed.
-        kubelet.wait(lambda: counts(kubelet) == THERE)
-    kubelet.wait(lambda: counts(kubelet)[1] == 0)
-
-
-@contextmanager
-def arrivals_after_first(kubelet: Kubelet, devices: Devices) -> Iterator[tuple[Plugins, list[str]]]:
-    with offering(kubelet.directory, devices) as old:
-        kubelet.wait(lambda: counts(kubelet) == THERE)
-        time.sleep(2 * QUICK.loop)
-        with arrivals(kubelet) as failed:
-            yield old, failed
+        assert counts(kubelet) == THERE
+    # Kubelet knows the new one again: its end is noticed.
+    kubelet.wait(lambda: counts(kubelet) == GONE)
 
 
 def test_an_agent_after_one_that_was_killed_ends_no_pod(kubelet: Kubelet, devices: Devices) -> None:

@@ -89,6 +89,7 @@ class Offers:
         self._plugins = Plugins(kubelet_dir, self)
         self.given = Given()
         self._offer = Offer(Basis(NodeState(), Machine()), ())
+        self._units: Mapping[str, int] = {}
         self._differing: tuple[Finding, ...] = ()
         self._looked_at = float("-inf")
         """When the last look of our own at the machine began."""
@@ -113,10 +114,8 @@ class Offers:
     @property
     def seen(self) -> Offering:
         """How it stands now."""
-        offer = self._offer
-        states = Counter(_STATES[one.is_healthy, one.is_held] for pool in offer.pools for one in pool.units)
-        found = (*offer.findings, *self._differing, *self._plugins.findings(), *self._late())
-        return Offering(found, states, self._plugins.states(), self._plugins.outcomes())
+        found = (*self._offer.findings, *self._differing, *self._plugins.findings(), *self._late())
+        return Offering(found, self._units, self._plugins.states(), self._plugins.outcomes())
 
     # What kubelet is answered with: from memory, and without a lock that a look at the host may hold.
 
@@ -156,13 +155,15 @@ class Offers:
 
     def _run(self) -> None:
         waiting: list[threading.Event] = []
-        changes = Changes()
+        changes, trouble = Changes(), ""
         while True:
-            self._begun = time.monotonic()
+            self._begun, before, trouble = time.monotonic(), trouble, ""
             try:
                 self.turn(changes)
             except PassgateError as error:
-                log.warning("no look at the host", reason=error.sentence())
+                trouble = error.sentence()
+                if trouble != before:
+                    log.warning("no look at the host", reason=trouble)
             except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
                 log.error("defect", exception=type(error).__name__, where=raised_at(error))
             self._begun = None
@@ -209,6 +210,8 @@ class Offers:
         basis = Basis(state, machine, self._of_ours(state, self.given.held(grants)))
         if basis != self._offer.basis:
             self._offer = refresh_offer(self._offer, basis)
+            units = (one for pool in self._offer.pools for one in pool.units)
+            self._units = Counter(_STATES[one.is_healthy, one.is_held] for one in units)
         self._plugins.update([pool.resource for pool in self._offer.pools])
 
     def _picture(self, changes: Changes) -> Machine | None:

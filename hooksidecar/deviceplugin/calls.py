@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Condition
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from domxml.errors import BadInput, PassgateError
 from domxml.text import printable
 from hooksidecar import log
 from hooksidecar.deadline import raised_at, refusal
-from hooksidecar.deviceplugin.source import Source, container_message, list_message
+from hooksidecar.deviceplugin.source import Listed, Source, container_message, list_message
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as registration
 
@@ -58,9 +58,9 @@ class Calls:
         with self._changed:
             return self._changed.wait_for(lambda: self._opened > before or self._closed, patience)
 
-    def update(self) -> bool:
+    def update(self, devices: Iterable[Listed]) -> bool:
         """Send the list where it has changed; whether it has."""
-        message, left_out = list_message(self._source.listed(self.resource))
+        message, left_out = list_message(devices)
         with self._changed:
             if message == self._message and self._number:
                 return False

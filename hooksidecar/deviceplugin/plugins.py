@@ -65,12 +65,18 @@ class Plugins:
                 plugin = self._plugins.pop(resource)
                 plugin.close()
                 self._ended += plugin.registrar.outcomes
+        new = [resource for resource in resources if resource not in self._plugins]
+        for resource in new:
+            self._plugins[resource] = _Plugin(self._kubelet_dir, resource, self._source, self._kubelet)
         for resource in resources:
-            if resource not in self._plugins:
-                self._begin(resource)
-            elif self._plugins[resource].registrar.standing.state is not State.FOREIGN:
-                # A list of ours would put our devices under the other's name.
+            if self._plugins[resource].registrar.standing.state is not State.FOREIGN:
+                # Otherwise our devices would be listed under the other's name.
                 self._plugins[resource].update(self._source)
+        if new:
+            # A name that another plugin has is not taken from it.
+            self.look_at_names()
+        for resource in new:
+            self._plugins[resource].registrar.start()
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the registrations."""
@@ -101,14 +107,6 @@ class Plugins:
             return
         for resource, plugin in [*self._plugins.items()]:
             self._compare(plugin, shown.get(resource, frozenset()), settled)
-
-    def _begin(self, resource: str) -> None:
-        plugin = _Plugin(self._kubelet_dir, resource, self._source, self._kubelet)
-        plugin.update(self._source)
-        self._plugins[resource] = plugin
-        # A name that another plugin has is not taken from it.
-        self.look_at_names()
-        plugin.registrar.start()
 
     def _kubelet_changed(self) -> None:
         for plugin in [*self._plugins.values()]:
@@ -147,10 +145,11 @@ class _Plugin:
 
     def update(self, source: Source) -> None:
         """Send the list where it has changed."""
-        if self.server.calls.update():
-            devices = source.listed(self.server.calls.resource)
-            self.listed |= {device.id for device in devices}
-            self.healthy = any(device.healthy for device in devices)
+        devices = source.listed(self.server.calls.resource)
+        # Before kubelet shows them.
+        self.listed |= {device.id for device in devices}
+        self.healthy = any(device.healthy for device in devices)
+        self.server.calls.update(devices)
 
     def close(self) -> None:
         self.registrar.close()

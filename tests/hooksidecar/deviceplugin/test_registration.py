@@ -158,7 +158,7 @@ def test_a_later_plugin_of_the_name_goes_and_ours_is_back_when_it_is_missed(
 def registered_by_another(kubelet: Kubelet, devices: Devices) -> PluginServer:
     """Another plugin of the same resource, in kubelet's usual directory."""
     other = PluginServer(str(kubelet.directory), RESOURCE, devices, "device-plugins")
-    other.calls.update()
+    other.calls.update(devices.devices)
     other.publish()
     assert KubeletSocket(str(kubelet.directory)).register(RESOURCE, other.endpoint) is None
     return other
@@ -189,7 +189,7 @@ def test_a_name_that_kubelet_refuses_is_told_once_in_its_words(
 
 def test_kubelet_alone_finds_it_where_it_cannot_be_told(kubelet: Kubelet, devices: Devices) -> None:
     server = PluginServer(str(kubelet.directory), RESOURCE, devices)
-    server.calls.update()
+    server.calls.update(devices.devices)
     registrar = Registrar(KubeletSocket("/nowhere"), server)
     server.publish()
     registrar.start()

@@ -33,7 +33,7 @@ def devices() -> Devices:
 @pytest.fixture
 def server(kubelet_dir: Path, devices: Devices) -> Iterator[PluginServer]:
     server = PluginServer(str(kubelet_dir), RESOURCE, devices)
-    server.calls.update()
+    server.calls.update(devices.devices)
     server.publish()
     yield server
     server.close()
@@ -52,10 +52,10 @@ def test_the_first_list_comes_at_once_and_then_only_what_changed(
     watched = client.watch()
     assert next(watched) == {"u0": "Healthy", "u1": "Healthy", "u2": "Unhealthy"}
 
-    assert not server.calls.update(), "nothing has changed"
+    assert not server.calls.update(devices.devices), "nothing has changed"
     devices.devices = (Listed("u0", healthy=False, numa_node=0), *devices.devices[1:])
     begun = time.monotonic()
-    assert server.calls.update()
+    assert server.calls.update(devices.devices)
 
     assert next(watched)["u0"] == "Unhealthy"
     assert time.monotonic() - begun < 0.1
@@ -126,7 +126,7 @@ def test_a_list_that_nobody_reads_takes_no_memory(client: Client, server: Plugin
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for turn in range(40):
         devices.devices = tuple(Listed(name, healthy=(number + turn) % 2 == 0) for number, name in enumerate(names))
-        server.calls.update()
+        server.calls.update(devices.devices)
         assert client.allocate("000001-" + "x" * 50).container_responses
 
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

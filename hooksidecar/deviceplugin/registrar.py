@@ -199,6 +199,10 @@ class Registrar:
             self._server.publish()
         except PassgateError as error:
             return Refusal(error.sentence(), answered=False)
+        if self._closed:
+            # It was ended while it made its socket, which nothing would take away.
+            self._server.close()
+            return None
         refusal = self._kubelet.register(self._server.calls.resource, self._server.endpoint)
         if refusal is None and not self._server.calls.await_stream(opened, OPENING):
             return Refusal(f"kubelet took it, and asked for no list within {OPENING:g} seconds", answered=True)

@@ -128,6 +128,7 @@ class Plugins:
             names = listed(sorted(map(printable, foreign)), 3)
             plugin.registrar.yield_to(f"kubelet lists {names}, which is not offered here: another plugin has the name")
         elif standing.state is State.FOREIGN:
+            plugin.update(self._source)
             plugin.registrar.yield_to("")
         elif standing.state is State.REGISTERED and plugin.healthy and not shown and now - standing.since > settled:
             plugin.registrar.register_again("kubelet does not list what is offered")

@@ -134,7 +134,7 @@ def _tell(made: Made, only: str | None, shown: Sequence[Document]) -> None:
 
 
 def _notes(made: Made, only: str | None, shown: Sequence[Document]) -> Iterator[str]:
-    if only != "vm":
+    if only in {None, "cluster"}:
         yield f"the KubeVirt object needs the feature gates {', '.join(made.gates)}"
     if only != "vm" and {document["kind"] for document in shown} & {"SriovNetwork", "NetworkAttachmentDefinition"}:
         yield "with KubeVirt 1.9 or later the cluster needs network-resources-injector, or no VF is allocated"

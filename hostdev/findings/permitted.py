@@ -22,6 +22,23 @@ OFFER_TAKEN = FindingKind(
     ),
 )
 
+OFFER_SHARED = FindingKind(
+    code="offer-shared-with-kubevirt",
+    severity=Severity.ERROR,
+    title="KubeVirt's own device plugin hands out devices that are offered",
+    cause=(
+        "An entry of `permittedHostDevices` without `externalResourceProvider: true` selects the vendor and device "
+        "that a NodeState offers under another name. KubeVirt's plugin hands out whatever it selects and finds on "
+        "vfio-pci, so that the same device is counted in two resources and given to two pods: the second VM fails "
+        "with `Device or resource busy`."
+    ),
+    hint="let one of the two resources hand the device out",
+    remedy=(
+        "Take the entry out, or give it the resource's name of the NodeState and `externalResourceProvider: true`; or "
+        "take the offer out of the NodeState. VMs then ask for the resource that stays."
+    ),
+)
+
 OFFER_NOT_PERMITTED = FindingKind(
     code="offer-not-permitted",
     severity=Severity.WARNING,
@@ -61,4 +78,4 @@ RESOURCE_IN_BOTH_LISTS = FindingKind(
     remedy="Write all devices of a resource into `gpus`, or all into `hostDevices`: the guest sees no difference.",
 )
 
-KINDS = (OFFER_TAKEN, OFFER_NOT_PERMITTED, PERMITTED_NOT_OFFERED, RESOURCE_IN_BOTH_LISTS)
+KINDS = (OFFER_TAKEN, OFFER_SHARED, OFFER_NOT_PERMITTED, PERMITTED_NOT_OFFERED, RESOURCE_IN_BOTH_LISTS)

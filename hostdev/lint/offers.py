@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from domxml.finding import Finding, Severity
 from domxml.text import did_you_mean, listed, nearest
 from hostdev.findings.allocation import RESOURCE_NAME_AMBIGUOUS
-from hostdev.findings.permitted import OFFER_NOT_PERMITTED, OFFER_TAKEN, PERMITTED_NOT_OFFERED
+from hostdev.findings.permitted import OFFER_NOT_PERMITTED, OFFER_SHARED, OFFER_TAKEN, PERMITTED_NOT_OFFERED
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.lint.admission.rule import at
 from hostdev.lint.neighbours import Neighbours
@@ -27,6 +27,8 @@ class Offered(NamedTuple):
     place: str
     state: str
     """The name of the NodeState."""
+    ids: str = ""
+    """The vendor and device that it means, where it says so."""
     file: str = ""
     line: int = 0
     column: int = 0
@@ -47,25 +49,39 @@ def offers_of(state: Mapping[str, Any]) -> Iterator[Offered]:
     entries = at(state, "spec.offer")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, Mapping) and isinstance(entry.get("resource"), str) and entry.get("by") != "claim":
-            yield Offered(entry["resource"], f"spec.offer[{index}].resource", name if isinstance(name, str) else "")
+            place, ids = f"spec.offer[{index}].resource", at(entry, "match.id")
+            yield Offered(entry["resource"], place, _text(name), _text(ids).lower())
 
 
 def permitted_findings(beside: Neighbours, offered: Sequence[Offered]) -> Iterator[tuple[Object, Finding]]:
     """What is wrong with entries of permittedHostDevices, each with its object."""
-    names = {one.resource: one for one in offered}
     for kubevirt in beside.of_kind("KubeVirt") if offered else ():
         for one in _permitted(kubevirt):
-            if one.resource in names and not one.is_external:
-                what = (
-                    f"{one.resource} is offered by {_named(names[one.resource])}, and this entry leaves it to "
-                    f"KubeVirt's own plugin, on each node where {one.selector} is bound to vfio-pci"
-                )
-                yield kubevirt, OFFER_TAKEN.found(one.place, what)
-            elif one.is_external and one.resource not in names:
-                near = nearest(one.resource, sorted(names))
-                what = f"{one.resource} is of another provider, and no NodeState among the files offers it"
-                hint = did_you_mean(one.resource, dict.fromkeys(names)) if near else None
-                yield kubevirt, PERMITTED_NOT_OFFERED.found(one.place, what, hint=hint)
+            found = _external(one, offered) if one.is_external else _kubevirts_own(one, offered)
+            yield from ((kubevirt, finding) for finding in found)
+
+
+def _kubevirts_own(one: Permitted, offered: Sequence[Offered]) -> Iterator[Finding]:
+    """An entry for which KubeVirt starts a plugin where devices fit."""
+    named = next((other for other in offered if other.resource == one.resource), None)
+    alike = next((other for other in offered if other.ids and other.ids == one.selector.lower()), None)
+    if named:
+        what = (
+            f"{one.resource} is offered by {_named(named)}, and this entry leaves it to KubeVirt's own plugin, on each "
+            f"node where {one.selector} is bound to vfio-pci"
+        )
+        yield OFFER_TAKEN.found(one.place, what)
+    elif alike:
+        what = f"{one.selector} is {one.resource} by KubeVirt's own plugin, and {alike.resource} by {_named(alike)}"
+        yield OFFER_SHARED.found(one.place, what)
+
+
+def _external(one: Permitted, offered: Sequence[Offered]) -> Iterator[Finding]:
+    names = sorted({other.resource for other in offered})
+    if one.resource not in names:
+        what = f"{one.resource} is of another provider, and no NodeState among the files offers it"
+        hint = did_you_mean(one.resource, names) if nearest(one.resource, names) else None
+        yield PERMITTED_NOT_OFFERED.found(one.place, what, hint=hint)
 
 
 def offer_results(beside: Neighbours, offered: Sequence[Offered]) -> Iterator[Result]:
@@ -118,6 +134,10 @@ def _permitted(kubevirt: Object) -> Iterator[Permitted]:
                 selector = row.get("pciVendorSelector") or row.get("mdevNameSelector") or "a device"
                 is_external = row.get("externalResourceProvider") is True
                 yield Permitted(name, f"{_LIST}.{key}[{index}]", str(selector), is_external)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _named(one: Offered) -> str:

@@ -26,9 +26,9 @@ def kubevirt(*rows: str, key: str = "pciHostDevices") -> str:
     )
 
 
-def row(resource: str = GPU, *, external: bool = True) -> str:
+def row(resource: str = GPU, ids: str = "10DE:1E04", *, external: bool = True) -> str:
     more = ", externalResourceProvider: true" if external else ""
-    return f"{{pciVendorSelector: '10DE:1E04', resourceName: {resource}{more}}}"
+    return f"{{pciVendorSelector: '{ids}', resourceName: {resource}{more}}}"
 
 
 ASKING = vm(devices=f"{{gpus: [{{name: gpu, deviceName: {GPU}}}]}}")
@@ -40,7 +40,9 @@ def test_nothing_is_said_where_all_three_meet() -> None:
 
 @pytest.mark.parametrize("key", ["pciHostDevices", "mediatedDevices"])
 def test_kubevirt_s_own_plugin_would_take_the_name(key: str) -> None:
-    (result,) = results(state(GPU), kubevirt(row("other.example/x", external=False), row(external=False), key=key))
+    (result,) = results(
+        state(GPU), kubevirt(row("other.example/x", "10DE:1EB8", external=False), row(external=False), key=key)
+    )
 
     assert (result.finding.code, result.finding.severity) == ("offer-taken-by-kubevirt", "error")
     assert result.finding.subject == f"spec.configuration.permittedHostDevices.{key}[1]"
@@ -48,8 +50,16 @@ def test_kubevirt_s_own_plugin_would_take_the_name(key: str) -> None:
     assert "the NodeState gpus" in result.finding.message
 
 
-def test_of_other_resources_kubevirt_may_have_its_own_plugin() -> None:
-    assert codes(state(GPU), kubevirt(row(), row("other.example/x", external=False))) == []
+def test_of_other_devices_kubevirt_may_have_its_own_plugin() -> None:
+    assert codes(state(GPU), kubevirt(row(), row("other.example/x", "10DE:1EB8", external=False))) == []
+
+
+def test_one_device_is_not_in_two_resources() -> None:
+    (result,) = results(state(GPU), kubevirt(row(), row("other.example/x", external=False)))
+
+    assert (result.finding.code, result.finding.severity) == ("offer-shared-with-kubevirt", "error")
+    assert result.finding.subject == "spec.configuration.permittedHostDevices.pciHostDevices[1]"
+    assert codes(kubevirt(row(), row("other.example/x", external=False))) == []
 
 
 def test_what_no_vm_may_ask_for_has_its_line_in_the_node_state() -> None:
@@ -75,7 +85,7 @@ def test_what_another_provides_is_told_once_a_node_state_offers_something(near: 
 
 
 def test_a_claim_s_name_is_no_extended_resource() -> None:
-    assert codes(state(GPU, more=", by: claim"), kubevirt(row("other.example/x", external=False))) == []
+    assert codes(state(GPU, more=", by: claim"), kubevirt(row("other.example/x", "10DE:1EB8", external=False))) == []
 
 
 @pytest.mark.parametrize("form", ["a config map", "a list"])
@@ -86,7 +96,7 @@ def test_offers_stand_in_config_maps_and_lists_too(form: str) -> None:
         text = f"kind: ConfigMap\ndata:\n  node-state.yaml: |\n{textwrap.indent(state(GPU), '    ')}"
     line = next(number for number, said in enumerate(text.splitlines(), 1) if GPU in said)
 
-    (result,) = results(text, kubevirt(row("other.example/x", external=False)))
+    (result,) = results(text, kubevirt(row("other.example/x", "10DE:1EB8", external=False)))
 
     assert (result.finding.code, result.line) == ("offer-not-permitted", line)
 
@@ -94,7 +104,7 @@ def test_offers_stand_in_config_maps_and_lists_too(form: str) -> None:
 def test_one_that_is_quoted_has_the_place_of_the_text() -> None:
     text = f"kind: ConfigMap\ndata:\n  node-state.yaml: {json.dumps(state(GPU))}\n"
 
-    (result,) = results(text, kubevirt(row("other.example/x", external=False)))
+    (result,) = results(text, kubevirt(row("other.example/x", "10DE:1EB8", external=False)))
 
     assert (result.finding.code, result.line) == ("offer-not-permitted", 3)
 

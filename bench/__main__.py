@@ -30,6 +30,9 @@ def main() -> None:
     say("")
     say("Its looks after the start of VMs, and what they take of one processor")
     subprocess.run([sys.executable, "-m", "bench.arrivals"], check=False)
+    say("")
+    say("What it offers to kubelet, on the host with 4096 PCI functions")
+    subprocess.run([sys.executable, "-m", "bench.offer"], check=False)
 
 
 def say(text: str) -> None:

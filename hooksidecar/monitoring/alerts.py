@@ -35,6 +35,7 @@ JOB = 'job=~"(.+/)?passgate-agent"'
 """What the component `podmonitor` has Prometheus call the agents: with the namespace before it."""
 PAGE = "docs/agent.md#alerts"
 """For what is no finding, because there is no agent to find it."""
+OFFER_PAGE = "docs/offer.md#alerts"
 OLD = 300
 """Seconds after which a source is old: each is read every 30 s, and a kubelet that starts anew takes less."""
 LATELY = "1h"
@@ -135,7 +136,7 @@ ALERTS = (
         summary=f"Node {_NODE} offers fewer units than its NodeState says, or than it did",
         means="Units cannot be given as they are now, or are gone. Pods keep what they have; new ones stay pending.",
         commands=(f"{_IN_NAMESPACE} exec {_POD} -- passgate node units -o wide", _LOG),
-        page=PAGE,
+        page=OFFER_PAGE,
     ),
     Alert(
         name="PassgateOfferNotTaken",
@@ -145,7 +146,7 @@ ALERTS = (
         summary=f"Kubelet of node {_NODE} does not have the agent as the plugin of a resource",
         means="It took no registration, or another plugin has the name. Pods that ask for the resource fail for good.",
         commands=(_LOG, "kubectl describe node {{ $labels.node }}"),
-        page=PAGE,
+        page=OFFER_PAGE,
     ),
     Alert(
         name="PassgateSourcesDisagree",

@@ -113,16 +113,24 @@ ALLOCATE_FAILED = Trouble(
     title="Kubelet could not allocate what the scheduler had counted",
     cause=(
         "After a reboot, or a restart of the plugin or of kubelet, pods are admitted before the plugin has registered "
-        "again; or devices became unhealthy, which for most plugins means that their driver has changed."
+        "again; or devices became unhealthy, which for most plugins means that their driver has changed. A plugin that "
+        "has been away for five minutes is unknown to kubelet, and containers with its devices do not start again "
+        "either. A plugin that answers an allocation with an error has the same effect: its words stand in the message."
     ),
     hint="let the pod be made anew once the plugin has registered; the failed one stays failed",
     remedy=(
         "`kubectl describe node NODE` shows whether Allocatable is back. A VM with `runStrategy: Always` gets a new "
-        "pod by itself. If it stays: look into the plugin's log, and at `passgate node list` on the node."
+        "pod by itself. If it stays: look into the plugin's log, and at `passgate node list` on the node; of what "
+        "Passgate's agent offers, `docs/offer.md` tells why a unit is not."
     ),
     says=(
         "Allocate failed due to requested number of devices unavailable for {any}",
         "Allocate failed due to no healthy devices present; cannot allocate unhealthy devices {any}",
+        "Allocate failed due to cannot allocate unregistered device {any}",
+        "Allocate failed due to previously allocated devices are no longer healthy; cannot allocate unhealthy {any}",
+        "Allocate failed due to no containers return in allocation response",
+        "device plugin GetPreferredAllocation rpc failed with err: {any}",
+        "endpoint not found in cache for a registered resource: {any}",
     ),
     look="passgate node list",
 )

@@ -149,6 +149,17 @@ A command that takes a device from its driver is printed only where it is proved
 - [host-root-disk](findings/host-root-disk.md), [host-network-device](findings/host-network-device.md) and
   [host-uses-device](findings/host-uses-device.md) tell which layers are looked at.
 - [host-use-unknown](findings/host-use-unknown.md) tells which cannot be seen.
+
+## A unit is not offered
+
+`kubectl describe node NODE` counts fewer units than there should be, or none.
+
+- `passgate node units DEVICE` on the node: READY is `yes`, or says what keeps the unit back.
+- `passgate node state plan FILE` tells which entry of `spec.offer` finds it.
+  `passgate node state status FILE` tells whether it is bound as declared.
+- Another plugin may have the name: [offer-name-taken](findings/offer-name-taken.md).
+  KubeVirt's own takes it as long as [the KubeVirt object](findings/offer-taken-by-kubevirt.md) leaves it the resource.
+- [offer.md](offer.md#why-is-my-unit-not-offered) has all steps, and what becomes of pods meanwhile.
 """
 
 

@@ -11,7 +11,9 @@ from tests.house import ROOT
 DEPLOY = ROOT / "deploy"
 PLUGINS = ("overlays/plugin", "overlays/plugin-launcher-hooks")
 """The same in the words of the Plugin API's first alpha and of its second."""
-FOLDERS = ("overlays/sidecar", "overlays/agent-observe", "overlays/agent", "overlays/agent-manage", *PLUGINS, "kyverno")
+MANAGERS = ("overlays/agent-manage", "overlays/offer")
+"""The agent that changes its node, and the one that also offers what there is."""
+FOLDERS = ("overlays/sidecar", "overlays/agent-observe", "overlays/agent", *MANAGERS, *PLUGINS, "kyverno")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 

@@ -16,11 +16,21 @@ from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states
 from tests.deploy.kubectl import by_name, kubectl, skip_without
 from tests.deploy.kustomize import documents, render
-from tests.deploy.manifests import DEPLOY, FOLDERS, PLUGINS, VERSION, daemon, manifest
+from tests.deploy.manifests import DEPLOY, FOLDERS, MANAGERS, PLUGINS, VERSION, daemon, manifest
 
 COMPONENTS = ("chosen-nodes", "dashboard", "device-nodes", "nfd", "podmonitor", "prometheusrule", "selinux")
 AGENTS = ("overlays/agent-observe", "overlays/agent", *PLUGINS)
-MANAGER = "overlays/agent-manage"
+MANAGER, OFFERER = MANAGERS
+_MANAGED = {
+    "/var/lib/kubelet/device-plugins": False,
+    "/var/lib/kubelet/pod-resources": False,
+    "/var/lib/kubelet/pods": True,
+    "/var/lib/passgate": True,
+    "/sys": True,
+    "/dev": False,
+    "/lib/modules": False,
+    "/run/udev": False,
+}
 
 
 def host_paths(folder: str) -> dict[str, bool]:
@@ -80,19 +90,8 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
                 "/var/lib/kubelet/pods": True,
             },
         ),
-        (
-            MANAGER,
-            {
-                "/var/lib/kubelet/device-plugins": False,
-                "/var/lib/kubelet/pod-resources": False,
-                "/var/lib/kubelet/pods": True,
-                "/var/lib/passgate": True,
-                "/sys": True,
-                "/dev": False,
-                "/lib/modules": False,
-                "/run/udev": False,
-            },
-        ),
+        (MANAGER, _MANAGED),
+        (OFFERER, {**_MANAGED, "/var/lib/kubelet/plugins_registry": True}),
         (
             "overlays/plugin",
             {
@@ -134,9 +133,10 @@ def test_the_agent_is_confined(folder: str) -> None:
     assert ("--observe" in container["args"]) == ("observe" in folder)
 
 
-def test_the_manager_has_what_it_needs_and_no_more() -> None:
-    """Observe, agent, manage: each level has what the one below has, and what is written down here."""
-    pod = daemon(MANAGER)
+@pytest.mark.parametrize("folder", MANAGERS)
+def test_the_manager_has_what_it_needs_and_no_more(folder: str) -> None:
+    """Observe, agent, manage, offer: each level has what the one below has, and what is written down here."""
+    pod = daemon(folder)
     (container,) = pod["containers"]
     context = container["securityContext"]
 
@@ -148,6 +148,29 @@ def test_the_manager_has_what_it_needs_and_no_more() -> None:
     kinds = {volume["hostPath"].get("type") for volume in pod["volumes"] if "hostPath" in volume}
     assert kinds == {"Directory", "DirectoryOrCreate"}
     options.parse([word.replace("$(NODE_NAME)", "worker-1") for word in container["args"]])
+
+
+def test_the_offerer_is_the_manager_with_a_place_for_its_sockets() -> None:
+    """No capability more: kubelet's directories are root's, and the agent is root."""
+    manager, offerer = daemon(MANAGER), daemon(OFFERER)
+    (less,), (more,) = manager.pop("containers"), offerer.pop("containers")
+
+    assert more["args"] == [*less["args"], "--offer"]
+    assert {key for key in more if more[key] != less[key]} == {"args", "volumeMounts"}
+    assert _mounts(OFFERER) == {
+        **_mounts(MANAGER),
+        "/var/lib/kubelet/plugins_registry": ("/var/lib/kubelet/plugins_registry", False),
+    }
+    assert {key for key in offerer if offerer[key] != manager.get(key)} == {"volumes"}
+
+
+def test_no_two_plugins_of_one_name_are_on_a_node() -> None:
+    """A second one would stay pending for the port of the node's network, and the first one would not end."""
+    spec = manifest(OFFERER, "DaemonSet")["spec"]
+
+    assert spec["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    assert spec["template"]["spec"]["hostNetwork"]
+    assert [port["containerPort"] for port in spec["template"]["spec"]["containers"][0]["ports"]]
 
 
 MANAGERS_MOUNTS = {

@@ -107,6 +107,8 @@ UNITS = Command(
         PCI_IDS,
     ),
     run="hostdev.cli.node.units:run",
+    notes="READY says by a code what keeps a unit from a VM: `passgate explain CODE`. Which units are offered to "
+    "kubelet tells `passgate node state plan FILE`, and docs/offer.md why one is not.",
     instead=INSTEAD_OF_SELECTORS,
     examples=(
         ("passgate node units", "all that this node could give to VMs"),

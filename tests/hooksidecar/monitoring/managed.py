@@ -19,22 +19,29 @@ kind: NodeState
 spec:
   devices: [{{match: {{address: "{DISK}"}}, driver: vfio-pci}}]
 """
+OFFER = """\
+  offer: [{resource: example.com/GPU, match: {id: "10de:2330"}}]
+"""
 
 
 def run(words: list[str]) -> int:
-    """Run as the agent does. The first word is how the state is to stand: held, drifted, unread."""
+    """Run as the agent does. The first word is how the state is to stand: held, drifted, unread; offered is held."""
     standing, *words = words
     kernel = core(HOST)
     if standing == "drifted":
         kernel.registered.discard("vfio-pci")
-    state = b"spec: [" if standing == "unread" else STATE.encode()
+    text = STATE + OFFER if standing == "offered" else STATE
+    state = b"spec: [" if standing == "unread" else text.encode()
     with tempfile.TemporaryDirectory() as state_dir:
+        file = Path(state_dir) / "node-state.yaml"
+        file.write_bytes(state)
         steward = Steward(
             lambda: state, "node-state.yaml", None, means(kernel, Path(state_dir)), lambda _host: kernel.machine
         )
         with patch.object(manager, "steward_of", autospec=True, return_value=steward):
             # Of a recorded host, which the command line does not allow.
-            return main._serve(options.parse(words)._replace(manage="node-state.yaml"), stop_on_signals())
+            chosen = options.parse(words)._replace(manage=str(file), offer=standing == "offered")
+            return main._serve(chosen, stop_on_signals())
 
 
 if __name__ == "__main__":

@@ -198,6 +198,11 @@ def hold_state(place: Place) -> None:
     place.until('passgate_node_state{state="held"} 1.0')
 
 
+def find_no_kubelet(place: Place) -> None:
+    """Nothing takes the registration."""
+    place.until('passgate_offer_resources{state="unregistered"} 1.0')
+
+
 def lose_state(place: Place) -> None:
     place.until('passgate_findings{code="bad-node-state"')
 
@@ -250,6 +255,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "node state held": Scenario(hold_state, program=(*MANAGED, "held"), host=HGX),
     "node state drifted": Scenario(
         drift, "PassgateDeviceDrifted", {"code": "node-state-drifted"}, (*MANAGED, "drifted"), host=HGX
+    ),
+    "an offer not taken": Scenario(
+        find_no_kubelet, "PassgateOfferNotTaken", {"state": "unregistered"}, (*MANAGED, "offered"), host=HGX
     ),
     "node state unread": Scenario(
         lose_state, "PassgateAgentBlind", {"source": "node-state"}, (*MANAGED, "unread"), host=HGX

@@ -48,6 +48,12 @@ def test_what_the_agent_offers_is_as_it_was(cli: Callable[..., Ran], golden: Cal
     golden("manifest-offer.txt", ran.err)
 
 
+def test_the_node_s_part_is_the_file_that_the_page_plans(cli: Callable[..., Ran]) -> None:
+    ran = cli("manifest", "10de:1e04", "--by", "passgate", "--only", "node", *host("consumer-gpu"), *NAMES)
+
+    assert ran.out == (ROOT / "tests/fixtures/nodestate/offered-gpu.yaml").read_text()
+
+
 def test_the_node_s_part_is_read_as_it_is_and_lint_has_nothing_against_all_three(
     cli: Callable[..., Ran], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from tests.kubelet.dice import Dice
 from tests.kubelet.topology import Hint, Topology
 
 
-class Wanted(NamedTuple):
+class Candidates(NamedTuple):
     """What is chosen from."""
 
     resource: str
@@ -26,7 +26,7 @@ Ask = Callable[[Collection[str], Collection[str], int], Collection[str]]
 
 
 class _Chosen:
-    def __init__(self, wanted: Wanted, dice: Dice) -> None:
+    def __init__(self, wanted: Candidates, dice: Dice) -> None:
         self.ids: list[str] = []
         self._wanted, self._dice = wanted, dice
 
@@ -41,7 +41,7 @@ class _Chosen:
         self.ids += sorted(free) if whole else self._dice.pick(self._wanted.resource, free, self.needed)
 
 
-def choose(wanted: Wanted, ask: Ask, dice: Dice) -> list[str]:
+def choose(wanted: Candidates, ask: Ask, dice: Dice) -> list[str]:
     """What is aligned comes first, then what the plugin likes, then the rest at random."""
     chosen = _Chosen(wanted, dice)
     chosen.take(wanted.reusable)

@@ -34,7 +34,7 @@ from tests.kubelet.runtime import CONFIG, Runtime, Unstartable
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, Times
 from tests.kubelet.topology import NONE
-from tests.kubelet.wire import ASKS, Served, Wire
+from tests.kubelet.wire import ASKS, SocketServer, Wire
 
 PATIENCE = 10.0
 
@@ -104,7 +104,7 @@ class Kubelet:
         podresources = PodResources(self.manager, lambda: tuple(self.pods), self.surprises)
         register = {"/v1beta1.Registration/Register": (api.RegisterRequest, self._register)}
         self._servers = [
-            Served(str(self.plugins / "kubelet.sock"), register),
+            SocketServer(str(self.plugins / "kubelet.sock"), register),
             podresources.serve(str(self.directory / "pod-resources/kubelet.sock")),
         ]
         self.node.report(self.manager.counts())

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet import checkpoint, topology
 from tests.kubelet.checkpoint import Checkpoint, Entry
-from tests.kubelet.choice import Wanted, choose
+from tests.kubelet.choice import Candidates, choose
 from tests.kubelet.clients import Client
 from tests.kubelet.dice import Dice, Sorted
 from tests.kubelet.pods import Container, Pod
@@ -226,7 +226,7 @@ class Manager:
         with self.lock:
             self.entries.append(Entry(pod.uid, container.name, resource, _by_node(known, ids), frozen))
 
-    def _wanted(self, pod: Pod, container: Container, resource: str, hint: topology.Hint) -> Wanted | None:
+    def _wanted(self, pod: Pod, container: Container, resource: str, hint: topology.Hint) -> Candidates | None:
         with self.lock:
             held = self.ids_of(pod, container, resource)
             if not self.ready and container.state.name == "running":
@@ -247,7 +247,7 @@ class Manager:
             if (short := max(0, needed - len(reusable))) > len(available):
                 found = f"Requested: {short}, Available: {len(available)}"
                 raise Refusal(f"requested number of devices unavailable for {resource}. {found}")
-            return Wanted(resource, needed, reusable, available, _topology(known), hint)
+            return Candidates(resource, needed, reusable, available, _topology(known), hint)
 
     def _preferred(
         self, known: Resource, resource: str, ids: Collection[str], must: Collection[str], number: int

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet.kubelet import Kubelet
-from tests.kubelet.player import Answer, Asked, Player, register
+from tests.kubelet.player import Answer, Incoming, Player, register
 
 OPTIONS = api.DevicePluginOptions(get_preferred_allocation_available=True, pre_start_required=True)
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
@@ -26,7 +26,7 @@ class Plain(Player):
         self.options = OPTIONS
         self.numa: dict[str, int] = {}
         """The NUMA nodes of devices."""
-        self.calls: list[Asked] = []
+        self.calls: list[Incoming] = []
         self._ended = threading.Event()
         self.answers: dict[str, Callable[[bytes], Message | Answer]] = {
             "GetDevicePluginOptions": lambda _: self.options,
@@ -73,7 +73,7 @@ class Plain(Player):
         return answer.SerializeToString()
 
     def ask(self, call: str, data: bytes, context: grpc.ServicerContext) -> bytes:
-        self.calls.append(Asked(call, data, context.time_remaining(), Future()))
+        self.calls.append(Incoming(call, data, context.time_remaining(), Future()))
         answer = self.answers[call](data)
         if isinstance(answer, Message):
             return answer.SerializeToString()

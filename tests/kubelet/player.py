@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     details: str = ""
 
 
-class Asked(NamedTuple):
+class Incoming(NamedTuple):
     """A call of kubelet's, and where its answer goes."""
 
     call: str
@@ -57,7 +57,7 @@ class Player:
 
     def __init__(self, socket: str, wire: Wire) -> None:
         self.socket, self._wire = socket, wire
-        self.asked: list[Asked] = []
+        self.incoming: list[Incoming] = []
         self.streams: list[Stream] = []
         self.stopped = False
         self._server = grpc.server(ThreadPoolExecutor(16), [_Handler(self)])
@@ -71,7 +71,7 @@ class Player:
         self.stopped = True
         for stream in self.streams:
             stream.end()
-        for asked in self.asked:
+        for asked in self.incoming:
             if not asked.answer.done():
                 asked.answer.set_result(Answer(code=grpc.StatusCode.UNAVAILABLE, details="Cancelling all calls"))
         self._server.stop(0).wait()
@@ -80,8 +80,8 @@ class Player:
         """A call comes in, and waits for what the test has for it."""
         remaining = context.time_remaining()
         # Of a call without a deadline gRPC says that it has ages.
-        asked = Asked(call, data, remaining if remaining is not None and remaining < 1e6 else None, Future())
-        self.asked.append(asked)
+        asked = Incoming(call, data, remaining if remaining is not None and remaining < 1e6 else None, Future())
+        self.incoming.append(asked)
         self._wire.ring()
         answer = asked.answer.result()
         if answer.code:

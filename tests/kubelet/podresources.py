@@ -11,7 +11,7 @@ from hostdev.kubelet.stubs import podresources_v1_pb2 as api
 from tests.kubelet.manager import NO_NUMA, Manager
 from tests.kubelet.pods import Container, Pod
 from tests.kubelet.surprises import Surprise
-from tests.kubelet.wire import Call, Served
+from tests.kubelet.wire import Call, SocketServer
 
 SERVICE = "/v1.PodResourcesLister"
 RATE, BURST = 100.0, 10.0
@@ -40,14 +40,14 @@ class PodResources:
         self._changes = Surprise.LIST_CHANGES_KUBELET in surprises
         self._bucket = Bucket()
 
-    def serve(self, path: str) -> Served:
+    def serve(self, path: str) -> SocketServer:
         """On kubelet's socket."""
         calls: dict[str, Call] = {
             "List": (api.ListPodResourcesRequest, self._list),
             "Get": (api.GetPodResourcesRequest, self._get),
             "GetAllocatableResources": (api.AllocatableResourcesRequest, self._allocatable),
         }
-        return Served(path, {f"{SERVICE}/{name}": call for name, call in calls.items()})
+        return SocketServer(path, {f"{SERVICE}/{name}": call for name, call in calls.items()})
 
     def _list(self, _: api.ListPodResourcesRequest, context: grpc.ServicerContext) -> api.ListPodResourcesResponse:
         self._limit(context)

@@ -14,7 +14,7 @@ from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from hostdev.kubelet.stubs.pluginregistration_v1_pb2 import RegistrationStatus
 from tests.kubelet.dice import Dice
 from tests.kubelet.kubelet import PATIENCE, Kubelet
-from tests.kubelet.player import STREAM, Answer, Asked, Player, Stream, register
+from tests.kubelet.player import STREAM, Answer, Incoming, Player, Stream, register
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, Times
@@ -22,7 +22,7 @@ from tests.kubelet.transcript import Line
 from tests.kubelet.wire import ASKS, ITEM
 
 RECORDED = "/var/lib/kubelet"
-TIMES = QUICK._replace(pre_start=1.0, beat=30.0)
+TIMES = QUICK._replace(beat=30.0)
 REGISTER_TIMEOUT = 15.0
 PREFER, ALLOCATE, PRE_START, MUST = "GetPreferredAllocation", "Allocate", "PreStartContainer", "must"
 _REAL = Times()
@@ -37,7 +37,7 @@ Script: TypeAlias = Mapping[int, Sequence[Step]]
 """What happened in the node just before a line: pods, restarts and accidents, which no message tells of."""
 
 
-class Recorded(Dice):
+class RecordedDice(Dice):
     """Falls as it fell: what may be random is as recorded, and anything else stays as the double has it."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
@@ -115,14 +115,14 @@ class Replay:
     ) -> None:
         self.lines, self._script, self._patience = lines, script, patience
         root = str(directory / "root")
-        self.kubelet = Kubelet(directory, times=TIMES, dice=Recorded(lines), root=root, surprises=surprises)
+        self.kubelet = Kubelet(directory, times=TIMES, dice=RecordedDice(lines), root=root, surprises=surprises)
         self.players: dict[str, Player] = {}
         self.pods: dict[str, Pod] = {}
         self.differences: list[str] = []
         self._served: dict[str, list[Player]] = {}
         self._asked: dict[tuple[str, str], int] = {}
         self._registers: dict[str, list[Future[Answer]]] = {}
-        self._held: dict[str, list[Asked]] = {}
+        self._held: dict[str, list[Incoming]] = {}
         self.register_timeout = REGISTER_TIMEOUT
 
     def play(self) -> list[str]:
@@ -214,7 +214,7 @@ class Replay:
         self._check_deadline(line, asked)
         self._held.setdefault(line.plugin, []).append(asked)
 
-    def _as_recorded(self, asked: Asked) -> bytes:
+    def _as_recorded(self, asked: Incoming) -> bytes:
         """With kubelet's directory where it was."""
         if asked.call != "NotifyRegistrationStatus":
             return asked.data
@@ -222,17 +222,17 @@ class Replay:
         status.error = status.error.replace(str(self.kubelet.directory), RECORDED)
         return status.SerializeToString()
 
-    def _await_asked(self, line: Line) -> Asked:
+    def _await_asked(self, line: Line) -> Incoming:
         key = line.plugin, line.call
         number = self._asked[key] = self._asked.get(key, 0) + 1
         self._wait(line, lambda: len(self._all_asked(key)) >= number)
         return self._all_asked(key)[number - 1]
 
-    def _all_asked(self, key: tuple[str, str]) -> list[Asked]:
+    def _all_asked(self, key: tuple[str, str]) -> list[Incoming]:
         plugin, call = key
-        return [one for player in self._served.get(plugin, ()) for one in player.asked if one.call == call]
+        return [one for player in self._served.get(plugin, ()) for one in player.incoming if one.call == call]
 
-    def _check_deadline(self, line: Line, asked: Asked) -> None:
+    def _check_deadline(self, line: Line, asked: Incoming) -> None:
         recorded = line.deadline
         if recorded is None or asked.deadline is None:
             same = recorded is asked.deadline
@@ -298,7 +298,7 @@ class Replay:
 
     def _check_for_more(self) -> None:
         for plugin, served in self._served.items():
-            for call in {asked.call for player in served for asked in player.asked}:
+            for call in {asked.call for player in served for asked in player.incoming}:
                 said, recorded = len(self._all_asked((plugin, call))), self._asked.get((plugin, call), 0)
                 if said != recorded:
                     self.differences.append(f"{plugin}: {call} {said} times instead of {recorded}")

@@ -38,12 +38,12 @@ class Times(NamedTuple):
 
 REAL = Times()
 QUICK = Times(
-    dial=0.4,
+    dial=0.25,
     pre_start=0.6,
     get_info=1.0,
     loop=0.05,
     backoff=0.05,
-    longest_backoff=0.4,
+    longest_backoff=0.2,
     registry_at_start=0.02,
     register_at_start=0.05,
     admission_at_start=0.1,
@@ -51,6 +51,6 @@ QUICK = Times(
     grace=0.5,
     sandbox=0.01,
     retry=0.1,
-    deadline=0.5,
+    deadline=0.3,
 )
 """The order of what happens is that of a node; only the waits are short."""

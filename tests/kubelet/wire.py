@@ -41,7 +41,7 @@ _CHANNEL = (
 Answer = TypeVar("Answer", bound=Message)
 
 
-class Said(NamedTuple):
+class WireMessage(NamedTuple):
     """One message, as in the transcript."""
 
     at: float
@@ -66,10 +66,10 @@ class Wire:
 
     def __init__(self) -> None:
         self.bell = threading.Condition(threading.RLock())
-        self.said: list[Said] = []
+        self.messages: list[WireMessage] = []
 
-    def __iter__(self) -> Iterator[Said]:
-        return iter(tuple(self.said))
+    def __iter__(self) -> Iterator[WireMessage]:
+        return iter(tuple(self.messages))
 
     def ring(self) -> None:
         """Something has changed."""
@@ -79,14 +79,14 @@ class Wire:
     def record(self, side: str, resource: str, call: str, kind: str, data: bytes = b"", **more: Any) -> None:
         """Keep a message."""
         with self.bell:
-            self.said.append(Said(time.monotonic(), side, resource, call, kind, data, **more))
+            self.messages.append(WireMessage(time.monotonic(), side, resource, call, kind, data, **more))
             self.bell.notify_all()
 
     def wait(self, condition: Callable[[], object], timeout: float, what: str = "") -> None:
         """Until it is so; looked at whenever something happens."""
         with self.bell:
             if not self.bell.wait_for(condition, timeout):
-                last = "\n".join(f"{m.side} {m.resource} {m.call} {m.kind} {m.details}" for m in self.said[-12:])
+                last = "\n".join(f"{m.side} {m.resource} {m.call} {m.kind} {m.details}" for m in self.messages[-12:])
                 raise AssertionError(f"not within {timeout:g} s: {what or condition}\nsaid last:\n{last}")
 
 
@@ -170,7 +170,7 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes none
         return grpc.unary_unary_rpc_method_handler(answer, request.FromString, written)
 
 
-class Served:
+class SocketServer:
     """A server of kubelet's on a unix socket, whose file stays when it ends."""
 
     def __init__(self, path: str, calls: Mapping[str, Call]) -> None:

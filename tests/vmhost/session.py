@@ -49,6 +49,7 @@ SECONDS: Mapping[str, float] = {
     "a_change_of_vfs_is_recovered_wherever_it_was_cut_off": 300.0,
     "a_vm_takes_the_device_on_the_way": 40.0,
     "a_vm_takes_a_vf_while_all_shall_go": 40.0,
+    "a_group_is_offered_and_reaches_the_vm_whole": 60.0,
     "open_nodes_of_sound_and_display_hold_them": 15.0,
     "driverctl_has_its_devices": 20.0,
     "a_port_goes_to_vfio_without_its_vfs": 60.0,

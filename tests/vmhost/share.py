@@ -16,6 +16,7 @@ PROJECT = (
     "hooksidecar",
     "tests/vmhost",
     "tests/hooksidecar",
+    "tests/kubelet",
     "tests/hostdev/gate/predicted.py",
     "tests/hostdev/texts.py",
     "tests/domxml/domains.py",

@@ -34,6 +34,7 @@ Node state is tried on two kernels: that of Debian trixie (6.12), and that of De
 The rest of the host is the same for both.
 `make test` runs what is cheap, on sid's kernel too where kernels have differed; `make test-host` runs everything.
 How lint was compared with KubeVirt's own admission is on a [page of its own](lint-verification.md).
+What kubelet makes of what is offered to it is on [another one](offer-verification.md).
 """
 HEAD = "| scenario | what was tried | what was predicted | what they said |\n| --- | --- | --- | --- |\n"
 _ROW = re.compile(r"^\| `(\w+(?:@\w+)?)`: |^\| \|")

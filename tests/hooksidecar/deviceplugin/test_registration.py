@@ -62,8 +62,8 @@ def plugins(kubelet: Kubelet, devices: Devices) -> Iterator[Plugins]:
 def settle(kubelet: Kubelet) -> None:
     """Kubelet has found the plugin by itself; and was told of it, where that was needed."""
     time.sleep(2 * QUICK.register_at_start)
-    kubelet.wait(lambda: any(said.call == "NotifyRegistrationStatus" for said in kubelet.wire.said))
-    kubelet.wait(lambda: len([said for said in kubelet.wire.said if said.call == "Register"]) % 2 == 0)
+    kubelet.wait(lambda: any(said.call == "NotifyRegistrationStatus" for said in kubelet.wire))
+    kubelet.wait(lambda: len([said for said in kubelet.wire if said.call == "Register"]) % 2 == 0)
 
 
 def state(plugins: Plugins) -> dict[str, int]:

@@ -16,4 +16,6 @@ DISPLAY = BY_ID["display"].address
 AUDIO = BY_ID["audio"].address
 """On a driver of the host, and in the display's group."""
 PORT = BY_ID["port-igb0"].address
+TWINS = (BY_ID["twin0"].address, BY_ID["twin1"].address)
+"""Two network cards of one group."""
 NOBODY = PciAddress.parse("99:00.0")

@@ -19,7 +19,7 @@ from hostdev.binding.kernel import Kernel
 from hostdev.binding.plan import bind, unbind
 from tests.vmhost.inside import layers, pci, vfioholder
 from tests.vmhost.inside.changes import change, expect_on, sentence, shown, state_dir, undo, until, words
-from tests.vmhost.inside.devices import AUDIO, DISPLAY, PF, UNBOUND_VF, VF
+from tests.vmhost.inside.devices import AUDIO, DISPLAY, PF, TWINS, UNBOUND_VF, VF
 from tests.vmhost.inside.domains import domain, hostdev
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.product import passgate_json
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
 
 NIC, DISK = BY_ID["switch-nic1"].address, BY_ID["nvme1"].address
-TWINS = (BY_ID["twin0"].address, BY_ID["twin1"].address)
 WAITS, BLOCKED = "No device request channel registered", "Relaying device request"
 
 

@@ -21,7 +21,7 @@ from hostdev.binding.vfs import NONE, vfs
 from hostdev.inventory.machine import Machine
 from tests.vmhost.inside import drivers, pci
 from tests.vmhost.inside.changes import port_shown, shown, state_dir, undo
-from tests.vmhost.inside.devices import AUDIO, DISPLAY, VF
+from tests.vmhost.inside.devices import AUDIO, DISPLAY, TWINS, VF
 from tests.vmhost.inside.scenario import expect, scenario, thorough
 from tests.vmhost.topology import BY_ID
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
 
 NIC = BY_ID["switch-nic1"].address
-TWINS = (BY_ID["twin0"].address, BY_ID["twin1"].address)
 PORT, CONTROLLER = BY_ID["igb1"].address, BY_ID["nvme0"].address
 MAC = "02:00:00:00:00:0b"
 Plan = Callable[[Machine], Effects]

@@ -38,6 +38,9 @@ _ROOM = re.compile(
 )
 _ROM_BAR, _VF_BARS, _FIRST_WINDOW = 6, range(7, 13), 13
 """How the kernel counted resources before it named them."""
+_VARIABLE = re.compile(r"\b(mdev_)?pci_resource_(\w+) not set for")
+_NO_ADDRESS = ("addresses to allocate", "do not match the number of devices")
+"""What virt-launcher says where a device has no address."""
 _GUEST_DMI = ("dmi: qemu", "dmi: kubevirt", "dmi: red hat", "dmi: openstack", "dmi: nutanix")
 _GUEST = (
     *_GUEST_DMI,
@@ -184,6 +187,15 @@ def _searches(pattern: re.Pattern[str]) -> _Judge:
     return lambda context: pattern.search(context.around) is not None
 
 
+def _both_variables(context: Context) -> bool | None:
+    missing = set(_VARIABLE.findall(context.around))
+    return any(("mdev_", name) in missing for kind, name in missing if not kind)
+
+
+def _one_variable(context: Context) -> bool | None:
+    return not _both_variables(context) and not any(words in context.around for words in _NO_ADDRESS)
+
+
 def _has_room(kind: str) -> _Judge:
     return lambda context: _room_of(context.said) == kind
 
@@ -220,6 +232,8 @@ _JUDGES: Mapping[str, _Judge] = MappingProxyType(
         rule.OF_A_BAR_OF_MEMORY.key: _has_room("bar"),
         rule.OF_A_WINDOW.key: _has_room("window"),
         rule.DEVICE_BELOW.key: _device_below,
+        rule.ONE_VARIABLE.key: _one_variable,
+        rule.BOTH_VARIABLES.key: _both_variables,
         rule.IN_GUEST.key: _in_guest,
         rule.ON_HOST.key: _opposite(_in_guest),
     }

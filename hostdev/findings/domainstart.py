@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hostdev.findings.boot import HOTPLUG_DISK_BESIDE_DEVICE
-from hostdev.findings.rule import IN_VIRT_LAUNCHER, MEDIATED, NOT_MEDIATED, Rule, Sureness, older_than
+from hostdev.findings.rule import BOTH_VARIABLES, IN_VIRT_LAUNCHER, MEDIATED, NOT_MEDIATED, Rule, Sureness, older_than
 from hostdev.findings.trouble import Trouble
 
 VFIO_NOT_IN_POD = Trouble(
@@ -236,6 +236,23 @@ RULES = (
         sure=Sureness.ONE_OF,
     ),
     Rule(
+        "guest-address-taken",
+        (
+            "PCI: slot {any} function {any} not available for {any}, in use by",
+            "not available for vfio-pci, in use by",
+        ),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "guest-address-impossible",
+        (
+            "Only PCI device addresses with function=0 are supported",
+            # libvirt before 2.
+            "Single function device addresses with function=0 expected",
+        ),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
         "migration-not-possible",
         (
             "cannot migrate a domain with <hostdev",
@@ -282,6 +299,13 @@ RULES = (
             "the number of device plugin HostDevice/s do not match the number of devices {any} Device: []",
         ),
         sure=Sureness.LIKELY,
+        over=("no-address-left",),
+    ),
+    Rule(
+        "address-variable-missing",
+        ("PCI_RESOURCE_{any} not set for resource", "MDEV_PCI_RESOURCE_{any} not set for resource"),
+        (BOTH_VARIABLES,),
+        Sureness.LIKELY,
         over=("no-address-left",),
     ),
     Rule(
@@ -340,6 +364,7 @@ RULES = (
         (
             "no such host device",
             "not found: could not access /sys/bus/pci/devices/",
+            "no pci device info for device",
             "Failed to open config space file {any} No such file or directory",
         ),
         sure=Sureness.LIKELY,

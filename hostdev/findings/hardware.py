@@ -141,6 +141,7 @@ RULES = (
             "AMD_{any}: failed to reset device",
             "not ready after FLR",
             "AMD-Vi: Completion-Wait loop timed out",
+            "AMD-Vi: Event logged [IOTLB_INV_TIMEOUT device=",
             "Unable to reset PCI device",
             "Failed to reset PCI device",
         ),
@@ -151,6 +152,7 @@ RULES = (
         (
             "Cannot reset device {any} no available reset mechanism",
             "no available reset mechanism",
+            "The kernel doesn't support reset from sysfs for PCI device",
             "no FLR, PM reset or bus",
             "/sys/{any}/reset{any} Inappropriate ioctl for device",
             "reset device {any}Inappropriate ioctl for device",
@@ -212,6 +214,11 @@ RULES = (
             "AER: {any}Uncorrectable (Fatal) error",
             "AER: {any}Uncorrectable (Non-Fatal) error",
         ),
+    ),
+    Rule(
+        "ordinary-line",
+        ("vfio-pci: Cannot read device rom at", "Device option ROM contents are probably invalid"),
+        sure=Sureness.LIKELY,
     ),
     Rule(
         "reserved-region",

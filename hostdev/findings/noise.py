@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostdev.findings.rule import IN_VIRT_LAUNCHER, REASON_ELSEWHERE, Rule, Sureness
+from hostdev.findings.rule import IN_VIRT_LAUNCHER, ONE_VARIABLE, REASON_ELSEWHERE, Rule, Sureness
 from hostdev.findings.trouble import Nature, Trouble
 
 _LAUNCHER_LOG = "kubectl logs POD -c compute"
@@ -183,6 +183,7 @@ RULES = (
     Rule(
         "variable-of-vgpu",
         ("PCI_RESOURCE_{any} not set for resource", "MDEV_PCI_RESOURCE_{any} not set for resource"),
+        (ONE_VARIABLE,),
         over=("no-address-left",),
     ),
     Rule(

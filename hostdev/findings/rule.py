@@ -87,6 +87,14 @@ OF_A_WINDOW = Condition("of-a-window", "is it a window of a bridge?")
 DEVICE_BELOW = Condition(
     "device-below", "is there a device below that bridge, and not only room to plug one?", "lspci -t"
 )
+ONE_VARIABLE = Condition(
+    "one-variable",
+    "is only one of PCI_RESOURCE_… and MDEV_PCI_RESOURCE_… missing, and has the VM its device?",
+    "kubectl exec POD -c compute -- env",
+)
+BOTH_VARIABLES = Condition(
+    "both-variables", "are PCI_RESOURCE_… and MDEV_PCI_RESOURCE_… both missing?", "kubectl exec POD -c compute -- env"
+)
 IN_GUEST = Condition("in-guest", "is it a guest that says so?", "cat /sys/class/dmi/id/sys_vendor")
 ON_HOST = Condition("on-host", "is it the host that says so?", "cat /sys/class/dmi/id/sys_vendor")
 OF_NUMBERS = (ABOVE_WIDTH, IN_RESERVED)

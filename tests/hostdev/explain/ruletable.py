@@ -20,13 +20,13 @@ class Row(NamedTuple):
 
     code: str
     texts: tuple[str, ...]
-    """Each in another wording of the rule."""
+    """Two or more, in at least two wordings of the rule."""
     near: str
     when: tuple[str, ...] = ()
 
 
 def lacking(rules: Iterable[Rule], rows: Iterable[Row]) -> list[str]:
-    """The rules without a row, or with one whose messages are all of one wording."""
+    """The rules without a row of two messages and two wordings."""
     table = list(rows)
     return [f"{rule.code}: {rule.words[0]}" for rule in rules if not any(_proves(row, rule) for row in table)]
 
@@ -36,7 +36,7 @@ def _proves(row: Row, rule: Rule) -> bool:
         return False
     wordings = [make_wording(words) for words in rule.words]
     hits = [frozenset(one for one in wordings if one.find(plain(text))) for text in row.texts]
-    return all(hits) and len(set(hits)) > 1
+    return len(row.texts) > 1 and all(hits) and len(frozenset().union(*hits)) > 1
 
 
 def judge_row(row: Row) -> None:

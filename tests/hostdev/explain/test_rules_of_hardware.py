@@ -220,6 +220,14 @@ TABLE: tuple[Row, ...] = (
         "pcieport 0000:00:03.1: PCIe Bus Error: severity=Corrected, type=Physical Layer",
     ),
     Row(
+        "ordinary-line",
+        (
+            "kvm: vfio-pci: Cannot read device rom at 0000:01:00.0",
+            "Device option ROM contents are probably invalid (check dmesg).",
+        ),
+        "kvm: vfio-pci: Cannot read device config at 0000:01:00.0",
+    ),
+    Row(
         "reserved-region",
         (
             "vfio-pci 0000:03:00.0: Firmware has requested this device have a 1:1 IOMMU mapping, rejecting configuring",

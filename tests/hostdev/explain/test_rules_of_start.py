@@ -239,6 +239,22 @@ TABLE: tuple[Row, ...] = (
         "error: internal error: No more available CPU slots",
     ),
     Row(
+        "guest-address-taken",
+        (
+            "kvm: -device vfio-pci,host=00:02.0: PCI: slot 2 function 0 not available for vfio-pci, in use by VGA",
+            "kvm: slot 2 is not available for vfio-pci, in use by VGA",
+        ),
+        "kvm: -device vfio-pci,host=00:02.0: PCI: slot 2 function 0 is available for vfio-pci",
+    ),
+    Row(
+        "guest-address-impossible",
+        (
+            "error: Only PCI device addresses with function=0 are supported",
+            "libvirtError: internal error: Single function device addresses with function=0 expected",
+        ),
+        "error: Only PCI device addresses are supported",
+    ),
+    Row(
         "migration-not-possible",
         (
             "Operation not supported: cannot migrate a domain with <hostdev mode='subsystem' type='pci'>",
@@ -273,6 +289,15 @@ TABLE: tuple[Row, ...] = (
             COUNT.format("generic host-devices", "device plugin HostDevice/s", "[]"),
         ),
         COUNT.format("GPU host-devices", "DRA GPU/s", "[]"),
+    ),
+    Row(
+        "address-variable-missing",
+        (
+            "PCI_RESOURCE_X_A10 not set for resource x/A10\nMDEV_PCI_RESOURCE_X_A10 not set for resource x/A10",
+            "MDEV_PCI_RESOURCE_X_A10 not set for resource x/A10\nPCI_RESOURCE_X_A10 not set for resource x/A10",
+        ),
+        "PCI_RESOURCE_X_A10 not set for resource x/A10\nMDEV_PCI_RESOURCE_X_A16 not set for resource x/A16",
+        ("both-variables",),
     ),
     Row(
         "device-not-permitted",

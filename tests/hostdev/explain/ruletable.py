@@ -8,9 +8,26 @@ from typing import NamedTuple
 
 from hostdev.explain.text import plain
 from hostdev.explain.wording import make_wording
+from hostdev.findings import (
+    barspace,
+    cluster,
+    domainstart,
+    guestdriver,
+    hardware,
+    kubelet,
+    mapping,
+    networks,
+    noise,
+    vgpu,
+    virtualfunctions,
+)
 from hostdev.findings.rule import Rule
 from tests.hostdev.texts import match_codes
 
+RULES_OF_START = (*mapping.RULES, *domainstart.RULES, *cluster.RULES)
+RULES_OF_HARDWARE = (*vgpu.RULES, *hardware.RULES, *barspace.RULES)
+RULES_OF_CLUSTER = (*virtualfunctions.RULES, *networks.RULES, *kubelet.RULES, *guestdriver.RULES, *noise.RULES)
+"""Each has a test with its table."""
 _SHARED = 0.5
 """As many of a message's words a near one has at least."""
 

@@ -8,11 +8,10 @@ import pytest
 
 from hostdev.explain.text import plain
 from hostdev.explain.wording import make_wording
-from hostdev.findings import guestdriver, kubelet, networks, noise, virtualfunctions
 from hostdev.findings.rule import Rule
+from tests.hostdev.explain.ruletable import RULES_OF_CLUSTER
 from tests.hostdev.texts import match_codes
 
-RULES = (*virtualfunctions.RULES, *networks.RULES, *kubelet.RULES, *guestdriver.RULES, *noise.RULES)
 PF = "/sys/bus/pci/devices/0000:af:00.0"
 SCHEDULER = "Warning  FailedScheduling  3s  default-scheduler  0/5 nodes are available: 5 Insufficient {}."
 ALLOCATE = "Allocate failed due to requested number of devices unavailable for {}. Requested: 1, Available: 0"
@@ -265,7 +264,7 @@ def test_a_near_message_has_the_same_words(text: str, near: str) -> None:
     assert len(words & others) >= _SHARED * len(words)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.code}: {rule.words[0][:40]}")
+@pytest.mark.parametrize("rule", RULES_OF_CLUSTER, ids=lambda rule: f"{rule.code}: {rule.words[0][:40]}")
 def test_every_rule_has_two_wordings_and_a_message_with_a_near_one(rule: Rule) -> None:
     wordings = [make_wording(words) for words in rule.words]
 

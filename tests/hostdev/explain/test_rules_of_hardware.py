@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from hostdev.findings import barspace, hardware, vgpu
-from tests.hostdev.explain.ruletable import Row, judge_row, lacking
-
-RULES = (*vgpu.RULES, *hardware.RULES, *barspace.RULES)
+from hostdev.findings.rules import WRITTEN
+from tests.hostdev.explain.ruletable import (
+    RULES_OF_CLUSTER,
+    RULES_OF_HARDWARE,
+    RULES_OF_START,
+    Row,
+    judge_row,
+    lacking,
+)
 
 UUID = "7ece9ff1-b292-474e-aaf4-58e863ae2053"
 FROM_GROUP = "kvm: -device vfio-pci,id=hostpci0: vfio {}: error getting device from group 64: {}"
@@ -345,4 +350,8 @@ def test_messages_lead_to_their_code_and_a_near_one_does_not(row: Row) -> None:
 
 
 def test_every_rule_has_a_row_with_two_wordings() -> None:
-    assert lacking(RULES, TABLE) == []
+    assert lacking(RULES_OF_HARDWARE, TABLE) == []
+
+
+def test_every_written_rule_is_judged_by_a_table() -> None:
+    assert set(WRITTEN) == {*RULES_OF_START, *RULES_OF_HARDWARE, *RULES_OF_CLUSTER}

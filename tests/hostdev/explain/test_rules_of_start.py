@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hostdev.findings import domainstart, mapping
-from tests.hostdev.explain.ruletable import Row, judge_row, lacking
-
-RULES = (*mapping.RULES, *domainstart.RULES)
+from tests.hostdev.explain.ruletable import RULES_OF_START, Row, judge_row, lacking
 
 MAP = "kvm: vfio_container_dma_map(0x5e043daea2f0, {}, 0x771a6ce00000) = -{}"
 HIGH, RESERVED, LOW = "0x380010000000, 0x2000000", "0xfee00000, 0x1000", "0x100000, 0x7ff00000"
@@ -376,6 +373,15 @@ TABLE: tuple[Row, ...] = (
         "vfio 0000:3b:00.0: no such host device: No such file or directory",
         ("mediated",),
     ),
+    Row(
+        "cloud-init-missing",
+        (
+            "preCloudInitIso hook\npanic: runtime error: invalid memory address or nil pointer dereference",
+            "virt-launcher: cloud-init data for the hook\npanic: SIGSEGV: segmentation violation code=0x1 addr=0x0",
+        ),
+        "onDefineDomain hook\npanic: runtime error: invalid memory address or nil pointer dereference",
+        ("in-cloud-init",),
+    ),
 )
 
 
@@ -385,4 +391,4 @@ def test_messages_lead_to_their_code_and_a_near_one_does_not(row: Row) -> None:
 
 
 def test_every_rule_has_a_row_with_two_wordings() -> None:
-    assert lacking(RULES, TABLE) == []
+    assert lacking(RULES_OF_START, TABLE) == []

@@ -55,7 +55,6 @@ _NO_ROOM = (
     # Linux before 6.8, where BARs 7 to 12 are those of VFs, and 13 to 15 the windows of a bridge.
     "BAR {any}: no space for [",
     "BAR {any}: failed to assign [",
-    *BAR_WINDOW_TOO_SMALL.says[:3],
     # Long ago.
     "BAR {any}: can't assign mem",
     "BAR {any}: can't assign io",
@@ -63,6 +62,7 @@ _NO_ROOM = (
     "]: can't assign; no space",
     "]: failed to assign",
 )
+_NO_ROOM_FOR_BAR = (*_NO_ROOM, *BAR_WINDOW_TOO_SMALL.says[:3])
 _NOT_PLACED = (
     "can't enable device: BAR {any} not assigned",
     "can't enable device: BAR {any} not claimed",
@@ -77,8 +77,8 @@ _OVER = ("guest-driver-failed",)
 RULES = (
     Rule("io-or-rom-without-room", _NO_ROOM, (OF_IO_OR_ROM,)),
     Rule("vfs-without-room", _NO_ROOM, (OF_A_VF_BAR,), Sureness.LIKELY),
-    Rule("bar-window-too-small", _NO_ROOM, (OF_A_BAR_OF_MEMORY, IN_GUEST), Sureness.LIKELY, _OVER),
-    Rule("host-without-room", _NO_ROOM, (OF_A_BAR_OF_MEMORY, ON_HOST), Sureness.LIKELY, _OVER),
+    Rule("bar-window-too-small", _NO_ROOM_FOR_BAR, (OF_A_BAR_OF_MEMORY, IN_GUEST), Sureness.LIKELY, _OVER),
+    Rule("host-without-room", _NO_ROOM_FOR_BAR, (OF_A_BAR_OF_MEMORY, ON_HOST), Sureness.LIKELY, _OVER),
     Rule("bar-window-too-small", _NO_ROOM, (OF_A_WINDOW, DEVICE_BELOW, IN_GUEST), Sureness.LIKELY, _OVER),
     Rule("host-without-room", _NO_ROOM, (OF_A_WINDOW, DEVICE_BELOW, ON_HOST), Sureness.LIKELY, _OVER),
     Rule("bar-window-too-small", _NOT_PLACED, (IN_GUEST,), Sureness.LIKELY, _OVER),

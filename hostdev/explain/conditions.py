@@ -38,7 +38,7 @@ _ROOM = re.compile(
 )
 _ROM_BAR, _VF_BARS, _FIRST_WINDOW = 6, range(7, 13), 13
 """How the kernel counted resources before it named them."""
-_VARIABLE = re.compile(r"\b(mdev_)?pci_resource_(\w+) not set for")
+_VARIABLE = re.compile(r"\b(mdev_)?pci_resource_(\w{1,100}) not set for")
 _NO_ADDRESS = ("addresses to allocate", "do not match the number of devices")
 """What virt-launcher says where a device has no address."""
 _GUEST_DMI = ("dmi: qemu", "dmi: kubevirt", "dmi: red hat", "dmi: openstack", "dmi: nutanix")

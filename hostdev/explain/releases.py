@@ -19,8 +19,8 @@ _SPELT: Mapping[str, tuple[re.Pattern[str], ...]] = MappingProxyType(
             _LINUX: (
                 "linux version ",
                 r"kernel: (?=\d+\.\d+\.\d+-)",
-                r"linux [\w.-]+ (?=\S+ #\d)",
-                r"tainted[^\n]{0,60}? (?=\S+ #\d)",
+                r"linux [\w.-]{1,64} (?=\S{1,80} #\d)",
+                r"tainted[^\n]{0,60}? (?=\S{1,80} #\d)",
             ),
             "QEMU": ("qemu emulator version ", "qemu version: ", "pve-qemu-kvm: "),
             "libvirt": ("libvirt version: ", r"libvirtd \(libvirt\) ", "using library: libvirt "),

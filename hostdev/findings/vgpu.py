@@ -110,6 +110,12 @@ RULES = (
         over=_PUT_ASIDE,
     ),
     Rule(
+        "vgpu-manager-refused",
+        ("nvidia-vgpu-mgr[{any}]: error: vmiop_log: ", "nvidia-vgpu-mgr[{any}]: error: vmiop_env_log: "),
+        sure=Sureness.LIKELY,
+        over=_PUT_ASIDE,
+    ),
+    Rule(
         "mdev-not-started",
         (
             "error getting device from group {any}: Device or resource busy",

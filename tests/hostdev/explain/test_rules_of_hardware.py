@@ -58,6 +58,14 @@ TABLE: tuple[Row, ...] = (
         f"[31936.327747] [nvidia-vgpu-vfio] {UUID}: vGPU migration enabled. status: 0x0",
     ),
     Row(
+        "vgpu-manager-refused",
+        (
+            "nvidia-vgpu-mgr[8626]: error: vmiop_log: (0x0): Failed to get static information error 2",
+            "nvidia-vgpu-mgr[8626]: error: vmiop_env_log: (0x0): Failed to attach device: 0x1f",
+        ),
+        "nvidia-vgpu-mgr[8626]: notice: vmiop_env_log: (0x0): Received start call from nvidia-vgpu-vfio module",
+    ),
+    Row(
         "mdev-not-started",
         (
             FROM_GROUP.format(UUID, "Device or resource busy"),

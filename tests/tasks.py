@@ -217,4 +217,20 @@ TASKS = (
         ("Traceback",),
         1,
     ),
+    Task(
+        *("E1", "free GPUs of a cluster", "passgate fleet find gpu free --from tests/fixtures/fleet/before -o name"),
+        ("gpu-1",),
+        ("gpu-2", "net-1"),
+    ),
+    Task(
+        *("E2", "where a VM can run, and why not elsewhere"),
+        "passgate fleet why tests/fixtures/fleet/*.yaml --from tests/fixtures/fleet/before",
+        ("gpu-1     yes", "no-fitting-device"),
+        ("Traceback",),
+    ),
+    Task(
+        *("E3", "how many more of a VM fit"),
+        "passgate fleet capacity tests/fixtures/fleet/*.yaml --from tests/fixtures/fleet/before",
+        ("4 such VMs fit on 6 nodes",),
+    ),
 )

@@ -22,8 +22,8 @@ from hostdev.inventory.scan import scan
 
 T = TypeVar("T")
 
-LARGEST = 16 << 20
-"""A host with ten thousand functions has half of this; a hundred of them at once are never in memory."""
+LARGEST = 8 << 20
+"""A host with ten thousand functions has as much."""
 MOST_FILES = 10_000
 _FEW = 6
 """Nodes for which a second process is not worth its start."""

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     broken = [one.finding for one in found if isinstance(one, Broken)]
     rows = LISTING.sorted((row for one in found if not isinstance(one, Broken) for row in one), arguments.sort)
     if arguments.output == "name":
-        output.write("".join(f"{name}\n" for name in dict.fromkeys(row.node for row in rows)))
+        output.write("".join(f"{visible(name)}\n" for name in dict.fromkeys(row.node for row in rows)))
     elif arguments.output == "jsonl":
         write_lines(map(_item, rows))
     elif arguments.output in {"json", "yaml"}:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from domxml.errors import ExitCode
 from domxml.finding import Finding
+from domxml.text import visible
 from hostdev.cli.fleet.survey import (
     Head,
     Moment,
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [_row(one) for one in each_node(fleet, partial(_summary, moment=moment))]
     rows = LISTING.sorted(_with_twins(rows), arguments.sort)
     if arguments.output == "name":
-        output.write("".join(f"{row.head.node}\n" for row in rows if row.is_read))
+        output.write("".join(f"{visible(row.head.node)}\n" for row in rows if row.is_read))
     elif arguments.output == "jsonl":
         write_lines(_item(row) for row in rows)
     elif arguments.output in {"json", "yaml"}:

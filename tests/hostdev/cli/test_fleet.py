@@ -52,7 +52,15 @@ def test_forms_say_the_same(cli: Callable[..., Ran]) -> None:
 def test_names_of_strangers_are_only_printed(tmp_path: Path, cli: Callable[..., Ran]) -> None:
     write_fleet(tmp_path, dict.fromkeys(HOSTILE, "hgx-h100"))
     (tmp_path / "\x1b[2Jnotes.md").write_text("")
-    for words in (("list",), ("list", "-o", "wide"), ("find", "gpu"), ("why", *FILES), ("capacity", *FILES)):
+    for words in (
+        ("list",),
+        ("list", "-o", "wide"),
+        ("list", "-o", "name"),
+        ("find", "gpu", "-o", "name"),
+        ("find", "gpu"),
+        ("why", *FILES),
+        ("capacity", *FILES),
+    ):
         ran = cli("fleet", *words, "--from", str(tmp_path))
 
         assert ran.code == ExitCode.DONE, ran.err

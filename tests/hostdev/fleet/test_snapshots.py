@@ -75,7 +75,7 @@ def test_what_is_no_snapshot_gets_a_sentence_and_the_rest_goes_on(tmp_path: Path
     assert {name: found.message for name, found in broken.items()} == {
         "cut": broken["cut"].message,
         "future": "has no `format = 1`: not a recorded machine",
-        "huge": "is larger than 16 MiB",
+        "huge": "is larger than 8 MiB",
         "latin1": "is not UTF-8 text",
     }
     assert "not TOML" in broken["cut"].message

@@ -225,7 +225,7 @@ TASKS = (
     Task(
         *("E2", "where a VM can run, and why not elsewhere"),
         "passgate fleet why tests/fixtures/fleet/*.yaml --from tests/fixtures/fleet/before",
-        ("gpu-1     yes", "no-fitting-device"),
+        ("gpu-1    yes", "no-fitting-device"),
         ("Traceback",),
     ),
     Task(

@@ -52,6 +52,14 @@ class Want(NamedTuple):
     def is_known(self) -> bool:
         return self.meaning is not None and self.meaning.choose is not None
 
+    @property
+    def shortage(self) -> str:
+        """What an offer keeps back, where the VM could not do with the rest; empty where it could."""
+        limit = self.meaning.limit if self.meaning else None
+        if limit is None or limit >= self.quantity or self.meaning is None:
+            return ""
+        return f"{self.meaning.by} offers {limit} of {self.name}, and the VM asks for {self.quantity}"
+
 
 class Demand(NamedTuple):
     """All that one VM asks for."""

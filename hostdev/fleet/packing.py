@@ -14,7 +14,7 @@ Kind = tuple[Fits, ...]
 Need = tuple[int, ...]
 """How many functions each want takes."""
 
-MOST_WANTS = 12
+MOST_WANTS = 9
 _STEPS = 60_000
 """A tenth of a second."""
 _MOST_UNITS = 400

@@ -88,11 +88,13 @@ class _Placement:
         against = tuple(one.finding for one in objected)
         notes = (*(RESOURCE_UNMAPPED.found(self.node.name, one) for one in unknown), *self._notes)
         if known.most == 0:
-            return Answer(self._without, (*self._missing, *against, *notes), 0, 0)
+            return Answer(self._without, (*(tuple(self._missing) or (self._apart,)), *against, *notes), 0, 0)
+        doubts = tuple(self._obstacles) if least == 0 else ()
+        if self._is_stale:
+            return Answer(Verdict.UNKNOWN, (*against, *doubts, *notes), 0, None if unknown else known.most)
         if free.most == 0 or against:
-            return Answer(Verdict.NOT_NOW, (*against, *self._obstacles, *notes), 0, 0)
-        if unknown or self._is_stale or least == 0:
-            doubts = self._obstacles if least == 0 else ()
+            return Answer(Verdict.NOT_NOW, (*against, *doubts, *notes), 0, 0)
+        if unknown or least == 0:
             return Answer(Verdict.UNKNOWN, (*doubts, *notes), 0, None if unknown else most)
         return Answer(Verdict.YES, notes, least, most)
 
@@ -166,9 +168,10 @@ class _Placement:
         if not need:
             # Nothing that is known is asked of a node's devices.
             return Bounds(1, 1)
-        if len(need) > MOST_WANTS:
-            need = need[:MOST_WANTS]
         kept = [(unit, kind) for unit, kind in self._units if self._counts(unit, states)]
+        if len(need) > MOST_WANTS:
+            # Counting with the first of them alone can only say too much.
+            return self._limited(Bounds(0, count_vms(Counter(kind for _, kind in kept), need[:MOST_WANTS]).most))
         if not self.asked.same_numa:
             return self._limited(count_vms(Counter(kind for _, kind in kept), need))
         places = {unit.numa_node for unit, _ in kept} - {None}
@@ -192,6 +195,14 @@ class _Placement:
             if want.meaning is not None and want.meaning.limit is not None
         ]
         return Bounds(min([bounds.least, *limits]), min([bounds.most, *limits]))
+
+    @property
+    def _apart(self) -> Finding:
+        """Enough devices of each kind, and no way to give them to one VM."""
+        limits = [want.shortage for want in self._known_wants if want.shortage]
+        where = ", on one NUMA node" if self.asked.same_numa else ""
+        what = "; ".join(limits) or f"its units cannot be put together so that one VM has all that it asks for{where}"
+        return TOO_FEW_FREE.found(self.node.name, what)
 
     @property
     def _missing(self) -> Iterator[Finding]:

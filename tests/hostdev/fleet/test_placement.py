@@ -164,8 +164,11 @@ spec:
 """
 
     answer = place(node("hgx-h100"), asked(vm("", {"units.example.com/gpu": 1}), state))
+    short = place(node("hgx-h100"), asked(vm("", {"units.example.com/gpu": 4}), state))
 
     assert counted(answer) == ("yes", 3, 3)
+    assert counted(short) == ("never", 0, 0)
+    assert short.findings[0].message == "the NodeState gpus offers 3 of units.example.com/gpu, and the VM asks for 4"
 
 
 def test_one_numa_node_holds_fewer() -> None:
@@ -174,13 +177,19 @@ def test_one_numa_node_holds_fewer() -> None:
     assert counted(place(node("hgx-h100"), both)) == ("yes", 2, 2)
     assert counted(place(node("hgx-h100"), one)) == ("yes", 2, 2)
     assert counted(place(node("hgx-h100"), asked(vm(h100=8)))) == ("yes", 1, 1)
-    assert counted(place(node("hgx-h100"), asked(vm(h100=8), same_numa=True)))[1:] == (0, 0)
+    none = place(node("hgx-h100"), asked(vm(h100=8), same_numa=True))
+    assert counted(none) == ("never", 0, 0)
+    assert (
+        "cannot be put together so that one VM has all that it asks for, on one NUMA node" in none.findings[0].message
+    )
 
 
 def test_a_stale_snapshot_knows_no_yes() -> None:
     old = node("hgx-h100", origin=Origin("2026-01-01T00:00:00Z"))
 
     assert counted(place(old, asked(vm(h100=1)))) == ("unknown", 0, 8)
+    held = replace(old, held={PciAddress.parse("0000:1a:00.0"): "it is 1"})
+    assert counted(place(held, asked(vm(h100=8)))) == ("unknown", 0, 1), "it may be free by now"
     assert place(old, asked(vm(h100=9))).verdict is Verdict.NEVER, "cards do not come by themselves"
     assert place(old, asked(vm(h100=1))._replace(max_age=None)).verdict is Verdict.YES
 
@@ -268,6 +277,18 @@ def test_node_objects_are_read_as_kubectl_prints_them() -> None:
     for text in (b"{}", b"kind: Pod", b"[1]"):
         with pytest.raises(BadInput, match="bad-nodes"):
             read_node_objects(text, "nodes.json")
+
+
+def test_more_resources_than_can_be_counted_have_no_least() -> None:
+    many = {f"x.com/r{number}": 1 for number in range(14)}
+    said = tuple(f"{name}=gpu" for name in many)
+
+    answer = place(node("hgx-h100"), asked(vm("", many), said=said))
+
+    assert counted(answer) == ("never", 0, 0), "eight are too few for fourteen"
+    assert (
+        counted(place(node("two-socket-x710"), asked(vm("", many), said=tuple(f"{name}=nic" for name in many))))[1] == 0
+    )
 
 
 def test_a_demand_without_devices_has_no_wants() -> None:

@@ -23,6 +23,8 @@ from hostdev.lint.repository import read_manifest
 from hostdev.lint.view import view_of
 
 Chooser = Callable[[Node], frozenset[PciAddress]]
+Port = Callable[[PciFunction, PciFunction | None], bool]
+"""A question about a PF and the first of its VFs, which are all of one model."""
 _IDS = re.compile(r"(?:0x)?([0-9a-f]{4}):(?:0x)?([0-9a-f]{4})", re.ASCII | re.IGNORECASE)
 
 
@@ -36,8 +38,8 @@ class Meaning(NamedTuple):
     limit: int | None = None
     are_vfs: bool = False
     """They are VFs of certain ports, and more of them can be made."""
-    port: Callable[[PciFunction], bool] | None = None
-    """The ports whose VFs may be such devices; None: none."""
+    port: Port | None = None
+    """Whether VFs of a port may be such devices; None: none are."""
 
 
 class Want(NamedTuple):
@@ -132,7 +134,7 @@ def _joined(one: Meaning, other: Meaning) -> Meaning:
         return Meaning(one.by)
     limit = None if one.limit is None or other.limit is None else one.limit + other.limit
     ports = [port for port in (one.port, other.port) if port is not None]
-    either = (lambda function: any(port(function) for port in ports)) if ports else None
+    either: Port | None = (lambda pf, vf: any(port(pf, vf) for port in ports)) if ports else None
     return Meaning(one.by, lambda node: left(node) | right(node), limit, one.are_vfs and other.are_vfs, either)
 
 
@@ -156,7 +158,7 @@ def _of_kubevirt(beside: Neighbours) -> Iterator[tuple[str, Meaning]]:
         if ids:
             vendor, device = (int(one, 16) for one in ids.groups())
             choose = _with_ids(vendor, device)
-            yield get_text(row, "resourceName"), Meaning("the KubeVirt object", choose, port=_of_vendor(vendor))
+            yield get_text(row, "resourceName"), Meaning("the KubeVirt object", choose, port=_may_make(vendor, device))
     for row in get_list(permitted, "mediatedDevices"):
         types = printable(get_text(row, "mdevNameSelector"))
         yield get_text(row, "resourceName"), Meaning(f"mediated devices of the type {types!r}")
@@ -166,8 +168,8 @@ def _with_ids(vendor: int, device: int) -> Chooser:
     return _functions(lambda one: (one.vendor, one.device) == (vendor, device) and not one.bridge)
 
 
-def _of_vendor(vendor: int) -> Callable[[PciFunction], bool]:
-    return lambda port: port.vendor == vendor
+def _may_make(vendor: int, device: int) -> Port:
+    return lambda pf, vf: pf.vendor == vendor if vf is None else (vf.vendor, vf.device) == (vendor, device)
 
 
 def _of_policies(beside: Neighbours) -> Iterator[tuple[str, Meaning]]:
@@ -175,8 +177,10 @@ def _of_policies(beside: Neighbours) -> Iterator[tuple[str, Meaning]]:
         spec = get_map(policy.value, "spec")
         name = get_text(spec, "resourceName")
         if name:
-            port = _selected(get_map(spec, "nicSelector"))
-            meaning = Meaning(f"the policy {policy.name}", _vfs_of(port), are_vfs=True, port=port)
+            is_selected = _selected(get_map(spec, "nicSelector"))
+            meaning = Meaning(
+                f"the policy {policy.name}", _vfs_of(is_selected), are_vfs=True, port=_any_vf_of(is_selected)
+            )
             yield f"{OPERATOR_PREFIX}/{name}", meaning
 
 
@@ -195,6 +199,10 @@ def _selected(selector: Mapping[str, Any]) -> Callable[[PciFunction], bool]:
         )
 
     return is_selected
+
+
+def _any_vf_of(is_selected: Callable[[PciFunction], bool]) -> Port:
+    return lambda pf, vf: is_selected(pf)  # noqa: ARG005  of a port that is selected any VF will do
 
 
 def _vfs_of(is_selected: Callable[[PciFunction], bool]) -> Chooser:

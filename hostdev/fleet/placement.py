@@ -114,9 +114,10 @@ class _Placement:
 
     def _ports(self, meaning: Meaning) -> list[PciAddress]:
         """The ports that could have more VFs, of those whose VFs may be meant."""
-        functions = self.node.machine.functions.values()
-        spare = (one for one in functions if (one.total_vfs or 0) > (one.num_vfs or 0))
-        return [one.address for one in spare if meaning.port is not None and meaning.port(one)]
+        functions = self.node.machine.functions
+        spare = [one for one in functions.values() if (one.total_vfs or 0) > (one.num_vfs or 0)]
+        pairs = [(one, functions.get(one.virtfns[0]) if one.virtfns else None) for one in spare]
+        return [pf.address for pf, vf in pairs if meaning.port is not None and meaning.port(pf, vf)]
 
     @property
     def _known_wants(self) -> tuple[Want, ...]:

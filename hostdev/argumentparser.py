@@ -154,9 +154,12 @@ class _Reading:
 
 
 def _instead_of_loose(command: Command, word: str) -> str:
-    """What to write instead of a device that stands alone, where devices are the values of an option."""
+    """What to write instead of a device or a directory that stands alone, where such are the values of an option."""
     takers = [option.names[-1] for option in command.options if option.complete is Complete.SPEC]
-    return f"a device is named with {takers[0]} {word}" if takers else ""
+    if takers:
+        return f"a device is named with {takers[0]} {word}"
+    directories = [option.names[0] for option in command.options if option.complete is Complete.DIRECTORY]
+    return f"a directory is named with {directories[0]} {_shown(word)}" if directories else ""
 
 
 def _check_standard_input(command: Command, values: dict[str, Any]) -> None:

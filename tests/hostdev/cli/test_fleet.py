@@ -37,6 +37,12 @@ def test_every_node_has_a_line(cli: Callable[..., Ran]) -> None:
     assert "note: 6 nodes, units: 36 ready, 44 blocked" in ran.err
 
 
+def test_a_directory_that_stands_alone_is_told_how_to_name(cli: Callable[..., Ran]) -> None:
+    ran = cli("fleet", "list", FLEET)
+
+    assert (ran.code, f"hint: a directory is named with --from '{FLEET}'" in ran.err) == (ExitCode.USAGE, True)
+
+
 def test_forms_say_the_same(cli: Callable[..., Ran]) -> None:
     whole = json.loads(cli("fleet", "list", "--from", FLEET, "-o", "json").out)
     lines = cli("fleet", "list", "--from", FLEET, "-o", "jsonl").out.splitlines()

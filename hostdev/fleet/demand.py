@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
 from hostdev.binding.drift import Places
-from hostdev.binding.state import NodeState
+from hostdev.binding.state import Match, NodeState
+from hostdev.binding.statefile import state_for
 from hostdev.fleet.node import Node
 from hostdev.fleet.query import Expression, parse_expression
 from hostdev.inventory.machine import PciFunction
@@ -35,11 +37,18 @@ class Meaning(NamedTuple):
     """Who says so."""
     choose: Chooser | None = None
     """None: that is said, and cannot be followed here."""
-    limit: int | None = None
+    limits: tuple[tuple[Callable[[Node], bool], int | None], ...] = ()
+    """How many units of a node an offer has at most, and of which nodes."""
     are_vfs: bool = False
     """They are VFs of certain ports, and more of them can be made."""
     port: Port | None = None
     """Whether VFs of a port may be such devices; None: none are."""
+
+    def limit_on(self, node: Node) -> int | None:
+        """How many units of a node are offered at most; None: all."""
+        found = [limit for is_for, limit in self.limits if is_for(node)]
+        counts = [limit for limit in found if limit is not None]
+        return sum(counts) if found and len(counts) == len(found) else None
 
 
 class Want(NamedTuple):
@@ -54,11 +63,15 @@ class Want(NamedTuple):
     def is_known(self) -> bool:
         return self.meaning is not None and self.meaning.choose is not None
 
-    @property
-    def shortage(self) -> str:
+    def limit_on(self, node: Node) -> int | None:
+        """How many VMs an offer of a node suffices for; None: it has no limit."""
+        limit = self.meaning.limit_on(node) if self.meaning else None
+        return None if limit is None else limit // self.quantity
+
+    def shortage_on(self, node: Node) -> str:
         """What an offer keeps back, where the VM could not do with the rest; empty where it could."""
-        limit = self.meaning.limit if self.meaning else None
-        if limit is None or limit >= self.quantity or self.meaning is None:
+        limit = self.meaning.limit_on(node) if self.meaning else None
+        if self.meaning is None or limit is None or limit >= self.quantity:
             return ""
         return f"{self.meaning.by} offers {limit} of {self.name}, and the VM asks for {self.quantity}"
 
@@ -85,7 +98,7 @@ def read_demand(vm: Object, beside: Neighbours, meanings: Mapping[str, Meaning])
     view = view_of(manifest)
     asked = Counter(vmi.device_limits) + Counter(one.resource for one in vmi.devices if one.resource)
     unknown = [
-        f"a claim brings {one.name}: which device that is, a DRA driver decides" for one in vmi.devices if one.claim
+        f"a claim brings {one.name}: which device that is, a DRA driver tells" for one in vmi.devices if one.claim
     ]
     unknown += [f"the claim {name} is served by a DRA driver" for name in vmi.claims]
     for interface in vmi.interfaces:
@@ -94,10 +107,7 @@ def read_demand(vm: Object, beside: Neighbours, meanings: Mapping[str, Meaning])
             if resource:
                 asked[resource] += 1
             else:
-                what = (
-                    f"the network {interface.definition} of {interface.name} is not among the files, nor its resource"
-                )
-                unknown.append(what)
+                unknown.append(f"the network {interface.definition}, or its resource, is not among the files")
     if manifest.instancetype:
         unknown.append(f"the instance type {manifest.instancetype} is not among the files, and may bring devices")
     wants = [Want(name, count, meanings.get(name)) for name, count in sorted(asked.items()) if count > 0]
@@ -132,10 +142,10 @@ def _joined(one: Meaning, other: Meaning) -> Meaning:
     left, right = one.choose, other.choose
     if left is None or right is None:
         return Meaning(one.by)
-    limit = None if one.limit is None or other.limit is None else one.limit + other.limit
     ports = [port for port in (one.port, other.port) if port is not None]
     either: Port | None = (lambda pf, vf: any(port(pf, vf) for port in ports)) if ports else None
-    return Meaning(one.by, lambda node: left(node) | right(node), limit, one.are_vfs and other.are_vfs, either)
+    limits, are_vfs = (*one.limits, *other.limits), one.are_vfs and other.are_vfs
+    return Meaning(one.by, lambda node: left(node) | right(node), limits, are_vfs, either)
 
 
 def _of_words(said: Iterable[str], namer: Namer) -> Iterator[tuple[str, Meaning]]:
@@ -216,21 +226,19 @@ def _vfs_of(is_selected: Callable[[PciFunction], bool]) -> Chooser:
 def _of_states(states: Sequence[NodeState]) -> Iterator[tuple[str, Meaning]]:
     for state in states:
         for entry in state.offers:
-            where = f"the NodeState {state.name}".strip()
-            yield entry.resource, Meaning(where, _offered(state, entry.match), entry.limit)
+            where, is_for = f"the NodeState {state.name}".strip(), partial(_is_for, state)
+            yield entry.resource, Meaning(where, partial(_offered, state, entry.match), ((is_for, entry.limit),))
 
 
-def _offered(state: NodeState, match: Any) -> Chooser:
-    def choose(node: Node) -> frozenset[PciAddress]:
-        if state.nodes.names and node.name not in state.nodes.names:
-            return frozenset()
-        places = Places(node.machine)
-        functions = node.machine.functions.values()
-        if any(not any(places.fits(one, has) for one in functions) for has in state.nodes.has):
-            return frozenset()
-        return frozenset(one.address for one in functions if not one.bridge and places.fits(one, match))
+def _is_for(state: NodeState, node: Node) -> bool:
+    return state_for([state], node.machine, node.name) is not None
 
-    return choose
+
+def _offered(state: NodeState, match: Match, node: Node) -> frozenset[PciAddress]:
+    if not _is_for(state, node):
+        return frozenset()
+    places, functions = Places(node.machine), node.machine.functions.values()
+    return frozenset(one.address for one in functions if not one.bridge and places.fits(one, match))
 
 
 def _at(address: PciAddress) -> Chooser:

@@ -190,17 +190,14 @@ class _Placement:
 
     def _limited(self, bounds: Bounds) -> Bounds:
         """What an offer keeps back."""
-        limits = [
-            want.meaning.limit // want.quantity
-            for want in self._known_wants
-            if want.meaning is not None and want.meaning.limit is not None
-        ]
+        found = (want.limit_on(self.node) for want in self._known_wants)
+        limits = [limit for limit in found if limit is not None]
         return Bounds(min([bounds.least, *limits]), min([bounds.most, *limits]))
 
     @property
     def _apart(self) -> Finding:
         """Enough devices of each kind, and no way to give them to one VM."""
-        limits = [want.shortage for want in self._known_wants if want.shortage]
+        limits = list(filter(None, (want.shortage_on(self.node) for want in self._known_wants)))
         where = ", on one NUMA node" if self.asked.same_numa else ""
         what = "; ".join(limits) or f"its units cannot be put together so that one VM has all that it asks for{where}"
         return TOO_FEW_FREE.found(self.node.name, what)

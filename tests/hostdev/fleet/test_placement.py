@@ -171,6 +171,24 @@ spec:
     assert short.findings[0].message == "the NodeState gpus offers 3 of units.example.com/gpu, and the VM asks for 4"
 
 
+def test_a_limit_is_that_of_the_node() -> None:
+    state = """
+apiVersion: passgate.dev/v1
+kind: NodeState
+metadata: {{name: {name}, nodes: {{names: [{name}]}}}}
+spec:
+  offer: [{{resource: units.example.com/gpu, match: {{id: "10de:2330"}}, limit: {limit}}}]
+"""
+    both = "\n---\n".join(state.format(name=name, limit=limit) for name, limit in (("n1", 2), ("other", 5)))
+
+    answers = [
+        counted(place(replace(node("hgx-h100"), name=name), asked(vm("", {"units.example.com/gpu": 1}), both)))
+        for name in ("n1", "other", "third")
+    ]
+
+    assert answers == [("yes", 2, 2), ("yes", 5, 5), ("never", 0, 0)]
+
+
 def test_one_numa_node_holds_fewer() -> None:
     both, one = asked(vm(h100=3)), asked(vm(h100=3), same_numa=True)
 

@@ -189,6 +189,20 @@ spec:
     assert answers == [("yes", 2, 2), ("yes", 5, 5), ("never", 0, 0)]
 
 
+def test_a_card_with_all_its_functions_is_judged_as_one() -> None:
+    devices = '[{"resource": "x.com/gpu", "functions": "all"}]'
+    one = vm("", {"x.com/gpu": 1})
+    whole = Object({**one.value, "metadata": {"name": "v", "annotations": {"passgate.dev/devices": devices}}})
+
+    answer = place(node("consumer-gpu"), asked(whole, said=("x.com/gpu=id=10de:1e04",)))
+
+    assert answer.verdict is Verdict.NOT_NOW
+    assert {"group-not-viable", "not-bound-to-vfio"} <= codes(answer)
+    assert {one.subject for one in answer.findings if one.code == "not-bound-to-vfio"} == {
+        f"0000:01:00.{number}" for number in (1, 2, 3)
+    }
+
+
 def test_one_numa_node_holds_fewer() -> None:
     both, one = asked(vm(h100=3)), asked(vm(h100=3), same_numa=True)
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 LARGEST = 8 << 20
 """A host with ten thousand functions has as much."""
 MOST_FILES = 10_000
+_FIRST_TABLE = "\n["
 _FEW = 6
 """Nodes for which a second process is not worth its start."""
 
@@ -94,6 +96,15 @@ def read_node(snapshot: Snapshot) -> Node:
         machine = scan(host)
         held, uncounted = find_held(host, machine), find_uncounted(host, machine)
         return Node(snapshot.node, machine, recording.origin, held, uncounted)
+
+
+def read_older(snapshot: Snapshot, newer: Snapshot, node: Node) -> Node:
+    """Read the older snapshot of a node; with the same machine, where nothing but its head is different."""
+    texts = [read_recording(one.path, LARGEST) for one in (snapshot, newer)]
+    heads, tables = zip(*(text.partition(_FIRST_TABLE)[::2] for text in texts), strict=True)
+    if tables[0] != tables[1]:
+        return read_node(snapshot)
+    return replace(node, origin=toml.parse(f"{heads[0]}\n").origin)
 
 
 class Broken(NamedTuple):

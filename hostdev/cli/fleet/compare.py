@@ -12,7 +12,7 @@ from domxml.finding import Finding, Severity
 from hostdev.cli.fleet.survey import Head, Moment, each_node, head_of, note_findings, open_fleet, read_moment
 from hostdev.findings.fleet import SNAPSHOT_UNREADABLE
 from hostdev.fleet.node import Node
-from hostdev.fleet.snapshots import Broken, Snapshot, read_node
+from hostdev.fleet.snapshots import Broken, Snapshot, read_older
 from hostdev.gate.compare import Change, compare
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Column, Fit
@@ -30,6 +30,7 @@ SUMMARY = (
 )
 EVERY = (Column("NODE"), Column("SEVERITY"), Column("SUBJECT"), Column("WHAT"), Column("CHANGE", Fit.WRAP, least=30))
 _SHOWN = 3
+_ByName = Mapping[str, Snapshot]
 
 
 class Compared(NamedTuple):
@@ -61,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     came = [name for name in new.names if name not in before]
     gone = [name for name in old.names if name not in set(new.names)]
     both = new._replace(snapshots=tuple(one for one in new.snapshots if one.node in before))
-    found = list(each_node(both, partial(_compare, before=before, moment=moment)))
+    after = {one.node: one for one in both.snapshots}
+    found = list(each_node(both, partial(_compare, before=before, after=after, moment=moment)))
     broken = [one.finding for one in found if isinstance(one, Broken)]
     compared = [one for one in found if isinstance(one, Compared)]
     unread = [one.finding for one in compared if one.finding]
@@ -80,14 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     return worst_exit_code([*severities, *([Severity.WARNING] if gone else [])], arguments.fail_on)
 
 
-def _compare(node: Node, *, before: Mapping[str, Snapshot], moment: Moment) -> Compared:
+def _compare(node: Node, *, before: _ByName, after: _ByName, moment: Moment) -> Compared:
     try:
-        old = read_node(before[node.name])
+        old = read_older(before[node.name], after[node.name], node)
     except PassgateError as error:
         subject = f"{before[node.name].path.parent}/{before[node.name].path.name}"
         return Compared(node.name, None, None, (), SNAPSHOT_UNREADABLE.found(subject, error.message))
     before_head, head = (head_of(one, moment, judged=False) for one in (old, node))
-    return Compared(node.name, before_head, head, compare(old.machine, node.machine))
+    changes = () if old.machine is node.machine else compare(old.machine, node.machine)
+    return Compared(node.name, before_head, head, changes)
 
 
 def count_changes(compared: Iterable[Compared]) -> list[Tally]:

@@ -208,6 +208,9 @@ def test_an_upgrade_is_one_line_a_change(tmp_path: Path, cli: Callable[..., Ran]
     assert (document["came"], document["gone"], len(document["items"])) == (["n8"], ["n7"], 7)
     assert {one["code"]: len(one["nodes"]) for one in document["summary"]}["kernel-changed"] == 7
     assert cli("fleet", "compare", str(old), str(old)).out == "nothing changed\n"
+    write_fleet(old, {"n1": "two-socket-x710"}, boot="ab" * 16)
+    again = json.loads(cli("fleet", "compare", str(old), str(old), "-o", "json").out)
+    assert [one["old"]["boot"] for one in again["items"]][1] == again["items"][1]["new"]["boot"] == "ab" * 16
     wide = cli("fleet", "compare", str(old), str(new), "-o", "wide").out
     assert sum("kernel-changed" in line for line in wide.splitlines()) == 7
 

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInput("bad-usage", "--deadline must be more than 0", hint="such as --deadline 60")
     target = _directory(arguments.out)
     sources = find_sources(arguments)
-    done = sorted(_collect(sources, target), key=lambda one: one.node)
+    done = sorted(_collect(sources, target, 0o600 if arguments.keep_identity else 0o644), key=lambda one: one.node)
     failed = [one.finding for one in done if one.finding]
     old = _old(target, {one.node for one in done})
     for note in sources.notes:
@@ -85,7 +85,7 @@ def _directory(name: str) -> Path:
     return target
 
 
-def _collect(sources: Sources, target: Path) -> Iterator[Collected]:
+def _collect(sources: Sources, target: Path, mode: int) -> Iterator[Collected]:
     """Yield each node as soon as it is done; an interrupt ends what is still asked."""
     for node, why in sources.absent.items():
         yield _told(_failed(node, why, target))
@@ -101,7 +101,7 @@ def _collect(sources: Sources, target: Path) -> Iterator[Collected]:
         while left:
             done, left = wait(left, timeout=_EVERY, return_when=FIRST_COMPLETED)
             for future in done:
-                yield _told(_kept(asked[future], future.result(), target))
+                yield _told(_kept(asked[future], future.result(), target, mode))
             if left and time.monotonic() - last > _EVERY:
                 last = time.monotonic()
                 output.note(f"note: {len(asked) - len(left)} of {len(asked)} nodes answered")
@@ -117,7 +117,7 @@ def _told(one: Collected) -> Collected:
     return one
 
 
-def _kept(node: str, taken: Taken, target: Path) -> Collected:
+def _kept(node: str, taken: Taken, target: Path, mode: int) -> Collected:
     """Keep a snapshot under the node's name, if it is one."""
     if taken.why:
         return _failed(node, taken.why, target)
@@ -128,7 +128,7 @@ def _kept(node: str, taken: Taken, target: Path) -> Collected:
         what = f"answered with something that is no snapshot ({error.message}): '{begin}'"
         return _failed(node, what, target)
     try:
-        _write(target / f"{node}{SUFFIX}", taken.text)
+        _write(target / f"{node}{SUFFIX}", taken.text, mode)
     except OSError as error:
         raise NotPermitted("not-written", f"cannot be written: {error.strerror}", subject=f"{node}{SUFFIX}") from None
     return Collected(node, origin.taken)
@@ -140,7 +140,7 @@ def _failed(node: str, why: str, target: Path) -> Collected:
     return Collected(node, before or "", NODE_NOT_COLLECTED.found(printable(node, 200), f"{why}{kept}"))
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: int) -> None:
     """Beside it first: what is there under its name is whole."""
     descriptor, draft = tempfile.mkstemp(prefix=".collect-", dir=path.parent)
     try:
@@ -148,7 +148,7 @@ def _write(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(draft, 0o644)  # noqa: PTH101  as any file: git keeps no other mode
+        os.chmod(draft, mode)  # noqa: PTH101
         os.replace(draft, path)  # noqa: PTH105
     except BaseException:
         with suppress(OSError):

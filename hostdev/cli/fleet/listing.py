@@ -20,7 +20,7 @@ from hostdev.cli.fleet.survey import (
     open_fleet,
     read_moment,
 )
-from hostdev.findings.fleet import SNAPSHOT_TWICE
+from hostdev.findings.fleet import SNAPSHOT_STALE, SNAPSHOT_TWICE
 from hostdev.fleet.node import Node, State
 from hostdev.fleet.snapshots import Broken
 from hostdev.inventory import pciids
@@ -138,7 +138,7 @@ def _blocked_by(row: NodeRow) -> Cell:
 
 
 def _age(row: NodeRow) -> Cell:
-    is_old = any(found.code.startswith("snapshot-stale") for found in row.findings)
+    is_old = any(found.code == SNAPSHOT_STALE.code for found in row.findings)
     return Cell(row.head.age, Tone.WARN if is_old or row.head.seconds is None else Tone.PLAIN)
 
 

@@ -66,6 +66,7 @@ def test_agents_of_a_cluster_are_asked(tmp_path: Path, cli: Callable[..., Ran], 
     assert ran.code == ExitCode.FINDINGS
     assert names(tmp_path / "out") == ["n1.toml", "n2.toml"]
     assert (tmp_path / "out/n1.toml").read_text() == text
+    assert (tmp_path / "out/n1.toml").stat().st_mode & 0o777 == 0o644
     assert "2 of 5 snapshots written to" in ran.out
     assert sorted(line.removeprefix("error: ") for line in ran.err.splitlines()) == [
         f"{EVIL}: its name cannot be that of a file [node-not-collected]",
@@ -84,6 +85,7 @@ def test_a_context_and_nodes_are_taken(tmp_path: Path, cli: Callable[..., Ran], 
     assert names(tmp_path / "out") == ["n1.toml"]
     assert all("--context" in call and "prod" in call for call in calls(asked))
     assert any(call[-1] == "--keep-identity" for call in calls(asked))
+    assert (tmp_path / "out/n1.toml").stat().st_mode & 0o777 == 0o600, "it has serial numbers"
     document = json.loads(ran.out)
     assert list(errors(document, schema("fleetcollection.json"))) == []
     assert [(one["node"], one["collected"]) for one in document["items"]] == [("n1", True)]

@@ -41,6 +41,10 @@ _TROUBLES = (
 )
 
 
+_LOGGED = re.compile(r"Warning:|[IWEF][0-9]{4} ", re.ASCII)
+"""What kubectl says beside its own sentence: klog writes a letter, month and day."""
+
+
 class Answer(NamedTuple):
     """What a call brought."""
 
@@ -104,7 +108,7 @@ def _failed(shown: str, code: int, errors: str) -> Answer:
     lines = [
         line.strip()
         for line in errors.splitlines()
-        if line.strip() and not line.startswith(("Warning:", "W0", "I0", "E0"))
+        if line.strip() and not _LOGGED.match(line)
     ]
     said = visible(" ".join(lines[-3:]))[:300] or visible(errors.strip())[-300:]
     trouble = next((one for pattern, one in _TROUBLES if pattern.search(errors)), Trouble.FAILED)

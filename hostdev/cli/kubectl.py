@@ -105,11 +105,7 @@ class Kubectl:
 
 
 def _failed(shown: str, code: int, errors: str) -> Answer:
-    lines = [
-        line.strip()
-        for line in errors.splitlines()
-        if line.strip() and not _LOGGED.match(line)
-    ]
+    lines = [line.strip() for line in errors.splitlines() if line.strip() and not _LOGGED.match(line)]
     said = visible(" ".join(lines[-3:]))[:300] or visible(errors.strip())[-300:]
     trouble = next((one for pattern, one in _TROUBLES if pattern.search(errors)), Trouble.FAILED)
     what = said or f"it ended with {code}, without a word"

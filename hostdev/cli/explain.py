@@ -30,8 +30,12 @@ _PACKED = (
     (b"BZh", "bzip2", "bzcat"),
     (b"PK\x03\x04", "zip", "unzip -p"),
 )
-_WIDE = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_BARE_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_WIDE = (
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 _SAMPLE = 200
 
 
@@ -111,18 +115,23 @@ def _is_file(word: str) -> bool:
 
 def _read(name: str) -> str:
     if name == output.STANDARD_INPUT:
-        return _decoded(_bounded(output.open_input(), "standard input"), "standard input")
+        return _text_of(output.open_input(), "standard input")
     try:
         with Path(name).open("rb") as file:
-            return _decoded(_bounded(file, name), name)
+            return _text_of(file, name)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput("no-input", f"cannot be read: {why}", subject=name[:200]) from None
 
 
-def _bounded(file: BinaryIO, name: str) -> bytes:
+def _text_of(file: BinaryIO, name: str) -> str:
     """The beginning and the end; of what is between the lines are counted, so that the others keep their numbers."""
     first = file.read(_FIRST)
+    _check_readable(first, name)
+    encoding = _encoding(first)
+    text = first.decode(encoding, errors="replace")
+    if len(first) < _FIRST:
+        return text
     rest: deque[bytes] = deque()
     lines = skipped = 0
     while step := file.read(_STEP):
@@ -134,18 +143,17 @@ def _bounded(file: BinaryIO, name: str) -> bytes:
     if skipped:
         size = f"{max(skipped // _STEP, 1)} MiB in the middle"
         output.note(f"note: {name[:200]}: {size} were not read; give the part around the failure to have it looked at")
-    return b"".join((first, b"\n" * lines, *rest))
+    return text + "\n" * lines + b"".join(rest).decode(encoding, errors="replace")
 
 
-def _decoded(data: bytes, name: str) -> str:
+def _check_readable(data: bytes, name: str) -> None:
     packed = next(((kind, program) for start, kind, program in _PACKED if data.startswith(start)), None)
     if packed:
         how = f"`{packed[1]} FILE | passgate explain` unpacks it"
         raise BadInput("no-input", f"is packed with {packed[0]}, and no text", hint=how, subject=name[:200])
-    text = data.decode(_encoding(data), errors="replace")
-    if text[:_STEP].count("\ufffd") > len(text[:_STEP]) // 5:
+    text = data[:_STEP].decode(_encoding(data), errors="replace")
+    if text.count("\ufffd") > len(text) // 5:
         raise BadInput("no-input", "is no text", hint="give a log, or a message", subject=name[:200])
-    return text
 
 
 def _encoding(data: bytes) -> str:
@@ -156,7 +164,7 @@ def _encoding(data: bytes) -> str:
         return marked
     if b"\0" in sample:
         whole = sample[: len(sample) // 4 * 4]
-        return next((wide for wide in _BARE_WIDE if _is_text(whole, wide)), "utf-8")
+        return next((wide for _, wide in _WIDE if _is_text(whole, wide)), "utf-8")
     return "utf-8"
 
 

@@ -172,7 +172,7 @@ def _parts(device: HostDevice) -> Iterator[str]:
     if device.absent and device.unseen:
         yield f"does not tell whether {listed(device.absent)} is so: not all could be seen"
     elif device.absent:
-        yield f"does not show {listed(device.absent)} now: it was changed since, or the text is another host's"
+        yield f"does not show {listed(device.absent)} now: it may have changed since, or the text is another host's"
     others = [code for code in device.stops if code not in device.confirmed]
     if device.answer == "yes":
         yield "can be passed through"

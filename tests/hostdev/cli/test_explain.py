@@ -248,6 +248,13 @@ def test_encodings_of_windows(encoding: str, tmp_path: Path, cli: Callable[..., 
     assert cli("explain", str(file)).out == explain("group-not-viable")
 
 
+def test_the_end_of_a_long_log_of_windows(tmp_path: Path, cli: Callable[..., Ran]) -> None:
+    file = tmp_path / "log"
+    file.write_bytes("\n".encode("utf-16") * 3 + ("\n" * (10 << 20) + SAYS).encode("utf-16-le"))
+
+    assert cli("explain", str(file)).out == explain("group-not-viable")
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

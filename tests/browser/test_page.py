@@ -201,6 +201,16 @@ def test_names_of_strangers_are_text(browser: Chromium, strange: str, place: str
         assert STRANGE in browser.run("document.body.innerText")
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["view=constructor", "finding=constructor", "node=__proto__", "sort=toString&kind=__proto__&state=x", "=&%"],
+)
+def test_an_address_that_means_nothing_is_no_error(browser: Chromium, page: str, place: str) -> None:
+    browser.open(f"{page}#{place}")
+
+    assert browser.run("document.querySelector('h1').innerText.length") > 4
+
+
 def test_200_nodes_open_within_a_second(browser: Chromium, large: str) -> None:
     times = []
     for _ in range(3):

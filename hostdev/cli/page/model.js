@@ -1,7 +1,10 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
+// An address may name what every object inherits.
+Object.setPrototypeOf(DATA.pages, null);
 const UNIT = ["kind", "state", "primary", "title", "ids", "class", "driver", "numa", "unit", "others", "groups",
   "blockers", "holders"];
 const VERDICTS = {
+  __proto__: null,
   yes: { name: "ready", sign: "✓", word: "yes" },
   notNow: { name: "held", sign: "●", word: "not now" },
   unknown: { name: "unknown", sign: "?", word: "unknown" },

@@ -1,4 +1,5 @@
 const VIEWS = {
+  __proto__: null,
   nodes: ["Nodes", nodesView, () => DATA.nodes.length],
   devices: ["Devices", devicesView, () => UNITS.length],
   held: ["In use", heldView, () => UNITS.filter((unit) => unit.state === 1).length],

@@ -37,7 +37,7 @@ function findingCard(finding, node) {
     finding.hint ? el("p", { class: "faint" }, inlineElements(finding.hint)) : null);
 }
 
-const SEVERITIES = { error: ["blocked", "✕"], warning: ["unknown", "!"], info: ["held", "i"] };
+const SEVERITIES = { __proto__: null, error: ["blocked", "✕"], warning: ["unknown", "!"], info: ["held", "i"] };
 
 function severityWord(severity) {
   const [name, mark] = SEVERITIES[severity] || ["faint", "·"];
@@ -45,7 +45,7 @@ function severityWord(severity) {
 }
 
 function nodesView(place) {
-  const keys = { age: (row) => (row.node.seconds == null ? Infinity : row.node.seconds) };
+  const keys = { __proto__: null, age: (row) => (row.node.seconds == null ? Infinity : row.node.seconds) };
   KINDS.forEach((kind) => { keys[kind] = (row) => -row.kinds[DATA.kinds.indexOf(kind)][0]; });
   const all = sortRows(nodeRows(place), place, keys);
   const [rows, more] = firstRows(all, place, "node");

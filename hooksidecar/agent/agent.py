@@ -268,7 +268,7 @@ def _offers(options: Options, look: Callable[[], Machine | None], around: Surrou
 
     return offers.Offers(
         offers.declared_by(options.manage, options.node),
-        offers.Look(look, offers.looker_at_some(options.host), lambda: around.seen),
+        offers.look_at(options.host, look, lambda: around.seen),
         Record(options.kubelet_dir, boot_id),
         options.kubelet_dir,
     )

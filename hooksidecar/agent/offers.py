@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter
@@ -19,14 +18,17 @@ from domxml.text import listed
 from hooksidecar import log
 from hooksidecar.agent.given import Given
 from hooksidecar.agent.hostwatch import Seen
-from hooksidecar.agent.record import Record
+from hooksidecar.agent.record import Record, grants_of_present_pods
 from hooksidecar.agent.uevents import Changes, Uevents
 from hooksidecar.deadline import raised_at
 from hooksidecar.deviceplugin.plugins import Plugins
 from hooksidecar.deviceplugin.source import Granted, Listed
+from hostdev.binding.reconcile import read_declared_settings
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states, state_for
+from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.findings.offer import OFFER_NOT_FRESH, OFFER_RECORD_DIFFERS
+from hostdev.holders.pods import held_by_others
 from hostdev.inject.gather import read_file
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.recorded.layout import open_host
@@ -34,9 +36,10 @@ from hostdev.inventory.renewal import renew_picture
 from hostdev.inventory.scan import scan
 from hostdev.kubelet.checkpoint import Grant
 from hostdev.offer.grant import findings_against, make_grant
-from hostdev.offer.pool import Basis, Offer
+from hostdev.offer.pool import Basis, Offer, Taken
 from hostdev.offer.prefer import prefer_units
 from hostdev.offer.refresh import refresh_offer
+from hostdev.units.identity import is_id
 
 EVERY = 10.0
 """Seconds between two turns without a reason: the file may have changed, or kubelet's record."""
@@ -53,8 +56,6 @@ _STATES = {
     (False, True): "given-unhealthy",
 }
 """What a unit is counted as, by whether it is healthy, and whether a pod holds it."""
-_ID = re.compile(r".+-[0-9a-f]{4}\.[0-9a-f]{4}")
-"""What units are called: what is given by such names was given by us, or by an agent before."""
 
 
 class Look(NamedTuple):
@@ -64,6 +65,8 @@ class Look(NamedTuple):
     some: Callable[[Collection[PciAddress]], Machine]
     last: Callable[[], Seen]
     """The last look of others at the whole."""
+    settings: Callable[[Machine, NodeState], Readings] = lambda _machine, _state: UNREAD
+    """At what VFs are set up with, where that is declared."""
 
 
 class Offering(NamedTuple):
@@ -83,6 +86,7 @@ class Offers:
 
     def __init__(self, declared: Callable[[Machine], NodeState], look: Look, record: Record, kubelet_dir: str) -> None:
         self._declared = declared
+        self._kubelet_dir = kubelet_dir
         self._look = look
         self._record = record
         """One of its own: it is read in a thread of its own."""
@@ -207,7 +211,9 @@ class Offers:
             self.given.keep(grants, self._record.read_at)
             self._differing = tuple(_differs(grant) for grant in self.given.differing(grants))
         state = self._declared(machine)
-        basis = Basis(state, machine, self._of_ours(state, self.given.held(grants)))
+        held = self._of_ours(state, self.given.held(grants))
+        readings = self._look.settings(machine, state)
+        basis = Basis(state, machine, held, readings, self._taken(grants, held, machine))
         if basis != self._offer.basis:
             self._offer = refresh_offer(self._offer, basis)
             units = (one for pool in self._offer.pools for one in pool.units)
@@ -234,7 +240,15 @@ class Offers:
     def _of_ours(self, state: NodeState, held: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
         """Resources that are offered here, or were: their ids say so."""
         names = {entry.resource for entry in state.offers} | {pool.resource for pool in self._offer.pools}
-        return {name: ids for name, ids in held.items() if name in names or all(map(_ID.fullmatch, ids))}
+        return {name: ids for name, ids in held.items() if name in names or all(map(is_id, ids))}
+
+    def _taken(self, grants: Sequence[Grant], held: Collection[str], machine: Machine) -> Taken:
+        """What other plugins have given to pods that are there."""
+        others = tuple(grant for grant in grants if grant.resource not in held)
+        with suppress(PassgateError):
+            # Where that cannot be seen, those of ended pods count as well.
+            others = grants_of_present_pods(self._kubelet_dir, others)
+        return held_by_others(others, (), machine)
 
     def _late(self) -> Iterator[Finding]:
         begun = self._begun
@@ -270,7 +284,12 @@ def declared_by(file: str, node: str) -> Callable[[Machine], NodeState]:
     return declared
 
 
-def looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
+def look_at(host: str, whole: Callable[[], Machine | None], last: Callable[[], Seen]) -> Look:
+    """Look at a host in each way."""
+    return Look(whole, _looker_at_some(host), last, _settings_reader(host))
+
+
+def _looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
     """A function that looks at some functions and all that decides about them."""
 
     def look(addresses: Collection[PciAddress]) -> Machine:
@@ -278,3 +297,15 @@ def looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
             return scan(opened, only=addresses, use=False)
 
     return look
+
+
+def _settings_reader(host: str) -> Callable[[Machine, NodeState], Readings]:
+    """A function that reads what VFs are set up with, where a state declares that."""
+
+    def read(machine: Machine, state: NodeState) -> Readings:
+        if not any(entry.settings for entry in state.vfs):
+            return UNREAD
+        with open_host(host) as opened:
+            return read_declared_settings(opened, machine, [state])
+
+    return read

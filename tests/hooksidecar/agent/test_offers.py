@@ -24,6 +24,8 @@ from hooksidecar.agent.uevents import Changes, Uevents, read_event
 from hooksidecar.deviceplugin.source import Granted
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.checkpoint import Grant
+from tests.hooksidecar.agent.kubelet import Kubelet as KubeletDirectory
+from tests.hooksidecar.agent.kubelet import uid
 from tests.hostdev.gate.build import at, machine
 from tests.hostdev.offer.offers import CARD, card, state
 from tests.kubelet.kubelet import Kubelet
@@ -106,6 +108,11 @@ def running() -> Iterator[Running]:
     shutil.rmtree(directory)
 
 
+@pytest.fixture
+def kubelet_record(running: Running) -> KubeletDirectory:
+    return KubeletDirectory(running.kubelet.directory)
+
+
 def test_a_whole_group_is_given_with_its_nodes(running: Running) -> None:
     pod = running.vm("vm1", 2)
     running.kubelet.wait(lambda: running.offers.seen.units.get("given") == 2)
@@ -171,6 +178,17 @@ def test_what_was_given_counts_before_kubelet_has_written_it_down(running: Runni
 
     running.kubelet.wait(lambda: running.offers.seen.units == {"given-unhealthy": 1})
     assert [one.id for one in running.offers.listed(CARD)] == [unit]
+
+
+def test_what_another_plugin_gave_is_not_free(running: Running, kubelet_record: KubeletDirectory) -> None:
+    pod = uid(7)
+    kubelet_record.pod(pod)
+    kubelet_record.allocate(pod, {"PCI_RESOURCE_NVIDIA_COM_GPU": "0000:3d:00.0"}, resource="nvidia.com/GPU", ids=["10"])
+    kubelet_record.save()
+
+    running.tell(Changes())
+
+    running.kubelet.wait(lambda: running.offers.seen.units == {"unhealthy": 1, "free": 1})
 
 
 def test_a_file_says_what_was_given_whatever_the_record_holds() -> None:

@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     machine: Machine | None = None
     findings: tuple[Finding, ...] = ()
     begun: float = 0.0
-    """When it began, of time.monotonic."""
+    """When the look at the machine began, of time.monotonic."""
 
 
 class Surroundings:
@@ -47,6 +47,7 @@ class Surroundings:
         self._gone: frozenset[str] = frozenset()
         self._host: tuple[Finding, ...] = ()
         self._again = EVERY
+        self._begun = 0.0
         self._asked = threading.Event()
         self.seen = Seen()
         self.host_read_at = self.podresources_read_at = time.monotonic()
@@ -54,7 +55,6 @@ class Surroundings:
 
     def look(self) -> Seen:
         """Look now. What may be a matter of a moment is told when it is still so a second later."""
-        begun = time.monotonic()
         machine, unread = self._machine()
         listing, unreachable = self._listing()
         self._record.look()
@@ -63,7 +63,7 @@ class Surroundings:
         claims = served_by_claims(listing.claims) if listing else ()
         # Kubelet makes the directory of a pod a moment after it wrote down what the pod was given.
         self._again = CONFIRM if self._confirmation.waits(now) or self._gone - before else EVERY
-        self.seen = Seen(machine, (*unread, *self._host, *unreachable, *claims, *told), begun)
+        self.seen = Seen(machine, (*unread, *self._host, *unreachable, *claims, *told), self._begun)
         return self.seen
 
     def look_twice(self) -> Seen:
@@ -99,11 +99,12 @@ class Surroundings:
 
     def _machine(self) -> tuple[Machine | None, tuple[Finding, ...]]:
         """The picture; where nothing changed it is the very same one, and so are its findings."""
-        last = self.seen.machine
+        last, begun = self.seen.machine, time.monotonic()
         try:
             machine = self._look()
         except PassgateError as error:
             return last, (_unreadable(error),)
+        self._begun = begun
         self.host_read_at = time.monotonic()
         if machine != last:
             self._host = _judged(machine) if machine else ()

@@ -167,7 +167,7 @@ class Offers:
             except PassgateError as error:
                 trouble = error.sentence()
                 if trouble != before:
-                    log.warning("no look at the host", reason=trouble)
+                    log.warning("what is offered stays as it is", reason=trouble)
             except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
                 log.error("defect", exception=type(error).__name__, where=raised_at(error))
             self._begun = None
@@ -194,11 +194,10 @@ class Offers:
     def _listen(self) -> None:
         try:
             events = Uevents()
+            while True:
+                self._asked.put(events.wait())
         except OSError as error:
             log.warning("no events of the kernel: changes are seen late", reason=error.strerror)
-            return
-        while True:
-            self._asked.put(events.wait())
 
     def turn(self, changes: Changes = Changes()) -> None:  # noqa: B008  a value
         """Look at what changed, and tell kubelet where that makes a difference."""
@@ -275,10 +274,13 @@ def declared_by(file: str, node: str) -> Callable[[Machine], NodeState]:
 
     def declared(machine: Machine) -> NodeState:
         nonlocal text, states
-        with suppress(PassgateError):
-            # What is wrong with it is told by those who keep the node as it says.
+        try:
             if (now := read_file(file)) != text:
                 states, text = read_states(now, file), now
+        except PassgateError:
+            # What is wrong with it is a finding of the upkeep. Before it was ever read nothing is offered at all.
+            if not text:
+                raise
         return state_for(states, machine, node or None) or NodeState()
 
     return declared

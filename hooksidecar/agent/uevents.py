@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import select
 import socket
@@ -59,8 +60,10 @@ class Uevents:
                 data, sender = self._socket.recvfrom(_ROOM)
             except BlockingIOError:
                 return Changes(frozenset(functions), frozenset(groups), lost)
-            except OSError:
-                lost = True  # ENOBUFS
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                lost = True
                 continue
             # Any process of the node's root may send, too.
             if sender[0] == 0:

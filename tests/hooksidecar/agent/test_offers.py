@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from hooksidecar.agent.given import Given
 from hooksidecar.agent.hostwatch import Seen
-from hooksidecar.agent.offers import Look, Offers
+from hooksidecar.agent.offers import Look, Offers, declared_by
 from hooksidecar.agent.pods import wanted_files
 from hooksidecar.agent.record import Record
 from hooksidecar.agent.uevents import Changes, Uevents, read_event
@@ -27,7 +28,7 @@ from hostdev.kubelet.checkpoint import Grant
 from tests.hooksidecar.agent.kubelet import Kubelet as KubeletDirectory
 from tests.hooksidecar.agent.kubelet import uid
 from tests.hostdev.gate.build import at, machine
-from tests.hostdev.offer.offers import CARD, card, state
+from tests.hostdev.offer.offers import CARD, HEAD, card, state
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.pods import Pod
 
@@ -259,3 +260,19 @@ def test_what_a_program_sends_is_no_word_of_the_kernel() -> None:
                 pytest.skip("only root sends to others")
 
         assert events.wait(0.2).functions == frozenset()
+
+
+def test_a_file_that_breaks_changes_no_offer(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    declared = declared_by(str(file), "")
+    with pytest.raises(BadInput):
+        declared(Machine())
+
+    file.write_text(HEAD + STATE)
+    before = declared(Machine())
+    assert [entry.resource for entry in before.offers] == [CARD]
+    for broken in ("spec: [", "apiVersion: passgate.dev/v1\nkind: NodeState\nspec: {offer: 7}\n"):
+        file.write_text(broken)
+        assert declared(Machine()) == before
+    file.unlink()
+    assert declared(Machine()) == before

@@ -288,10 +288,10 @@ def declared_by(file: str, node: str) -> Callable[[Machine], NodeState]:
 
 def look_at(host: str, whole: Callable[[], Machine | None], last: Callable[[], Seen]) -> Look:
     """Look at a host in each way."""
-    return Look(whole, _looker_at_some(host), last, _settings_reader(host))
+    return Look(whole, looker_at_some(host), last, _settings_reader(host))
 
 
-def _looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
+def looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
     """A function that looks at some functions and all that decides about them."""
 
     def look(addresses: Collection[PciAddress]) -> Machine:

@@ -23,7 +23,7 @@ NO_LIBRARY = "module-missing"
 LARGEST = 4 << 20
 _PLACE = re.compile(r" \(line (\d+), column (\d+)\)$")
 _GROUP = API_VERSION.partition("/")[0]
-_KINDS = frozenset({KIND, SETS_KIND})
+_KINDS = (KIND, SETS_KIND)
 
 
 class Flaw(NamedTuple):
@@ -156,7 +156,7 @@ def _unfolded(document: Document, format_: Format) -> Iterator[_Object]:
 def _version_flaw(one: _Object, file: str) -> Flaw | None:
     """A document of our kind in another version than this one; the version of what is no NodeState says nothing."""
     version = one.value.fields.get("apiVersion")
-    if one.value.fields.get("kind") not in _KINDS or version in {None, API_VERSION}:
+    if one.value.fields.get("kind") not in _KINDS or version in (None, API_VERSION):
         return None
     known = isinstance(version, str) and version.startswith(f"{_GROUP}/")
     said = str(version)[:60]

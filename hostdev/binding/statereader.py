@@ -249,7 +249,7 @@ class Reader:
 def document_flaw(document: JsonObject) -> BadInput | None:
     """What makes a document none that is read here: another kind."""
     kind, version = document.fields.get("kind"), document.fields.get("apiVersion")
-    if kind not in {KIND, SETS_KIND}:
+    if kind not in (KIND, SETS_KIND):
         what = f"must be {KIND}, is {show_value(kind)}" if kind is not None else f"is missing: {KIND} is read here"
         return document.refused("kind", what, hint=f"write `apiVersion: {API_VERSION}` and `kind: {KIND}`")
     if version is None:

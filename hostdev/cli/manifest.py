@@ -50,6 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _wanted(arguments: argparse.Namespace) -> Wanted:
+    if arguments.only == "node" and arguments.by != By.PASSGATE:
+        hint = f"write --by {By.PASSGATE}, or --only cluster for what others hand out"
+        raise BadInput(
+            "bad-usage", f"--only node is the NodeState of --by {By.PASSGATE}, which is not given", hint=hint
+        )
     namespace, slash, name = arguments.kubevirt.partition("/")
     if not slash:
         raise BadInput(

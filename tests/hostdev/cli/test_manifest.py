@@ -48,6 +48,14 @@ def test_what_the_agent_offers_is_as_it_was(cli: Callable[..., Ran], golden: Cal
     golden("manifest-offer.txt", ran.err)
 
 
+@pytest.mark.parametrize("by", [(), ("--by", "kubevirt")])
+def test_a_part_that_nothing_writes_is_refused(cli: Callable[..., Ran], by: tuple[str, ...]) -> None:
+    ran = cli(*QAT, *by, "--only", "node")
+
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert "--by passgate" in ran.err
+
+
 def test_the_node_s_part_is_the_file_that_the_page_plans(cli: Callable[..., Ran]) -> None:
     ran = cli("manifest", "10de:1e04", "--by", "passgate", "--only", "node", *host("consumer-gpu"), *NAMES)
 

@@ -391,15 +391,3 @@ def test_what_the_host_stands_on_is_accepted_by_no_file(match: str, code: str, w
     (found,) = flaws(HEAD + f"spec:\n  devices:\n  - match: {match}\n    driver: auto\n    despite: [{code}]\n")
 
     assert (found.line, words in found.finding.message) == (7, True)
-
-
-@pytest.mark.parametrize("key", ["apiVersion", "kind"])
-@pytest.mark.parametrize("value", ["{a: 1}", "[1]", "1", "true"])
-def test_a_kind_or_version_of_another_type_is_a_mistake_and_no_defect(key: str, value: str) -> None:
-    right = {"apiVersion": "passgate.dev/v1", "kind": "NodeState", key: value}
-    text = "".join(f"{name}: {said}\n" for name, said in right.items())
-
-    with pytest.raises(BadState) as caught:
-        read_states(text.encode(), "x")
-
-    assert key in {flaw.finding.subject for flaw in caught.value.flaws}

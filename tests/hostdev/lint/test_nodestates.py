@@ -140,3 +140,15 @@ def test_lint_and_plan_say_the_same_lines(tmp_path: Path) -> None:
     assert (planned.code, linted.code) == (2, 1)
     assert places
     assert all(f"error: {place}: " in planned.err for place in places)
+
+
+@pytest.mark.parametrize("key", ["apiVersion", "kind"])
+@pytest.mark.parametrize("value", ["{a: 1}", "[1]", "1", "true"])
+def test_a_kind_or_version_of_another_type_is_a_mistake_and_no_defect(key: str, value: str) -> None:
+    right = {"apiVersion": "passgate.dev/v1", "kind": "NodeState", key: value}
+    text = "".join(f"{name}: {said}\n" for name, said in right.items())
+
+    with pytest.raises(BadState) as caught:
+        read_states(text.encode(), "x")
+
+    assert key in {flaw.finding.subject for flaw in caught.value.flaws}

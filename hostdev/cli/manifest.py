@@ -32,6 +32,7 @@ _MOST_VLANS = 4094
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at the machine, make the documents, print them, tell what is to be said."""
+    _check_part(arguments)
     wanted = _wanted(arguments)
     machine = devices.machine_at(arguments.host)
     if not arguments.device:
@@ -49,12 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _wanted(arguments: argparse.Namespace) -> Wanted:
+def _check_part(arguments: argparse.Namespace) -> None:
     if arguments.only == "node" and arguments.by != By.PASSGATE:
         hint = f"write --by {By.PASSGATE}, or --only cluster for what others hand out"
-        raise BadInput(
-            "bad-usage", f"--only node is the NodeState of --by {By.PASSGATE}, which is not given", hint=hint
-        )
+        raise BadInput("bad-usage", f"--only node is the NodeState of --by {By.PASSGATE}", hint=hint)
+
+
+def _wanted(arguments: argparse.Namespace) -> Wanted:
     namespace, slash, name = arguments.kubevirt.partition("/")
     if not slash:
         raise BadInput(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from hostdev.explain import values
-from hostdev.explain.values import Values
+from hostdev.explain.addresses import addresses_in
 from hostdev.findings import rule
 from hostdev.findings.release import Release, is_mended
 
@@ -65,7 +65,6 @@ class Context(NamedTuple):
     """What follows the wording in the same message."""
     around: str
     """The message and its neighbours."""
-    values: Values
     releases: tuple[Release, ...] = ()
     """Those that the whole text names."""
 
@@ -83,9 +82,9 @@ def _older(mended: tuple[str, ...], context: Context) -> bool | None:
 
 
 def _mediated(context: Context) -> bool | None:
-    if context.values.uuids or _MDEV.search(context.near):
+    if _MDEV.search(context.near) or values.mediated_devices(context.near):
         return True
-    return False if context.values.addresses else None
+    return False if addresses_in(context.near) else None
 
 
 def _mapped(context: Context) -> tuple[values.Mapping, ...]:
@@ -124,7 +123,7 @@ def _on_vfio(context: Context) -> bool | None:
 
 
 def _of_ours(context: Context) -> bool | None:
-    return any(not name.lower().startswith("devices.kubevirt.io/") for name in context.values.resources)
+    return any(not name.lower().startswith("devices.kubevirt.io/") for name in values.resources_in(context.near))
 
 
 def _vfio_has_interrupt(context: Context) -> bool | None:
@@ -150,22 +149,31 @@ def _cdi_of_devices(context: Context) -> bool | None:
 
 
 def _room_of(said: str) -> str | None:
-    """What has no room: I/O space or a ROM, a BAR of VFs, a BAR, or a window of a bridge."""
-    found = list(_ROOM.finditer(said))
-    if not found:
-        return None
-    name, number, before, after = found[-1].groups()
-    counted = int(number) if number and name == "bar" and not before else None
-    if "io" in {before, after} or name == "rom" or counted == _ROM_BAR:
-        return "io or rom"
-    if name == "vf bar" or counted in _VF_BARS:
-        return "vf"
-    return "window" if name == "bridge window" or (counted or 0) >= _FIRST_WINDOW else "bar"
+    """What has no room where the last words of the kernel say it."""
+    rooms = list(_rooms(said))
+    return rooms[-1] if rooms else None
+
+
+def _rooms(text: str) -> Iterator[str]:
+    """All that has no room: I/O space or a ROM, BARs of VFs, BARs, windows of bridges."""
+    for name, number, before, after in _ROOM.findall(text):
+        counted = int(number) if number and name == "bar" and not before else None
+        if "io" in {before, after} or name == "rom" or counted == _ROM_BAR:
+            yield "io or rom"
+        elif name == "vf bar" or counted in _VF_BARS:
+            yield "vf"
+        else:
+            yield "window" if name == "bridge window" or (counted or 0) >= _FIRST_WINDOW else "bar"
 
 
 def _device_below(context: Context) -> bool | None:
-    pieces = (context.around[: found.end()] for found in _ROOM.finditer(context.around))
-    return True if "bar" in map(_room_of, pieces) else None
+    return _has_bar_without_room(context.around)
+
+
+@lru_cache(maxsize=4)
+def _has_bar_without_room(text: str) -> bool | None:
+    # All places of one message ask the same.
+    return True if "bar" in _rooms(text) else None
 
 
 def _in_guest(context: Context) -> bool | None:

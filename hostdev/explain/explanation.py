@@ -87,12 +87,17 @@ class _Paste(NamedTuple):
 
 class _Hit(NamedTuple):
     rule: Rule
-    wording: Wording
+    message: Message
     place: int
+    end: int
     line: int
     open: tuple[Condition, ...]
-    values: Values
     sureness: Sureness
+
+    @property
+    def near(self) -> str:
+        """The part of the message around the wording."""
+        return _near(self.message.text, self.place, self.end)
 
     @property
     def nature(self) -> Nature:
@@ -106,7 +111,7 @@ def explain_text(text: str) -> Explanation:
     if not hits:
         fragment = _fragment(text)
         return Explanation(fragment) if fragment else Explanation((), place_unknown(text))
-    return Explanation(tuple(_ranked(_without_doubles(hits))), releases=paste.releases)
+    return Explanation(tuple(_ranked(_without_doubles(hits), paste.spelt)), releases=paste.releases)
 
 
 def _all_hits(paste: _Paste) -> Iterator[_Hit]:
@@ -137,13 +142,13 @@ def _hits(paste: _Paste, number: int) -> list[_Hit]:
     hits: list[_Hit] = []
     for wording in _INDEX.possible(message.text):
         for begin, end in _places(wording, message.text):
-            context = _context(paste, number, (begin, end))
+            context = _context(paste, number, begin, end)
             for rule in _BY_WORDING[wording]:
                 unknown = _unjudged(rule, context)
                 if unknown is not None:
                     sureness = Sureness.ONE_OF if unknown else rule.sure
                     line = message.line_at(begin)
-                    hits.append(_Hit(rule, wording, begin, line, unknown, context.values, sureness))
+                    hits.append(_Hit(rule, message, begin, end, line, unknown, sureness))
     return hits
 
 
@@ -157,12 +162,15 @@ def _places(wording: Wording, text: str) -> Iterator[tuple[int, int]]:
         start = found[1]
 
 
-def _context(paste: _Paste, number: int, place: tuple[int, int]) -> Context:
+def _context(paste: _Paste, number: int, begin: int, end: int) -> Context:
     text = paste.heard[number].text
-    near = text[max(place[0] - _NEAR, 0) : place[1] + _NEAR]
     around = " ".join(one.text[:_AROUND] for one in paste.heard[max(number - 2, 0) : number + 3])
-    said = text[max(place[0] - _BEFORE, 0) : place[1] + _BEHIND]
-    return Context(near, said, text[place[1] :], around, _values(near, paste.spelt), paste.releases)
+    said = text[max(begin - _BEFORE, 0) : end + _BEHIND]
+    return Context(_near(text, begin, end), said, text[end:], around, paste.releases)
+
+
+def _near(text: str, begin: int, end: int) -> str:
+    return text[max(begin - _NEAR, 0) : end + _NEAR]
 
 
 def _unjudged(rule: Rule, context: Context) -> tuple[Condition, ...] | None:
@@ -222,11 +230,11 @@ def _without_doubles(hits: Iterable[_Hit]) -> list[_Hit]:
     ]
 
 
-def _ranked(hits: Sequence[_Hit]) -> Iterator[Explained]:
+def _ranked(hits: Sequence[_Hit], spelt: str) -> Iterator[Explained]:
     by_code: dict[str, list[_Hit]] = defaultdict(list)
     for hit in hits:
         by_code[hit.rule.code].append(hit)
-    items = sorted((_explained(code, told) for code, told in by_code.items()), key=lambda item: item.lines)
+    items = sorted((_explained(code, told, spelt) for code, told in by_code.items()), key=lambda item: item.lines)
     later = {code for hit in hits for code in hit.rule.over}
     root = min(
         items, key=lambda item: (_NATURES.index(item.nature), item.code in later, item.sureness.rank, item.lines)
@@ -235,12 +243,12 @@ def _ranked(hits: Sequence[_Hit]) -> Iterator[Explained]:
     yield from (item for item in items if item is not root)
 
 
-def _explained(code: str, hits: Sequence[_Hit]) -> Explained:
+def _explained(code: str, hits: Sequence[_Hit], spelt: str) -> Explained:
     best = min(hits, key=lambda hit: hit.sureness.rank)
     lines = sorted({hit.line for hit in hits})
     values = Values()
-    for hit in hits[:MOST_LINES]:
-        values = values.joined(hit.values)
+    for near in dict.fromkeys(hit.near for hit in hits[:MOST_LINES]):
+        values = values.joined(_values(near, spelt))
     open_conditions = best.open if all(hit.open for hit in hits) else ()
     return Explained(code, best.sureness, tuple(lines[:MOST_LINES]), len(lines), open_conditions, values)
 

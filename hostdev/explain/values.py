@@ -84,14 +84,13 @@ class Mapping(NamedTuple):
 
 def take_values(text: str) -> Values:
     """The values of a plain text."""
-    resources = [found for found in _RESOURCE.findall(text) if not _IMAGE.search(found)]
     groups = [next(filter(None, found)) for found in _GROUP.findall(text)]
     vms, spaces = _namespaced(text)
     found = (
         addresses_in(text),
-        _mediated_devices(text),
+        mediated_devices(text),
         groups,
-        resources,
+        resources_in(text),
         _LAUNCHER.findall(text),
         (*_OBJECT.findall(text), *vms),
         (name.upper() for name in _VARIABLE.findall(text)),
@@ -100,7 +99,13 @@ def take_values(text: str) -> Values:
     return Values(*(tuple(dict.fromkeys(values))[:_MOST] for values in found))
 
 
-def _mediated_devices(text: str) -> list[str]:
+def resources_in(text: str) -> list[str]:
+    """The resources of kubelet that a text names."""
+    return [found for found in _RESOURCE.findall(text) if not _IMAGE.search(found)]
+
+
+def mediated_devices(text: str) -> list[str]:
+    """The UUIDs of a text, but for those that it calls a pod's or a VM's."""
     return [
         found[0]
         for found in _UUID.finditer(text)

@@ -193,6 +193,7 @@ GATE_CLOSED = FindingKind(
         "HostDevices feature gate is not enabled",
         "feature gate is not enabled in kubevirt-config",
     ),
+    issues=("NVIDIA/kubevirt-gpu-device-plugin#17",),
 )
 
 KINDS: tuple[FindingKind, ...] = (

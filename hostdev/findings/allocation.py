@@ -182,6 +182,7 @@ NETWORK_WITHOUT_DEVICE = FindingKind(
         "at the version of Multus (3.7 or later) and at `/var/run/k8s.cni.cncf.io/devinfo` on the node."
     ),
     says=("file is not populated with network-info",),
+    issues=("kubevirt/kubevirt#13432", "k8snetworkplumbingwg/sriov-network-device-plugin#258", "rook/rook#9653"),
 )
 
 CLAIM_NOT_ONE_DEVICE = FindingKind(

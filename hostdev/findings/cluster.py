@@ -61,6 +61,7 @@ DEVICE_NOT_PERMITTED = Trouble(
         "GPU {any} is not permitted in permittedHostDevices configuration",
     ),
     look="passgate manifest",
+    issues=("kubevirt/kubevirt#4950", "NVIDIA/kubevirt-gpu-device-plugin#17"),
 )
 
 NO_ADDRESS_LEFT = Trouble(
@@ -106,6 +107,7 @@ RESOURCE_INSUFFICIENT = Trouble(
     ),
     says=("nodes are available: {any} Insufficient {resource}", "Insufficient {resource}"),
     look="passgate node who",
+    issues=("k8snetworkplumbingwg/sriov-network-device-plugin#189",),
 )
 
 ALLOCATE_FAILED = Trouble(
@@ -133,6 +135,7 @@ ALLOCATE_FAILED = Trouble(
         "endpoint not found in cache for a registered resource: {any}",
     ),
     look="passgate node list",
+    issues=("kubernetes/kubernetes#125579", "kubernetes/kubernetes#133382"),
 )
 
 POST_START_FAILED = Trouble(
@@ -170,6 +173,7 @@ DEVICE_ASLEEP = Trouble(
     remedy="Write `options vfio-pci disable_idle_d3=1` into `/etc/modprobe.d/vfio.conf`.",
     says=("Unable to change power state from D3cold to D0, device inaccessible",),
     look="passgate node show",
+    issues=("kata-containers/kata-containers#11708",),
 )
 
 HOOK_LATE = Trouble(

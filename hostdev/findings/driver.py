@@ -97,6 +97,7 @@ DENYLISTED_DEVICE = FindingKind(
         "load vfio-pci anew. A guest may be able to hang the device or the platform."
     ),
     says=("exists in vfio-pci device denylist, driver probing disallowed.",),
+    issues=("intel/intel-device-plugins-for-kubernetes#517",),
 )
 
 VGPU_TYPE_MISSING = FindingKind(

@@ -111,6 +111,7 @@ VFIO_OVERCOMMIT = FindingKind(
     ),
     hint="leave the memory request out, so that it follows the guest's memory",
     remedy="Remove requests.memory and overcommitGuestOverhead from VMs with devices.",
+    issues=("kubevirt/kubevirt#10379", "kubevirt/kubevirt#8472"),
 )
 
 GPU_TOPOLOGY = FindingKind(

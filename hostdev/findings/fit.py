@@ -42,6 +42,7 @@ BAR_WINDOW_TOO_SMALL = FindingKind(
         "BAR 1 [mem {any}]: can't assign; no space",
         "NVRM: BAR{any} is 0M @ 0x0",
     ),
+    issues=("kubevirt/kubevirt#11093",),
 )
 
 BAR_WINDOW_FATAL = FindingKind(

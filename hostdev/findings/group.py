@@ -72,6 +72,11 @@ GROUP_NOT_VIABLE = FindingKind(
         "vfio {device}: group {group} is not viable",
         "Please ensure all devices within the iommu_group are bound to their vfio bus driver.",
     ),
+    issues=(
+        "kubevirt/kubevirt#6718",
+        "kubernetes-sigs/dra-driver-nvidia-gpu#1191",
+        "NVIDIA/kubevirt-gpu-device-plugin#27",
+    ),
 )
 
 RESERVED_REGION = FindingKind(

@@ -78,6 +78,7 @@ MEMLOCK_NOT_RAISED = FindingKind(
         "VFIO_MAP_DMA failed: Cannot allocate memory",
         "vfio_pin_pages_remote: RLIMIT_MEMLOCK ({any}) exceeded",
     ),
+    issues=("kubevirt/kubevirt#18915", "kubevirt/kubevirt#17805", "kubevirt/kubevirt#8472"),
 )
 
 

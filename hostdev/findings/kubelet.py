@@ -68,7 +68,10 @@ CDI_NOT_WRITTEN = Trouble(
         "older drivers write a file without devices, which CDI refuses."
     ),
     hint="use a newer release of the driver, or keep one device of the node on the vendor's driver",
-    remedy="`ls /etc/cdi /var/run/cdi` on the node; remove a stale file and restart the driver's pod.",
+    remedy=(
+        "`ls /etc/cdi /var/run/cdi` on the node; remove a stale file and restart the driver's pod. Intel's GPU driver "
+        "is mended after gpu-v0.11.0."
+    ),
     look="ls /etc/cdi /var/run/cdi",
     issues=("intel/intel-resource-drivers-for-kubernetes#84",),
 )

@@ -94,11 +94,12 @@ MEMLOCK_REFUSED = Trouble(
         "2. A device that comes by a hook alone: `passgate lint --vmi FILE` tells whether the VM has a reason for "
         "virt-handler ([memlock-not-raised](findings/memlock-not-raised.md)).\n"
         "3. Newer KubeVirt has `reservedOverhead` with `memLock` in the VM's spec. With a virtual IOMMU libvirt counts "
-        "the memory once for each device, which KubeVirt reckons with since 1.8.3.\n"
+        "the memory once for each device, which KubeVirt reckons with since 1.8.3. After memory was plugged in, the "
+        "VF of a migrated VM was refused: KubeVirt 1.6.4 and 1.7.0 have the mending.\n"
         "4. Outside of KubeVirt: start virtqemud with CAP_SYS_RESOURCE, or with `LimitMEMLOCK=infinity`."
     ),
     look="passgate lint --vmi FILE",
-    issues=("kubevirt/kubevirt#17694", "kubevirt/kubevirt#10379", "kubevirt/kubevirt#17805"),
+    issues=("kubevirt/kubevirt#17694", "kubevirt/kubevirt#10379", "kubevirt/kubevirt#17805", "kubevirt/kubevirt#15952"),
 )
 
 MEMORY_NOT_PINNED = Trouble(

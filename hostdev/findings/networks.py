@@ -16,10 +16,12 @@ VF_VLAN_REFUSED = Trouble(
     hint="leave vlanProto and vlanQoS out of the network, or use another release of sriov-cni",
     remedy=(
         "Try by hand on the node: `ip link set PF vf N vlan ID`. If that works, it is sriov-cni; if it fails, it is "
-        "the driver or its firmware."
+        "the driver or its firmware. `invalid argument` where it works by hand is sriov-cni before 2.8.1 on a kernel "
+        "in which CVE-2024-36017 is mended. Before 2.8.0 it also set VLAN 0 where the network names none, which some "
+        "drivers refuse."
     ),
     look="ip link show PF",
-    issues=("k8snetworkplumbingwg/sriov-cni#303",),
+    issues=("k8snetworkplumbingwg/sriov-cni#303", "k8snetworkplumbingwg/sriov-cni#291"),
 )
 
 VF_NOT_CONFIGURED = Trouble(

@@ -52,6 +52,7 @@ VFIO_NODE_MISSING = FindingKind(
         "vfio {any}: failed to get group {any} status",
         "host doesn't support passthrough of host PCI devices",
     ),
+    issues=("k8snetworkplumbingwg/sriov-network-device-plugin#451", "harvester/pcidevices#97"),
 )
 
 VFIO_CDEV_MISSING = FindingKind(
@@ -77,6 +78,7 @@ VFIO_CDEV_MISSING = FindingKind(
         "is your kernel config missing CONFIG_VFIO_DEVICE_CDEV?",
         "error bind device fd={any} to iommufd={any}",
     ),
+    issues=("kubevirt/kubevirt#18895", "kubevirt/kubevirt#18905", "kubevirt/kubevirt#18300"),
 )
 
 

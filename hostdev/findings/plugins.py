@@ -20,6 +20,7 @@ PLUGIN_BY_RELEASE = FindingKind(
         "`domainHooks`, `deploy/overlays/plugin-launcher-hooks` has `launcherHooks`; up to KubeVirt 1.8 use "
         "`deploy/overlays/sidecar`."
     ),
+    issues=("kubevirt/kubevirt#19160",),
 )
 
 PLUGIN_DROPS_MODE = FindingKind(
@@ -38,6 +39,7 @@ PLUGIN_DROPS_MODE = FindingKind(
         "same by a hook sidecar. The defect is kubevirt/kubevirt#18861."
     ),
     says=("Missing 'mode' attribute on domain hostdev",),
+    issues=("kubevirt/kubevirt#18861", "kubevirt/kubevirt#18866"),
 )
 
 KINDS: tuple[FindingKind, ...] = (PLUGIN_BY_RELEASE, PLUGIN_DROPS_MODE)

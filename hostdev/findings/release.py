@@ -53,8 +53,6 @@ def is_mended(mended: Iterable[str], release: Release) -> bool | None:
 
 
 def describe_settled(issues: Iterable[str], mended: Iterable[str]) -> str:
-    """Say where a thing was settled, and which releases mend it; empty where neither is known."""
+    """Say where a thing is known upstream, and which releases mend it; empty where neither is known."""
     where, since = ", ".join(issues), ", ".join(mended)
-    return " ".join(
-        filter(None, (where and f"Settled in {where}.", since and f"Mended in {since}, and what is newer."))
-    )
+    return " ".join(filter(None, (where and f"Upstream: {where}.", since and f"Mended in {since}, and what is newer.")))

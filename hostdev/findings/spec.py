@@ -260,6 +260,7 @@ ALIAS_DROPPED = FindingKind(
     ),
     hint="use letters, digits, - and _ only",
     remedy="Rename the device in spec.domain.devices. A dot, as in a model's name, is what it mostly is.",
+    issues=("kubevirt/kubevirt#16043", "kubevirt/kubevirt#14860"),
 )
 
 ATTRIBUTE_TAKEN = FindingKind(

@@ -29,6 +29,6 @@ class Trouble(NamedTuple):
     """The command that shows more."""
     nature: Nature = Nature.CAUSE
     issues: tuple[str, ...] = ()
-    """Where it was settled: `owner/name#number`."""
+    """Where it is known upstream, open or settled: `owner/name#number`."""
     mended: tuple[str, ...] = ()
     """The first release of each branch in which it does not happen any more: `KubeVirt 1.8.3`."""

@@ -67,10 +67,10 @@ SWITCHDEV_REFUSED = Trouble(
     remedy=(
         "1. `echo 0 > /sys/bus/pci/devices/PF/sriov_numvfs`, `devlink dev eswitch set pci/PF mode switchdev`, then the "
         "VFs.\n"
-        "2. The SR-IOV operator does it in that order in newer releases; an older one tries again for ever."
+        "2. The SR-IOV operator up to 1.6.0 may change the mode before all VFs are there; later ones wait for them."
     ),
     look="devlink dev eswitch show pci/PF",
-    issues=("k8snetworkplumbingwg/sriov-network-operator#1015",),
+    issues=("k8snetworkplumbingwg/sriov-network-operator#1015", "k8snetworkplumbingwg/sriov-network-operator#1019"),
 )
 
 VF_UNBIND_RACE = Trouble(

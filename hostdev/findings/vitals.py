@@ -19,6 +19,7 @@ DEVICE_RESET_FAILED = FindingKind(
         "([known-bad-device](known-bad-device.md))."
     ),
     says=("not ready {any}ms after {any}; giving up",),
+    issues=("gnif/vendor-reset#109", "amd/MxGPU-Virtualization#25"),
 )
 
 DMA_FAULT = FindingKind(

@@ -72,7 +72,7 @@ class FindingKind(NamedTuple):
     says: tuple[str, ...] = ()
     """The words of QEMU, libvirt, the kernel or KubeVirt that people paste when they meet it."""
     issues: tuple[str, ...] = ()
-    """Where it was settled: `owner/name#number`."""
+    """Where it is known upstream, open or settled: `owner/name#number`."""
     mended: tuple[str, ...] = ()
     """The first release of each branch in which it does not happen any more: `KubeVirt 1.8.3`."""
 

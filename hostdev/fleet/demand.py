@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
-from hostdev.binding.drift import Places
-from hostdev.binding.state import Match, NodeState
-from hostdev.binding.statefile import state_for
+from hostdev.binding.state import NodeState
 from hostdev.fleet.node import Node
 from hostdev.fleet.query import Expression, parse_expression
 from hostdev.inventory.machine import PciFunction
@@ -37,18 +34,12 @@ class Meaning(NamedTuple):
     """Who says so."""
     choose: Chooser | None = None
     """None: that is said, and cannot be followed here."""
-    limits: tuple[tuple[Callable[[Node], bool], int | None], ...] = ()
-    """How many units of a node an offer has at most, and of which nodes."""
+    states: tuple[NodeState, ...] = ()
+    """It is what the agents of nodes with these states offer, unit by unit."""
     are_vfs: bool = False
     """They are VFs of certain ports, and more of them can be made."""
     port: Port | None = None
     """Whether VFs of a port may be such devices; None: none are."""
-
-    def limit_on(self, node: Node) -> int | None:
-        """How many units of a node are offered at most; None: all."""
-        found = [limit for is_for, limit in self.limits if is_for(node)]
-        counts = [limit for limit in found if limit is not None]
-        return sum(counts) if found and len(counts) == len(found) else None
 
 
 class Want(NamedTuple):
@@ -61,19 +52,12 @@ class Want(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        return self.meaning is not None and self.meaning.choose is not None
+        return self.meaning is not None and (self.meaning.choose is not None or self.is_offered)
 
-    def limit_on(self, node: Node) -> int | None:
-        """How many VMs an offer of a node suffices for; None: it has no limit."""
-        limit = self.meaning.limit_on(node) if self.meaning else None
-        return None if limit is None else limit // self.quantity
-
-    def shortage_on(self, node: Node) -> str:
-        """What an offer keeps back, where the VM could not do with the rest; empty where it could."""
-        limit = self.meaning.limit_on(node) if self.meaning else None
-        if self.meaning is None or limit is None or limit >= self.quantity:
-            return ""
-        return f"{self.meaning.by} offers {limit} of {self.name}, and the VM asks for {self.quantity}"
+    @property
+    def is_offered(self) -> bool:
+        """It counts units of an offer, and no functions."""
+        return self.meaning is not None and bool(self.meaning.states)
 
 
 class Demand(NamedTuple):
@@ -129,12 +113,12 @@ def read_meanings(
 ) -> dict[str, Meaning]:
     """What resources stand for: as `--resource` says, what NodeStates offer, SR-IOV policies, the KubeVirt object."""
     found: dict[str, Meaning] = {}
-    for source in (_of_kubevirt(beside), _of_policies(beside), _of_states(states)):
+    for source in (_of_kubevirt(beside), _of_policies(beside)):
         mine: dict[str, Meaning] = {}
         for name, meaning in source:
             mine[name] = _joined(mine[name], meaning) if name in mine else meaning
         found |= mine
-    return found | dict(_of_words(said, namer))
+    return found | dict(_of_states(states)) | dict(_of_words(said, namer))
 
 
 def _joined(one: Meaning, other: Meaning) -> Meaning:
@@ -144,8 +128,8 @@ def _joined(one: Meaning, other: Meaning) -> Meaning:
         return Meaning(one.by)
     ports = [port for port in (one.port, other.port) if port is not None]
     either: Port | None = (lambda pf, vf: any(port(pf, vf) for port in ports)) if ports else None
-    limits, are_vfs = (*one.limits, *other.limits), one.are_vfs and other.are_vfs
-    return Meaning(one.by, lambda node: left(node) | right(node), limits, are_vfs, either)
+    are_vfs = one.are_vfs and other.are_vfs
+    return Meaning(one.by, lambda node: left(node) | right(node), are_vfs=are_vfs, port=either)
 
 
 def _of_words(said: Iterable[str], namer: Namer) -> Iterator[tuple[str, Meaning]]:
@@ -224,21 +208,12 @@ def _vfs_of(is_selected: Callable[[PciFunction], bool]) -> Chooser:
 
 
 def _of_states(states: Sequence[NodeState]) -> Iterator[tuple[str, Meaning]]:
+    names: dict[str, list[str]] = {}
     for state in states:
         for entry in state.offers:
-            where, is_for = f"the NodeState {state.name}".strip(), partial(_is_for, state)
-            yield entry.resource, Meaning(where, partial(_offered, state, entry.match), ((is_for, entry.limit),))
-
-
-def _is_for(state: NodeState, node: Node) -> bool:
-    return state_for([state], node.machine, node.name) is not None
-
-
-def _offered(state: NodeState, match: Match, node: Node) -> frozenset[PciAddress]:
-    if not _is_for(state, node):
-        return frozenset()
-    places, functions = Places(node.machine), node.machine.functions.values()
-    return frozenset(one.address for one in functions if not one.bridge and places.fits(one, match))
+            names.setdefault(entry.resource, []).append(f"the NodeState {state.name}".strip())
+    for resource, found in names.items():
+        yield resource, Meaning(listed(dict.fromkeys(found), 3), states=tuple(states))
 
 
 def _at(address: PciAddress) -> Chooser:
@@ -256,6 +231,6 @@ def describe_unknown(demand: Demand) -> tuple[str, ...]:
     told += [
         f"{want.name} stands for {want.meaning.by}, which is not counted here"
         for want in demand.wants
-        if want.meaning is not None and want.meaning.choose is None
+        if want.meaning is not None and not want.is_known
     ]
     return (*told, *demand.unknown)

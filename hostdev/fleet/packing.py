@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -33,6 +33,10 @@ class Bounds(NamedTuple):
     def __add__(self, other: object) -> Bounds:
         """Of two nodes, or two halves of one."""
         return Bounds(self.least + other.least, self.most + other.most) if isinstance(other, Bounds) else NotImplemented
+
+    def within(self, other: Bounds) -> Bounds:
+        """Of one VM that needs both."""
+        return Bounds(min(self.least, other.least), min(self.most, other.most))
 
 
 NONE = Bounds(0, 0)
@@ -69,6 +73,50 @@ def _most_by_functions(units: Mapping[Kind, int], need: Need) -> int:
         sum(count for fits, count in functions.items() if fits & some) // sum(need[number] for number in some)
         for some in _sets(need)
     )
+
+
+def count_with_sets(free: Collection[str], sets: Sequence[frozenset[str]], need: int) -> Bounds:
+    """Count the VMs that can have so many units each, where of some sets a VM has all or nothing."""
+    units = frozenset(free)
+    usable = [one for one in dict.fromkeys(sets) if one <= units]
+    together, loose = frozenset[str]().union(*usable), len(units.difference(*sets))
+    search = _SetSearch(usable, need)
+    least = search.best(together, loose)
+    return Bounds(least, least if search.is_done else (len(together) + loose) // need)
+
+
+class _SetSearch:
+    """Looks for as many VMs as possible that have whole sets, and units of no set, within a number of steps."""
+
+    def __init__(self, sets: Sequence[frozenset[str]], need: int) -> None:
+        self._left = _STEPS
+        self._need = need
+        unions = {frozenset[str]()}
+        for one in sets:
+            self._left -= len(unions)
+            if self._left <= 0:
+                break
+            unions |= {both for some in unions if len(both := some | one) <= need}
+        self._unions = sorted((one for one in unions if one), key=lambda one: (-len(one), sorted(one)))
+        self._known: dict[tuple[frozenset[str], int], int] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything was tried, so that what was found is the most there is."""
+        return self._left > 0
+
+    def best(self, units: frozenset[str], loose: int) -> int:
+        """The most VMs of these units of sets and so many of none."""
+        if (units, loose) not in self._known:
+            found, bound = loose // self._need, (len(units) + loose) // self._need
+            for one in self._unions:
+                self._left -= 1
+                if found >= bound or self._left <= 0:
+                    break
+                if one <= units and self._need - len(one) <= loose:
+                    found = max(found, 1 + self.best(units - one, loose - self._need + len(one)))
+            self._known[units, loose] = found
+        return self._known[units, loose]
 
 
 class _Search:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,13 +14,18 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.state import UnitKind
+from hostdev.binding.statefile import state_for
 from hostdev.findings.fleet import NO_FITTING_DEVICE, NODE_NOT_GIVEN, RESOURCE_UNMAPPED, SNAPSHOT_STALE, TOO_FEW_FREE
 from hostdev.findings.hostuse import DEVICE_IN_USE
+from hostdev.findings.nodestate import NODE_STATE_DRIFTED
+from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
 from hostdev.fleet.node import Node, State
 from hostdev.fleet.nodeobject import Objection, objections
-from hostdev.fleet.packing import MOST_WANTS, NONE, Bounds, Kind, count_vms, kind_of_unit
+from hostdev.fleet.packing import MOST_WANTS, NONE, Bounds, Kind, count_vms, count_with_sets, kind_of_unit
+from hostdev.fleet.supply import APPLY, CHANGEABLE, Supply, units_of, whole_sets
 from hostdev.gate.check import platform_findings, together_findings
+from hostdev.offer.pool import Offer
 from hostdev.units.compose import compose_units
 from hostdev.units.unit import Unit
 
@@ -66,6 +71,22 @@ class Asked(NamedTuple):
     same_numa: bool = False
 
 
+class Candidate(NamedTuple):
+    """A unit that a VM may want, and what for."""
+
+    unit: Unit
+    kind: Kind
+    state: State
+    against: tuple[Finding, ...] = ()
+    """What its offer has against it."""
+    is_shared: bool = False
+    """An offer has something of it, too."""
+
+    def serves(self, want: int) -> bool:
+        """Whether it is of a want, by its number."""
+        return any(want in fits for fits in self.kind)
+
+
 def place(node: Node, asked: Asked) -> Answer:
     """Judge one node."""
     return _Placement(node, asked).answer
@@ -101,16 +122,29 @@ class _Placement:
     @property
     def _without(self) -> Verdict:
         """The verdict where there are too few: VFs that can be made may be such devices."""
-        lacking = [
-            want.meaning
-            for want, chosen in zip(self._known_wants, self._chosen, strict=True)
-            if len(chosen) < want.quantity and want.meaning is not None
-        ]
+        wants = zip(self._known_wants, self._there, strict=True)
+        lacking = [want for want, there in wants if there < want.quantity]
         if any("/bus/pci/devices" in path for path, _ in self.node.machine.unread):
             return Verdict.UNKNOWN
-        if not lacking or not all(self._ports(one) for one in lacking):
+        if not lacking:
             return Verdict.NEVER
-        return Verdict.NOT_NOW if all(one.are_vfs for one in lacking) else Verdict.UNKNOWN
+        verdicts = [self._without_one(want) for want in lacking]
+        return next(one for one in (Verdict.NEVER, Verdict.UNKNOWN, Verdict.NOT_NOW) if one in verdicts)
+
+    def _without_one(self, want: Want) -> Verdict:
+        meaning, supply = want.meaning, self._supply
+        if meaning is None:
+            return Verdict.NEVER
+        if not want.is_offered:
+            made = Verdict.NOT_NOW if meaning.are_vfs else Verdict.UNKNOWN
+            return made if self._ports(meaning) else Verdict.NEVER
+        if supply is None:
+            return Verdict.NEVER
+        told = {one.code for one in supply.remarks(want.name)}
+        others = len(supply.on_other_drivers(want.name)) + len(units_of(supply.unlimited, want.name))
+        if told & CHANGEABLE or others >= want.quantity:
+            return Verdict.NOT_NOW
+        return Verdict.UNKNOWN if HOST_UNREADABLE.code in told or supply.missing_vfs() else Verdict.NEVER
 
     def _ports(self, meaning: Meaning) -> list[PciAddress]:
         """The ports that could have more VFs, of those whose VFs may be meant."""
@@ -142,62 +176,122 @@ class _Placement:
 
     @cached_property
     def _chosen(self) -> tuple[frozenset[PciAddress], ...]:
-        """The devices of each want whose meaning is known."""
-        wants = self.asked.demand.wants
+        """The devices of each want whose meaning is known; of an offer none, which counts units."""
         return tuple(
-            w.meaning.choose(self.node) for w in wants if w.meaning is not None and w.meaning.choose is not None
+            w.meaning.choose(self.node) if w.meaning is not None and w.meaning.choose is not None else frozenset()
+            for w in self._known_wants
         )
+
+    @cached_property
+    def _there(self) -> tuple[int, ...]:
+        """How many there are for each of them, in whichever state."""
+        return tuple(
+            len(units_of(self._supply.unlimited, want.name)) if want.is_offered and self._supply else len(chosen)
+            for want, chosen in zip(self._known_wants, self._chosen, strict=True)
+        )
+
+    @cached_property
+    def _supply(self) -> Supply | None:
+        """What is offered; None where no NodeState with such an offer is for the node."""
+        states = next((w.meaning.states for w in self._known_wants if w.meaning is not None and w.is_offered), ())
+        state = state_for(states, self.node.machine, self.node.name)
+        return Supply(self.node, state) if state is not None else None
 
     @cached_property
     def _need(self) -> tuple[int, ...]:
         return tuple(want.quantity for want in self._known_wants)
 
     @cached_property
-    def _units(self) -> tuple[tuple[Unit, Kind], ...]:
-        """The units with a device that is wanted, and what they can do."""
+    def _units(self) -> tuple[Candidate, ...]:
+        """The units that are wanted, and what they can do."""
+        return self._candidates(self._supply.offers[0] if self._supply else None)
+
+    def _candidates(self, offer: Offer | None) -> tuple[Candidate, ...]:
+        offered = tuple(self._of_offer(offer)) if offer else ()
+        functions = {address for one in offered for address in one.unit.functions}
+        groups = {group for one in offered for group in one.unit.groups}
+        others = (
+            one._replace(
+                is_shared=not (functions.isdisjoint(one.unit.functions) and groups.isdisjoint(one.unit.groups))
+            )
+            for one in self._of_functions
+        )
+        return (*others, *offered)
+
+    @cached_property
+    def _of_functions(self) -> tuple[Candidate, ...]:
+        """The smallest wholes, or the cards, with a function that is wanted."""
         whole = self.asked.demand.whole_slots
         units = compose_units(self.node.machine, UnitKind.SLOT) if whole else self.node.units
         pairs = ((unit, kind_of_unit([self._fits(one) for one in unit.functions])) for unit in units)
-        return tuple((unit, kind) for unit, kind in pairs if kind)
+        return tuple(Candidate(unit, kind, self.node.state_of(unit)) for unit, kind in pairs if kind)
+
+    def _of_offer(self, offer: Offer) -> Iterator[Candidate]:
+        for number, want in enumerate(self._known_wants):
+            for one in units_of(offer, want.name) if want.is_offered else ():
+                if one.unit is not None and self._supply is not None:
+                    state = self._supply.state_of(one.unit, one.against)
+                    yield Candidate(one.unit, (frozenset({number}),), state, one.against)
 
     def _fits(self, address: PciAddress) -> frozenset[int]:
         return frozenset(number for number, chosen in enumerate(self._chosen) if address in chosen)
 
     def _count(self, states: set[State] | None) -> Bounds:
         """How many VMs the units in these states suffice for; without any, those that could ever be given."""
-        need = self._need
-        if not need:
+        if not self._need:
             # Nothing that is known is asked of a node's devices.
             return Bounds(1, 1)
-        kept = [(unit, kind) for unit, kind in self._units if self._counts(unit, states)]
-        if len(need) > MOST_WANTS:
+        supply = self._supply
+        offers = (None,) if supply is None else supply.offers if states else (supply.unlimited,)
+        found = [self._count_of(offer, states) for offer in offers]
+        bounds = Bounds(min(one.least for one in found), max(one.most for one in found))
+        limits = [limit // want.quantity for want, limit in self._limits]
+        return bounds if states or not limits else bounds.within(Bounds(min(limits), min(limits)))
+
+    def _count_of(self, offer: Offer | None, states: set[State] | None) -> Bounds:
+        kept = [one for one in self._candidates(offer) if _counts(one, states)]
+        if len(self._need) > MOST_WANTS:
             # Counting with the first of them alone can only say too much.
-            return self._limited(Bounds(0, count_vms(Counter(kind for _, kind in kept), need[:MOST_WANTS]).most))
+            return Bounds(0, count_vms(Counter(one.kind for one in kept), self._need[:MOST_WANTS]).most)
         if not self.asked.same_numa:
-            return self._limited(count_vms(Counter(kind for _, kind in kept), need))
-        places = {unit.numa_node for unit, _ in kept} - {None}
+            return self._fit(kept, offer)
+        places = {one.unit.numa_node for one in kept} - {None}
         total = NONE
         for where in places:
-            total += count_vms(Counter(kind for unit, kind in kept if unit.numa_node == where), need)
-        if any(unit.numa_node is None for unit, _ in kept):
-            total = Bounds(total.least, count_vms(Counter(kind for _, kind in kept), need).most)
-        return self._limited(total)
+            total += self._fit([one for one in kept if one.unit.numa_node == where], offer)
+        if any(one.unit.numa_node is None for one in kept):
+            total = Bounds(total.least, self._fit(kept, offer).most)
+        return total
 
-    def _counts(self, unit: Unit, states: set[State] | None) -> bool:
-        if states is None:
-            return not NEVER.intersection(unit.blockers)
-        return self.node.state_of(unit) in states
+    def _fit(self, kept: Sequence[Candidate], offer: Offer | None) -> Bounds:
+        bounds = count_vms(Counter(one.kind for one in kept), self._need)
+        if any(one.is_shared for one in kept):
+            # Two plugins offer it, and which of them gives it away is not known.
+            alone = count_vms(Counter(one.kind for one in kept if not one.is_shared), self._need)
+            bounds = Bounds(alone.least, bounds.most)
+        for number, want in enumerate(self._known_wants):
+            sets = whole_sets(offer.by_resource.get(want.name)) if offer and want.is_offered else ()
+            if sets:
+                free = [one.unit.id for one in kept if one.kind == (frozenset({number}),)]
+                bounds = bounds.within(count_with_sets(free, sets, want.quantity))
+        return bounds
 
-    def _limited(self, bounds: Bounds) -> Bounds:
-        """What an offer keeps back."""
-        found = (want.limit_on(self.node) for want in self._known_wants)
-        limits = [limit for limit in found if limit is not None]
-        return Bounds(min([bounds.least, *limits]), min([bounds.most, *limits]))
+    @property
+    def _limits(self) -> Iterator[tuple[Want, int]]:
+        """What offers keep back."""
+        for want in self._known_wants:
+            limit = self._supply.limit(want.name) if want.is_offered and self._supply else None
+            if limit is not None:
+                yield want, limit
 
     @property
     def _apart(self) -> Finding:
         """Enough devices of each kind, and no way to give them to one VM."""
-        limits = list(filter(None, (want.shortage_on(self.node) for want in self._known_wants)))
+        limits = [
+            f"{want.meaning.by} offers {limit} of {want.name}, and the VM asks for {want.quantity}"
+            for want, limit in self._limits
+            if want.meaning is not None and limit < want.quantity
+        ]
         where = ", on one NUMA node" if self.asked.same_numa else ""
         what = "; ".join(limits) or f"its units cannot be put together so that one VM has all that it asks for{where}"
         return TOO_FEW_FREE.found(self.node.name, what)
@@ -205,35 +299,47 @@ class _Placement:
     @property
     def _missing(self) -> Iterator[Finding]:
         """Why the node can never do it: too few devices, or what is wrong with them."""
-        for want, chosen in zip(self._known_wants, self._chosen, strict=True):
-            fitting = [unit for unit, _ in self._units if chosen.intersection(unit.functions)]
-            if len(chosen) < want.quantity:
-                there = f"{len(chosen)} of them" if chosen else "none"
+        candidates = self._candidates(self._supply.unlimited if self._supply else None)
+        for number, (want, there) in enumerate(zip(self._known_wants, self._there, strict=True)):
+            fitting = [one.unit for one in candidates if one.serves(number)]
+            if there < want.quantity:
+                told = f"{there} of them" if there else "none"
                 ports = self._ports(want.meaning) if want.meaning is not None else []
                 made = f"; VFs that {listed(list(map(str, ports)), 3)} could have may be such devices" if ports else ""
-                message = f"the VM asks for {want.quantity} of {want.name}, and the node has {there}{made}"
+                message = f"the VM asks for {want.quantity} of {want.name}, and the node has {told}{made}"
                 yield NO_FITTING_DEVICE.found(self.node.name, message)
+                if want.is_offered and self._supply:
+                    yield from self._supply.why_short(want.name)
             else:
                 yield from self._told([unit for unit in fitting if NEVER.intersection(unit.blockers)], NEVER)
 
     @property
     def _obstacles(self) -> Iterator[Finding]:
         """What keeps fitting units from the VM now."""
-        held = [unit for unit, _ in self._units if self.node.state_of(unit) is State.HELD]
-        blocked = [unit for unit, _ in self._units if self.node.state_of(unit) is State.BLOCKED]
-        unknown = [unit for unit, _ in self._units if self.node.state_of(unit) is State.UNKNOWN]
-        ready = len(self._units) - len(held) - len(blocked) - len(unknown)
-        words = [
-            f"{len(units)} {word}"
-            for units, word in ((held, "held"), (blocked, "blocked"), (unknown, "unknown"))
-            if units
-        ]
-        told = f", {', '.join(words)}" if words else ""
-        yield TOO_FEW_FREE.found(self.node.name, f"of {len(self._units)} units that fit, {ready} are ready{told}")
-        for unit in held[:_MOST_TOLD]:
+        by_state = {state: [one for one in self._units if one.state is state] for state in State}
+        told = "".join(
+            f", {len(by_state[state])} {state}" for state in State if state is not State.READY and by_state[state]
+        )
+        ready = len(by_state[State.READY])
+        message = f"of {len(self._units)} units that fit, {ready} are ready{told}{self._why_not_counted}"
+        yield TOO_FEW_FREE.found(self.node.name, message)
+        for unit in [one.unit for one in by_state[State.HELD]][:_MOST_TOLD]:
             who = next(self.node.held[one] for one in unit.functions if one in self.node.held)
             yield DEVICE_IN_USE.found(str(unit.primary), f"something has it open: {who}")
-        yield from self._told([*blocked, *unknown], None)
+        others = (*by_state[State.BLOCKED], *by_state[State.UNKNOWN])
+        yield from self._told([one.unit for one in others], None)
+        yield from _against(others)
+
+    @property
+    def _why_not_counted(self) -> str:
+        """Why units that are ready may not do."""
+        if len(self._need) > MOST_WANTS:
+            return f"; more than {MOST_WANTS} resources are not counted together"
+        sets = [w.name for w in self._known_wants if self._supply and w.is_offered and self._has_sets(w.name)]
+        return f"; of {listed(sets)} sets are given as a whole" if sets else ""
+
+    def _has_sets(self, resource: str) -> bool:
+        return bool(self._supply and whole_sets(self._supply.unlimited.by_resource.get(resource)))
 
     def _told(self, units: Sequence[Unit], codes: frozenset[str] | None) -> Iterator[Finding]:
         """The gate's findings about units; of many with the same trouble the first ones, and how many more."""
@@ -253,3 +359,20 @@ class _Placement:
             if more > 0 and findings:
                 findings[-1] = findings[-1]._replace(message=f"{findings[-1].message} (and so with {more} more)")
             yield from dict.fromkeys(findings)
+
+
+def _counts(one: Candidate, states: set[State] | None) -> bool:
+    return not NEVER.intersection(one.unit.blockers) if states is None else one.state in states
+
+
+def _against(units: Iterable[Candidate]) -> Iterator[Finding]:
+    """What offers have against units, the first few of each code."""
+    by_code: dict[str, dict[Finding, None]] = {}
+    for one in units:
+        for found in one.against:
+            by_code.setdefault(found.code, {})[found] = None
+    for code, findings in by_code.items():
+        first, more = list(findings)[:_MOST_TOLD], len(findings) - _MOST_TOLD
+        if more > 0:
+            first[-1] = first[-1]._replace(message=f"{first[-1].message} (and so with {more} more)")
+        yield from (one._replace(hint=APPLY) if code == NODE_STATE_DRIFTED.code else one for one in first)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostdev.fleet.packing import Bounds, Fits, Kind, Need, count_vms, kind_of_unit
+from hostdev.fleet.packing import Bounds, Fits, Kind, Need, count_vms, count_with_sets, kind_of_unit
 
 GPU, NIC, EITHER = frozenset({0}), frozenset({1}), frozenset({0, 1})
 
@@ -75,3 +75,40 @@ def test_what_is_too_much_is_bounded() -> None:
     found = count(kinds * 40, (3, 5, 2, 7, 1, 4, 6, 2))
 
     assert 0 <= found.least <= found.most
+
+
+def tried_sets(free: frozenset[str], sets: list[frozenset[str]], need: int) -> int:
+    """By trying every choice of units that breaks no set."""
+    best = 0
+    for chosen in map(frozenset, combinations(sorted(free), need)):
+        whole = frozenset[str]().union(*(one for one in sets if one <= chosen))
+        if all(unit in whole or not any(unit in one for one in sets) for unit in chosen):
+            best = max(best, 1 + tried_sets(free - chosen, sets, need))
+    return best
+
+
+NAMES = "abcdefg"
+
+
+@given(
+    st.sets(st.sampled_from(NAMES)),
+    st.lists(st.sets(st.sampled_from(NAMES), min_size=1, max_size=4), max_size=4),
+    st.integers(1, 4),
+)
+def test_sets_go_as_a_whole(free: set[str], sets: list[set[str]], need: int) -> None:
+    """Also where they lie in each other, as the partitions of an NVLink switch do, or are not free."""
+    frozen = [frozenset(one) for one in sets]
+
+    found = count_with_sets(free, frozen, need)
+
+    assert found.exact, "this is small enough to be counted"
+    assert found.least == tried_sets(frozenset(free), frozen, need)
+
+
+def test_more_sets_than_can_be_tried_are_bounded() -> None:
+    units = [f"{number:03}" for number in range(60)]
+    sets = [frozenset(units[start :: step + 1][:5]) for step in range(12) for start in range(12)]
+
+    found = count_with_sets(units, sets, 15)
+
+    assert 0 <= found.least <= found.most <= 4

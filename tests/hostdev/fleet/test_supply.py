@@ -1,0 +1,224 @@
+"""What NodeStates offer of the nodes of a fleet: the same units as the agent's, and why some of them are not given."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domxml.pciaddress import PciAddress
+from hostdev.binding.statefile import read_states_among
+from hostdev.cli.fleet.survey import Moment, head_of
+from hostdev.cli.fleet.why import Judged
+from hostdev.fleet.node import Node, State
+from hostdev.fleet.placement import Verdict, place
+from hostdev.offer.compose import compose_offer
+from tests.hostdev.fleet.fleets import NOW
+from tests.hostdev.fleet.test_placement import TAKEN, WEEK, asked, codes, counted, node, vm
+from tests.hostdev.machines.fixtures import picture
+
+GPU, VF = "units.example.com/gpu", "units.example.com/vf"
+MACHINES = (
+    *("amd-epyc", "consumer-gpu", "container-view", "empty", "hgx-h100", "no-iommu", "nvme-in-gpu-group"),
+    *("old-kernel", "qat", "tesla-t4", "two-socket-x710", "vmd"),
+)
+
+
+def state(*lines: str) -> str:
+    return "\n".join(("apiVersion: passgate.dev/v1", "kind: NodeState", "metadata: {name: s}", "spec:", *lines))
+
+
+def offer(*entries: str) -> str:
+    return f"  offer: [{', '.join(f'{{{one}}}' for one in entries)}]"
+
+
+H100 = f"resource: {GPU}, match: {{id: '10de:2330'}}"
+VFS = f"resource: {VF}, match: {{id: '8086:154c'}}"
+
+
+def wants(resource: str = GPU, count: int = 1, **more: int) -> dict[str, int]:
+    return {resource: count, **more}
+
+
+def fit(machine: Node, text: str, count: int = 1, resource: str = GPU) -> tuple[str, int, int | None]:
+    return counted(place(machine, asked(vm("", wants(resource, count)), text)))
+
+
+def test_a_slot_is_one_unit_whatever_is_in_it() -> None:
+    """All four functions of the card fit the match, and kubelet counts one."""
+    card = state(offer(f"resource: {GPU}, match: {{driver: vfio-pci}}, unit: slot"))
+    answer = place(node("consumer-gpu"), asked(vm("", wants(count=2)), card))
+
+    assert counted(answer) == ("never", 0, 0)
+    assert "asks for 2 of units.example.com/gpu, and the node has 1 of them" in answer.findings[0].message
+
+
+def test_what_conflicts_is_not_offered_and_says_so() -> None:
+    both = state(offer(f"{H100}, limit: 8", f"resource: {VF}, match: {{class: '0302'}}"))
+    answer = place(node("hgx-h100"), asked(vm("", wants()), both))
+
+    assert answer.verdict is Verdict.NOT_NOW
+    assert "offer-conflict" in codes(answer)
+
+
+def test_a_claim_is_served_by_nothing() -> None:
+    answer = place(node("hgx-h100"), asked(vm("", wants()), state(offer(f"{H100}, by: claim"))))
+
+    assert counted(answer) == ("notNow", 0, 0)
+    assert "claims-not-served" in codes(answer)
+
+
+def test_what_is_not_bound_as_declared_is_not_now() -> None:
+    bound = state("  devices: [{match: {id: '144d:a80a'}, driver: vfio-pci}]",
+                  offer(f"resource: {GPU}, match: {{id: '144d:a80a'}}"))  # fmt: skip
+    answer = place(node("hgx-h100"), asked(vm("", wants()), bound))
+
+    assert counted(answer) == ("notNow", 0, 0)
+    (drifted, *_) = [one for one in answer.findings if one.code == "node-state-drifted"]
+    assert "passgate node state apply" in drifted.hint
+    assert "driver is nvme, not vfio-pci" in drifted.message
+
+
+def test_a_ready_unit_with_another_driver_than_declared_is_not_given() -> None:
+    """Its agent lists it as unhealthy until it is as declared."""
+    other = state("  devices: [{match: {id: '10de:2330'}, driver: nvidia}]", offer(H100))
+
+    assert fit(node("hgx-h100"), other) == ("notNow", 0, 0)
+
+
+def test_what_a_match_means_by_its_driver_may_come() -> None:
+    by_driver = state(offer(f"resource: {GPU}, match: {{id: '144d:a80a', driver: vfio-pci}}"))
+    answer = place(node("hgx-h100"), asked(vm("", wants()), by_driver))
+
+    assert answer.verdict is Verdict.NOT_NOW
+    assert "not on vfio-pci: 0000:1c:00.0" in next(o.message for o in answer.findings if o.code == "node-state-drifted")
+
+
+def test_vfs_that_are_declared_may_come() -> None:
+    more = state("  vfs: [{match: {address: '0000:3b:00.1'}, count: 4}]", offer(VFS))
+    answer = place(node("two-socket-x710"), asked(vm("", wants(VF, 17)), more))
+
+    assert answer.verdict is Verdict.UNKNOWN
+    assert "has 0 VFs, and shall have 4" in {one.message for one in answer.findings}
+
+
+def test_settings_that_no_snapshot_has_are_doubt_and_no_drift() -> None:
+    vlan = state("  vfs: [{match: {address: '0000:af:00.0'}, count: 8, settings: {vlan: 7}}]",
+                 offer(f"resource: {VF}, match: {{id: '8086:154c', numa: 1}}"))  # fmt: skip
+    answer = place(node("two-socket-x710"), asked(vm("", wants(VF)), vlan))
+
+    assert answer.verdict is Verdict.UNKNOWN
+    assert any("vlan" in one.message and "could not be read" in one.message for one in answer.findings)
+
+
+def sets(*members: tuple[int, ...], whole: bool = True) -> str:
+    named = [f"{{name: s{number}, whole: {str(whole).lower()}, functions: [{', '.join(f'{{address: {quoted(one)}}}' for one in some)}]}}"
+             for number, some in enumerate(members)]  # fmt: skip
+    return f"  sets: [{', '.join(named)}]"
+
+
+GPUS = [one.address for one in picture("hgx-h100").functions.values() if (one.vendor, one.device) == (0x10DE, 0x2330)]
+
+
+def quoted(number: int) -> str:
+    return f"'{GPUS[number]}'"
+
+
+def test_whole_sets_go_to_one_vm_and_parts_to_none() -> None:
+    pairs = state(offer(H100), sets((0, 1), (2, 3), (4, 5), (6, 7)))
+    loose = state(offer(H100), sets((0, 1), (2, 3), (4, 5), (6, 7), whole=False))
+    held = node("hgx-h100", str(GPUS[0]))
+
+    assert fit(node("hgx-h100"), pairs, 2) == ("yes", 4, 4)
+    assert fit(node("hgx-h100"), pairs, 4) == ("yes", 2, 2)
+    assert fit(node("hgx-h100"), pairs, 3)[0] == "never"
+    assert fit(node("hgx-h100"), loose, 3) == ("yes", 2, 2)
+    assert fit(held, pairs, 2) == ("yes", 3, 3)
+    assert fit(held, pairs, 8)[0] == "notNow"
+
+
+def test_a_limit_counts_what_pods_hold_and_not_what_others_do() -> None:
+    """A snapshot does not tell which of them it is."""
+    limited = state(offer(f"{H100}, limit: 3"))
+
+    assert fit(node("hgx-h100", str(GPUS[7])), limited) == ("yes", 2, 3)
+    assert fit(node("hgx-h100", *map(str, GPUS[5:])), limited) == ("unknown", 0, 3)
+
+
+def test_what_two_plugins_offer_counts_for_at_most_alone() -> None:
+    mine = asked(vm("", wants(), h100=1), state(offer(f"{H100}, limit: 4")))
+
+    assert counted(place(node("hgx-h100"), mine)) == ("unknown", 0, 4)
+
+
+def test_mediated_devices_are_not_counted_beside_what_is() -> None:
+    answer = place(node("hgx-h100"), asked(vm("", wants(), mdev=1), state(offer(H100))))
+
+    assert counted(answer) == ("unknown", 0, None)
+    assert any("mediated devices of the type 'GRID T4-8Q'" in one.message for one in answer.findings)
+
+
+def tried(units: dict[str, str], whole: list[frozenset[str]], count: int) -> int:
+    """How many VMs of so many units each, by trying every choice for the next one."""
+    best = 0
+    for chosen in map(frozenset, combinations(sorted(units), count)):
+        if all(one <= chosen or one.isdisjoint(chosen) for one in whole):
+            best = max(best, 1 + tried({k: v for k, v in units.items() if k not in chosen}, whole, count))
+    return best
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(1, 4),
+    held=st.sets(st.integers(0, 7), max_size=4),
+    cut=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    kind=st.sampled_from(["", ", unit: function", ", unit: slot", ", unit: group"]),
+)
+def test_it_counts_what_the_agent_would_list(count: int, held: set[int], cut: list[int], kind: str) -> None:
+    starts = [sum(cut[:number]) for number in range(len(cut) + 1)]
+    parts = [tuple(range(a, min(b, 8))) for a, b in zip(starts, starts[1:], strict=False) if a < 8]
+    text = state(offer(f"{H100}{kind}"), sets(*parts))
+    one = node("hgx-h100", *(str(GPUS[number]) for number in held))
+    pool = compose_offer(read_states_among(text.encode(), "s.yaml")[0], one.machine).by_resource[GPU]
+    free = {u.id: "" for u in pool.units if u.is_healthy and u.unit and one.state_of(u.unit) is State.READY}
+
+    answer = place(one, asked(vm("", wants(count=count)), text))
+
+    most = tried(free, [some.ids for some in pool.sets if some.is_whole], count)
+    assert (answer.least, answer.most) == (most, most)
+
+
+DEMANDS = st.sampled_from([
+    ("", 1), ("", 4), (state(offer(H100, VFS)), 1), (state(offer(f"{H100}, limit: 1", VFS)), 3),
+    (state(offer(f"resource: {GPU}, match: {{class: display}}, unit: group", VFS)), 1),
+    (state(offer(f"resource: {GPU}, match: {{class: display}}", f"resource: {VF}, match: {{class: network}}, by: claim")), 1),
+    (state("  devices: [{match: {class: display}, driver: vfio-pci}]", offer(f"resource: {GPU}, match: {{class: display}}")), 1),
+])  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    machine=st.sampled_from(MACHINES),
+    demand=DEMANDS,
+    resources=st.sets(st.sampled_from([GPU, VF, "h100", "vf", "a2000", "mdev"]), min_size=1, max_size=3),
+    is_held=st.booleans(),
+    same_numa=st.booleans(),
+    is_old=st.booleans(),
+)
+def test_no_verdict_but_yes_is_without_a_reason(
+    machine: str, demand: tuple[str, int], resources: set[str], is_held: bool, same_numa: bool, is_old: bool
+) -> None:
+    """In the short table as well, which leaves out what is said of many nodes alike."""
+    text, count = demand
+    there = picture(machine)
+    held: dict[PciAddress, str] = {one.address: "it is 1" for one in there.functions.values() if is_held}
+    uncounted = frozenset(there.functions) if is_old and not is_held else frozenset[PciAddress]()
+    one = Node("n", there, TAKEN, held, uncounted)
+
+    answer = place(one, asked(vm("", dict.fromkeys(resources, count)), *filter(None, [text]), same_numa=same_numa))
+
+    told = Judged(head_of(one, Moment(NOW, WEEK)), answer).told
+    assert answer.verdict is Verdict.YES or any(found.message for found in told)
+    assert (answer.least > 0) == (answer.verdict is Verdict.YES)
+    assert answer.most is None or answer.least <= answer.most

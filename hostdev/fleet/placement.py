@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,13 +17,13 @@ from hostdev.binding.state import UnitKind
 from hostdev.binding.statefile import state_for
 from hostdev.findings.fleet import NO_FITTING_DEVICE, NODE_NOT_GIVEN, RESOURCE_UNMAPPED, SNAPSHOT_STALE, TOO_FEW_FREE
 from hostdev.findings.hostuse import DEVICE_IN_USE
-from hostdev.findings.nodestate import NODE_STATE_DRIFTED
 from hostdev.findings.platform import HOST_UNREADABLE
+from hostdev.fleet.candidates import Candidate, findings_against, split_shared
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
 from hostdev.fleet.node import Node, State
 from hostdev.fleet.nodeobject import Objection, objections
-from hostdev.fleet.packing import MOST_WANTS, NONE, Bounds, Kind, count_vms, count_with_sets, kind_of_unit
-from hostdev.fleet.supply import APPLY, CHANGEABLE, Supply, units_of, whole_sets
+from hostdev.fleet.packing import MOST_WANTS, NONE, Bounds, count_vms, count_with_sets, kind_of_unit
+from hostdev.fleet.supply import CHANGEABLE, Supply, units_of, whole_sets
 from hostdev.gate.check import platform_findings, together_findings
 from hostdev.offer.pool import Offer
 from hostdev.units.compose import compose_units
@@ -69,22 +69,6 @@ class Asked(NamedTuple):
     nodes: Mapping[str, Mapping[str, Any]]
     """Node objects by name."""
     same_numa: bool = False
-
-
-class Candidate(NamedTuple):
-    """A unit that a VM may want, and what for."""
-
-    unit: Unit
-    kind: Kind
-    state: State
-    against: tuple[Finding, ...] = ()
-    """What its offer has against it."""
-    is_shared: bool = False
-    """An offer has something of it, too."""
-
-    def serves(self, want: int) -> bool:
-        """Whether it is of a want, by its number."""
-        return any(want in fits for fits in self.kind)
 
 
 def place(node: Node, asked: Asked) -> Answer:
@@ -207,16 +191,7 @@ class _Placement:
         return self._candidates(self._supply.offers[0] if self._supply else None)
 
     def _candidates(self, offer: Offer | None) -> tuple[Candidate, ...]:
-        offered = tuple(self._of_offer(offer)) if offer else ()
-        functions = {address for one in offered for address in one.unit.functions}
-        groups = {group for one in offered for group in one.unit.groups}
-        others = (
-            one._replace(
-                is_shared=not (functions.isdisjoint(one.unit.functions) and groups.isdisjoint(one.unit.groups))
-            )
-            for one in self._of_functions
-        )
-        return (*others, *offered)
+        return (*self._of_functions, *(self._of_offer(offer) if offer else ()))
 
     @cached_property
     def _of_functions(self) -> tuple[Candidate, ...]:
@@ -231,7 +206,7 @@ class _Placement:
             for one in units_of(offer, want.name) if want.is_offered else ():
                 if one.unit is not None and self._supply is not None:
                     state = self._supply.state_of(one.unit, one.against)
-                    yield Candidate(one.unit, (frozenset({number}),), state, one.against)
+                    yield Candidate(one.unit, (frozenset({number}),), state, one.against, is_offered=True)
 
     def _fits(self, address: PciAddress) -> frozenset[int]:
         return frozenset(number for number, chosen in enumerate(self._chosen) if address in chosen)
@@ -264,11 +239,8 @@ class _Placement:
         return total
 
     def _fit(self, kept: Sequence[Candidate], offer: Offer | None) -> Bounds:
-        bounds = count_vms(Counter(one.kind for one in kept), self._need)
-        if any(one.is_shared for one in kept):
-            # Two plugins offer it, and which of them gives it away is not known.
-            alone = count_vms(Counter(one.kind for one in kept if not one.is_shared), self._need)
-            bounds = Bounds(alone.least, bounds.most)
+        alone, either = split_shared(kept)
+        bounds = Bounds(count_vms(alone, self._need).least, count_vms(either, self._need).most)
         for number, want in enumerate(self._known_wants):
             sets = whole_sets(offer.by_resource.get(want.name)) if offer and want.is_offered else ()
             if sets:
@@ -328,7 +300,7 @@ class _Placement:
             yield DEVICE_IN_USE.found(str(unit.primary), f"something has it open: {who}")
         others = (*by_state[State.BLOCKED], *by_state[State.UNKNOWN])
         yield from self._told([one.unit for one in others], None)
-        yield from _against(others)
+        yield from findings_against(others)
 
     @property
     def _why_not_counted(self) -> str:
@@ -363,16 +335,3 @@ class _Placement:
 
 def _counts(one: Candidate, states: set[State] | None) -> bool:
     return not NEVER.intersection(one.unit.blockers) if states is None else one.state in states
-
-
-def _against(units: Iterable[Candidate]) -> Iterator[Finding]:
-    """What offers have against units, the first few of each code."""
-    by_code: dict[str, dict[Finding, None]] = {}
-    for one in units:
-        for found in one.against:
-            by_code.setdefault(found.code, {})[found] = None
-    for code, findings in by_code.items():
-        first, more = list(findings)[:_MOST_TOLD], len(findings) - _MOST_TOLD
-        if more > 0:
-            first[-1] = first[-1]._replace(message=f"{first[-1].message} (and so with {more} more)")
-        yield from (one._replace(hint=APPLY) if code == NODE_STATE_DRIFTED.code else one for one in first)

@@ -1,0 +1,71 @@
+"""The units that a VM may want: those of an offer, and the smallest wholes in which what else is wanted is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from domxml.finding import Finding
+from hostdev.findings.nodestate import NODE_STATE_DRIFTED
+from hostdev.fleet.node import State
+from hostdev.fleet.packing import Kind
+from hostdev.fleet.supply import APPLY
+from hostdev.units.unit import Unit
+
+_MOST_TOLD = 4
+"""Units with one and the same trouble that get a finding of their own."""
+
+
+class Candidate(NamedTuple):
+    """A unit that a VM may want, and what for."""
+
+    unit: Unit
+    kind: Kind
+    state: State
+    against: tuple[Finding, ...] = ()
+    """What its offer has against it."""
+    is_offered: bool = False
+    """It is of an offer, and counts as one whatever is in it."""
+
+    def serves(self, want: int) -> bool:
+        """Whether it is of a want, by its number."""
+        return any(want in fits for fits in self.kind)
+
+    def overlaps(self, other: Candidate) -> bool:
+        """Whether only one of them can be given."""
+        return not (
+            frozenset(self.unit.functions).isdisjoint(other.unit.functions)
+            and frozenset(self.unit.groups).isdisjoint(other.unit.groups)
+        )
+
+
+def split_shared(units: Sequence[Candidate]) -> tuple[Mapping[Kind, int], Mapping[Kind, int]]:
+    """Kinds of units that a VM has for certain, and those that it has at most.
+
+    Where two plugins offer one device, either may give it away, and which of them does is not known.
+    """
+    offered = [one for one in units if one.is_offered]
+    others = [one for one in units if not one.is_offered]
+    pairs = [(one, mine) for one in others for mine in offered if one.overlaps(mine)] if offered else []
+    shared = {one.unit.id for one, _ in pairs}
+    taken = {mine.unit.id for _, mine in pairs}
+    alone = Counter(one.kind for one in units if one.is_offered or one.unit.id not in shared)
+    either = Counter(one.kind for one in offered if one.unit.id not in taken)
+    for one in others:
+        also = frozenset[int]().union(*(fits for it, mine in pairs if it is one for fits in mine.kind))
+        either[tuple(fits | also for fits in one.kind)] += 1
+    return alone, either
+
+
+def findings_against(units: Iterable[Candidate]) -> Iterator[Finding]:
+    """What offers have against units, the first few of each code."""
+    by_code: dict[str, dict[Finding, None]] = {}
+    for one in units:
+        for found in one.against:
+            by_code.setdefault(found.code, {})[found] = None
+    for code, findings in by_code.items():
+        first, more = list(findings)[:_MOST_TOLD], len(findings) - _MOST_TOLD
+        if more > 0:
+            first[-1] = first[-1]._replace(message=f"{first[-1].message} (and so with {more} more)")
+        yield from (one._replace(hint=APPLY) if code == NODE_STATE_DRIFTED.code else one for one in first)

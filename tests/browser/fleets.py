@@ -57,7 +57,19 @@ WHY: dict[str, Any] = {
                 {"code": "no-iommu", "severity": "error", "subject": "", "message": "there is no IOMMU", "hint": ""}
             ],
         },
-        {"node": "pod-1", "verdict": "unknown", "findings": []},
+        {
+            "node": "pod-1",
+            "verdict": "unknown",
+            "findings": [
+                {
+                    "code": "too-few-free",
+                    "severity": "error",
+                    "subject": "pod-1",
+                    "message": "of 2 units that fit, 0 are ready, 2 unknown",
+                    "hint": "free or bind what the findings beside this one name",
+                }
+            ],
+        },
     ],
 }
 

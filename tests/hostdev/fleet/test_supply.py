@@ -14,8 +14,8 @@ from hostdev.fleet.node import Node, State
 from hostdev.fleet.placement import Verdict, place
 from hostdev.inventory.machine import Machine
 from hostdev.offer.compose import compose_offer
+from tests.hostdev.fleet.demands import TAKEN, WEEK, asked, codes, counted, node, vm
 from tests.hostdev.fleet.fleets import NOW
-from tests.hostdev.fleet.test_placement import TAKEN, WEEK, asked, codes, counted, node, vm
 from tests.hostdev.machines.fixtures import picture
 
 GPU, VF = "units.example.com/gpu", "units.example.com/vf"
@@ -119,7 +119,7 @@ def sets(*members: tuple[int, ...], whole: bool = True) -> str:
         functions = ", ".join(f"{{address: '{GPUS[one]}'}}" for one in some)
         named.append(f"{{name: s{number}, whole: {str(whole).lower()}, functions: [{functions}]}}")
     spec = f"spec: {{sets: [{', '.join(named)}]}}"
-    return "\n".join(("", "---", "apiVersion: passgate.dev/v1", "kind: UnitSets", "metadata: {name: u}", spec))
+    return f"\n---\napiVersion: passgate.dev/v1\nkind: UnitSets\nmetadata: {{name: u}}\n{spec}"
 
 
 GPUS = [one.address for one in picture("hgx-h100").functions.values() if (one.vendor, one.device) == (0x10DE, 0x2330)]

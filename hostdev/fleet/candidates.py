@@ -13,7 +13,7 @@ from hostdev.fleet.packing import Kind
 from hostdev.fleet.supply import APPLY
 from hostdev.units.unit import Unit
 
-_MOST_TOLD = 4
+MOST_TOLD = 4
 """Units with one and the same trouble that get a finding of their own."""
 
 
@@ -65,7 +65,7 @@ def findings_against(units: Iterable[Candidate]) -> Iterator[Finding]:
         for found in one.against:
             by_code.setdefault(found.code, {})[found] = None
     for code, findings in by_code.items():
-        first, more = list(findings)[:_MOST_TOLD], len(findings) - _MOST_TOLD
+        first, more = list(findings)[:MOST_TOLD], len(findings) - MOST_TOLD
         if more > 0:
             first[-1] = first[-1]._replace(message=f"{first[-1].message} (and so with {more} more)")
         yield from (one._replace(hint=APPLY) if code == NODE_STATE_DRIFTED.code else one for one in first)

@@ -18,7 +18,7 @@ from hostdev.binding.statefile import state_for
 from hostdev.findings.fleet import NO_FITTING_DEVICE, NODE_NOT_GIVEN, RESOURCE_UNMAPPED, SNAPSHOT_STALE, TOO_FEW_FREE
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.findings.platform import HOST_UNREADABLE
-from hostdev.fleet.candidates import Candidate, findings_against, split_shared
+from hostdev.fleet.candidates import MOST_TOLD, Candidate, findings_against, split_shared
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
 from hostdev.fleet.node import Node, State
 from hostdev.fleet.nodeobject import Objection, objections
@@ -37,8 +37,6 @@ NEVER = frozenset(
     }
 )
 """What no binding changes: hardware, firmware, a boot with other parameters, or the disk that the host runs from."""
-_MOST_TOLD = 4
-"""Devices with one and the same trouble that get a finding of their own."""
 
 
 class Verdict(StrEnum):
@@ -295,7 +293,7 @@ class _Placement:
         ready = len(by_state[State.READY])
         message = f"of {len(self._units)} units that fit, {ready} are ready{told}{self._why_not_counted}"
         yield TOO_FEW_FREE.found(self.node.name, message)
-        for unit in [one.unit for one in by_state[State.HELD]][:_MOST_TOLD]:
+        for unit in [one.unit for one in by_state[State.HELD]][:MOST_TOLD]:
             who = next(self.node.held[one] for one in unit.functions if one in self.node.held)
             yield DEVICE_IN_USE.found(str(unit.primary), f"something has it open: {who}")
         others = (*by_state[State.BLOCKED], *by_state[State.UNKNOWN])
@@ -323,11 +321,11 @@ class _Placement:
         for same in alike.values():
             findings = [
                 found
-                for unit in same[:_MOST_TOLD]
+                for unit in same[:MOST_TOLD]
                 for found in together_findings(self.node.machine, unit.functions)
                 if found.code in wanted and found.severity is not Severity.INFO
             ]
-            more = len(same) - _MOST_TOLD
+            more = len(same) - MOST_TOLD
             if more > 0 and findings:
                 findings[-1] = findings[-1]._replace(message=f"{findings[-1].message} (and so with {more} more)")
             yield from dict.fromkeys(findings)

@@ -23,6 +23,15 @@ from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.units.compose import compose_units
 from hostdev.units.unit import Unit
 
+NEVER = frozenset(
+    {
+        *("device-missing", "domain-too-large", "not-an-endpoint", "platform-device", "host-root-disk"),
+        *("no-iommu", "iommu-disabled", "no-interrupt-remapping", "no-iommu-group", "noiommu-group"),
+        *("reserved-region", "vf-without-group"),
+    }
+)
+"""What no binding changes: hardware, firmware, a boot with other parameters, or the disk that the host runs from."""
+
 
 class State(StrEnum):
     """What can be said of a unit."""

@@ -20,23 +20,14 @@ from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.fleet.candidates import MOST_TOLD, Candidate, findings_against, split_shared
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
-from hostdev.fleet.node import Node, State
+from hostdev.fleet.node import NEVER, Node, State
 from hostdev.fleet.nodeobject import Objection, objections
 from hostdev.fleet.packing import MOST_WANTS, NONE, Bounds, count_vms, count_with_sets, kind_of_unit
-from hostdev.fleet.supply import CHANGEABLE, Supply, units_of, whole_sets
+from hostdev.fleet.supply import Supply, units_of, whole_sets
 from hostdev.gate.check import platform_findings, together_findings
 from hostdev.offer.pool import Offer
 from hostdev.units.compose import compose_units
 from hostdev.units.unit import Unit
-
-NEVER = frozenset(
-    {
-        *("device-missing", "domain-too-large", "not-an-endpoint", "platform-device", "host-root-disk"),
-        *("no-iommu", "iommu-disabled", "no-interrupt-remapping", "no-iommu-group", "noiommu-group"),
-        *("reserved-region", "vf-without-group"),
-    }
-)
-"""What no binding changes: hardware, firmware, a boot with other parameters, or the disk that the host runs from."""
 
 
 class Verdict(StrEnum):
@@ -122,11 +113,10 @@ class _Placement:
             return made if self._ports(meaning) else Verdict.NEVER
         if supply is None:
             return Verdict.NEVER
-        told = {one.code for one in supply.remarks(want.name)}
-        others = len(supply.on_other_drivers(want.name)) + len(units_of(supply.unlimited, want.name))
-        if told & CHANGEABLE or others >= want.quantity:
+        if len(supply.possible(want.name)) >= want.quantity:
             return Verdict.NOT_NOW
-        return Verdict.UNKNOWN if HOST_UNREADABLE.code in told or supply.missing_vfs() else Verdict.NEVER
+        is_unread = any(one.code == HOST_UNREADABLE.code for one in supply.remarks(want.name))
+        return Verdict.UNKNOWN if is_unread or supply.missing_vfs() else Verdict.NEVER
 
     def _ports(self, meaning: Meaning) -> list[PciAddress]:
         """The ports that could have more VFs, of those whose VFs may be meant."""

@@ -10,17 +10,14 @@ from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.drift import Item, compare
-from hostdev.binding.state import NodeState, OfferEntry, VfEntry
+from hostdev.binding.state import By, NodeState, OfferEntry, VfEntry
 from hostdev.findings.nodestate import NODE_STATE_DRIFTED
-from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT
-from hostdev.fleet.node import Node, State
+from hostdev.fleet.node import NEVER, Node, State
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.pool import Offer, OfferedUnit, Pool
 from hostdev.units.unit import Unit
 
 APPLY = "`passgate node state apply FILE` on the node makes it so, and so does its agent with `--manage`"
-CHANGEABLE = frozenset({OFFER_CONFLICT.code, CLAIMS_NOT_SERVED.code})
-"""Remarks on an offer that another declaration takes away, with the node as it is."""
 
 
 @dataclass(frozen=True)
@@ -100,22 +97,25 @@ class Supply:
             for pf, drift in short
         )
 
-    def on_other_drivers(self, resource: str) -> tuple[PciAddress, ...]:
-        """What an entry would mean beside what it does, if it were on the driver that the entry names."""
-        entry = self.entry(resource)
-        if entry is None or not entry.match.driver:
-            return ()
-        wider = entry._replace(match=entry.match._replace(driver=""), limit=None)
-        offer = compose_offer(self.state._replace(offers=(wider,), sets=()), self.node.machine)
-        there = {one.id for one in units_of(self.unlimited, resource)}
-        return tuple(one.unit.primary for one in units_of(offer, resource) if one.unit and one.id not in there)
+    def possible(self, resource: str) -> tuple[Unit, ...]:
+        """What its entries could mean, each by itself and on whichever driver, and a guest could ever have."""
+        entries = [
+            entry._replace(match=entry.match._replace(driver=""), limit=None, by=By.PLUGIN)
+            for entry in self.state.offers
+            if entry.resource == resource
+        ]
+        states = [self.state._replace(offers=(entry,), sets=()) for entry in entries]
+        found = (units_of(compose_offer(state, self.node.machine), resource) for state in states)
+        units = {one.id: one.unit for some in found for one in some if one.unit}
+        return tuple(unit for unit in units.values() if not NEVER.intersection(unit.blockers))
 
     def why_short(self, resource: str) -> Iterator[Finding]:
         """What the node could do about too few units of a resource."""
         yield from self.remarks(resource)
-        others = self.on_other_drivers(resource)
         entry = self.entry(resource)
-        if others and entry:
+        there = {one.id for one in units_of(self.unlimited, resource)}
+        others = [unit.primary for unit in self.possible(resource) if unit.id not in there]
+        if others and entry and entry.match.driver:
             what = f"{entry.place}: of its kind, and not on {entry.match.driver}: {listed(others, 4)}"
             yield NODE_STATE_DRIFTED.found(str(others[0]), what, hint=APPLY)
         yield from self.missing_vfs()

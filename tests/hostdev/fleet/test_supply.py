@@ -67,6 +67,8 @@ def test_a_claim_is_served_by_nothing() -> None:
 
     assert counted(answer) == ("notNow", 0, 0)
     assert "claims-not-served" in codes(answer)
+    none = place(node("vmd"), asked(vm("", wants()), state(offer(f"{H100}, by: claim"))))
+    assert none.verdict is Verdict.NEVER, "there is no such device at all"
 
 
 def test_what_is_not_bound_as_declared_is_not_now() -> None:
@@ -93,6 +95,12 @@ def test_what_a_match_means_by_its_driver_may_come() -> None:
 
     assert answer.verdict is Verdict.NOT_NOW
     assert "not on vfio-pci: 0000:1c:00.0" in next(o.message for o in answer.findings if o.code == "node-state-drifted")
+
+
+def test_the_disk_of_the_host_never_comes() -> None:
+    disk = state(offer(f"resource: {GPU}, match: {{id: '8086:a182', driver: vfio-pci}}"))
+
+    assert place(node("hgx-h100"), asked(vm("", wants()), disk)).verdict is Verdict.NEVER
 
 
 def test_vfs_that_are_declared_may_come() -> None:

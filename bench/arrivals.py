@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hooksidecar.agent.arrivals import Arrivals
 from hostdev.inventory.host import Host as Door
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.holders.grants import grant
 from tests.hostdev.vitals.hosts import UPTIME, Host, kernel_line
 

@@ -29,12 +29,12 @@ from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from hostdev.offer.compose import compose_offer
 from hostdev.units.compose import compose_units
 from tests.hooksidecar.agent.process import AgentProcess
+from tests.hostdev import layout
 from tests.kubelet.kubelet import Kubelet
 
 AGENT = "--agent"

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from bench.interleaved import Timing, measure
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.recording import File, Recording
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder
 
 PFS = 64

@@ -16,9 +16,9 @@ from hooksidecar.server import Server, hook_methods
 from hooksidecar.unixsocket import UnixSocket
 from hostdev.inject.gather import Channels
 from hostdev.inject.hook import HookCore
-from hostdev.inventory.recorded.layout import lay_out
 from hostdev.inventory.scan import looker
 from tests.hooksidecar.client import Client
+from tests.hostdev.layout import lay_out
 from tests.house import FLOORS, ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures"

@@ -58,8 +58,6 @@ _GIVEN = {
     "no-agent": ("The cluster has no agent of Passgate", "deploy it, or collect by --exec"),
     "program-missing": ("A program cannot be run", "is it installed, and in PATH?"),
     "fleet-not-read": ("A process that reads the snapshots of a fleet was ended", "is there enough memory? try again"),
-    "not-laid-out": ("The files of a recorded machine cannot be made here", "look at the temporary directory"),
-    "directory-not-empty": ("A machine is laid out in an empty directory only", "name another one"),
     "man-not-written": ("The manual pages cannot be written there", "name a directory that you may write to"),
     "output-lost": ("The output could not be written", "look whether the disk is full"),
     # Domain XML.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from domxml.finding import Severity
 from domxml.pciaddress import PciAddress
 from hostdev.gate.check import verdict_of
+from hostdev.gate.readiness import Readiness
 from hostdev.gate.rule import HOST
 from hostdev.inventory.machine import IommuGroup, Machine, PciFunction
 from hostdev.inventory.recorded import commandline
@@ -75,6 +76,7 @@ def device_changes(old: Machine, new: Machine, pairs: Pairs) -> Iterator[Change]
     """Devices that went, came, moved, and that are not what they were."""
     yield from _gone(old, pairs)
     yield from _came(new, pairs)
+    judges = Readiness(old), Readiness(new)
     for before, after in pairs.items():
         pair = _Pair(old.functions[before], new.functions[after])
         yield from _moved(old, pair)
@@ -83,7 +85,9 @@ def device_changes(old: Machine, new: Machine, pairs: Pairs) -> Iterator[Change]
         yield from _numa(pair)
         yield from _interfaces(pair)
         yield from _reset(pair)
-        yield from _verdict(old, new, pair)
+        if not (pair.old.bridge and pair.new.bridge):
+            passed, passes = (not judge.refusals((at,)) for judge, at in zip(judges, (before, after), strict=True))
+            yield from _verdict(old, new, pair) if passed != passes else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +172,8 @@ def _reset(pair: _Pair) -> Iterator[Change]:
 
 
 def _verdict(old: Machine, new: Machine, pair: _Pair) -> Iterator[Change]:
-    if pair.old.bridge and pair.new.bridge:
-        return
+    """Of a device that passes in one of the two."""
     before, after = _reason(old, pair.old.address), _reason(new, pair.new.address)
-    if bool(before) == bool(after):
-        return
     if after:
         yield pair.change("passes-no-more", Severity.ERROR, f"cannot be passed through any more: {after}", "yes", "no")
     else:

@@ -79,13 +79,14 @@ class HostUses:
             return HostUse()
         attached, address = self._attached, function.address
         disks, interfaces = attached.blocks.use_beneath(address), attached.netdevs.use_beneath(address, path)
-        used = (*self._own(function), *disks.used, *interfaces.used)
+        nodes = self._nodes(function)
+        used = (*self._own(function, nodes), *disks.used, *interfaces.used)
         if used:
             return HostUse(tuple(dict.fromkeys(used)))
-        unknown = (*disks.unknown, *interfaces.unknown, *self._doubts(function, path))
+        unknown = (*disks.unknown, *interfaces.unknown, *self._doubts(function, path, nodes))
         return HostUse(unknown=tuple(dict.fromkeys(unknown)))
 
-    def _own(self, function: PciFunction) -> Iterator[Sign]:
+    def _own(self, function: PciFunction, nodes: Mapping[str, str]) -> Iterator[Sign]:
         attached, address = self._attached, function.address
         place = f"/sys/bus/pci/devices/{address}"
         if function.num_vfs:
@@ -95,12 +96,11 @@ class HostUses:
         if function.vendor_vgpu_type:
             file = f"{place}/nvidia/current_vgpu_type"
             yield Sign("the vGPU that was made of it", file, str(function.vendor_vgpu_type), layer=MDEV)
-        yield from attached.consoles.serial(self._nodes(function).values())
+        yield from attached.consoles.serial(nodes.values())
         if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
             yield from self._display(function)
         if function.driver:
             yield from attached.accelerators.uses(address, function.driver)
-        nodes = self._nodes(function)
         for number, user in attached.opened.users_of(nodes) if nodes else ():
             yield replace(user, what=f"{nodes[number]} ({user.what})", layer=NODE)
 
@@ -111,7 +111,7 @@ class HostUses:
             shown = (Sign("the console", file, "1", layer=CONSOLE),)
         yield from shown
 
-    def _doubts(self, function: PciFunction, path: str) -> Iterator[Sign]:
+    def _doubts(self, function: PciFunction, path: str, nodes: Mapping[str, str]) -> Iterator[Sign]:
         """What could not be seen, of a function with which nothing is seen to be done."""
         attached, address, driver = self._attached, function.address, function.driver
         if pciclasses.base(function.class_code) == pciclasses.DISPLAY:
@@ -119,7 +119,7 @@ class HostUses:
             if function.class_code >> 8 == _VGA and attached.host.read(f"{path}/boot_vga") is None:
                 file = f"/sys/bus/pci/devices/{address}/boot_vga"
                 yield Sign("whether the firmware's console is on it is not to be seen", file, layer=CONSOLE)
-        yield from self._unseen_nodes(function)
+        yield from self._unseen_nodes(driver, nodes)
         if driver is None or function.bridge or driver in HARMLESS_DRIVERS:
             return
         yield from attached.accelerators.doubts(address, driver)
@@ -139,12 +139,12 @@ class HostUses:
             what = f"no node of it is to be seen, though {driver} holds it"
             yield Sign(what, f"/{NODES}", look=f"the documentation of {driver}", layer=NODE)
 
-    def _unseen_nodes(self, function: PciFunction) -> Iterator[Sign]:
+    def _unseen_nodes(self, driver: str | None, nodes: Mapping[str, str]) -> Iterator[Sign]:
         """Whether nodes, and those who have them open, were seen at all."""
-        attached, driver = self._attached, function.driver
+        attached = self._attached
         if driver and driver not in HARMLESS_DRIVERS and not attached.nodes.listed:
             yield Sign("which nodes it has is not to be seen", f"/{NODES}", layer=NODE)
-        if self._nodes(function) and attached.opened.doubt:
+        if nodes and attached.opened.doubt:
             yield replace(attached.opened.doubt, layer=NODE)
 
     def _network(self, function: PciFunction, path: str) -> Iterator[Sign]:

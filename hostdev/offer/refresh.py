@@ -9,11 +9,11 @@ from domxml.pciaddress import PciAddress
 from hostdev.binding.state import Match, NodeState
 from hostdev.findings.nodestate import NODE_STATE_DRIFTED
 from hostdev.gate.check import platform_findings
+from hostdev.gate.readiness import Readiness
 from hostdev.inventory.machine import Machine, PciFunction, Role
 from hostdev.offer.compose import compose_from, drift_against, find_drift
 from hostdev.offer.pool import Basis, Offer, OfferedUnit, Pool
 from hostdev.units.compose import is_for_guests
-from hostdev.units.readiness import Readiness
 from hostdev.units.unit import Unit
 
 Judge = Callable[[OfferedUnit, Unit], OfferedUnit]

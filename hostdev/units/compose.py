@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from domxml.pciaddress import PciAddress
 from hostdev.binding.drift import Places
 from hostdev.binding.state import UnitKind
+from hostdev.gate.readiness import Readiness
 from hostdev.inventory.machine import Machine, PciFunction, Role
 from hostdev.inventory.pciclasses import COMPANIONS, DISPLAY, base, board_part, subclass
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.units.identity import Identities
-from hostdev.units.readiness import Readiness
 from hostdev.units.unit import Unit
 
 

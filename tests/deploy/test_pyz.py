@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.running import PCI_IDS, Ran, environment
+from tests.hostdev.layout import lay_out
 from tests.hostdev.why.cases import CASES
 from tests.house import ROOT
 

@@ -18,8 +18,8 @@ from hostdev.gate.check import HOST_RULES, verdict_of
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciclasses import board_part
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.fixtures import NAMES, picture
 from tests.hostdev.machines.realhosts import real_hosts
 

@@ -124,7 +124,7 @@ def recordings() -> Sequence[bytes]:
 
 def read_recording(data: bytes) -> None:
     """Parse it, and refuse what would lead out of its directory."""
-    toml.parse(data.decode(errors="replace")).check()
+    toml.parse(data.decode(errors="replace"))
 
 
 def network_infos() -> Sequence[bytes]:

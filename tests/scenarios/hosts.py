@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.recorded.recording import Recording
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder
 from tests.hostdev.machines.gpus import hgx_h100
 from tests.hostdev.machines.servers import NET, QAT, USB, VGA, X710, X710_VF, board

@@ -1,4 +1,4 @@
-"""Opens hosts: a root directory, or a recorded machine; and lays such a one out as a directory."""
+"""Opens hosts: a root directory, or a recorded machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from domxml.errors import BadInput, HostUnreadable, about_file
+from domxml.errors import BadInput, about_file
 from hostdev.inventory.host import Host
 from hostdev.inventory.recorded import toml
 from hostdev.inventory.recorded.memory import RecordedHost
-from hostdev.inventory.recorded.recording import File, Link, Names, Recording, ancestors
 from hostdev.printing import output
 
 SUFFIX = ".toml"
@@ -33,54 +32,6 @@ def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
     with about_file(str(spec)):
         recording = toml.parse(_piped() if piped else read_recording(path))
     yield RecordedHost(recording, source=_PIPE if piped else str(spec))
-
-
-def lay_out(text: str, directory: str | os.PathLike[str]) -> Recording:
-    """Make a recorded machine's files in an empty directory."""
-    recording = toml.parse(text)
-    write(recording, Path(directory))
-    return recording
-
-
-def write(recording: Recording, directory: Path) -> None:
-    """Make the files of a recording in an empty directory, from which nothing leads out."""
-    recording.check()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()):
-            raise BadInput("directory-not-empty", "a machine is laid out in an empty directory", subject=str(directory))
-        (directory / "sys").mkdir()
-        _write(recording, directory)
-    except OSError as error:
-        raise HostUnreadable(
-            "not-laid-out", f"cannot make the machine's files: {error.strerror}", subject=str(error.filename)
-        ) from None
-
-
-def _write(recording: Recording, directory: Path) -> None:
-    entries = recording.entries
-    places = {path for path, entry in entries.items() if isinstance(entry, Names)}
-    for place in sorted(places.union(*map(ancestors, entries))):
-        (directory / place).mkdir(exist_ok=True)
-        places.add(place)
-    links: dict[str, str] = {}
-    for path, entry in entries.items():
-        if isinstance(entry, File):
-            _make(f"{directory}/{path}", entry.content)
-        elif isinstance(entry, Link):
-            links[path] = entry.target
-        elif isinstance(entry, Names):
-            # What has only a name becomes an empty file.
-            for bare in {f"{path}/{name}" for name in entry.names} - places - entries.keys():
-                _make(f"{directory}/{bare}", b"")
-    # Links come last: nothing is ever written through one.
-    for path, target in links.items():
-        (directory / path).symlink_to(target)
-
-
-def _make(place: str, content: bytes) -> None:
-    with Path(place).open("xb") as file:
-        file.write(content)
 
 
 def _is_directory(path: Path) -> bool:

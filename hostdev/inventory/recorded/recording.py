@@ -68,21 +68,14 @@ class Recording:
     entries: Mapping[str, Entry] = field(default_factory=dict)
     origin: Origin = UNKNOWN_ORIGIN
 
-    def check(self) -> None:
-        """Refuse paths and links that would lead out of the directory it is laid out in."""
+    def check_places(self) -> None:
+        """Refuse what lies below something that is no directory, or too deep."""
         checked: set[str] = set()
-        for path, entry in self.entries.items():
+        for path in self.entries:
             directory = path.rpartition("/")[0]
             if directory not in checked:
                 self._check_directory(path)
                 checked.add(directory)
-            if not _PLAIN_PATH.fullmatch(path):
-                _check_path(path)
-            if isinstance(entry, Link):
-                _check_target(path, entry.target)
-            if isinstance(entry, Names):
-                for name in entry.names:
-                    _check_name(path, name)
 
     def _check_directory(self, path: str) -> None:
         if path.count("/") >= DEEPEST:
@@ -107,6 +100,17 @@ DEEPEST = 64
 def ancestors(path: str) -> Iterator[str]:
     """The directories above a path, the outermost first."""
     return accumulate(path.split("/")[:-1], lambda above, name: f"{above}/{name}")
+
+
+def check_entry(path: str, entry: Entry) -> None:
+    """Refuse a path or a link that would lead out of the directory that stands for the machine."""
+    if not _PLAIN_PATH.fullmatch(path):
+        _check_path(path)
+    if isinstance(entry, Link):
+        _check_target(path, entry.target)
+    if isinstance(entry, Names):
+        for name in entry.names:
+            _check_name(path, name)
 
 
 def _check_path(path: str) -> None:

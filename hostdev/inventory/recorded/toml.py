@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from domxml.errors import BadInput
-from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Origin, Recording, Unreadable
+from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Origin, Recording, Unreadable, check_entry
 
 FORMAT = 1
 _HEAD = ("machine", "note", *Origin._fields)
@@ -41,13 +43,9 @@ def write(recording: Recording) -> str:
 
 def parse(text: str) -> Recording:
     """Read a recording and check that it stays in its directory."""
-    data = read_written(text)
+    data = read_sections(text)
     if data is None:
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            # Not only TOMLDecodeError: a number of thousands of digits is Python's own ValueError.
-            raise BadInput("bad-recording", f"not TOML: {error}", hint=_HINT) from None
+        data = {key: Section(key, value) if isinstance(value, dict) else value for key, value in _load(text).items()}
     if data.pop("format", None) != FORMAT:
         raise BadInput("bad-recording", f"has no `format = {FORMAT}`: not a recorded machine", hint=_HINT)
     head = {key: data.pop(key, "") for key in _HEAD}
@@ -55,23 +53,50 @@ def parse(text: str) -> Recording:
         if not isinstance(value, str):
             raise BadInput("bad-recording", f"{key} is no text", hint=_HINT)
     entries: dict[str, Entry] = {}
-    for directory, table in data.items():
-        if not isinstance(table, dict):
+    for directory, section in data.items():
+        if not isinstance(section, Section):
             raise _bad(directory, "is no table")
-        for name, value in table.items():
-            path = f"{directory}/{name}"
+        entries |= section.entries
+    recording = Recording(head.pop("machine"), head.pop("note"), entries, Origin(**head))
+    recording.check_places()
+    return recording
+
+
+def _load(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: a number of thousands of digits is Python's own ValueError.
+        raise BadInput("bad-recording", f"not TOML: {error}", hint=_HINT) from None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of a recording; the name of that before the first header is empty."""
+
+    name: str
+    table: Mapping[str, Any]
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """What it holds, each checked."""
+        found: dict[str, Entry] = {}
+        for name, value in self.table.items():
+            path = f"{self.name}/{name}"
             if "/" in name:
                 raise _bad(path, f"has {name!r} as a name")
-            entries[path] = File(f"{value}\n".encode()) if isinstance(value, str) else _entry(path, value)
-    recording = Recording(head.pop("machine"), head.pop("note"), entries, Origin(**head))
-    recording.check()
-    return recording
+            found[path] = File(f"{value}\n".encode()) if isinstance(value, str) else _entry(path, value)
+            check_entry(path, found[path])
+        return found
 
 
 _TEXT = r'"[^"\\\x00-\x1f\x7f]*"'
 _TEXTS = rf"\[(?:\n  )?(?:{_TEXT}(?:,(?: |\n  ){_TEXT})*(?:,\n)?)?\]"
 _LISTED = re.compile(rf"(\{{ names = )?({_TEXTS})(?(1) \}})", re.ASCII)
 """A list of several lines, or the names in a directory."""
+_HEADER = "\n["
+_KEPT, _SHORT = 4096, 4096
+"""So many sections of at most so many letters are kept."""
 _QUOTED = re.compile(_TEXT)
 _LINE = re.compile(
     rf"(?:([\w-]+|{_TEXT}) = (?:({_TEXT})|\[({_TEXT}(?:, {_TEXT})*)\]|\{{ (\w+) = ({_TEXT}) \}}|(.*(?:\n[ \]].*)*))"
@@ -81,30 +106,48 @@ _LINE = re.compile(
 """A line as `write` writes it; a value that goes on below."""
 
 
-def read_written(text: str) -> dict[str, Any] | None:
-    """The tables of what `write` wrote, five times as fast as all of TOML is read; None for anything else."""
-    data: dict[str, Any] = {}
-    table, at, match_at = data, 0, _LINE.match
+def read_sections(text: str) -> dict[str, Any] | None:
+    """The sections of what `write` wrote, and the lines of the head, much faster than TOML is read; else None."""
+    head, *pieces = text.split(_HEADER)
+    first = None if head.startswith("[") else _read_section(f"{head}\n" if pieces else head)
+    if first is None:
+        return None
+    data = dict(first.table)
+    for number, piece in enumerate(pieces, 1):
+        # No value goes on in a line that begins with a bracket.
+        read = _read_again if len(piece) < _SHORT else _read_section
+        section = read(f"[{piece}\n" if number < len(pieces) else f"[{piece}")
+        if section is None or section.name in data:
+            return None
+        data[section.name] = section
+    return data
+
+
+def _read_section(text: str) -> Section | None:
+    name, table, at, match_at = "", dict[str, Any](), 0, _LINE.match
     while match := match_at(text, at):
         at = match.end()
         key, plain, lines, kind, special, other, header = match.groups()
-        name = (key or header or "").strip('"')
-        if (key and name in table) or (header and name in data):
+        if key and (key := key.strip('"')) in table:
             return None
         if plain is not None:
-            table[name] = plain[1:-1]
+            table[key] = plain[1:-1]
         elif lines is not None:
-            table[name] = lines[1:-1].split('", "')
+            table[key] = lines[1:-1].split('", "')
         elif kind is not None:
-            table[name] = {kind: special[1:-1]}
+            table[key] = {kind: special[1:-1]}
         elif other is not None:
             value = _value_of(other)
             if value is None:
                 return None
-            table[name] = value
+            table[key] = value
         elif header is not None:
-            table = data[name] = {}
-    return data if at == len(text) else None
+            name = header[1:-1]
+    return Section(name, table) if at == len(text) else None
+
+
+_read_again = lru_cache(maxsize=_KEPT)(_read_section)
+"""Snapshots of one node, and of nodes of one model, have most of their sections in common."""
 
 
 def _value_of(text: str) -> Any:

@@ -13,8 +13,8 @@ from hooksidecar.agent.arrivals import SETTLED, Arrivals
 from hooksidecar.agent.metrics import Metrics
 from hostdev.inventory.host import Host as Door
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.holders.grants import grant
 from tests.hostdev.vitals.hosts import UPTIME, kernel_line, vms
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from hooksidecar.monitoring.metrics import SOURCE_AGE
-from hostdev.inventory.recorded.layout import lay_out
 from tests.hooksidecar.agent.httpclient import ask
 from tests.hooksidecar.agent.kubelet import RESOURCE, SIDECAR, Kubelet, answer, uid
 from tests.hooksidecar.agent.podresources import PodResources, pod
@@ -23,6 +22,7 @@ from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.agent.virthandler import Answers
 from tests.hooksidecar.client import Client
 from tests.hooksidecar.monitoring import managed
+from tests.hostdev.layout import lay_out
 from tests.hostdev.vitals.hosts import UPTIME
 from tests.house import ROOT
 

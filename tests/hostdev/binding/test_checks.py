@@ -16,10 +16,10 @@ from hostdev.binding.obstacles import ACCEPTABLE
 from hostdev.binding.plan import bind
 from hostdev.binding.vfs import number
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded.layout import lay_out
 from hostdev.inventory.scan import scan
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.gate.build import AUDIO, function, in_use, machine
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import fixture
 
 VF, PF = PciAddress.parse(ADDRESS), PciAddress.parse("0000:3b:00.0")

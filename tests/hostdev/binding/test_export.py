@@ -14,9 +14,9 @@ from hostdev.binding.export import export
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.binding.status import Standing, kernel_lines, standing_of
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.cli.running import MACHINES
 from tests.hostdev.cli.validator import errors, schema
 from tests.hostdev.machines.realhosts import RealHost, real_hosts

@@ -11,8 +11,8 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.binding.managers import managers_of
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder
 
 NIC, VF, GPU = "0000:3b:00.0", "0000:3b:02.0", "0000:65:00.0"

@@ -24,7 +24,6 @@ WRITERS = {
     "hostdev.cli.manpage",
     "hostdev.cli.node.install",  # the unit, where it is asked to install one
     "hostdev.findings.docs",
-    "hostdev.inventory.recorded.layout",  # a recorded machine, in a directory of its own
     "hostdev.lint.upgrade",
     "hostdev.printing.output",
 }

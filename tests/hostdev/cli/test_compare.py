@@ -17,11 +17,11 @@ from domxml.pciaddress import PciAddress
 from hostdev.gate.compare import Change, compare
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import IommuGroup, Kernel, Machine, NetDevice
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.recorded.recording import Recording
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.cli.running import MACHINES, Ran, machine
 from tests.hostdev.machines import MACHINES as BUILT
 from tests.hostdev.machines.builder import Builder

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.running import ROOT, Ran, environment, host
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import fixture
 
 DOMAIN = "demo/q35.xml"

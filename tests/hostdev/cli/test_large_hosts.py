@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from hostdev.inventory.recorded import layout
+from tests.hostdev import layout
 from tests.hostdev.cli.running import process
 from tests.hostdev.commands import MEMORY
 from tests.hostdev.machines.realhosts import real_hosts

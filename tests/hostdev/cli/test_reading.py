@@ -11,9 +11,9 @@ from hostdev.binding.effects import Effects, Outcome
 from hostdev.binding.journal import Journal
 from hostdev.binding.steps import override
 from hostdev.cli.commands import change, node
-from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.audited import audited
 from tests.hostdev.cli.running import MACHINES, PCI_IDS, ROOT
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import picture
 
 FILE = str(ROOT / "tests/fixtures/nodestate/qat-more.yaml")

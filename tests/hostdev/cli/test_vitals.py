@@ -14,9 +14,10 @@ import pytest
 
 from domxml.errors import ExitCode
 from domxml.pciaddress import PciAddress
-from hostdev.inventory.recorded import layout, toml
+from hostdev.inventory.recorded import toml
 from hostdev.vitals.signs import Verdict
 from hostdev.vitals.verdict import judge
+from tests.hostdev import layout
 from tests.hostdev.cli.running import ROOT, Ran, environment
 from tests.hostdev.cli.validator import errors, schema
 from tests.hostdev.vitals.hosts import ARRIVED, FAULTY, FILE, IDLE, LOST, MDEV, QUIET, YOUNG, vms

@@ -20,10 +20,10 @@ from domxml.pciaddress import PciAddress
 from hostdev.holders import processes
 from hostdev.holders.claim import How
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded.layout import lay_out
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, machine, process
 from tests.hostdev.cli.validator import errors, schema
+from tests.hostdev.layout import lay_out
 
 POD = "0a1b2c3d-0000-4000-8000-123456789abc"
 

@@ -15,7 +15,6 @@ import grpc
 import pytest
 
 from domxml.errors import ExitCode
-from hostdev.inventory.recorded.layout import lay_out
 from tests.hooksidecar.agent.kubelet import Kubelet, answer
 from tests.hooksidecar.agent.podresources import PodResources
 from tests.hooksidecar.wirebytes import message
@@ -23,6 +22,7 @@ from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, process
 from tests.hostdev.cli.validator import errors, schema
 from tests.hostdev.kubelet.recorded import ANSWERS
+from tests.hostdev.layout import lay_out
 
 A, B = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
 RESOURCE = "intel.com/sriov_net"

@@ -14,9 +14,9 @@ from hostdev.gate.check import check
 from hostdev.gate.hostuse import is_proved_unused
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.recording import Recording
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.commands import ADDRESS, MEMORY, SHELL, commands
 from tests.hostdev.machines.stacks import LOST, Stack, stacks
 

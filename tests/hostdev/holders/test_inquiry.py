@@ -12,10 +12,10 @@ from hostdev.holders.claim import Claim, How, State
 from hostdev.holders.holders import Answer
 from hostdev.holders.inquiry import Inquiry, describe_holders
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded.layout import lay_out
 from hostdev.inventory.scan import scan
 from tests.hooksidecar.agent.kubelet import Kubelet
 from tests.hostdev.cli.processes import ADDRESS, add_process
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import fixture
 
 SLOT = "domain='0x0000' bus='0x3b' slot='0x02' function='0x1'"

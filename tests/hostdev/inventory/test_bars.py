@@ -15,9 +15,9 @@ from domxml.pciaddress import PciAddress
 from hostdev.inventory.bars import Bar, BarKind, Bars, bar_text, parse_resource, size_text
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Cpu, Machine
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder
 from tests.hostdev.machines.fixtures import fixture
 from tests.hostdev.machines.resources import describe_processor

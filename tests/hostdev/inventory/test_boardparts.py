@@ -12,8 +12,8 @@ from hostdev.inventory.bars import Bar, BarKind, Bars
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import PciFunction
 from hostdev.inventory.pciclasses import BY_CLASS, BY_DRIVER, BY_VENDOR, BoardPart, board_part, may_be_board_part
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.gate.build import at, bridge, function, machine, vf
 from tests.hostdev.machines.builder import Builder
 

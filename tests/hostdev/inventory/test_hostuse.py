@@ -12,8 +12,8 @@ from hostdev.inventory.host import Host
 from hostdev.inventory.machine import BlockDevice, NetDevice, PciFunction
 from hostdev.inventory.netdevs import DEFAULT, OTHER, read_routes
 from hostdev.inventory.netstorage import find_interface, route4, route6
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder, Place
 
 NIC = "0000:00:04.0"

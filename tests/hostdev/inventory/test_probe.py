@@ -15,9 +15,9 @@ from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import HostUse, Sign, Use
 from hostdev.inventory.probe import Probe
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from hostdev.inventory.signatures import identify, partition_types
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder
 from tests.house import ROOT
 

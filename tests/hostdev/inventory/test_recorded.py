@@ -18,11 +18,13 @@ from domxml.errors import BadInput, HostUnreadable, PassgateError
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, NetDevice, Use
-from hostdev.inventory.recorded import layout, toml
-from hostdev.inventory.recorded.layout import lay_out, open_host
+from hostdev.inventory.recorded import toml
+from hostdev.inventory.recorded.layout import MAX_SIZE, open_host
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.recorded.recording import Entry, File, Link, Names, Recording, Unreadable
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines import MACHINES, recorded
 from tests.hostdev.machines.builder import Builder
 from tests.hostdev.machines.fixtures import NAMES, fixture, picture
@@ -215,7 +217,7 @@ ENTRIES = st.dictionaries(st.builds("sys/{}/{}".format, NAME, NAME) | NAME.map("
 def test_any_recording_survives_its_toml(entries: dict[str, Entry], machine: str, note: str) -> None:
     recording = Recording(machine, note, entries)
     try:
-        recording.check()
+        layout.check(recording)
     except BadInput:
         return
 
@@ -231,7 +233,7 @@ def test_any_recording_stays_in_its_directory(entries: Mapping[str, Entry]) -> N
         root = Path(place) / "host"
         try:
             layout.write(Recording(entries=entries), root)
-        except PassgateError:
+        except (PassgateError, OSError):
             pass
         else:
             for path, entry in entries.items():
@@ -293,7 +295,7 @@ def test_what_is_no_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "latin1.toml").write_bytes(b'machine = "\xe4"')
 
     (tmp_path / "large.toml").touch()
-    os.truncate(tmp_path / "large.toml", layout.MAX_SIZE + 1)
+    os.truncate(tmp_path / "large.toml", MAX_SIZE + 1)
     refused = {
         "missing.toml": "no such file",
         "fifo.toml": "no regular",
@@ -309,20 +311,6 @@ def test_what_is_no_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
             pytest.fail("it was opened")
 
 
-def test_a_name_that_no_file_system_takes_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    text = HEAD + f'["sys"]\n{"x" * 300} = "1"\n'
-
-    with pytest.raises(HostUnreadable, match="cannot make the machine's files"):
-        lay_out(text, tmp_path / "host")
-
-
-def test_a_machine_is_laid_out_in_an_empty_directory_only(tmp_path: Path) -> None:
-    (tmp_path / "host/sys").mkdir(parents=True)
-
-    with pytest.raises(BadInput, match="empty directory"):
-        lay_out(HEAD, tmp_path / "host")
-
-
 def test_a_directory_is_opened_as_it_is(tmp_path: Path) -> None:
     lay_out(fixture("vmd").read_text(), tmp_path / "vmd.toml")
 
@@ -335,7 +323,7 @@ def test_a_recording_of_endless_directories_is_refused() -> None:
     path = "sys/" + "/".join("d" for _ in range(1000))
 
     with pytest.raises(BadInput, match="64 directories deep") as refused:
-        Recording(entries={f"{path}/name": File(b"x")}).check()
+        layout.check(Recording(entries={f"{path}/name": File(b"x")}))
     assert len(refused.value.sentence()) < 300
     assert len(refused.value.subject) < 210
 

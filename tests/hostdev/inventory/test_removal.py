@@ -11,9 +11,9 @@ from domxml.pciaddress import PciAddress
 from hostdev.inventory.functions import NUMVFS
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.recorder import Recorder
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder
 
 PF, VFS = "0000:3b:00.0", ("0000:3b:02.0", "0000:3b:02.1", "0000:3b:02.2")

@@ -10,9 +10,10 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.recorded.layout import lay_out, open_host
+from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.renewal import renew_picture
 from hostdev.inventory.scan import scan
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import fixture
 
 CASES = [

@@ -13,9 +13,9 @@ import pytest
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import NOT_LOOKED_AT, Use
-from hostdev.inventory.recorded import layout
-from hostdev.inventory.recorded.layout import lay_out
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.builder import Builder
 from tests.hostdev.machines.fixtures import fixture
 

@@ -18,10 +18,11 @@ from domxml.pciaddress import PciAddress
 from hostdev.gate.hostuse import is_proved_unused
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
-from hostdev.inventory.recorded import layout
-from hostdev.inventory.recorded.layout import lay_out, open_host
+from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
+from tests.hostdev.layout import lay_out
 from tests.hostdev.machines import MACHINES
 from tests.hostdev.machines.fixtures import NAMES, fixture, picture
 

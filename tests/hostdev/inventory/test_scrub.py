@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from hostdev.gate.compare import compare
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import commandline, layout
+from hostdev.inventory.recorded import commandline
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.recorded.names import Names
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.recorded.recording import File
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.cli.running import ROOT, process
 from tests.hostdev.machines.builder import Builder
 

@@ -11,8 +11,8 @@ import pytest
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import HostUse, Use
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
+from tests.hostdev import layout
 from tests.hostdev.machines.builder import Builder, Place
 
 DEVICE = "0000:00:04.0"

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.recorded.recorder import snapshot
 from hostdev.inventory.recorded.recording import Recording
+from tests.hostdev import layout
 from tests.hostdev.machines import gpus, servers, views
 
 MACHINES: Mapping[str, Callable[[], Recording]] = {

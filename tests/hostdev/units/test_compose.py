@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from domxml.pciaddress import PciAddress
 from hostdev.binding.state import UnitKind
 from hostdev.gate.check import check
+from hostdev.gate.readiness import _codes
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.units.compose import compose_units, is_for_guests
-from hostdev.units.readiness import _codes
 from hostdev.units.unit import Unit
 from tests.hostdev.commands import pictures
 from tests.hostdev.gate.build import at, function, machine

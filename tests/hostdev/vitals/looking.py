@@ -7,12 +7,12 @@ from pathlib import Path
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, Mdev
 from hostdev.inventory.host import Host as Door
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from hostdev.vitals.guestview import GuestView
 from hostdev.vitals.look import find_held, look_around, signs_of
 from hostdev.vitals.signs import Signs, Vital
 from hostdev.vitals.verdict import judge
+from tests.hostdev import layout
 from tests.hostdev.vitals.hosts import Host
 
 

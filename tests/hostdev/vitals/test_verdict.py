@@ -9,7 +9,6 @@ import pytest
 
 from domxml.pciaddress import PciAddress
 from hostdev.inventory.host import Host as Door
-from hostdev.inventory.recorded import layout
 from hostdev.inventory.scan import scan
 from hostdev.vitals.boottime import class_of_boot
 from hostdev.vitals.guestview import GuestBar, GuestView, QemuView
@@ -17,6 +16,7 @@ from hostdev.vitals.look import find_held, look_around, signs_of
 from hostdev.vitals.repeat import confirm, with_rises
 from hostdev.vitals.signs import Verdict
 from hostdev.vitals.verdict import judge
+from tests.hostdev import layout
 from tests.hostdev.vitals.hosts import ARRIVED, FAULTY, IDLE, LOST, QUIET, UPTIME, YOUNG, Host, kernel_line, vms
 from tests.hostdev.vitals.looking import signs_in, vital_of
 

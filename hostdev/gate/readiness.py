@@ -1,4 +1,4 @@
-"""What keeps a unit from a VM, by the gate's rules; VFs that are alike are judged once."""
+"""What keeps functions from a VM, as codes alone; VFs that are alike are judged once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hostdev.inventory.machine import Machine, PciFunction
 
 
 class Readiness:
-    """Judges units of one machine."""
+    """Judges functions of one machine."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -23,6 +23,10 @@ class Readiness:
 
     def blockers(self, members: tuple[PciAddress, ...]) -> tuple[str, ...]:
         """The codes of what stands in the way of giving these functions to one VM."""
+        return (*self._of_host, *self.refusals(members))
+
+    def refusals(self, members: tuple[PciAddress, ...]) -> tuple[str, ...]:
+        """The same without what the host lacks for any device."""
         alike = self._likeness(members[0]) if len(members) == 1 else None
         if alike is None:
             return self._judge(members)
@@ -32,7 +36,7 @@ class Readiness:
         return found
 
     def _judge(self, members: tuple[PciAddress, ...]) -> tuple[str, ...]:
-        return (*self._of_host, *_codes(together_findings(self._machine, members)))
+        return _codes(together_findings(self._machine, members))
 
     @cached_property
     def _of_host(self) -> tuple[str, ...]:

@@ -20,15 +20,18 @@ WRITERS = {
     "hostdev.binding.journal",
     "hostdev.binding.lock",
     "hostdev.cli.dumpfiles",  # what a user collects of a VM, in a directory of its own
+    "hostdev.cli.fleet.collect",  # snapshots, in a directory of its own
     "hostdev.cli.main",
     "hostdev.cli.manpage",
     "hostdev.cli.node.install",  # the unit, where it is asked to install one
+    "hostdev.cli.page.page",  # the page that is asked for
     "hostdev.findings.docs",
+    "hostdev.fleet.snapshots",  # its pipes
     "hostdev.lint.upgrade",
     "hostdev.printing.output",
 }
 """Modules of hostdev that write files at all."""
-STARTERS = {EFFECTS, "hostdev.cli.node.install", "hostdev.cli.kubectl"}
+STARTERS = {EFFECTS, "hostdev.cli.node.install", "hostdev.cli.programs"}
 WRITES = {"write_text", "write_bytes"}
 FLAGS = {"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"}
 

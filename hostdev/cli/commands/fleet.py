@@ -98,7 +98,7 @@ LIST = Command(
 
 FIND = Command(
     "fleet find",
-    "Find devices on all nodes by what they are: class=gpu ready numa=0 id=10de:*",
+    "Find devices on all nodes by what they are, such as class=gpu ready numa=0.",
     "The selectors of `passgate node list`, and host=, kernel=, state=; ready, held, blocked, unknown. Of selectors "
     "with the same key one is enough, of different keys all count, and not- or ! turns one round. Only devices that a "
     "guest could have are looked at.",

@@ -298,6 +298,8 @@ def test_an_agent_after_one_that_was_killed_ends_no_pod(kubelet: Kubelet, device
     """What it left is taken out of kubelet's sight, which takes the name out of kubelet's mind."""
     agent = subprocess.Popen([sys.executable, "-m", PROGRAM, str(kubelet.directory)], env=environment())
     kubelet.wait(lambda: counts(kubelet) == THERE)
+    # One that ends while kubelet registers it leaves kubelet blind: no plugin can do anything about that.
+    settle(kubelet)
     agent.kill()
     agent.wait()
     kubelet.wait(lambda: counts(kubelet) == GONE)

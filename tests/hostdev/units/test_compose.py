@@ -136,11 +136,11 @@ def _of_the_rest(picture: Machine) -> set[str]:
 
 @pytest.mark.parametrize("name", PICTURES)
 @settings(max_examples=4, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_the_order_in_which_sysfs_lists_things_changes_nothing(name: str, random: Random) -> None:
+@given(st.integers(0, 1 << 32))
+def test_the_order_in_which_sysfs_lists_things_changes_nothing(name: str, seed: int) -> None:
     picture = PICTURES[name]
 
-    assert compose_units(relisted(picture, random)) == compose_units(picture)
+    assert compose_units(relisted(picture, Random(seed))) == compose_units(picture)
 
 
 @pytest.mark.parametrize("name", PICTURES)

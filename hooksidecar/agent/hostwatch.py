@@ -15,6 +15,7 @@ from hooksidecar.agent.record import Record, without_directory
 from hostdev.findings.holders import PODRESOURCES_UNREACHABLE
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import check
+from hostdev.holders.grants import contradictions
 from hostdev.holders.pods import granted_twice
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.vfiodrivers import is_on_vfio
@@ -127,7 +128,9 @@ class Surroundings:
         except PassgateError as error:
             return (_unreadable(error),)
         alive = [grant for grant in grants if grant.pod_uid not in self._gone]
-        return granted_twice(alive, machine) if machine else ()
+        if machine is None:
+            return ()
+        return (*granted_twice(alive, machine), *(found for one in alive for found in contradictions(one, machine)))
 
     def _differing(self, listing: podresources.Listing | None, now: float) -> tuple[Finding, ...]:
         if listing is None or not self._record.is_current:

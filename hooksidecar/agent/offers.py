@@ -31,6 +31,7 @@ from hostdev.findings.offer import OFFER_NOT_FRESH, OFFER_RECORD_DIFFERS
 from hostdev.holders.pods import held_by_others
 from hostdev.inject.gather import read_file
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.places import is_id
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.renewal import renew_picture
 from hostdev.inventory.scan import scan
@@ -39,7 +40,6 @@ from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Basis, Offer, Taken
 from hostdev.offer.prefer import prefer_units
 from hostdev.offer.refresh import refresh_offer
-from hostdev.units.identity import is_id
 
 EVERY = 10.0
 """Seconds between two turns without a reason: the file may have changed, or kubelet's record."""

@@ -16,10 +16,8 @@ from hostdev.findings.nodestate import ENTRIES_CONFLICT, ENTRY_UNMATCHED, IDENTI
 from hostdev.gate.rule import attribute_evidence, hides, host_findings
 from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction, Role
+from hostdev.inventory.places import find_paths
 from hostdev.inventory.vfiodrivers import is_on_vfio, vfio_driver
-
-MOST_BRIDGES = 256
-"""One above the other; more are no tree."""
 
 
 class Places:
@@ -30,16 +28,8 @@ class Places:
 
     @cached_property
     def paths(self) -> dict[PciAddress, str]:
-        """By address the host bridge and the functions below it: what other cards do not change.
-
-        `pci0000:3a/00.0/00.0`; a VF is a part of its PF: `pci0000:3a/00.0/00.0/vf2`. What is not known is left out.
-        """
-        functions = self.machine.functions.values()
-        found = {one.address: path for one in functions if one.physfn is None and (path := self._path(one))}
-        for pf in functions:
-            if pf.virtfns and pf.address in found:
-                found |= {vf: f"{found[pf.address]}/vf{number}" for number, vf in enumerate(pf.virtfns)}
-        return found
+        """By address the ways that are known."""
+        return find_paths(self.machine)
 
     @cached_property
     def _by_path(self) -> dict[str, list[PciAddress]]:
@@ -47,16 +37,6 @@ class Places:
         for address, path in self.paths.items():
             found.setdefault(path, []).append(address)
         return found
-
-    def _path(self, function: PciFunction) -> str:
-        steps: list[str] = []
-        here: PciFunction | None = function
-        while here is not None and len(steps) <= MOST_BRIDGES:
-            steps.append(f"{here.address.slot:02x}.{here.address.function}")
-            if here.parent is None:
-                return "/".join([here.root, *reversed(steps)]) if here.root else ""
-            here = self.machine.functions.get(here.parent)
-        return ""
 
     def at(self, match: Match) -> PciFunction | None:
         """The function at the place that an entry names; None also where a path leads to more than one."""

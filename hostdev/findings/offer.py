@@ -117,7 +117,8 @@ OFFER_RECORD_DIFFERS = FindingKind(
     title="Kubelet's record says otherwise than what the agent gave",
     cause=(
         "The agent answered kubelet with one set of variables and device nodes, and kubelet's record holds others for "
-        "the same devices. The VM's file says what was given."
+        "the same devices: the VM's file says what was given. Or the ids of units in the record are of other functions "
+        "than its variable names: the record was written before the addresses changed, or not by this agent alone."
     ),
     hint="see what else answers for the resource, and whether kubelet's record was written by hand",
     remedy=(

@@ -82,8 +82,20 @@ class Claim:
     container: str | None = None
     exact: bool = True
     """Not where an IOMMU group of several devices was granted, and it may be any of them."""
+    unit: str | None = None
+    """Of a grant the id of the unit, where that is what kubelet knows the device by."""
+
+    @property
+    def granted(self) -> str:
+        """What was granted, in words: the resource, and the unit."""
+        return name_grant(self.who, self.unit)
 
     @property
     def holder(self) -> str | None:
         """The pod as people know it."""
         return f"{self.namespace}/{self.name}" if self.name else self.pod
+
+
+def name_grant(resource: str, unit: str | None) -> str:
+    """The resource, and the unit where it is known."""
+    return f"{resource}, unit {unit}" if unit else resource

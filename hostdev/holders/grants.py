@@ -9,13 +9,17 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
 from domxml.source import HostDevice, Mdev
+from domxml.text import listed, printable
 from hostdev.allocation import dialects
 from hostdev.allocation.allocation import ENVIRONMENT
 from hostdev.allocation.environment import from_environment
+from hostdev.findings.offer import OFFER_RECORD_DIFFERS
 from hostdev.holders.claim import Claim, How
 from hostdev.inventory.machine import Machine, PciFunction
+from hostdev.inventory.places import find_primary, is_id
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.podresources import PodDevices
@@ -33,23 +37,54 @@ class Joined(NamedTuple):
     """What names it: `environment QAT0`, `device ID 0000:3d:02.2`, `/dev/vfio/43`."""
     exact: bool = True
     """Not where a group of several devices is named, and it may be any of them."""
+    unit: str | None = None
+    """The id of its unit, where kubelet has the ids of units."""
 
 
 def devices_of_grant(grant: Grant, machine: Machine) -> tuple[Joined, ...]:
     """Each device once. The plugin's variables tell best, then its names; then the nodes of what neither told."""
-    found = _each_once((*_of_environment(grant), *_of_names(grant.device_ids)))
+    primaries = primaries_of(grant.device_ids, machine)
+    found = _each_once((*_of_environment(grant), *_of_names(grant.device_ids), *_of_units(primaries)))
     known = {one.device for one in found}
     for node in grant.nodes:
         behind = tuple(_of_node(node, machine))
         if known.isdisjoint(one.device for one in behind):
             found += behind
-    return _each_once(found)
+    return _with_units(_each_once(found), primaries, machine)
 
 
 def devices_of_ids(device_ids: Iterable[str], machine: Machine) -> tuple[Joined, ...]:
     """The devices behind the bare names that a plugin gives to its devices, with nothing else to go by."""
     ids = tuple(device_ids)
-    return _each_once((*_of_names(ids), *_of_groups(ids, machine)))
+    primaries = primaries_of(ids, machine)
+    found = _each_once((*_of_names(ids), *_of_units(primaries), *_of_groups(ids, machine)))
+    return _with_units(found, primaries, machine)
+
+
+def primaries_of(device_ids: Iterable[str], machine: Machine) -> Mapping[str, PciAddress]:
+    """The primary functions of the units that these are ids of; what is no id of a unit here is left out."""
+    return {name: primary for name in device_ids if (primary := find_primary(name, machine))}
+
+
+def contradictions(grant: Grant, machine: Machine) -> Iterator[Finding]:
+    """Findings where the ids of units in a grant are of other functions than its variables name."""
+    if not any(map(is_id, grant.device_ids)):
+        return
+    told = [one.device for one in _of_environment(grant) if isinstance(one.device, PciAddress)]
+    if not told:
+        return
+    primaries, pod = primaries_of(grant.device_ids, machine), f"pod {printable(grant.pod_uid)}"
+    named = f"its variable names {listed(told)}"
+    for unit, primary in primaries.items():
+        if primary not in told:
+            text = f"{pod} was given unit {unit}, which is {primary} here, and {named}"
+            yield OFFER_RECORD_DIFFERS.found(grant.resource, text)
+    # Of a unit whose functions are gone it is not known which they were.
+    strange = [one for one in told if _unit_of(one, primaries, machine) is None]
+    if strange and all(address in machine.functions for address in told):
+        units = listed(map(printable, grant.device_ids))
+        text = f"{pod} was given {units}, and {named}: {listed(strange)} is in no such unit here"
+        yield OFFER_RECORD_DIFFERS.found(grant.resource, text)
 
 
 @lru_cache(maxsize=4096)  # All grants of a node are looked at for each VM that starts.
@@ -65,6 +100,34 @@ def _of_names(device_ids: Iterable[str]) -> Iterator[Joined]:
         device = dialects.classify(name)
         if isinstance(device, PciAddress | Mdev):
             yield Joined(device, f"device ID {name}")
+
+
+def _of_units(primaries: Mapping[str, PciAddress]) -> Iterator[Joined]:
+    for unit, primary in primaries.items():
+        yield Joined(primary, f"unit {unit}")
+
+
+def _with_units(found: Iterable[Joined], primaries: Mapping[str, PciAddress], machine: Machine) -> tuple[Joined, ...]:
+    return tuple(one._replace(unit=_unit_of(one.device, primaries, machine)) if primaries else one for one in found)
+
+
+def _unit_of(device: HostDevice, primaries: Mapping[str, PciAddress], machine: Machine) -> str | None:
+    """The unit whose primary function it is, or else shares its IOMMU group with, or else its slot."""
+    if isinstance(device, Mdev):
+        return None
+    group = machine.group_of(device)
+    for members in ({device}, group.members if group else (), _slot(device, machine)):
+        units = [unit for unit, primary in primaries.items() if primary in members]
+        if units:
+            return units[0] if len(units) == 1 else None
+    return None
+
+
+def _slot(address: PciAddress, machine: Machine) -> Iterable[PciAddress]:
+    """What is in one slot with a function. Numbers of VFs go on from one slot to the next."""
+    slot = [machine.functions.get(address.with_function(number)) for number in range(8)]
+    found = {one.address for one in slot if one and one.physfn is None}
+    return found if address in found else ()
 
 
 def _of_node(node: str, machine: Machine) -> Iterator[Joined]:
@@ -136,6 +199,7 @@ def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) 
                 pod=grant.pod_uid,
                 container=grant.container,
                 exact=joined.exact,
+                unit=joined.unit,
             )
     for entry in kubelet.listed or ():
         for joined in _about(function, _joined(entry, kubelet, machine), machine):
@@ -148,7 +212,25 @@ def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) 
                 name=entry.pod,
                 container=entry.container,
                 exact=joined.exact,
+                unit=joined.unit,
             )
+
+
+def unknown_units(how: How, kubelet: Kubelet, machine: Machine) -> tuple[str, ...]:
+    """The ids of units that this machine has not, of grants of living pods that nothing else tells the devices of."""
+    ids: dict[str, None] = {}
+    for grant in grants_of_living_pods(kubelet) if how is How.CHECKPOINT else ():
+        if (units := [*filter(is_id, grant.device_ids)]) and not devices_of_grant(grant, machine):
+            ids |= dict.fromkeys(units)
+    for entry in (kubelet.listed or ()) if how is How.PODRESOURCES else ():
+        if (units := [*filter(is_id, entry.device_ids)]) and not _joined(entry, kubelet, machine):
+            ids |= dict.fromkeys(units)
+    return tuple(ids)
+
+
+def grants_of_living_pods(kubelet: Kubelet) -> Iterator[Grant]:
+    """The grants, but for those of pods that kubelet has no directory of."""
+    yield from (one for one in kubelet.grants or () if kubelet.alive is None or one.pod_uid in kubelet.alive)
 
 
 def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
@@ -197,7 +279,7 @@ def _about(function: PciFunction, granted: Sequence[Joined], machine: Machine) -
     if own or not is_on_vfio(function) or function.group is None:
         return own
     group = [joined for joined in granted if _group(joined.device, machine) == function.group]
-    return [Joined(one.device, f"{one.by}, {one.device} of its group", exact=False) for one in group]
+    return [Joined(one.device, f"{one.by}, {one.device} of its group", exact=False, unit=one.unit) for one in group]
 
 
 def _address(device: HostDevice, machine: Machine) -> PciAddress | None:

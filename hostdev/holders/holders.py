@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from domxml.finding import Evidence, Finding, Severity
+from domxml.text import listed, printable
 from hostdev.findings.holders import (
     GRANT_OF_GONE_POD,
     GRANTED_TWICE,
@@ -14,7 +15,16 @@ from hostdev.findings.holders import (
     RECORD_OF_EARLIER_BOOT,
 )
 from hostdev.holders.claim import RANK, TRUST, Claim, How, State
-from hostdev.holders.grants import Kubelet, claims_of_grants, listed_pods, pod_names
+from hostdev.holders.grants import (
+    Kubelet,
+    claims_of_grants,
+    contradictions,
+    devices_of_grant,
+    grants_of_living_pods,
+    listed_pods,
+    pod_names,
+    unknown_units,
+)
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.kubelet.checkpoint import is_another_boot
 
@@ -95,9 +105,17 @@ def find_holders(
         *_used_by_another(subject, claims, kubelet),
         *_kubelet_disagrees(subject, claims, kubelet),
         *_gone(subject, claims, kubelet),
+        *_record_differs(function, machine, kubelet),
     )
     gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not _alive(claim, kubelet))
+    asked = [replace(one, why=one.why or _unknown(one.how, machine, kubelet)) for one in asked]
     return Answer(claims, tuple(asked), findings, kubelet.claimed, gone | _ended(claims, kubelet))
+
+
+def _unknown(how: How, machine: Machine, kubelet: Kubelet) -> str:
+    """Why a source tells less than all: a unit that is not known here may be any device."""
+    units = listed(map(printable, unknown_units(how, kubelet, machine)))
+    return f"of units it tells ids that this machine has not: {units}" if units else ""
 
 
 def confirm(first: Answer, second: Answer) -> Answer:
@@ -123,7 +141,7 @@ def _old(subject: str, claims: Sequence[Claim], machine: Machine, kubelet: Kubel
 def _twice(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[Finding]:
     granted_to = {claim.pod: claim for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)}
     if len(granted_to) > 1:
-        pods = " and ".join(f"pod {claim.holder} ({claim.who})" for claim in granted_to.values())
+        pods = " and ".join(f"pod {claim.holder} ({claim.granted})" for claim in granted_to.values())
         yield GRANTED_TWICE.found(subject, f"is granted to {pods}", evidence=_evidence(granted_to.values()))
 
 
@@ -161,6 +179,13 @@ def _gone(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[F
             state, severity = ("has ended", Severity.INFO) if claim.pod in ended else ("is gone", None)
             text = f"is granted to pod {claim.holder}, which {state}"
             yield GRANT_OF_GONE_POD.found(subject, text, severity=severity, evidence=_evidence([claim]))
+
+
+def _record_differs(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Finding]:
+    for grant in grants_of_living_pods(kubelet):
+        found = tuple(contradictions(grant, machine))
+        if found and any(one.device == function.address for one in devices_of_grant(grant, machine)):
+            yield from found
 
 
 def _ended(claims: Sequence[Claim], kubelet: Kubelet) -> frozenset[str | None]:

@@ -58,7 +58,7 @@ def _by_source(claim: Claim) -> str:
     words = {
         How.DOMAIN: f"the domain {claim.who}",
         How.ENABLED: "a process that is not to be seen",
-        How.CHECKPOINT: f"pod {claim.holder}, to which kubelet granted {claim.who}",
-        How.PODRESOURCES: f"pod {claim.holder}, to which kubelet granted {claim.who}",
+        How.CHECKPOINT: f"pod {claim.holder}, to which kubelet granted {claim.granted}",
+        How.PODRESOURCES: f"pod {claim.holder}, to which kubelet granted {claim.granted}",
     }
     return words.get(claim.how, claim.who)

@@ -11,7 +11,8 @@ from domxml.source import HostDevice, Mdev
 from domxml.text import listed, printable
 from hostdev.allocation.allocation import Allocation
 from hostdev.findings.holders import GRANTED_TWICE
-from hostdev.holders.grants import devices_of_grant
+from hostdev.holders.claim import name_grant
+from hostdev.holders.grants import Joined, devices_of_grant
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.jsonutil import JsonObject
@@ -24,11 +25,11 @@ RECORD = "kubelet_internal_checkpoint"
 
 def granted_twice(grants: Iterable[Grant], machine: Machine) -> tuple[Finding, ...]:
     """A finding for each device, or IOMMU group, that pods share without knowing."""
-    grants_of: dict[str, list[tuple[str, Grant]]] = defaultdict(list)
+    grants_of: dict[str, list[tuple[Joined, Grant]]] = defaultdict(list)
     for grant in grants:
         for joined in devices_of_grant(grant, machine):
             subject = _subject(joined.device, machine)
-            grants_of[subject].append((str(joined.device), grant))
+            grants_of[subject].append((joined, grant))
     shared = {what: found for what, found in grants_of.items() if len({grant.pod_uid for _, grant in found}) > 1}
     return tuple(_finding(what, found) for what, found in sorted(shared.items()))
 
@@ -38,8 +39,9 @@ def held_by_others(grants: Iterable[Grant], pods: Collection[str], machine: Mach
     held: dict[PciAddress | str, str] = {}
     for grant in grants:
         if grant.pod_uid not in pods:
-            who = f"pod {printable(grant.pod_uid)}, granted as {printable(grant.resource)}"
             for joined in devices_of_grant(grant, machine):
+                granted = name_grant(printable(grant.resource), joined.unit)
+                who = f"pod {printable(grant.pod_uid)}, granted as {granted}"
                 held.setdefault(joined.device.uuid if isinstance(joined.device, Mdev) else joined.device, who)
     return held
 
@@ -51,10 +53,16 @@ def _subject(device: PciAddress | Mdev, machine: Machine) -> str:
     return f"group {group.number}" if group and len(group.members) > 1 else str(device)
 
 
-def _finding(what: str, found: Iterable[tuple[str, Grant]]) -> Finding:
-    pods = listed(dict.fromkeys(f"pod {printable(grant.pod_uid)} ({printable(grant.resource)})" for _, grant in found))
+def _finding(what: str, found: Iterable[tuple[Joined, Grant]]) -> Finding:
+    pods = listed(
+        dict.fromkeys(
+            f"pod {printable(grant.pod_uid)} ({name_grant(printable(grant.resource), joined.unit)})"
+            for joined, grant in found
+        )
+    )
     evidence = tuple(
-        Evidence(RECORD, f"{grant.pod_uid} {grant.container} {grant.resource}: {device}") for device, grant in found
+        Evidence(RECORD, f"{grant.pod_uid} {grant.container} {grant.resource}: {joined.device}")
+        for joined, grant in found
     )
     return GRANTED_TWICE.found(what, f"is granted to {pods}", evidence=evidence)
 

@@ -20,12 +20,12 @@ from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE,
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import held_elsewhere
 from hostdev.inventory.machine import Machine
+from hostdev.inventory.places import is_id
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
 from hostdev.offer.pool import NONE_HELD, NOTHING_TAKEN, Basis, Offer, OfferedUnit, Pool, Remark, Taken
 from hostdev.offer.sets import FoundSet, find_sets, with_sets
 from hostdev.units.compose import Composer, is_for_guests
-from hostdev.units.identity import is_id
 from hostdev.units.unit import Unit
 
 

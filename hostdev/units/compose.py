@@ -10,8 +10,8 @@ from hostdev.binding.state import UnitKind
 from hostdev.gate.readiness import Readiness
 from hostdev.inventory.machine import Machine, PciFunction, Role
 from hostdev.inventory.pciclasses import COMPANIONS, DISPLAY, base, board_part, subclass
+from hostdev.inventory.places import Identities
 from hostdev.inventory.vfiodrivers import is_on_vfio
-from hostdev.units.identity import Identities
 from hostdev.units.unit import Unit
 
 
@@ -46,7 +46,7 @@ class Composer:
 
     def __init__(self, places: Places) -> None:
         self._machine = machine = places.machine
-        self._identities = Identities(places)
+        self._identities = Identities(places.paths)
         self._readiness = Readiness(machine)
         self._slots = _by_slot(machine)
 

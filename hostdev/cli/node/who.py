@@ -167,12 +167,13 @@ FIELDS: tuple[Field[ClaimRow], ...] = (
     Field("CONTAINER", "the container in the pod", _of_claim(lambda claim: dash(claim.container))),
     Field("POD UID", "the pod's UID", _of_claim(lambda claim: dash(claim.pod))),
     Field("EXACT", "or one of an IOMMU group", _of_claim(lambda claim: "yes" if claim.exact else "one of the group")),
+    Field("UNIT", "the unit that was granted, by its id", _of_claim(lambda claim: dash(claim.unit)), spare=1),
     Field("GROUP", "the IOMMU group", lambda row: dash(row.held.function.group)),
     Field("STATE", "what is true of the device", lambda row: str(row.held.told.state)),
 )
 _NAMES = tuple(field.name for field in FIELDS)
-LISTING = Listing(FIELDS, _NAMES[:7], _NAMES[:10])
-ONE = Listing(FIELDS, _NAMES[1:7], _NAMES[1:10])
+LISTING = Listing(FIELDS, _NAMES[:7], _NAMES[:11])
+ONE = Listing(FIELDS, _NAMES[1:7], _NAMES[1:11])
 """Of one device its address stands below the table."""
 
 

@@ -122,8 +122,8 @@ def test_allocated_and_open(cli: Callable[..., Ran], root: Path, kubelet: Kubele
         ("checkpoint", A, "virt-launcher-a", "compute"),
         ("podresources", A, "virt-launcher-a", "compute"),
     ]
-    assert wide[0].split()[-4:] == ["CONTAINER", "POD", "UID", "EXACT"]
-    assert wide[2].split()[-3:] == ["compute", A, "yes"]
+    assert wide[0].split()[-5:] == ["CONTAINER", "POD", "UID", "EXACT", "UNIT"]
+    assert wide[2].split()[-4:] == ["compute", A, "yes", "-"]
     assert wide[-1] == f"{ADDRESS} is open, and the sources agree"
 
 
@@ -308,3 +308,16 @@ def test_without_a_module_the_other_sources_answer(module: str, root: Path, kube
     assert f"needs {package}: not installed: pip install 'passgate[agent]'" in ran.err
     assert "open" in ran.out
     assert ("checkpoint" in ran.out) is (module == "grpc")
+
+
+def test_a_unit_by_its_id_alone(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    """The variable is lost; the id is of the unit that `node units` shows."""
+    (unit,) = json.loads(cli("node", "units", ADDRESS, "--host", str(root), "-o", "json").out)["items"]
+    kubelet.allocate(A, {}, ids=[unit["id"]], resource="a.b/nic")
+    kubelet.save()
+    told = document(cli, root)
+
+    assert [(item["who"], item["unit"]) for item in told["items"]] == [("a.b/nic", unit["id"])]  # type: ignore[attr-defined]
+    assert unit["id"] in who(cli, root, "-o", "csv").out
+    assert "UNIT" in who(cli, root, "-o", "wide").out
+    assert f"unit {unit['id']}" in who(cli, root).out

@@ -30,4 +30,4 @@ def test_states() -> None:
 def test_disagreement() -> None:
     told = {re.sub(r"\[(.*)\].*", r"\1", row[0]) for row in _rows("Disagreement")}
 
-    assert told == {kind.code for kind in HELD} | {"kubelet-disagrees"}
+    assert told == {kind.code for kind in HELD} | {"kubelet-disagrees", "offer-record-differs"}

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from domxml.pciaddress import PciAddress
 from hostdev.binding.state import DeviceEntry, Match, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry
 from hostdev.inventory.machine import HostUse, Machine, PciFunction, Vfio
+from hostdev.inventory.places import is_id
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Offer, OfferedUnit
 from hostdev.offer.refresh import refresh_offer
 from hostdev.units.compose import compose_units
-from hostdev.units.identity import is_id
 from tests.hostdev.commands import pictures
 from tests.hostdev.gate.build import machine
 from tests.hostdev.offer.offers import card, port

@@ -73,7 +73,7 @@ def holders(moment: Moment) -> Iterator[Finding]:
     if members:
         inquiry = Inquiry(moment.host, root=Path(moment.host.root))
         for member in members:
-            yield from weigh(_held(inquiry.ask(moment.machine, member), member), moment.despite)
+            yield from weigh(_held(inquiry.ask(moment.machine, member, whole=False), member), moment.despite)
 
 
 def _members(moment: Moment) -> Iterator[PciFunction]:
@@ -122,7 +122,7 @@ def vfs_are_free(moment: Moment) -> Iterator[Finding]:
     for vf in (near.functions[address] for address in own if address in near.functions):
         yield from against_loss(near, vf)
         if is_on_vfio(vf):
-            yield from weigh(_held(inquiry.ask(near, vf), vf), moment.despite)
+            yield from weigh(_held(inquiry.ask(near, vf, whole=False), vf), moment.despite)
 
 
 def managers(moment: Moment) -> Iterator[Finding]:

@@ -88,9 +88,18 @@ class Answer:
 
 
 def find_holders(
-    function: PciFunction, machine: Machine, found: Iterable[Claim], kubelet: Kubelet, asked: Sequence[Asked]
+    function: PciFunction,
+    machine: Machine,
+    found: Iterable[Claim],
+    kubelet: Kubelet,
+    asked: Sequence[Asked],
+    *,
+    whole: bool = True,
 ) -> Answer:
-    """Rank what processes, libvirt and the driver say beside what kubelet says, and hold the one against the other."""
+    """Rank what processes, libvirt and the driver say beside what kubelet says, and hold the one against the other.
+
+    `whole` is whether all of the machine was looked at: otherwise units that are not found may well be there.
+    """
     names = pod_names(kubelet)
     told = [
         _named(claim, names.get(claim.pod or "")) for claim in (*found, *claims_of_grants(function, machine, kubelet))
@@ -108,7 +117,8 @@ def find_holders(
         *_record_differs(function, machine, kubelet),
     )
     gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not _alive(claim, kubelet))
-    asked = [replace(one, why=one.why or _unknown(one.how, machine, kubelet)) for one in asked]
+    if whole:
+        asked = [replace(one, why=one.why or _unknown(one.how, machine, kubelet)) for one in asked]
     return Answer(claims, tuple(asked), findings, kubelet.claimed, gone | _ended(claims, kubelet))
 
 

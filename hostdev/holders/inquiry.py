@@ -25,8 +25,11 @@ class Inquiry:
         self.hidden = 0
         """Processes that could not be looked into the last time."""
 
-    def ask(self, machine: Machine, function: PciFunction, more: Iterable[Claim] = ()) -> Answer:
-        """Who holds a function; `more` is what another source claims, such as a libvirt that was asked itself."""
+    def ask(self, machine: Machine, function: PciFunction, more: Iterable[Claim] = (), *, whole: bool = True) -> Answer:
+        """Who holds a function; `more` is what another source claims, such as a libvirt that was asked itself.
+
+        `whole` is whether the picture is of the whole machine.
+        """
         seen, looked = self._processes(function)
         self.hidden = len(seen.hidden)
         found = (
@@ -36,7 +39,7 @@ class Inquiry:
             *domain_claims(self._host, function.address),
             *more,
         )
-        return find_holders(function, machine, found, self._kubelet, (looked, *self._asked))
+        return find_holders(function, machine, found, self._kubelet, (looked, *self._asked), whole=whole)
 
     def _processes(self, function: PciFunction) -> tuple[processes.Seen, Asked]:
         if not processes.processes(self._host):

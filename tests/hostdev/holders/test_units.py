@@ -124,6 +124,12 @@ def test_nothing_is_free_beside_an_id_that_the_machine_has_not() -> None:
     assert ask(NIC, grant("gpu-1", pod=A)).state is State.FREE
 
 
+def test_what_was_not_looked_at_is_no_unknown_unit() -> None:
+    kubelet = Kubelet((grant(GONE, pod=A),))
+
+    assert find_holders(HOST.functions[at(NIC)], HOST, (), kubelet, ASKED, whole=False).complete
+
+
 def test_what_else_speaks_of_a_grant_names_the_unit() -> None:
     both = (grant(IDS[NIC], pod=A), grant(IDS[NIC], pod=B, resource="x.y/z"))
     (twice,) = granted_twice(both, HOST)

@@ -88,18 +88,9 @@ class Answer:
 
 
 def find_holders(
-    function: PciFunction,
-    machine: Machine,
-    found: Iterable[Claim],
-    kubelet: Kubelet,
-    asked: Sequence[Asked],
-    *,
-    whole: bool = True,
+    function: PciFunction, machine: Machine, found: Iterable[Claim], kubelet: Kubelet, asked: Sequence[Asked]
 ) -> Answer:
-    """Rank what processes, libvirt and the driver say beside what kubelet says, and hold the one against the other.
-
-    `whole` is whether all of the machine was looked at: otherwise units that are not found may well be there.
-    """
+    """Rank what processes, libvirt and the driver say beside what kubelet says, and hold the one against the other."""
     names = pod_names(kubelet)
     told = [
         _named(claim, names.get(claim.pod or "")) for claim in (*found, *claims_of_grants(function, machine, kubelet))
@@ -117,15 +108,15 @@ def find_holders(
         *_record_differs(function, machine, kubelet),
     )
     gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not _alive(claim, kubelet))
-    if whole:
-        asked = [replace(one, why=one.why or _unknown(one.how, machine, kubelet)) for one in asked]
     return Answer(claims, tuple(asked), findings, kubelet.claimed, gone | _ended(claims, kubelet))
 
 
-def _unknown(how: How, machine: Machine, kubelet: Kubelet) -> str:
-    """Why a source tells less than all: a unit that is not known here may be any device."""
-    units = listed(map(printable, unknown_units(how, kubelet, machine)))
-    return f"of units it tells ids that this machine has not: {units}" if units else ""
+def name_unknown_units(asked: Iterable[Asked], machine: Machine, kubelet: Kubelet) -> Iterator[Asked]:
+    """The sources; one that has an id of no unit of this machine tells less than all: it may be any device."""
+    for source in asked:
+        units = listed(map(printable, unknown_units(source.how, kubelet, machine)))
+        why = f"it has ids of units that this machine has not: {units}" if units else ""
+        yield replace(source, why=source.why or why)
 
 
 def confirm(first: Answer, second: Answer) -> Answer:

@@ -9,7 +9,7 @@ from hostdev.holders import processes
 from hostdev.holders.claim import Claim, How
 from hostdev.holders.domains import domain_claims
 from hostdev.holders.grants import Kubelet
-from hostdev.holders.holders import Answer, Asked, find_holders
+from hostdev.holders.holders import Answer, Asked, find_holders, name_unknown_units
 from hostdev.holders.kubelet import ask_kubelet
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine, PciFunction
@@ -28,7 +28,7 @@ class Inquiry:
     def ask(self, machine: Machine, function: PciFunction, more: Iterable[Claim] = (), *, whole: bool = True) -> Answer:
         """Who holds a function; `more` is what another source claims, such as a libvirt that was asked itself.
 
-        `whole` is whether the picture is of the whole machine.
+        `whole` is whether the picture is of the whole machine: otherwise units that it has not may well be there.
         """
         seen, looked = self._processes(function)
         self.hidden = len(seen.hidden)
@@ -39,7 +39,9 @@ class Inquiry:
             *domain_claims(self._host, function.address),
             *more,
         )
-        return find_holders(function, machine, found, self._kubelet, (looked, *self._asked), whole=whole)
+        answers = (looked, *self._asked)
+        asked = tuple(name_unknown_units(answers, machine, self._kubelet)) if whole else answers
+        return find_holders(function, machine, found, self._kubelet, asked)
 
     def _processes(self, function: PciFunction) -> tuple[processes.Seen, Asked]:
         if not processes.processes(self._host):

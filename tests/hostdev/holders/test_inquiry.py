@@ -136,3 +136,18 @@ def test_holders_are_told_with_the_process_first() -> None:
     claims = (Claim(How.OPEN, "qemu", "/dev/vfio/4", pid=7, pod="u"), Claim(How.OPEN, "other", "/dev/vfio/4", pid=8))
 
     assert describe_holders(claims) == "qemu (PID 7) of pod u and 1 more: /dev/vfio/4"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_unit_that_a_whole_machine_has_not_may_be_any_device(root: Path, *, whole: bool) -> None:
+    kubelet = Kubelet(root / "var/lib/kubelet")
+    kubelet.pod(POD)
+    kubelet.allocate(POD, {}, ids=["0000:70-00.0-10de.2204"], resource="a.b/gpu")
+    kubelet.save()
+    with Host(root) as host:
+        machine = scan(host)
+        answer = Inquiry(host, root=root).ask(machine, machine.functions[PciAddress.parse(ADDRESS)], whole=whole)
+
+    said = [one.why for one in answer.asked if one.how is How.CHECKPOINT]
+    assert said == (["it has ids of units that this machine has not: 0000:70-00.0-10de.2204"] if whole else [""])
+    assert answer.complete is not whole

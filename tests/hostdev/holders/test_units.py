@@ -9,7 +9,7 @@ import pytest
 from domxml.errors import SENTENCE_LIMIT
 from hostdev.holders.claim import How, State
 from hostdev.holders.grants import Kubelet, contradictions, devices_of_grant, devices_of_ids
-from hostdev.holders.holders import Answer, Asked, find_holders
+from hostdev.holders.holders import Answer, Asked, find_holders, name_unknown_units
 from hostdev.holders.inquiry import describe_holders
 from hostdev.holders.pods import granted_twice, held_by_others
 from hostdev.kubelet.checkpoint import Grant
@@ -36,7 +36,8 @@ ASKED = (Asked(How.OPEN), Asked(How.CHECKPOINT), Asked(How.PODRESOURCES))
 
 def ask(address: str, *grants: Grant, listed: PodDevices | None = None, alive: frozenset[str] | None = None) -> Answer:
     kubelet = Kubelet(grants, (listed,) if listed else None, alive=alive)
-    return find_holders(HOST.functions[at(address)], HOST, (), kubelet, ASKED)
+    asked = tuple(name_unknown_units(ASKED, HOST, kubelet))
+    return find_holders(HOST.functions[at(address)], HOST, (), kubelet, asked)
 
 
 UNITS: Mapping[str, tuple[Grant, dict[str, str | None]]] = {
@@ -122,12 +123,6 @@ def test_nothing_is_free_beside_an_id_that_the_machine_has_not() -> None:
     assert ask(NIC, grant(GONE, pod=A), alive=frozenset({B})).state is State.FREE
     assert ask(NIC, grant(GONE, env={VARIABLE: "0000:70:00.0"}, pod=A), listed=entry).state is State.FREE
     assert ask(NIC, grant("gpu-1", pod=A)).state is State.FREE
-
-
-def test_what_was_not_looked_at_is_no_unknown_unit() -> None:
-    kubelet = Kubelet((grant(GONE, pod=A),))
-
-    assert find_holders(HOST.functions[at(NIC)], HOST, (), kubelet, ASKED, whole=False).complete
 
 
 def test_what_else_speaks_of_a_grant_names_the_unit() -> None:

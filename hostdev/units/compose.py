@@ -31,21 +31,12 @@ def is_for_guests(function: PciFunction) -> bool:
     return not function.bridge and (is_on_vfio(function) or board_part(function) is None)
 
 
-def primary_first(functions: Iterable[PciFunction]) -> list[PciFunction]:
-    """The order of a unit: a display before all else, companions of a display last, then by address."""
-    return sorted(functions, key=_precedence)
-
-
-def _precedence(function: PciFunction) -> tuple[bool, bool, PciAddress]:
-    is_display = base(function.class_code) == DISPLAY
-    return not is_display, subclass(function.class_code) in COMPANIONS, function.address
-
-
 class Composer:
     """Makes the units of one machine."""
 
     def __init__(self, places: Places) -> None:
         self._machine = machine = places.machine
+        self._paths = places.paths
         self._identities = Identities(places.paths)
         self._readiness = Readiness(machine)
         self._slots = _by_slot(machine)
@@ -83,7 +74,16 @@ class Composer:
         if kind is UnitKind.FUNCTION:
             return (function.address,)
         found = self._slot(function) if kind is UnitKind.SLOT else self._of_groups(function)
-        return tuple(one.address for one in primary_first(found))
+        return tuple(one.address for one in sorted(found, key=self._precedence))
+
+    def _precedence(self, function: PciFunction) -> tuple[bool, bool, bool, str, PciAddress]:
+        """The order of a unit: a display before all else, companions of a display last, then by place.
+
+        Among equals no address decides, where the place is known: the next boot may count buses otherwise.
+        """
+        is_display = base(function.class_code) == DISPLAY
+        path = self._paths.get(function.physfn or function.address, "")
+        return not is_display, subclass(function.class_code) in COMPANIONS, not path, path, function.address
 
     def unit(self, members: tuple[PciAddress, ...], kind: UnitKind) -> Unit:
         functions = [self._machine.functions[address] for address in members]

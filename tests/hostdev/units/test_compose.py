@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -140,7 +139,7 @@ def _of_the_rest(picture: Machine) -> set[str]:
 def test_the_order_in_which_sysfs_lists_things_changes_nothing(name: str, seed: int) -> None:
     picture = PICTURES[name]
 
-    assert compose_units(relisted(picture, Random(seed))) == compose_units(picture)
+    assert compose_units(relisted(picture, seeded(seed))) == compose_units(picture)
 
 
 @pytest.mark.parametrize("name", PICTURES)

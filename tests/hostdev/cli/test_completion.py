@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -174,7 +175,7 @@ def path(tmp_path: Path) -> str:
     return f"{script.parent}:{os.environ['PATH']}"
 
 
-def typed(shell: list[str], path: str, *keys: str) -> str:
+def typed(shell: list[str], path: str, setup: str, keys: str) -> str:
     """What stands on the screen of a shell after keys were typed."""
     if shutil.which(shell[0]) is None:
         pytest.skip(f"{shell[0]} is not installed")
@@ -186,30 +187,28 @@ def typed(shell: list[str], path: str, *keys: str) -> str:
         shell, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env, start_new_session=True
     ) as running:
         os.close(theirs)
-        screen = ""
-        for text in keys:
-            os.write(ours, text.encode())
-            screen = _settled(ours)
+        os.write(ours, f"{setup}; echo set''up\r".encode())
+        _read(ours, r"(?s)setup\r\n.*\$ ")  # before the next prompt the terminal itself echoes
+        # A key is shown when what was typed before it is done: the shell reads one after the other.
+        os.write(ours, f"{keys}#".encode())
+        screen = _read(ours, "#").rpartition("#")[0]
         os.write(ours, b"\x03\x04")
         os.close(ours)
         running.kill()
     return screen
 
 
-def _settled(terminal: int) -> str:
-    """What a terminal shows until it is silent for a while."""
-    seen = b""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and select.select([terminal], [], [], 1.5)[0]:
-        try:
-            seen += os.read(terminal, 65536)
-        except OSError:
-            break
-    return seen.decode(errors="replace")
+def _read(terminal: int, last: str) -> str:
+    """What a terminal shows until this is shown."""
+    seen = ""
+    deadline = time.monotonic() + 60
+    while not re.search(last, seen) and select.select([terminal], [], [], max(deadline - time.monotonic(), 0))[0]:
+        seen += os.read(terminal, 65536).decode(errors="replace")
+    return seen
 
 
 BASH = ["bash", "--norc", "--noprofile", "-i"]
-SETUP = "source <(passgate completion bash)\r"
+SETUP = "source <(passgate completion bash)"
 
 
 def test_bash_completes_a_command(path: str) -> None:
@@ -266,13 +265,13 @@ def test_fish_completes(path: str) -> None:
 
 
 def test_zsh_completes(path: str) -> None:
-    setup = "PS1='$ '; autoload -U compinit; compinit -u -D; source <(passgate completion zsh)\r"
+    setup = "PS1='$ '; autoload -U compinit; compinit -u -D; source <(passgate completion zsh)"
     screen = typed(["zsh", "-f", "-i"], path, setup, f"passgate node show --host {QAT} 0000:3d:00\t")
 
     assert "0000:3d:00.0" in screen.replace("\r\n", "").replace(" \r", "")
 
 
 def test_zsh_completes_another_program(path: str) -> None:
-    setup = "PS1='$ '; autoload -U compinit; compinit -u -D; source <(passgate completion zsh)\r"
+    setup = "PS1='$ '; autoload -U compinit; compinit -u -D; source <(passgate completion zsh)"
 
     assert "passgate-agent --observe" in typed(["zsh", "-f", "-i"], path, setup, "passgate-agent --obs\t")

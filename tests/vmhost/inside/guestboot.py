@@ -104,8 +104,10 @@ def booted(bench: Bench, xml: str) -> guestview.View:
                 domain.resume()
                 registers = _wait_for_power_off(domain)
             finally:
-                if domain.isActive():
-                    domain.destroy()
+                # Between the question and the answer it may have ended by itself.
+                with suppress(libvirt.libvirtError):
+                    if domain.isActive():
+                        domain.destroy()
         console = CONSOLE.read_text(errors="replace")
         if view := guestview.read(console):
             return view

@@ -20,11 +20,9 @@ from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as registration
 
 M = TypeVar("M", bound=Message)
 
-SERVICE = "/v1beta1.DevicePlugin/"
-REGISTRATION = "/pluginregistration.Registration/"
+SERVICE, REGISTRATION = "v1beta1.DevicePlugin", "pluginregistration.Registration"
 KIND, VERSION = "DevicePlugin", "v1beta1"
-OPTIONS = f"{SERVICE}GetDevicePluginOptions"
-LIST = f"{SERVICE}ListAndWatch"
+OPTIONS = "GetDevicePluginOptions"
 STREAMS = 16
 """Lists that are watched at once. Kubelet forgets to close one when a plugin registers again."""
 LOOK = 5.0
@@ -76,18 +74,20 @@ class Calls:
             self._closed = True
             self._changed.notify_all()
 
-    def handler(self, method: str) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        """Find what answers a method, by its full name."""
-        if method == LIST:
-            return grpc.unary_stream_rpc_method_handler(self._list_and_watch)
-        answer = {
-            OPTIONS: self._options,
-            f"{SERVICE}GetPreferredAllocation": self._prefer,
-            f"{SERVICE}Allocate": self._allocate,
-            f"{SERVICE}PreStartContainer": self._pre_start,
-        }.get(method)
-        if answer is None:
-            return None
+    def service(self) -> grpc.GenericRpcHandler[bytes, bytes]:
+        """Serve each call by its name."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "ListAndWatch": grpc.unary_stream_rpc_method_handler(self._list_and_watch),
+                OPTIONS: self._unary(self._options),
+                "GetPreferredAllocation": self._unary(self._prefer),
+                "Allocate": self._unary(self._allocate),
+                "PreStartContainer": self._unary(self._pre_start),
+            },
+        )
+
+    def _unary(self, answer: Callable[[bytes], Message]) -> grpc.RpcMethodHandler[bytes, bytes]:
         return grpc.unary_unary_rpc_method_handler(lambda request, context: self._answer(answer, request, context))
 
     def _list_and_watch(self, _request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -171,12 +171,11 @@ class Announcement:
         self.was_answered = False
         """Whether kubelet has said what became of it."""
 
-    def handler(self, method: str) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        """Find what answers a method, by its full name."""
-        answer = {f"{REGISTRATION}GetInfo": self._info, f"{REGISTRATION}NotifyRegistrationStatus": self._note}.get(
-            method
-        )
-        return grpc.unary_unary_rpc_method_handler(answer) if answer else None
+    def service(self) -> grpc.GenericRpcHandler[bytes, bytes]:
+        """Serve each call by its name."""
+        answers = {"GetInfo": self._info, "NotifyRegistrationStatus": self._note}
+        handlers = {name: grpc.unary_unary_rpc_method_handler(answer) for name, answer in answers.items()}
+        return grpc.method_handlers_generic_handler(REGISTRATION, handlers)
 
     def _info(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
         # Without an endpoint it is this very socket.

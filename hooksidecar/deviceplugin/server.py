@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -13,7 +13,7 @@ import grpc
 
 from domxml.errors import BadInput
 from hooksidecar import log
-from hooksidecar.deviceplugin.calls import OPTIONS, STREAMS, Announcement, Calls
+from hooksidecar.deviceplugin.calls import OPTIONS, SERVICE, STREAMS, Announcement, Calls
 from hooksidecar.deviceplugin.source import LARGEST, Source
 from hooksidecar.unixsocket import UnixSocket, is_alive
 from hostdev.kubelet.directory import PLUGINS
@@ -65,8 +65,9 @@ class PluginServer:
         if self._socket and self._socket.is_there():
             return
         socket = UnixSocket(self._directory, f"{self._prefix}{os.urandom(4).hex()}.sock", mode=MODE, hint=_HINT)
-        handler = _Handler(lambda method: self.calls.handler(method) or self._announcement.handler(method))
-        server = grpc.server(_threads(), [handler], options=_LIMITS, maximum_concurrent_rpcs=CALLS)
+        threads = ThreadPoolExecutor(CALLS, thread_name_prefix="plugin")
+        services = [self.calls.service(), self._announcement.service()]
+        server = grpc.server(threads, services, options=_LIMITS, maximum_concurrent_rpcs=CALLS)
         socket.publish(lambda path: _listen(server, path))
         before, self._server, self._socket = self._server, server, socket
         if before:
@@ -108,7 +109,7 @@ class PluginServer:
     def decoy(self) -> Iterator[str]:
         """Serve meanwhile at another socket, of which kubelet is told by the answer, what cannot be registered."""
         socket = UnixSocket(self._directory, f"{_DECOY}{os.urandom(4).hex()}.sock", mode=MODE, hint=_HINT)
-        server = grpc.server(ThreadPoolExecutor(2), [_Handler(_declining)])
+        server = grpc.server(ThreadPoolExecutor(2), [_declining()])
         socket.publish(lambda path: _listen(server, path))
         try:
             yield self._endpoint(socket)
@@ -125,10 +126,6 @@ class PluginServer:
             self._server.stop(None).wait(1.0)
 
 
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(CALLS, thread_name_prefix="plugin")
-
-
 def _listen(server: grpc.Server, path: str) -> None:
     try:
         server.add_insecure_port(target(path))
@@ -137,16 +134,8 @@ def _listen(server: grpc.Server, path: str) -> None:
     server.start()
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes none at run time
-    def __init__(self, handler: Callable[[str], grpc.RpcMethodHandler[bytes, bytes] | None]) -> None:
-        self._handler = handler
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        return self._handler(handler_call_details.method)
-
-
-def _declining(method: str) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-    return grpc.unary_unary_rpc_method_handler(_decline) if method == OPTIONS else None
+def _declining() -> grpc.GenericRpcHandler[bytes, bytes]:
+    return grpc.method_handlers_generic_handler(SERVICE, {OPTIONS: grpc.unary_unary_rpc_method_handler(_decline)})
 
 
 def _decline(_request: bytes, context: grpc.ServicerContext) -> bytes:

@@ -19,8 +19,6 @@ from hooksidecar.unixsocket import UnixSocket, is_alive
 from hostdev.kubelet.directory import PLUGINS
 from hostdev.socketpath import target
 
-KUBELETS = "device-plugins"
-"""What kubelet takes the path of a plugin's socket to be below."""
 MODE = 0o600
 _DECOY = ".decoy-"
 """How a socket begins that kubelet does not find by itself: it leaves out what begins with a dot."""
@@ -41,11 +39,10 @@ _LIMITS = (
 class PluginServer:
     """Serves one resource."""
 
-    def __init__(self, kubelet_dir: str, resource: str, source: Source, directory: str = PLUGINS) -> None:
+    def __init__(self, kubelet_dir: str, resource: str, source: Source) -> None:
         self.calls = Calls(resource, source)
         self._announcement = Announcement(resource)
-        self._below = directory
-        self._directory = os.path.join(kubelet_dir, directory)  # noqa: PTH118
+        self._directory = os.path.join(kubelet_dir, PLUGINS)  # noqa: PTH118
         self._prefix = f"passgate-{sha256(resource.encode()).hexdigest()[:8]}-"
         self._server: grpc.Server | None = None
         self._socket: UnixSocket | None = None
@@ -53,7 +50,7 @@ class PluginServer:
     @property
     def endpoint(self) -> str:
         """The socket as kubelet is told of it."""
-        return self._endpoint(self._socket) if self._socket else ""
+        return _endpoint(self._socket) if self._socket else ""
 
     @property
     def was_found(self) -> bool:
@@ -101,10 +98,6 @@ class PluginServer:
                 if name.startswith((self._prefix, _DECOY)) and stat.S_ISSOCK(os.lstat(path).st_mode):
                     yield path
 
-    def _endpoint(self, socket: UnixSocket) -> str:
-        """Kubelet joins it to its directory of plugins' sockets."""
-        return os.path.join(os.path.relpath(self._below, KUBELETS), os.path.basename(socket.path))  # noqa: PTH118, PTH119
-
     @contextmanager
     def decoy(self) -> Iterator[str]:
         """Serve meanwhile at another socket, of which kubelet is told by the answer, what cannot be registered."""
@@ -112,7 +105,7 @@ class PluginServer:
         server = grpc.server(ThreadPoolExecutor(2), [_declining()])
         socket.publish(lambda path: _listen(server, path))
         try:
-            yield self._endpoint(socket)
+            yield _endpoint(socket)
         finally:
             socket.remove()
             server.stop(None)
@@ -124,6 +117,11 @@ class PluginServer:
         self.calls.close()
         if self._server:
             self._server.stop(None).wait(1.0)
+
+
+def _endpoint(socket: UnixSocket) -> str:
+    """Kubelet joins it to device-plugins."""
+    return f"../{PLUGINS}/{os.path.basename(socket.path)}"  # noqa: PTH119
 
 
 def _listen(server: grpc.Server, path: str) -> None:

@@ -32,6 +32,9 @@ from tests.hooksidecar.deviceplugin.devices import (
 )
 from tests.hooksidecar.sidecar import environment
 from tests.kubelet.kubelet import Kubelet
+from tests.kubelet.manager import HEALTHY, UNHEALTHY
+from tests.kubelet.plain import Plain
+from tests.kubelet.player import Answer
 from tests.kubelet.times import QUICK
 
 # gRPC's own thread, which looks whether a channel is ready, may find it closed.
@@ -141,7 +144,7 @@ def test_the_end_of_an_earlier_plugin_of_the_name_cuts_ours_and_it_is_back(kubel
         settle(kubelet)
 
         begun = time.monotonic()
-        other.close()
+        other.stop()
 
         kubelet.wait(lambda: plugins.outcomes()["ended"])
         kubelet.wait(lambda: counts(kubelet) == THERE)
@@ -152,7 +155,7 @@ def test_a_later_plugin_of_the_name_goes_and_ours_is_back_when_it_is_missed(
     kubelet: Kubelet, plugins: Plugins, devices: Devices
 ) -> None:
     """Kubelet ends no stream of ours then, and knows it no longer."""
-    registered_by_another(kubelet, devices).close()
+    registered_by_another(kubelet, devices).stop()
     kubelet.wait(lambda: counts(kubelet) == GONE)
 
     plugins.look_at_names(settled=0.0)
@@ -160,12 +163,10 @@ def test_a_later_plugin_of_the_name_goes_and_ours_is_back_when_it_is_missed(
     kubelet.wait(lambda: counts(kubelet) == THERE)
 
 
-def registered_by_another(kubelet: Kubelet, devices: Devices) -> PluginServer:
+def registered_by_another(kubelet: Kubelet, devices: Devices) -> Plain:
     """Another plugin of the same resource, in kubelet's usual directory."""
-    other = PluginServer(str(kubelet.directory), RESOURCE, devices, "device-plugins")
-    other.calls.update(devices.devices)
-    other.publish()
-    assert KubeletSocket(str(kubelet.directory)).register(RESOURCE, other.endpoint) is None
+    other = Plain(kubelet, RESOURCE, {one.id: HEALTHY if one.healthy else UNHEALTHY for one in devices.devices})
+    assert other.register() == Answer()
     return other
 
 
@@ -223,7 +224,7 @@ def test_a_name_that_another_plugin_has_is_left_to_it(kubelet: Kubelet, devices:
         assert counts(kubelet) == (1, 1)
         assert state(plugins) == {"foreign": 1}
 
-        other.close()
+        other.stop()
         kubelet.wait(lambda: counts(kubelet)[1] == 0)
         plugins.look_at_names()
 
@@ -245,7 +246,7 @@ def test_a_plugin_that_takes_the_name_is_not_fought(kubelet: Kubelet, plugins: P
 
     assert counts(kubelet) == (1, 1), "no list of ours under the name of the other"
     assert plugins.outcomes()["taken"] == taken
-    other.close()
+    other.stop()
 
 
 # An agent takes over from another.

@@ -61,8 +61,6 @@ class Registrar:
         """What other threads say: that kubelet began to watch the list, or why what was registered is so no more."""
         self._connected = False
         """Kubelet watches the list."""
-        self._was_connected = False
-        """At any time."""
         self._tried: Identity | None = None
         """The socket of the kubelet that was registered with the last time."""
         self._pause = 0.0
@@ -145,7 +143,7 @@ class Registrar:
         return not self._connected
 
     def _connect(self) -> None:
-        is_first, self._was_connected = not self._was_connected, True
+        is_first = not self.outcomes["taken"]
         self._connected = True
         self._tried = self._kubelet.identity
         self.outcomes["taken"] += 1

@@ -71,7 +71,7 @@ class Plugins:
         for resource in resources:
             if self._plugins[resource].registrar.standing.state is not State.FOREIGN:
                 # Otherwise our devices would be listed under the other's name.
-                self._plugins[resource].update(self._source)
+                self._plugins[resource].update()
         if new:
             # A name that another plugin has is not taken from it.
             self.look_at_names()
@@ -128,7 +128,7 @@ class Plugins:
             names = listed(sorted(map(printable, foreign)), 3)
             plugin.registrar.yield_to(f"kubelet lists {names}, which is not offered here: another plugin has the name")
         elif standing.state is State.FOREIGN:
-            plugin.update(self._source)
+            plugin.update()
             plugin.registrar.yield_to("")
         elif standing.state is State.REGISTERED and plugin.healthy and not shown and now - standing.since > settled:
             plugin.registrar.register_again("kubelet does not list what is offered")
@@ -138,15 +138,16 @@ class _Plugin:
     """One resource's."""
 
     def __init__(self, kubelet_dir: str, resource: str, source: Source, kubelet: KubeletSocket) -> None:
+        self._source = source
         self.server = PluginServer(kubelet_dir, resource, source)
         self.registrar = Registrar(kubelet, self.server)
         self.listed: frozenset[str] = frozenset()
         """The ids that kubelet has ever been told."""
         self.healthy = False
 
-    def update(self, source: Source) -> None:
+    def update(self) -> None:
         """Send the list where it has changed."""
-        devices = source.listed(self.server.calls.resource)
+        devices = self._source.listed(self.server.calls.resource)
         # Before kubelet shows them.
         self.listed |= {device.id for device in devices}
         self.healthy = any(device.healthy for device in devices)

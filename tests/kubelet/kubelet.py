@@ -25,7 +25,7 @@ from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet.checkpoint import Entry
 from tests.kubelet.clients import VERSION, Clients, Refused, is_extended
 from tests.kubelet.dice import Dice
-from tests.kubelet.manager import Manager, Misaligned, Refusal
+from tests.kubelet.manager import HEALTHY, Manager, Misaligned, Refusal
 from tests.kubelet.node import Node
 from tests.kubelet.podresources import PodResources
 from tests.kubelet.pods import FAILED, MISALIGNED, PENDING, REFUSED, RUNNING, SUCCEEDED, Container, Event, Pod, State
@@ -325,7 +325,7 @@ class Kubelet:
             return
         for resource in container.limits:
             for device in self.manager.ids_of(pod, container, resource):
-                if self.manager.health(resource, device) != "Healthy" or not self.allocatable(resource):
+                if self.manager.health(resource, device) != HEALTHY or not self.allocatable(resource):
                     raise Refusal(f"device {device} of {resource} is not healthy")
 
     def _report(self, pod: Pod) -> None:

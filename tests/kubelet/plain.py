@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet.kubelet import Kubelet
+from tests.kubelet.manager import HEALTHY
 from tests.kubelet.player import Answer, Incoming, Player, register
 
 OPTIONS = api.DevicePluginOptions(get_preferred_allocation_available=True, pre_start_required=True)
-HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 
 
 class Plain(Player):

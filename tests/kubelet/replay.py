@@ -17,7 +17,7 @@ from tests.kubelet.kubelet import PATIENCE, Kubelet
 from tests.kubelet.player import STREAM, Answer, Incoming, Player, Stream, register
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, Surprise
-from tests.kubelet.times import QUICK, Times
+from tests.kubelet.times import QUICK, REAL
 from tests.kubelet.transcript import Line
 from tests.kubelet.wire import ASKS, ITEM
 
@@ -25,7 +25,6 @@ RECORDED = "/var/lib/kubelet"
 TIMES = QUICK._replace(beat=30.0)
 REGISTER_TIMEOUT = 15.0
 PREFER, ALLOCATE, PRE_START, MUST = "GetPreferredAllocation", "Allocate", "PreStartContainer", "must"
-_REAL = Times()
 _LATE = 0.2
 """What gRPC may add to a deadline on its way."""
 _LONGEST = 4 << 20
@@ -238,7 +237,7 @@ class Replay:
             same = recorded is asked.deadline
         else:
             ours = _DEADLINES.get(line.call, self.register_timeout)
-            real = {"PreStartContainer": _REAL.pre_start, "GetInfo": _REAL.get_info}.get(line.call)
+            real = {"PreStartContainer": REAL.pre_start, "GetInfo": REAL.get_info}.get(line.call)
             same = asked.deadline <= ours + _LATE and (real is None or recorded <= real)
         if not same:
             self._differs(line, f"deadline {asked.deadline} instead of {line.deadline}")

@@ -21,7 +21,8 @@ from hostdev.inventory.machine import Machine
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.hostdev.gate.build import AUDIO, GPU, function, machine
 from tests.kubelet.kubelet import Kubelet
-from tests.kubelet.plain import HEALTHY, Plain
+from tests.kubelet.manager import HEALTHY
+from tests.kubelet.plain import Plain
 from tests.kubelet.player import Answer
 from tests.kubelet.pods import Pod
 from tests.kubelet.wire import ASKS, ITEM

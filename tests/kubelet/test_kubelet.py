@@ -19,8 +19,8 @@ from tests.house import ROOT
 from tests.kubelet import checkpoint
 from tests.kubelet.checkpoint import NAME
 from tests.kubelet.kubelet import Kubelet
-from tests.kubelet.manager import Count
-from tests.kubelet.plain import HEALTHY, UNHEALTHY, Plain, healthy
+from tests.kubelet.manager import HEALTHY, UNHEALTHY, Count
+from tests.kubelet.plain import Plain, healthy
 from tests.kubelet.podresources import BURST
 from tests.kubelet.pods import Container, Pod
 from tests.kubelet.times import QUICK

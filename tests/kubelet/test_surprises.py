@@ -15,7 +15,8 @@ from hostdev.kubelet.stubs import podresources_v1_pb2 as podresources
 from hostdev.socketpath import target
 from tests.kubelet.checkpoint import NAME
 from tests.kubelet.kubelet import Kubelet
-from tests.kubelet.plain import HEALTHY, UNHEALTHY, Plain, healthy
+from tests.kubelet.manager import HEALTHY, UNHEALTHY
+from tests.kubelet.plain import Plain, healthy
 from tests.kubelet.player import Answer
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, Surprise

@@ -19,7 +19,7 @@ from hostdev.findings.nodestate import ENTRY_UNMATCHED, NODE_STATE_DRIFTED
 from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE, UNIT_UNKNOWN, UNIT_WITHDRAWN
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import held_elsewhere
-from hostdev.inventory.machine import Machine
+from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.places import is_id
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
@@ -110,16 +110,14 @@ class _Composition:
         return tuple(sorted(found.values(), key=lambda one: (one.unit.primary, one.resource)))
 
     def _meant(self, entry: OfferEntry) -> tuple[Unit, ...]:
-        functions = functions_meant(self._places, entry.match)
-        if not entry.match.has_place:
-            functions = tuple(filter(is_for_guests, functions))
+        there = functions_meant(self._places, entry.match)
+        functions = there if entry.match.has_place else filter(is_for_guests, there)
         units = self._composer.units(entry.unit, [function.address for function in functions])
         if not units:
-            self.remarks.append(Remark((entry.place,), self._absence(entry)))
+            self.remarks.append(Remark((entry.place,), self._absence(entry, there)))
         return units
 
-    def _absence(self, entry: OfferEntry) -> Finding:
-        there = functions_meant(self._places, entry.match)
+    def _absence(self, entry: OfferEntry, there: Sequence[PciFunction]) -> Finding:
         if there and entry.match.has_place:
             return NOT_AN_ENDPOINT.found(str(there[0].address), f"{entry.place}: is a bridge")
         if there:

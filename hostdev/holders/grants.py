@@ -19,7 +19,7 @@ from hostdev.allocation.environment import from_environment
 from hostdev.findings.offer import OFFER_RECORD_DIFFERS
 from hostdev.holders.claim import Claim, How
 from hostdev.inventory.machine import Machine, PciFunction
-from hostdev.inventory.places import find_primary, is_id
+from hostdev.inventory.places import find_primaries, is_id
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.podresources import PodDevices
@@ -43,7 +43,7 @@ class Joined(NamedTuple):
 
 def devices_of_grant(grant: Grant, machine: Machine) -> tuple[Joined, ...]:
     """Each device once. The plugin's variables tell best, then its names; then the nodes of what neither told."""
-    primaries = primaries_of(grant.device_ids, machine)
+    primaries = find_primaries(grant.device_ids, machine)
     found = _each_once((*_of_environment(grant), *_of_names(grant.device_ids), *_of_units(primaries)))
     known = {one.device for one in found}
     for node in grant.nodes:
@@ -56,14 +56,9 @@ def devices_of_grant(grant: Grant, machine: Machine) -> tuple[Joined, ...]:
 def devices_of_ids(device_ids: Iterable[str], machine: Machine) -> tuple[Joined, ...]:
     """The devices behind the bare names that a plugin gives to its devices, with nothing else to go by."""
     ids = tuple(device_ids)
-    primaries = primaries_of(ids, machine)
+    primaries = find_primaries(ids, machine)
     found = _each_once((*_of_names(ids), *_of_units(primaries), *_of_groups(ids, machine)))
     return _with_units(found, primaries, machine)
-
-
-def primaries_of(device_ids: Iterable[str], machine: Machine) -> Mapping[str, PciAddress]:
-    """The primary functions of the units that these are ids of; what is no id of a unit here is left out."""
-    return {name: primary for name in device_ids if (primary := find_primary(name, machine))}
 
 
 def contradictions(grant: Grant, machine: Machine) -> Iterator[Finding]:
@@ -73,7 +68,7 @@ def contradictions(grant: Grant, machine: Machine) -> Iterator[Finding]:
     told = [one.device for one in _of_environment(grant) if isinstance(one.device, PciAddress)]
     if not told:
         return
-    primaries, pod = primaries_of(grant.device_ids, machine), f"pod {printable(grant.pod_uid)}"
+    primaries, pod = find_primaries(grant.device_ids, machine), f"pod {printable(grant.pod_uid)}"
     named = f"its variable names {listed(told)}"
     for unit, primary in primaries.items():
         if primary not in told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 
@@ -83,9 +83,11 @@ class _Picture:
         return isinstance(other, _Picture) and other.machine is self.machine
 
 
-def find_primary(unit: str, machine: Machine) -> PciAddress | None:
-    """The primary function of the unit of an id; None where the machine has none of that id."""
-    return _primaries(_Picture(machine)).get(unit) if is_id(unit) else None
+def find_primaries(ids: Iterable[str], machine: Machine) -> Mapping[str, PciAddress]:
+    """The primary functions of the units that these are ids of; what is no id of a unit here is left out."""
+    units = [*filter(is_id, ids)]
+    known = _primaries(_Picture(machine)) if units else {}
+    return {unit: known[unit] for unit in units if unit in known}
 
 
 @lru_cache(maxsize=1)  # All grants of a node are looked at with one picture.

@@ -20,7 +20,7 @@ from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE,
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import held_elsewhere
 from hostdev.inventory.machine import Machine, PciFunction
-from hostdev.inventory.places import is_id
+from hostdev.inventory.places import find_primaries, is_id
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
 from hostdev.offer.pool import NONE_HELD, NOTHING_TAKEN, Basis, Offer, OfferedUnit, Pool, Remark, Taken
@@ -130,16 +130,11 @@ class _Composition:
 
     def _units_of(self, ids: Collection[str], kind: UnitKind | None) -> tuple[Unit, ...]:
         """The units of ids that are still there, whatever means them now."""
-        there = {one: self._by_id[one] for one in ids if one in self._by_id} if ids else {}
+        there = find_primaries(ids, self._machine)
         found = {unit.id: unit for unit in self._composer.units(kind, there.values())}
         # In a larger unit another function may be the primary one.
         parts = self._composer.units(UnitKind.FUNCTION, [there[one] for one in there.keys() - found.keys()])
         return tuple(unit for unit in (*found.values(), *parts) if unit.id in there)
-
-    @cached_property
-    def _by_id(self) -> Mapping[str, PciAddress]:
-        functions = (one for one in self._machine.functions.values() if not one.bridge)
-        return {self._composer.id_of(one): one.address for one in functions}
 
     def pools(
         self, entries: Iterable[OfferEntry], candidates: Sequence[_Candidate], drift: Mapping[PciAddress, str]

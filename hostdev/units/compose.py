@@ -55,10 +55,6 @@ class Composer:
         units = (self.unit(members, chosen) for members, chosen in found.items())
         return tuple(sorted(units, key=lambda unit: unit.primary))
 
-    def id_of(self, primary: PciFunction) -> str:
-        """The id of the unit in which a function is the primary one."""
-        return self._identities.id_of(primary)
-
     def smallest(self, function: PciFunction) -> UnitKind:
         """The smallest whole that its IOMMU group allows."""
         group = self._machine.group_of(function.address)

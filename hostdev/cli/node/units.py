@@ -99,13 +99,13 @@ def _declared(arguments: argparse.Namespace, machine: Machine) -> Declared:
     state = state_of(arguments, files, machine)
     if arguments.sets and not state.sets:
         output.note(f"note: {arguments.sets} names no sets for this node")
-    offer = compose_offer(state, machine)
-    resources = {a: pool.resource for pool in offer.pools for one in pool.units if one.unit for a in one.unit.functions}
     found = find_sets(Places(machine), state.sets)
     sets = {a: tuple(one.declared.name for one in found if a in one.functions) for one in found for a in one.functions}
-    if arguments.state:
-        return Declared(resources, sets, offer.findings)
-    return Declared({}, sets, tuple(finding for one in found for finding in one.absent))
+    if not arguments.state:
+        return Declared({}, sets, tuple(finding for one in found for finding in one.absent))
+    offer = compose_offer(state, machine)
+    resources = {a: pool.resource for pool in offer.pools for one in pool.units if one.unit for a in one.unit.functions}
+    return Declared(resources, sets, offer.findings)
 
 
 def _row(machine: Machine, names: Namer, unit: Unit, declared: Declared) -> UnitRow:

@@ -43,13 +43,13 @@ class Composer:
 
     def units(self, kind: UnitKind | None, addresses: Iterable[PciAddress] | None = None) -> tuple[Unit, ...]:
         """The units of these functions, or of all that a guest could have, by the addresses of the primary ones."""
-        machine = self._machine
-        wanted = sorted(machine.functions) if addresses is None else addresses
+        if addresses is None:
+            functions = sorted(self._machine.functions.items())
+            wanted = [function for _, function in functions if is_for_guests(function)]
+        else:
+            wanted = self._endpoints(addresses)
         found: dict[tuple[PciAddress, ...], UnitKind] = {}
-        for address in wanted:
-            function = machine.functions.get(address)
-            if function is None or not (is_for_guests(function) or (addresses is not None and not function.bridge)):
-                continue
+        for function in wanted:
             chosen = kind or self.smallest(function)
             found.setdefault(self.members(function, chosen), chosen)
         units = (self.unit(members, chosen) for members, chosen in found.items())

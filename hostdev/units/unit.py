@@ -15,7 +15,7 @@ class Unit(NamedTuple):
     """The same after a reboot, and whatever else is plugged in; no other unit of the machine has it."""
     kind: UnitKind
     functions: tuple[PciAddress, ...]
-    """The primary one first, the others by their addresses."""
+    """The primary one first, the others by their places; companions of a display last."""
     groups: tuple[int, ...]
     numa_node: int | None
     """None where its functions are on none, or on several."""

@@ -181,6 +181,10 @@ class Kubelet(NamedTuple):
     claimed: tuple[str, ...] = ()
     """Devices of resource claims (DRA), by their drivers' names: these tell no address."""
 
+    def may_have(self, uid: str | None) -> bool:
+        """Whether a pod is there, or could not be looked for."""
+        return self.alive is None or uid in self.alive
+
 
 def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Claim]:
     """Every pod that a device was granted to, by both of kubelet's ways to tell."""
@@ -225,7 +229,7 @@ def unknown_units(how: How, kubelet: Kubelet, machine: Machine) -> tuple[str, ..
 
 def grants_of_living_pods(kubelet: Kubelet) -> Iterator[Grant]:
     """The grants, but for those of pods that kubelet has no directory of."""
-    yield from (one for one in kubelet.grants or () if kubelet.alive is None or one.pod_uid in kubelet.alive)
+    yield from (one for one in kubelet.grants or () if kubelet.may_have(one.pod_uid))
 
 
 def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
@@ -255,7 +259,7 @@ def listed_pods(kubelet: Kubelet) -> frozenset[str]:
 
 def _uids(kubelet: Kubelet) -> Mapping[tuple[str, str], str]:
     """The other way round; of pods of one name, as a StatefulSet makes them, the one that is alive."""
-    return {pod: uid for uid, pod in pod_names(kubelet).items() if kubelet.alive is None or uid in kubelet.alive}
+    return {pod: uid for uid, pod in pod_names(kubelet).items() if kubelet.may_have(uid)}
 
 
 def _joined(entry: PodDevices, kubelet: Kubelet, machine: Machine) -> Sequence[Joined]:

@@ -107,7 +107,7 @@ def find_holders(
         *_gone(subject, claims, kubelet),
         *_record_differs(function, machine, kubelet),
     )
-    gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not _alive(claim, kubelet))
+    gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not kubelet.may_have(claim.pod))
     return Answer(claims, tuple(asked), findings, kubelet.claimed, gone | _ended(claims, kubelet))
 
 
@@ -140,7 +140,7 @@ def _old(subject: str, claims: Sequence[Claim], machine: Machine, kubelet: Kubel
 
 
 def _twice(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[Finding]:
-    granted_to = {claim.pod: claim for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)}
+    granted_to = {claim.pod: claim for claim in claims if claim.how is How.CHECKPOINT and kubelet.may_have(claim.pod)}
     if len(granted_to) > 1:
         pods = " and ".join(f"pod {claim.holder} ({claim.granted})" for claim in granted_to.values())
         yield GRANTED_TWICE.found(subject, f"is granted to {pods}", evidence=_evidence(granted_to.values()))
@@ -150,7 +150,7 @@ def _used_by_another(subject: str, claims: Sequence[Claim], kubelet: Kubelet) ->
     """A process in a pod that was granted nothing, or one in no pod although a pod was granted the device."""
     if kubelet.grants is None:
         return
-    grants = [claim for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)]
+    grants = [claim for claim in claims if claim.how is How.CHECKPOINT and kubelet.may_have(claim.pod)]
     owners = {claim.pod for claim in grants}
     for pod, claim in {claim.pod: claim for claim in reversed(claims) if claim.how in _IN_USE}.items():
         if pod in owners or (pod is None and not owners):
@@ -165,7 +165,7 @@ def _kubelet_disagrees(subject: str, claims: Sequence[Claim], kubelet: Kubelet) 
     if kubelet.grants is None or kubelet.listed is None:
         return
     ended = _ended(claims, kubelet)
-    written = [claim for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)]
+    written = [claim for claim in claims if claim.how is How.CHECKPOINT and kubelet.may_have(claim.pod)]
     listed = [claim for claim in claims if claim.how is How.PODRESOURCES]
     comparable = all(claim.pod and claim.exact for claim in (*written, *listed))
     if comparable and {claim.pod for claim in written} - ended != {claim.pod for claim in listed} - ended:
@@ -176,7 +176,7 @@ def _kubelet_disagrees(subject: str, claims: Sequence[Claim], kubelet: Kubelet) 
 def _gone(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[Finding]:
     ended = _ended(claims, kubelet)
     for claim in claims:
-        if claim.how is How.CHECKPOINT and (claim.pod in ended or not _alive(claim, kubelet)):
+        if claim.how is How.CHECKPOINT and (claim.pod in ended or not kubelet.may_have(claim.pod)):
             state, severity = ("has ended", Severity.INFO) if claim.pod in ended else ("is gone", None)
             text = f"is granted to pod {claim.holder}, which {state}"
             yield GRANT_OF_GONE_POD.found(subject, text, severity=severity, evidence=_evidence([claim]))
@@ -194,13 +194,9 @@ def _ended(claims: Sequence[Claim], kubelet: Kubelet) -> frozenset[str | None]:
     if kubelet.listed is None or any(claim.how is How.PODRESOURCES for claim in claims):
         return frozenset()
     running = listed_pods(kubelet)
-    written = {claim.pod for claim in claims if claim.how is How.CHECKPOINT and _alive(claim, kubelet)}
+    written = {claim.pod for claim in claims if claim.how is How.CHECKPOINT and kubelet.may_have(claim.pod)}
     in_use = {claim.pod for claim in claims if claim.how in _IN_USE}
     return frozenset(pod for pod in written if pod not in running and pod not in in_use)
-
-
-def _alive(claim: Claim, kubelet: Kubelet) -> bool:
-    return kubelet.alive is None or claim.pod in kubelet.alive
 
 
 def _pods(claims: Sequence[Claim]) -> str:

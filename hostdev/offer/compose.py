@@ -12,7 +12,7 @@ from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.drift import Item, Places, compare, explain_absence, functions_meant
-from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry, name_clashes
+from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, VfEntry, name_clashes
 from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.findings.device import NOT_AN_ENDPOINT
 from hostdev.findings.nodestate import ENTRY_UNMATCHED, NODE_STATE_DRIFTED
@@ -24,7 +24,7 @@ from hostdev.inventory.places import find_primaries, is_id
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
 from hostdev.offer.pool import NONE_HELD, NOTHING_TAKEN, Basis, Offer, OfferedUnit, Pool, Remark, Taken
-from hostdev.offer.sets import FoundSet, find_sets, with_sets
+from hostdev.offer.sets import find_sets, with_sets
 from hostdev.units.compose import Composer, is_for_guests
 from hostdev.units.unit import Unit
 
@@ -52,7 +52,8 @@ def compose_from(basis: Basis) -> Offer:
     entries = tuple(composition.served(basis.state.offers))
     candidates = composition.candidates(entries)
     drift = dict(find_drift(basis.state, basis.machine, basis.readings))
-    pools, lacking = with_sets(composition.pools(entries, candidates, drift), composition.sets(basis.state.sets))
+    found = composition.pools(entries, candidates, drift)
+    pools, lacking = with_sets(found, find_sets(composition.places, basis.state.sets))
     return Offer(basis, pools, (*composition.remarks, *lacking))
 
 
@@ -74,8 +75,8 @@ class _Composition:
         self.remarks: list[Remark] = []
         self._machine = basis.machine
         self._held, self._taken = basis.held, basis.taken
-        self._places = Places(basis.machine)
-        self._composer = Composer(self._places)
+        self.places = Places(basis.machine)
+        self._composer = Composer(self.places)
 
     def served(self, entries: Sequence[OfferEntry]) -> Iterator[OfferEntry]:
         """The entries of the plugin, but for those whose names cannot be told apart."""
@@ -110,7 +111,7 @@ class _Composition:
         return tuple(sorted(found.values(), key=lambda one: (one.unit.primary, one.resource)))
 
     def _meant(self, entry: OfferEntry) -> tuple[Unit, ...]:
-        there = functions_meant(self._places, entry.match)
+        there = functions_meant(self.places, entry.match)
         functions = there if entry.match.has_place else filter(is_for_guests, there)
         units = self._composer.units(entry.unit, [function.address for function in functions])
         if not units:
@@ -125,7 +126,7 @@ class _Composition:
             hint = "name one by address or path, if it is meant"
             what = f"{entry.place}: {entry.match} means parts of the board alone: {named}"
             return ENTRY_UNMATCHED.found("", what, hint=hint)
-        finding, unknown = explain_absence(self._places, entry.place, entry.match)
+        finding, unknown = explain_absence(self.places, entry.place, entry.match)
         return HOST_UNREADABLE.found(entry.place, unknown, severity=Severity.ERROR) if unknown else finding
 
     def _units_of(self, ids: Collection[str], kind: UnitKind | None) -> tuple[Unit, ...]:
@@ -171,10 +172,6 @@ class _Composition:
         gone = [_gone(resource, one) for one in sorted(self._held.get(resource, ())) if one not in there]
         kept = _limited(units, entry.limit if entry else None)
         return Pool(resource, entry, (*kept, *gone), tuple(excluded), len(units) - len(kept))
-
-    def sets(self, sets: Iterable[UnitSet]) -> tuple[FoundSet, ...]:
-        """The sets of the state, and where their functions are."""
-        return find_sets(self._places, sets)
 
     def _excluded(
         self, candidates: Sequence[_Candidate]

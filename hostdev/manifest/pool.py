@@ -6,10 +6,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from domxml.pciaddress import PciAddress
-from hostdev.allocation.dialects import DIALECTS, resource_suffix
+from hostdev.allocation.dialects import DIALECTS
 from hostdev.inventory import pciclasses
 from hostdev.inventory.machine import MdevType, PciFunction, Role
 from hostdev.inventory.vfiodrivers import is_on_vfio
+from hostdev.kubelet.resourcename import variable_name
 from hostdev.manifest import images
 from hostdev.units.unit import Unit
 from hostdev.vmi.request import Request
@@ -115,7 +116,7 @@ class Pool(NamedTuple):
 
 def speaks_kubevirt(resource: str) -> bool:
     """Tell whether the plugin of a resource names devices in the variables that KubeVirt reads."""
-    variable = f"{_KUBEVIRTS}{resource_suffix(resource)}"
+    variable = variable_name(resource)
     return any(start != _KUBEVIRTS and variable.startswith(start) for row in DIALECTS for start in row.starts)
 
 

@@ -14,7 +14,6 @@ _PASSTHROUGH = re.compile(
     r"pci_resource_|\bvfs?\b|device ?plugin|resourceclaim|"
     r"dynamic resources|\bcdi\b|\bnvrm\b|\bdmar\b|amd-vi"
 )
-
 _PCI = re.compile(r"(?<![a-z])pci(?![a-z])|直通|透传")
 
 
@@ -55,7 +54,6 @@ _LANGUAGES = (
     ("Swedish", r"\bfel:|misslyckades|kan inte"),
 )
 """Words by which libvirt, bash and the C library in another language give themselves away."""
-_TRANSLATED = tuple((name, re.compile(words)) for name, words in _LANGUAGES)
 _ORIGINAL = (
     "in the English original, which alone the rules know: type the command again with `LC_ALL=C` in front of it, as in "
     "`LC_ALL=C virsh start DOMAIN`, or take the line from the service's journal"
@@ -111,8 +109,8 @@ _LAYERS = (
 def place_unknown(text: str) -> Unknown:
     """Say of an unknown text what can be said without a guess."""
     words = plain(text[:_MOST])
-    ours = _PASSTHROUGH.search(words) is not None or any(True for _ in addresses_in(words))
-    language = next((name for name, pattern in _TRANSLATED if pattern.search(words)), "")
+    ours = _PASSTHROUGH.search(words) is not None or any(addresses_in(words))
+    language = next((name for name, pattern in _LANGUAGES if re.search(pattern, words)), "")
     if language:
         speaker = f"a program that speaks {language}: it is a translation"
         return Unknown(speaker, _ORIGINAL, ours or _PCI.search(words) is not None)

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from hostdev.jsontext import Format, parse_json
+from hostdev.kubevirt.spec import get_map
 from hostdev.why.dump import LARGEST, File
 
 OUT = "left out by passgate why --collect"
@@ -169,9 +170,7 @@ class Redaction:
 
 def _node(value: dict[str, Any]) -> dict[str, Any]:
     """Of a node what it is and what it has: the rest names images and addresses."""
-    metadata, spec, status = (
-        one if isinstance(one := value.get(key), dict) else {} for key in ("metadata", "spec", "status")
-    )
+    metadata, spec, status = (get_map(value, key) for key in ("metadata", "spec", "status"))
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -190,9 +189,7 @@ def _container(value: Any) -> Any:
 
 def _kubevirt(value: dict[str, Any]) -> dict[str, Any]:
     """Of the installation its configuration and release: patches of its components may hold anything."""
-    metadata, spec, status = (
-        one if isinstance(one := value.get(key), dict) else {} for key in ("metadata", "spec", "status")
-    )
+    metadata, spec, status = (get_map(value, key) for key in ("metadata", "spec", "status"))
     return {
         "apiVersion": value.get("apiVersion", "kubevirt.io/v1"),
         "kind": "KubeVirt",

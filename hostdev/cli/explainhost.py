@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from domxml.text import listed
 from hostdev.cli import devices
 from hostdev.cli.node import groups
 from hostdev.explain.explanation import Explained
+from hostdev.explain.values import Values
 from hostdev.findings.explain import LOOK
 from hostdev.findings.group import GROUP_NOT_VIABLE
 from hostdev.findings.registry import DEVICE, DOCTOR
@@ -68,13 +70,12 @@ class Seen(NamedTuple):
 
 def look(host: str | None, items: Sequence[Explained]) -> Seen:
     """Look at the host that was named; at this one only if it has a device of that address."""
-    addresses = list(dict.fromkeys(address for item in items for address in item.values.addresses))[:_MOST_DEVICES]
-    numbers = list(dict.fromkeys(number for item in items for number in item.values.groups))[:_MOST_GROUPS]
-    named = tuple(int(number) for number in numbers if _NUMBER.fullmatch(number))
-    uuids = list(dict.fromkeys(uuid for item in items for uuid in item.values.uuids))[:_MOST_DEVICES]
+    values = reduce(Values.joined, (item.values for item in items), Values())
+    addresses, uuids = values.addresses[:_MOST_DEVICES], values.uuids[:_MOST_DEVICES]
+    named = tuple(int(number) for number in values.groups[:_MOST_GROUPS] if _NUMBER.fullmatch(number))
     if host is None:
-        addresses = [address for address in addresses if Path(DEVICES, address).exists()]
-        uuids = [uuid for uuid in uuids if Path(MDEVS, uuid).exists()]
+        addresses = tuple(address for address in addresses if Path(DEVICES, address).exists())
+        uuids = tuple(uuid for uuid in uuids if Path(MDEVS, uuid).exists())
         if not addresses and not uuids:
             return Seen(groups=named)
         host = devices.LIVE

@@ -11,9 +11,8 @@ from types import MappingProxyType
 
 from domxml.finding import FindingKind
 from hostdev.findings.errors import ERRORS
-from hostdev.findings.explain import EXPLAINED, LOOK, Row, nature_of, page, show_template
+from hostdev.findings.explain import EXPLAINED, LOOK, Row, advice, nature_of, page, show_template
 from hostdev.findings.registry import ALL
-from hostdev.findings.release import describe_settled
 from hostdev.findings.rule import Condition
 from hostdev.findings.rules import FAMILIES, TROUBLES
 from hostdev.findings.trouble import Nature
@@ -224,8 +223,7 @@ def _own() -> Iterator[str]:
     yield "No check of Passgate sees these beforehand."
     for trouble in TROUBLES:
         yield f"\n### {trouble.code}\n\n{trouble.title}.\n\n{trouble.cause}\n"
-        settled = describe_settled(trouble.issues, trouble.mended)
-        yield "\n\n".join(filter(None, (f"In short: {trouble.hint}.", trouble.remedy, settled)))
+        yield "\n\n".join(advice(trouble))
 
 
 if __name__ == "__main__":

@@ -97,12 +97,13 @@ def _parts(row: Row) -> Iterator[str]:
     if words:
         lines = "\n".join(map(show_template, words))
         yield from (f"## {_speakers(row)}", f"```text\n{lines}\n```")
-    yield from ("## What to do", f"In short: {row.hint}.")
-    if row.remedy:
-        yield row.remedy
-    settled = describe_settled(row.issues, row.mended)
-    if settled:
-        yield settled
+    yield "## What to do"
+    yield from advice(row)
+
+
+def advice(row: Row) -> Iterator[str]:
+    """What to do, and where it is known upstream: a paragraph each."""
+    yield from filter(None, (f"In short: {row.hint}.", row.remedy, describe_settled(row.issues, row.mended)))
 
 
 def words_of(row: Row) -> tuple[str, ...]:

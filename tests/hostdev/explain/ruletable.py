@@ -7,27 +7,24 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hostdev.explain.text import plain
-from hostdev.explain.wording import make_wording
-from hostdev.findings import (
-    barspace,
-    cluster,
-    domainstart,
-    guestdriver,
-    hardware,
-    kubelet,
-    mapping,
-    networks,
-    noise,
-    vgpu,
-    virtualfunctions,
-)
+from hostdev.explain.wording import Wording, make_wording
 from hostdev.findings.rule import Rule
+from hostdev.findings.rules import FAMILIES
 from tests.hostdev.texts import match_codes
 
-RULES_OF_START = (*mapping.RULES, *domainstart.RULES, *cluster.RULES)
-RULES_OF_HARDWARE = (*vgpu.RULES, *hardware.RULES, *barspace.RULES)
-RULES_OF_CLUSTER = (*virtualfunctions.RULES, *networks.RULES, *kubelet.RULES, *guestdriver.RULES, *noise.RULES)
+
+def _rules_of(*families: str) -> tuple[Rule, ...]:
+    return tuple(rule for family in families for rule in FAMILIES[family])
+
+
+RULES_OF_START = _rules_of("memory and DMA", "start of a domain", "cloud-init")
+RULES_OF_HARDWARE = _rules_of("mediated devices", "hardware", "room for memory")
+RULES_OF_CLUSTER = _rules_of("VFs", "networks", "kubelet", "guest", "noise")
 """Each has a test with its table."""
+UUID = "7ece9ff1-b292-474e-aaf4-58e863ae2053"
+FROM_GROUP = "kvm: -device vfio-pci,id=hostpci0: vfio {}: error getting device from group 64: {}"
+OLD_FROM_GROUP = "kvm: vfio: error getting device {} from group 64: {}"
+"""What QEMU says of one device, now and formerly."""
 _SHARED = 0.5
 """As many of a message's words a near one has at least."""
 
@@ -37,7 +34,6 @@ class Row(NamedTuple):
 
     code: str
     texts: tuple[str, ...]
-    """Two or more, in at least two wordings of the rule."""
     near: str
     when: tuple[str, ...] = ()
 
@@ -51,15 +47,20 @@ def lacking(rules: Iterable[Rule], rows: Iterable[Row]) -> list[str]:
 def _proves(row: Row, rule: Rule) -> bool:
     if (row.code, row.when) != (rule.code, tuple(condition.key for condition in rule.when)):
         return False
-    wordings = [make_wording(words) for words in rule.words]
-    hits = [frozenset(one for one in wordings if one.find(plain(text))) for text in row.texts]
+    hits = [wordings_in(text, rule) for text in row.texts]
     return len(row.texts) > 1 and all(hits) and len(frozenset().union(*hits)) > 1
 
 
-def judge_row(row: Row) -> None:
-    """A row's messages lead to its code, and the near one does not, though it has the same words."""
+def wordings_in(text: str, rule: Rule) -> frozenset[Wording]:
+    """The wordings of a rule that a message has."""
+    return frozenset(one for one in map(make_wording, rule.words) if one.find(plain(text)))
+
+
+def judge_row(row: Row, *, as_root: bool = False) -> None:
+    """A row's messages lead to its code, before all others where asked, and the near one of the same words does not."""
     for text in row.texts:
-        assert row.code in match_codes(text), text
+        codes = match_codes(text)
+        assert row.code in (codes[:1] if as_root else codes), text
     assert row.code not in match_codes(row.near), row.near
     near = _words(row.near)
     assert any(len(_words(text) & near) >= _SHARED * len(_words(text)) for text in row.texts), row.near

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from hostdev.explain.text import plain
 from hostdev.explain.wording import make_wording
 from hostdev.findings.rule import Rule
-from tests.hostdev.explain.ruletable import RULES_OF_CLUSTER
-from tests.hostdev.texts import match_codes
+from tests.hostdev.explain.ruletable import RULES_OF_CLUSTER, Row, judge_row, wordings_in
 
 PF = "/sys/bus/pci/devices/0000:af:00.0"
 SCHEDULER = "Warning  FailedScheduling  3s  default-scheduler  0/5 nodes are available: 5 Insufficient {}."
@@ -247,28 +243,14 @@ TABLE: tuple[tuple[str, str, str], ...] = (
         "rsync: End of file while reading data: Input/output error",
     ),
 )
-_SHARED = 0.5
-"""As many of a message's words a near one has at least."""
 
 
 @pytest.mark.parametrize(("code", "text", "near"), TABLE)
 def test_a_message_leads_to_its_code_and_a_near_one_does_not(code: str, text: str, near: str) -> None:
-    assert match_codes(text)[:1] == (code,)
-    assert code not in match_codes(near)
-
-
-@pytest.mark.parametrize(("text", "near"), [(text, near) for _, text, near in TABLE])
-def test_a_near_message_has_the_same_words(text: str, near: str) -> None:
-    words, others = (set(re.findall(r"\w+", plain(one))) for one in (text, near))
-
-    assert len(words & others) >= _SHARED * len(words)
+    judge_row(Row(code, (text,), near), as_root=True)
 
 
 @pytest.mark.parametrize("rule", RULES_OF_CLUSTER, ids=lambda rule: f"{rule.code}: {rule.words[0][:40]}")
 def test_every_rule_has_two_wordings_and_a_message_with_a_near_one(rule: Rule) -> None:
-    wordings = [make_wording(words) for words in rule.words]
-
-    assert len(set(wordings)) > 1
-    assert [code for code, text, _ in TABLE if code == rule.code and any(one.find(plain(text)) for one in wordings)], (
-        rule
-    )
+    assert len(set(map(make_wording, rule.words))) > 1
+    assert any(code == rule.code and wordings_in(text, rule) for code, text, _ in TABLE), rule

@@ -6,17 +6,17 @@ import pytest
 
 from hostdev.findings.rules import WRITTEN
 from tests.hostdev.explain.ruletable import (
+    FROM_GROUP,
+    OLD_FROM_GROUP,
     RULES_OF_CLUSTER,
     RULES_OF_HARDWARE,
     RULES_OF_START,
+    UUID,
     Row,
     judge_row,
     lacking,
 )
 
-UUID = "7ece9ff1-b292-474e-aaf4-58e863ae2053"
-FROM_GROUP = "kvm: -device vfio-pci,id=hostpci0: vfio {}: error getting device from group 64: {}"
-OLD_FROM_GROUP = "kvm: vfio: error getting device {} from group 64: {}"
 VERIFY = "{}Verify all devices in group 64 are bound to vfio-<bus> or pci-stub and not already in use"
 D3 = "{} 0000:01:00.0: {} from D3cold to D0{}"
 PROBE = (

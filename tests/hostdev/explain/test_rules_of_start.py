@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hostdev.explain.ruletable import RULES_OF_START, Row, judge_row, lacking
+from tests.hostdev.explain.ruletable import (
+    FROM_GROUP,
+    OLD_FROM_GROUP,
+    RULES_OF_START,
+    UUID,
+    Row,
+    judge_row,
+    lacking,
+)
 
 MAP = "kvm: vfio_container_dma_map(0x5e043daea2f0, {}, 0x771a6ce00000) = -{}"
 HIGH, RESERVED, LOW = "0x380010000000, 0x2000000", "0xfee00000, 0x1000", "0x100000, 0x7ff00000"
 TYPE1 = "VFIO_MAP_DMA failed: {}"
 IOAS = "qemu-system-x86_64: IOMMU_IOAS_MAP failed: {}"
-UUID = "7ece9ff1-b292-474e-aaf4-58e863ae2053"
-FROM_GROUP = "kvm: -device vfio-pci,id=hostpci0: vfio {}: error getting device from group 64: {}"
-OLD_FROM_GROUP = "kvm: vfio: error getting device {} from group 64: {}"
 FATAL = (
     "vfio: DMA mapping failed, unable to continue",
     "qemu: hardware error: vfio: DMA mapping failed, unable to continue",

@@ -20,6 +20,7 @@ from hostdev.lint.neighbours import OPERATOR_PREFIX, Neighbours
 from hostdev.lint.objects import Object
 from hostdev.lint.repository import read_manifest
 from hostdev.lint.view import view_of
+from hostdev.vmi.vmi import TEMPLATES
 
 Chooser = Callable[[Node], frozenset[PciAddress]]
 Port = Callable[[PciFunction, PciFunction | None], bool]
@@ -104,8 +105,7 @@ def read_demand(vm: Object, beside: Neighbours, meanings: Mapping[str, Meaning])
 
 
 def _vmi_spec(vm: Object) -> Mapping[str, Any]:
-    paths = {"VirtualMachineInstance": (), "VirtualMachinePool": ("spec", "virtualMachineTemplate", "spec", "template")}
-    return get_map(vm.value, *paths.get(vm.kind, ("spec", "template")), "spec")
+    return get_map(vm.value, *TEMPLATES.get(vm.kind, ("spec", "template")), "spec")
 
 
 def read_meanings(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from domxml.finding import Finding, Severity
+from domxml.text import listed
 from hostdev.cli.fleet.survey import Head, Moment, each_node, head_of, note_findings, open_fleet, read_moment
 from hostdev.findings.fleet import SNAPSHOT_UNREADABLE
 from hostdev.fleet.node import Node
@@ -29,7 +30,6 @@ SUMMARY = (
     Column("FOR EXAMPLE", Fit.WRAP, least=30),
 )
 EVERY = (Column("NODE"), Column("SEVERITY"), Column("SUBJECT"), Column("WHAT"), Column("CHANGE", Fit.WRAP, least=30))
-_SHOWN = 3
 _ByName = Mapping[str, Snapshot]
 
 
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print(Screen.of(arguments.color), compared, tallies, wide=arguments.output == "wide")
         for word, names in (("came", came), ("gone", gone)):
             if names:
-                output.note(f"note: {len(names)} {word}: {_some(names, 12)}")
+                output.note(f"note: {len(names)} {word}: {listed(names, 12)}")
     severities = [*(one.severity for one in every), *(one.severity for one in tallies)]
     return worst_exit_code([*severities, *([Severity.WARNING] if gone else [])], arguments.fail_on)
 
@@ -160,9 +160,4 @@ def _print(screen: Screen, compared: Sequence[Compared], tallies: Sequence[Tally
 
 def _row(one: Tally) -> tuple[Cell | str, ...]:
     severity = Cell(one.severity, TONES[one.severity])
-    return (severity, one.code, str(len(one.nodes)), str(one.changes), _some(one.nodes, _SHOWN), one.example)
-
-
-def _some(names: Sequence[str], shown: int) -> str:
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+    return (severity, one.code, str(len(one.nodes)), str(one.changes), listed(one.nodes), one.example)

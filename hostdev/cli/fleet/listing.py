@@ -92,7 +92,7 @@ def _summary(node: Node, *, moment: Moment) -> NodeRow:
 
 def _row(one: NodeRow | Broken) -> NodeRow:
     if isinstance(one, Broken):
-        return NodeRow(Head(one.node, "", None, "", "", "", (one.finding,)), {}, is_read=False)
+        return NodeRow(Head(one.node, findings=(one.finding,)), {}, is_read=False)
     return one
 
 

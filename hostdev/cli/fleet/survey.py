@@ -35,13 +35,13 @@ class Head(NamedTuple):
     """What is said of a node's snapshot, in every answer."""
 
     node: str
-    taken: str
-    seconds: int | None
+    taken: str = ""
+    seconds: int | None = None
     """How old it is; None where that is not known."""
-    boot: str
-    passgate: str
-    kernel: str
-    findings: tuple[Finding, ...]
+    boot: str = ""
+    passgate: str = ""
+    kernel: str = ""
+    findings: tuple[Finding, ...] = ()
 
     @property
     def age(self) -> str:

@@ -134,8 +134,7 @@ def _place(node: Node, *, asked: Asked, moment: Moment, draw: Callable[..., Node
 
 def _read(one: Judged | Broken) -> Judged:
     if isinstance(one, Broken):
-        head = Head(one.node, "", None, "", "", "", ())
-        return Judged(head, Answer(Verdict.UNKNOWN, (one.finding,), 0, None))
+        return Judged(Head(one.node), Answer(Verdict.UNKNOWN, (one.finding,), 0, None))
     return one
 
 

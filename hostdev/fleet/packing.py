@@ -26,10 +26,6 @@ class Bounds(NamedTuple):
     least: int
     most: int
 
-    @property
-    def exact(self) -> bool:
-        return self.least == self.most
-
     def __add__(self, other: object) -> Bounds:
         """Of two nodes, or two halves of one."""
         return Bounds(self.least + other.least, self.most + other.most) if isinstance(other, Bounds) else NotImplemented
@@ -171,8 +167,8 @@ class _Search:
         """Take the smallest cover that is left, again and again."""
         found = 0
         for cover in self._known:
-            while all(have >= take for have, take in zip(counts, cover, strict=True)):
-                counts = tuple(have - take for have, take in zip(counts, cover, strict=True))
+            while (left := _left_of(counts, cover)) is not None:
+                counts = left
                 found += 1
         return found
 
@@ -181,13 +177,15 @@ class _Search:
             self._left -= len(self._known)
             if self._left <= 0:
                 return 0
-            left = (
-                tuple(have - take for have, take in zip(counts, cover, strict=True))
-                for cover in self._known
-                if all(have >= take for have, take in zip(counts, cover, strict=True))
-            )
-            known[counts] = max((1 + self._best(one, known) for one in left), default=0)
+            left = (_left_of(counts, cover) for cover in self._known)
+            known[counts] = max((1 + self._best(one, known) for one in left if one is not None), default=0)
         return known[counts]
+
+
+def _left_of(counts: tuple[int, ...], cover: tuple[int, ...]) -> tuple[int, ...] | None:
+    """What is there without a cover; None where it is not there."""
+    left = tuple(have - take for have, take in zip(counts, cover, strict=True))
+    return None if min(left) < 0 else left
 
 
 def _more(chosen: tuple[int, ...], number: int) -> tuple[int, ...]:

@@ -65,7 +65,13 @@ def findings_against(units: Iterable[Candidate]) -> Iterator[Finding]:
         for found in one.against:
             by_code.setdefault(found.code, {})[found] = None
     for code, findings in by_code.items():
-        first, more = list(findings)[:MOST_TOLD], len(findings) - MOST_TOLD
-        if more > 0:
-            first[-1] = first[-1]._replace(message=f"{first[-1].message} (and so with {more} more)")
+        first = and_so_with(list(findings)[:MOST_TOLD], len(findings) - MOST_TOLD)
         yield from (one._replace(hint=APPLY) if code == NODE_STATE_DRIFTED.code else one for one in first)
+
+
+def and_so_with(findings: list[Finding], more: int) -> list[Finding]:
+    """Findings of which the last one says of how many more units it is true as well."""
+    if more <= 0 or not findings:
+        return findings
+    last = findings[-1]
+    return [*findings[:-1], last._replace(message=f"{last.message} (and so with {more} more)")]

@@ -18,7 +18,7 @@ from hostdev.binding.statefile import state_for
 from hostdev.findings.fleet import NO_FITTING_DEVICE, NODE_NOT_GIVEN, RESOURCE_UNMAPPED, SNAPSHOT_STALE, TOO_FEW_FREE
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.findings.platform import HOST_UNREADABLE
-from hostdev.fleet.candidates import MOST_TOLD, Candidate, findings_against, split_shared
+from hostdev.fleet.candidates import MOST_TOLD, Candidate, and_so_with, findings_against, split_shared
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
 from hostdev.fleet.node import NEVER, Node, State
 from hostdev.fleet.nodeobject import Objection, objections
@@ -315,10 +315,7 @@ class _Placement:
                 for found in together_findings(self.node.machine, unit.functions)
                 if found.code in wanted and found.severity is not Severity.INFO
             ]
-            more = len(same) - MOST_TOLD
-            if more > 0 and findings:
-                findings[-1] = findings[-1]._replace(message=f"{findings[-1].message} (and so with {more} more)")
-            yield from dict.fromkeys(findings)
+            yield from dict.fromkeys(and_so_with(findings, len(same) - MOST_TOLD))
 
 
 def _counts(one: Candidate, states: set[State] | None) -> bool:

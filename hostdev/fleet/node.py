@@ -72,9 +72,13 @@ class Node:
         """What can be given to one VM as a whole."""
         return compose_units(self.machine)
 
+    def holders_of(self, unit: Unit) -> tuple[str, ...]:
+        """What tells that its functions are open, by their order."""
+        return tuple(dict.fromkeys(self.held[one] for one in unit.functions if one in self.held))
+
     def state_of(self, unit: Unit) -> State:
         """Ready is free as well: nothing has it open, and that is seen."""
-        if any(address in self.held for address in unit.functions):
+        if self.holders_of(unit):
             return State.HELD
         if unit.ready:
             return State.UNKNOWN if self.uncounted.intersection(unit.functions) else State.READY

@@ -284,8 +284,7 @@ class _Placement:
         message = f"of {len(self._units)} units that fit, {ready} are ready{told}{self._why_not_counted}"
         yield TOO_FEW_FREE.found(self.node.name, message)
         for unit in [one.unit for one in by_state[State.HELD]][:MOST_TOLD]:
-            who = next(self.node.held[one] for one in unit.functions if one in self.node.held)
-            yield DEVICE_IN_USE.found(str(unit.primary), f"something has it open: {who}")
+            yield DEVICE_IN_USE.found(str(unit.primary), f"something has it open: {self.node.holders_of(unit)[0]}")
         others = (*by_state[State.BLOCKED], *by_state[State.UNKNOWN])
         yield from self._told([one.unit for one in others], None)
         yield from findings_against(others)

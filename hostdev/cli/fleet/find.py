@@ -103,7 +103,7 @@ def _row(one: Found) -> DeviceRow:
         str(function.role),
         one.state,
         one.reasons,
-        next((one.node.held[address] for address in one.unit.functions if address in one.node.held), None),
+        next(iter(one.node.holders_of(one.unit)), None),
     )
 
 

@@ -74,7 +74,6 @@ def node_content(drawn: NodeDrawing, findings: Iterable[Finding]) -> Content:
 def _unit(node: Node, unit: Unit, scene: Scene) -> list[Any]:
     """As a list, in the order of UNIT in the script: there are thousands."""
     function = node.machine.functions[unit.primary]
-    holders = dict.fromkeys(node.held[one] for one in unit.functions if one in node.held)
     return [
         list(KINDS).index(kind_of(unit.class_code)),
         _STATES.index(node.state_of(unit)),
@@ -88,7 +87,7 @@ def _unit(node: Node, unit: Unit, scene: Scene) -> list[Any]:
         [str(one) for one in unit.functions[1:]],
         list(unit.groups),
         list(unit.blockers),
-        [visible(f"/{holder.lstrip('/')}") for holder in holders],
+        [visible(f"/{holder.lstrip('/')}") for holder in node.holders_of(unit)],
     ]
 
 

@@ -107,7 +107,7 @@ class Node:
         if self.unseen:
             yield SNAPSHOT_PARTIAL.found(self.name, f"not seen: {listed([what for what, _ in self.unseen], 4)}")
 
-    @property
+    @cached_property
     def unseen(self) -> tuple[tuple[str, str], ...]:
         """What the snapshot could not look at, and why, or of how many devices."""
         unknown = Counter(

@@ -26,7 +26,7 @@ from hostdev.lint.admission.releases import parse_release
 from hostdev.lint.files import read_files
 from hostdev.lint.neighbours import Neighbours, neighbours
 from hostdev.lint.objects import VM_KINDS, Object
-from hostdev.lint.repository import gather, lint_objects
+from hostdev.lint.repository import lint_objects, readable_objects
 from hostdev.printing import output
 from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
@@ -101,12 +101,7 @@ def _release(text: str) -> Release:
 
 def read_objects(names: Sequence[str]) -> tuple[Object, ...]:
     """The objects of files; what cannot be read is refused."""
-    gathered = gather(read_files(names or ["-"]))
-    for result in gathered.results:
-        if result.unreadable:
-            found = result.finding
-            raise BadInput(found.code, found.message, subject=result.place, hint=found.hint)
-    return gathered.objects
+    return readable_objects(read_files(names or ["-"]))
 
 
 def _planned(one: Object, around: Neighbours, asked: Asked, arguments: argparse.Namespace) -> Planned:

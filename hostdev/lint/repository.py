@@ -88,6 +88,16 @@ def gather(files: Iterable[File]) -> Gathered:
     return Gathered(tuple(objects), tuple(results), counts, tuple(offered))
 
 
+def readable_objects(files: Iterable[File]) -> tuple[Object, ...]:
+    """The objects of files; what cannot be read is refused."""
+    gathered = gather(files)
+    for result in gathered.results:
+        if result.unreadable:
+            found = result.finding
+            raise BadInput(found.code, found.message, subject=result.place, hint=found.hint)
+    return gathered.objects
+
+
 def _engine(file: File, contents: Contents) -> Engine | None:
     """The template language of a file with a VM in it, where it is one."""
     if contents.error:

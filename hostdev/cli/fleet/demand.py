@@ -17,15 +17,15 @@ from hostdev.inventory import pciids
 from hostdev.lint.files import File, read_files
 from hostdev.lint.neighbours import neighbours
 from hostdev.lint.nodestates import NODE_STATE_TEXT
-from hostdev.lint.objects import VM_KINDS, Object
-from hostdev.lint.repository import gather
+from hostdev.lint.objects import VM_KINDS
+from hostdev.lint.repository import readable_objects
 
 
 def read_asked(arguments: argparse.Namespace, moment: Moment) -> Asked:
     """Read the VM, what its resources stand for, and the Node objects, where they are given."""
     files = list(read_files(arguments.file or ["-"]))
     states = _states(files)
-    objects = _objects(files)
+    objects = readable_objects(files)
     vms = [one for one in objects if one.kind in VM_KINDS]
     if len(vms) != 1:
         what = "no file holds a VM" if not vms else f"the files hold {len(vms)} VMs: {', '.join(map(str, vms[:5]))}"
@@ -36,15 +36,6 @@ def read_asked(arguments: argparse.Namespace, moment: Moment) -> Asked:
     _check(demand)
     nodes = read_node_objects(read_file(arguments.nodes), arguments.nodes) if arguments.nodes else {}
     return Asked(demand, moment.now, moment.max_age, nodes, arguments.same_numa)
-
-
-def _objects(files: Sequence[File]) -> tuple[Object, ...]:
-    gathered = gather(files)
-    for result in gathered.results:
-        if result.unreadable:
-            found = result.finding
-            raise BadInput(found.code, found.message, subject=result.place, hint=found.hint)
-    return gathered.objects
 
 
 def _states(files: Sequence[File]) -> list[NodeState]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
@@ -106,17 +107,10 @@ def _requests(demand: Demand) -> dict[str, int]:
     cpu = get_map(domain, "resources", "requests").get("cpu")
     if get_map(domain, "cpu").get("dedicatedCpuPlacement") is True:
         counts = [get_map(domain, "cpu").get(key) for key in ("sockets", "cores", "threads")]
-        cpu = cpu or _product(counts)
+        cpu = cpu or prod(count for count in counts if isinstance(count, int) and count > 0)
     page = get_text(domain, "memory", "hugepages", "pageSize")
     pairs = ((f"hugepages-{page}" if page else "memory", memory), ("cpu", cpu))
     return {key: amount for key, value in pairs if (amount := _amount(value)) is not None}
-
-
-def _product(counts: Sequence[Any]) -> int:
-    total = 1
-    for count in counts:
-        total *= count if isinstance(count, int) and count > 0 else 1
-    return total
 
 
 def _amount(value: Any) -> int | None:

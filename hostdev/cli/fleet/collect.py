@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +14,7 @@ from domxml.errors import BadInput, NotPermitted, PassgateError
 from domxml.finding import Finding
 from domxml.text import printable, visible
 from hostdev.cli.fleet.sources import Sources, Taken, find_sources
-from hostdev.cli.fleet.survey import note_findings
+from hostdev.cli.fleet.survey import note_findings, write_whole_file
 from hostdev.cli.programs import end_programs
 from hostdev.findings.fleet import NODE_NOT_COLLECTED
 from hostdev.fleet.snapshots import LARGEST, find_snapshots
@@ -128,7 +125,7 @@ def _kept(node: str, taken: Taken, target: Path, mode: int) -> Collected:
         what = f"answered with something that is no snapshot ({error.message}): '{begin}'"
         return _failed(node, what, target)
     try:
-        _write(target / f"{node}{SUFFIX}", taken.text, mode)
+        write_whole_file(target / f"{node}{SUFFIX}", taken.text, mode)
     except OSError as error:
         raise NotPermitted("not-written", f"cannot be written: {error.strerror}", subject=f"{node}{SUFFIX}") from None
     return Collected(node, origin.taken)
@@ -138,22 +135,6 @@ def _failed(node: str, why: str, target: Path) -> Collected:
     before = _taken(target, node)
     kept = "" if before is None else f"; its file is kept, and is {_of(before)}"
     return Collected(node, before or "", NODE_NOT_COLLECTED.found(printable(node, 200), f"{why}{kept}"))
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Beside it first: what is there under its name is whole."""
-    descriptor, draft = tempfile.mkstemp(prefix=".collect-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, mode)  # noqa: PTH101
-        os.replace(draft, path)  # noqa: PTH105
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(draft)  # noqa: PTH108
-        raise
 
 
 def _taken(target: Path, node: str) -> str | None:

@@ -1,11 +1,14 @@
-"""What the verbs of a fleet share: the directory, the time that ages are counted to, and what is said of files."""
+"""What the verbs of a fleet share: the directory, the time that ages are counted to, how files are told and written."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from domxml.errors import BadInput
@@ -110,3 +113,23 @@ def find_twins(heads: Iterable[Head]) -> Iterator[Finding]:
         if head.boot and first != head.node:
             for name, twin in ((first, head.node), (head.node, first)):
                 yield SNAPSHOT_TWICE.found(name, f"was taken in the same boot of the same machine as {twin}")
+
+
+def write_whole_file(path: Path, text: str, mode: int | None = None) -> None:
+    """Write it beside first: what is there under its name is whole. Without a mode it has that of any new file."""
+    # A name that was never used: what was ended halfway may have left its own, and had the same process id.
+    draft = path.with_name(f".{path.name[:40]}.{os.urandom(8).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o666 if mode is None else 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise

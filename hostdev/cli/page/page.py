@@ -6,10 +6,8 @@ import argparse
 import base64
 import hashlib
 import json
-import os
 import pkgutil
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from string import Template
@@ -18,7 +16,7 @@ from typing import NamedTuple
 from domxml.errors import BadInput, NotPermitted
 from domxml.finding import Finding
 from domxml.text import printable, visible
-from hostdev.cli.fleet.survey import Moment, each_node, find_twins
+from hostdev.cli.fleet.survey import Moment, each_node, find_twins, write_whole_file
 from hostdev.cli.page.content import (
     KINDS,
     Content,
@@ -102,32 +100,20 @@ def fleet_content(drawing: FleetDrawing, moment: Moment, why: Content | None = N
 
 
 def write_page(file: str, content: Content) -> None:
-    """Write it whole or not at all; - is standard output."""
+    """Write it whole or not at all; - is standard output, and what is no file, such as a pipe, is written to."""
     text = page_text(content)
     if file == output.STANDARD_INPUT:
         output.write(text)
         return
+    target = Path(file)
     try:
-        _write(Path(file), text)
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            write_whole_file(target, text)
     except OSError as error:
         what = f"cannot be written: {error.strerror}"
         raise NotPermitted("not-written", what, subject=printable(file, 200)) from None
-
-
-def _write(target: Path, text: str) -> None:
-    """Beside it first: what is there under its name is whole. What is no file, such as a pipe, is written to."""
-    if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8")
-        return
-    draft = target.with_name(f".{target.name[:40]}.{os.getpid()}")
-    try:
-        with draft.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-        draft.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
 
 
 def page_text(content: Content) -> str:

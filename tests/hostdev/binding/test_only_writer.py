@@ -20,11 +20,11 @@ WRITERS = {
     "hostdev.binding.journal",
     "hostdev.binding.lock",
     "hostdev.cli.dumpfiles",  # what a user collects of a VM, in a directory of its own
-    "hostdev.cli.fleet.collect",  # snapshots, in a directory of its own
+    "hostdev.cli.fleet.survey",  # snapshots and the page that are asked for
     "hostdev.cli.main",
     "hostdev.cli.manpage",
     "hostdev.cli.node.install",  # the unit, where it is asked to install one
-    "hostdev.cli.page.page",  # the page that is asked for
+    "hostdev.cli.page.page",  # the page that is asked for, where a pipe is named
     "hostdev.findings.docs",
     "hostdev.fleet.snapshots",  # its pipes
     "hostdev.lint.upgrade",

@@ -50,38 +50,20 @@ def current_activity(thread: int | None) -> Activity:
     """What a thread is at; read from its stack, so that no code needs to keep a diary."""
     frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  the documented way, in spite of its name
     frames = list(_frames(frame))
-    if any(_module(found) == _IMPORTS for found in frames):
-        return Activity(LOADING, _where(frames[0]))
+    if any(log.module_of(found) == _IMPORTS for found in frames):
+        return Activity(LOADING, log.place_in(frames[0]))
     for found in frames:
-        module = _module(found)
+        module = log.module_of(found)
         for prefix, words in WORDS:
             if f"{module}.".startswith(f"{prefix}."):
-                return Activity(words, _where(found))
-    return Activity(UNKNOWN, _where(frames[0]) if frames else "")
-
-
-def raised_at(error: BaseException) -> str:
-    """Where an error was raised: modules and lines, innermost last, and no values that may be secret."""
-    places = []
-    trace = error.__traceback__
-    while trace is not None:
-        places.append(_where(trace.tb_frame, trace.tb_lineno))
-        trace = trace.tb_next
-    return " > ".join(places[-4:])
+                return Activity(words, log.place_in(found))
+    return Activity(UNKNOWN, log.place_in(frames[0]) if frames else "")
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "?"))
-
-
-def _where(frame: FrameType, line: int | None = None) -> str:
-    return f"{_module(frame)}.{frame.f_code.co_name}:{line or frame.f_lineno}"
 
 
 T = TypeVar("T")
@@ -266,9 +248,8 @@ class Bounded:
         except PassgateError as error:
             raise refusal(error, **fields, **elapsed(begun)) from None
         except Exception as error:  # noqa: BLE001  the server outlives its defects
-            place = raised_at(error)
-            log.error("defect", **fields, **elapsed(begun), exception=type(error).__name__, where=place)
-            raise Failed(grpc.StatusCode.INTERNAL, _defect(error, place)) from None
+            log.defect(error, **fields, **elapsed(begun))
+            raise Failed(grpc.StatusCode.INTERNAL, _defect(error)) from None
 
     def _wait(self, job: Job[T], context: grpc.ServicerContext) -> T:
         if not context.add_callback(job.abandon):
@@ -333,10 +314,10 @@ class Busy(Refused):
 _STATUS = {BadInput: grpc.StatusCode.INVALID_ARGUMENT, Busy: grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
-def _defect(error: Exception, place: str) -> str:
+def _defect(error: Exception) -> str:
     return PassgateError(
         "internal-error",
-        f"{type(error).__name__} in {place.rpartition(' > ')[2]}",
+        f"{type(error).__name__} in {log.raised_at(error).rpartition(' > ')[2]}",
         subject="a defect of passgate",
         hint="see the log, and report it",
     ).sentence()

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 from domxml.finding import Finding
@@ -79,3 +80,28 @@ def error(message: str, **fields: object) -> None:
 def debug(message: str, **fields: object) -> None:
     """Log what only a search for a mistake needs."""
     _LOG.debug(message, extra={"fields": fields}, stacklevel=2)
+
+
+def defect(error: BaseException, **fields: object) -> None:
+    """Log an error that nothing foresaw: its type and where it was raised, and never its text."""
+    fields |= {"exception": type(error).__name__, "where": raised_at(error)}
+    _LOG.error("defect", extra={"fields": fields}, stacklevel=2)
+
+
+def raised_at(error: BaseException) -> str:
+    """Where an error was raised: modules and lines, innermost last, and no values that may be secret."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        places.append(place_in(trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    return " > ".join(places[-4:])
+
+
+def place_in(frame: FrameType, line: int | None = None) -> str:
+    """A line of the code, by its module and function."""
+    return f"{module_of(frame)}.{frame.f_code.co_name}:{line or frame.f_lineno}"
+
+
+def module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "?"))

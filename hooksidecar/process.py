@@ -56,13 +56,13 @@ def run_answered(action: Callable[[], int]) -> int:
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the last line of defence against tracebacks
         from domxml import errors  # noqa: PLC0415
-        from hooksidecar import deadline  # noqa: PLC0415
+        from hooksidecar import log  # noqa: PLC0415
 
         if isinstance(error, RuntimeError) and "start new thread" in str(error):
             _tell("error: no thread can be started: the pod may have no more processes", "no-threads")
             _tell("hint: look at the pids limit of the pod, and at podPidsLimit of its node")
             return errors.ExitCode.NOT_PERMITTED
-        _tell(f"error: a defect of passgate: {type(error).__name__} in {deadline.raised_at(error)}", "internal-error")
+        _tell(f"error: a defect of passgate: {type(error).__name__} in {log.raised_at(error)}", "internal-error")
         return errors.INTERNAL
 
 

@@ -117,9 +117,7 @@ class Arrivals:
         except PassgateError as error:
             log.warning("no vitals", reason=error.sentence())
         except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
-            from hooksidecar import deadline  # noqa: PLC0415  loads grpc, 10 MB of it
-
-            log.error("defect", exception=type(error).__name__, where=deadline.raised_at(error))
+            log.defect(error)
         return WAITING
 
     def _turn(self) -> float:

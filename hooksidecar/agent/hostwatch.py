@@ -84,9 +84,7 @@ class Surroundings:
                 try:
                     self.look()
                 except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
-                    from hooksidecar import deadline  # noqa: PLC0415  loads grpc, 10 MB of it
-
-                    log.error("defect", exception=type(error).__name__, where=deadline.raised_at(error))
+                    log.defect(error)
                 looked()
                 # However often it is asked for: a look takes its time, and kubelet's API allows so many calls.
                 time.sleep(CONFIRM)

@@ -68,9 +68,7 @@ class Manager:
         try:
             turn = self._steward.turn()
         except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
-            from hooksidecar import deadline  # noqa: PLC0415  loads grpc, 10 MB of it
-
-            log.error("defect", exception=type(error).__name__, where=deadline.raised_at(error))
+            log.defect(error)
             return self.seen
         if turn.was_read:
             self.read_at = time.monotonic()

@@ -20,7 +20,6 @@ from hooksidecar.agent.given import Given
 from hooksidecar.agent.hostwatch import Seen
 from hooksidecar.agent.record import Record, grants_of_present_pods
 from hooksidecar.agent.uevents import Changes, Uevents
-from hooksidecar.deadline import raised_at
 from hooksidecar.deviceplugin.plugins import Plugins
 from hooksidecar.deviceplugin.source import Granted, Listed
 from hostdev.binding.reconcile import read_declared_settings
@@ -169,7 +168,7 @@ class Offers:
                 if trouble != before:
                     log.warning("what is offered stays as it is", reason=trouble)
             except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
-                log.error("defect", exception=type(error).__name__, where=raised_at(error))
+                log.defect(error)
             self._begun = None
             for done in waiting:
                 done.set()

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from domxml.errors import BadInput, PassgateError
 from domxml.text import printable
 from hooksidecar import log
-from hooksidecar.deadline import raised_at, refusal
+from hooksidecar.deadline import refusal
 from hooksidecar.deviceplugin.source import Listed, Source, container_message, list_message
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as registration
@@ -133,7 +133,7 @@ class Calls:
         except PassgateError as error:
             refusal(error, resource=self.resource).end(context)
         except Exception as error:  # noqa: BLE001  gRPC would tell its text, which may hold anything
-            log.error("defect", exception=type(error).__name__, where=raised_at(error))
+            log.defect(error)
             text = f"a defect of passgate: {type(error).__name__}; see the agent's log"
             context.abort(grpc.StatusCode.INTERNAL, text)
             raise AssertionError from None  # abort raises

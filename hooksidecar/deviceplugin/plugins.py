@@ -12,7 +12,6 @@ from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.text import listed, printable
 from hooksidecar import log
-from hooksidecar.deadline import raised_at
 from hooksidecar.deviceplugin.handover import LONGEST
 from hooksidecar.deviceplugin.kubeletsocket import KubeletSocket
 from hooksidecar.deviceplugin.registrar import Registrar, State
@@ -117,7 +116,7 @@ class Plugins:
             try:
                 self.look_at_names()
             except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
-                log.error("defect", exception=type(error).__name__, where=raised_at(error))
+                log.defect(error)
 
     def _compare(self, plugin: _Plugin, shown: frozenset[str], settled: float) -> None:
         standing, now = plugin.registrar.standing, time.monotonic()

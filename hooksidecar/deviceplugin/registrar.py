@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from hooksidecar import log
-from hooksidecar.deadline import raised_at
 from hooksidecar.deviceplugin.handover import TICK, Handover, Step
 from hooksidecar.deviceplugin.kubeletsocket import Identity, KubeletSocket, Refusal
 from hooksidecar.deviceplugin.server import PluginServer
@@ -112,7 +111,7 @@ class Registrar:
             try:
                 self._turn()
             except Exception as error:  # noqa: BLE001  a defect here must not end what else the agent does
-                log.error("defect", exception=type(error).__name__, where=raised_at(error))
+                log.defect(error)
                 self._wake.wait(LONGEST)
 
     def _turn(self) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
+from bench.command import Run, run_passgate
 from bench.table import Goal, goals
 
 NODES, MANY = 200, 1000
@@ -26,7 +24,6 @@ TURNS = 5
 MACHINES = Path("tests/fixtures/machines")
 LARGE = ("hgx-h100", "qat")
 VM = ("tests/fixtures/fleet/vm.yaml", "tests/fixtures/fleet/kubevirt.yaml")
-PASSGATE = str(Path(sys.prefix) / "bin" / "passgate")
 JSON = ("-o", "json")
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("list", *JSON),
@@ -36,16 +33,6 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("compare", *JSON),
     ("list", "--html", os.devnull),
 )
-
-
-class Turn(NamedTuple):
-    """One run."""
-
-    seconds: float
-    busy: float
-    """Seconds of processors, of all processes together."""
-    megabytes: float
-    """Of the largest process."""
 
 
 def run() -> str:
@@ -94,15 +81,9 @@ def _newer(directory: Path) -> Path:
     return directory.with_name(f"{directory.name}-newer")
 
 
-def _turn(words: Sequence[str], fleet: Path) -> Turn:
+def _turn(words: Sequence[str], fleet: Path) -> Run:
     where = (str(fleet), str(_newer(fleet))) if words[0] == "compare" else ("--from", str(fleet))
-    begun = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603
-        [PASSGATE, "fleet", *words, *where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, _, used = os.wait4(process.pid, 0)
-    process.returncode = 0
-    return Turn(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return run_passgate("fleet", *words, *where)
 
 
 if __name__ == "__main__":

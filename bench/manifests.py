@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.command import run_passgate
 from bench.table import Goal, goals
 
 MANIFESTS = 1000
@@ -20,7 +18,6 @@ MOST_SECONDS = {"lint": 5.0, "plan": 20.0}
 MOST_MEGABYTES = 150.0
 TURNS = {"lint": 5, "plan": 3}
 EXAMPLE = Path("deploy/examples/qat/vm.yaml")
-PASSGATE = str(Path(sys.prefix) / "bin" / "passgate")
 
 
 def run() -> str:
@@ -36,10 +33,10 @@ def run() -> str:
 
 
 def _measured(command: str, directory: Path, lines: int) -> str:
-    turns = [_turn(command, directory) for _ in range(TURNS[command])]
-    seconds = statistics.median(wall for wall, _, _ in turns)
-    busy = statistics.median(cpu for _, cpu, _ in turns)
-    megabytes = max(memory for _, _, memory in turns)
+    turns = [run_passgate(command, str(directory), "-o", "json") for _ in range(TURNS[command])]
+    seconds = statistics.median(one.seconds for one in turns)
+    busy = statistics.median(one.busy for one in turns)
+    megabytes = max(one.megabytes for one in turns)
     most = MOST_SECONDS[command]
     aims = [
         Goal(f"{MANIFESTS} manifests in {most:.0f} s", f"{seconds:.2f} s", seconds <= most),
@@ -47,17 +44,6 @@ def _measured(command: str, directory: Path, lines: int) -> str:
     ]
     title = f"passgate {command} of {MANIFESTS} manifests of {lines} lines, {len(turns)} turns"
     return f"{title}\n  {seconds:.2f} s, of which {busy:.2f} s on the processor; {megabytes:.0f} MB\n{goals(aims)}"
-
-
-def _turn(command: str, directory: Path) -> tuple[float, float, float]:
-    """Seconds, seconds of the processor, and megabytes of one run."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603
-        [PASSGATE, command, str(directory), "-o", "json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, _, used = os.wait4(process.pid, 0)
-    process.returncode = 0
-    return time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

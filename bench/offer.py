@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 import grpc
 
-from bench.scan import tree
+from bench.scan import IN_MEMORY, tree
 from bench.table import MILLISECOND, Goal, goals
 from domxml.pciaddress import PciAddress
 from hooksidecar import log
@@ -59,7 +59,7 @@ SETTLED = 8.0
 
 def run() -> Iterator[str]:
     """All of it."""
-    with TemporaryDirectory(dir=_memory()) as directory:
+    with TemporaryDirectory(dir=IN_MEMORY) as directory:
         layout.write(tree(), Path(directory))
         with Host(directory) as host:
             machine = scan(host)
@@ -211,11 +211,6 @@ def _line(name: str, seconds: Sequence[float]) -> str:
 def _goal(what: str, least: float, seconds: float) -> str:
     measured = f"{seconds * MILLISECOND:.1f} ms"
     return goals((Goal(f"{what} within {least * MILLISECOND:.0f} ms", measured, seconds <= least),))
-
-
-def _memory() -> Path | None:
-    memory = Path("/dev/shm")  # noqa: S108  only to make a directory of our own in it
-    return memory if memory.is_dir() else None
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from tests.hostdev.machines.builder import Builder
 PFS = 64
 VFS = ("vfio-pci",) * 60 + (None,) * 3
 TURNS = 15
+IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  only to make a directory of our own in it
 NAMESPACE = "--in-mount-namespace"
 WHOLE = "whole host"
 ONE = "one device and its group"
@@ -142,8 +143,7 @@ def main() -> None:
     if sys.argv[1:2] == [NAMESPACE]:
         inside(sys.argv[2])
         return
-    memory = Path("/dev/shm")  # noqa: S108  # only to make a directory of our own in it
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+    with TemporaryDirectory(dir=IN_MEMORY) as directory:
         layout.write(tree(), Path(directory))
         timings = in_namespace(directory)
         if timings is None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.hooksidecar.agent.kubelet import Kubelet as KubeletDirectory
 from tests.hooksidecar.agent.process import AgentProcess
+from tests.hooksidecar.deviceplugin.devices import sockets
 from tests.kubelet.kubelet import Kubelet
 
 # gRPC's own thread, which looks whether a channel is ready, may find it closed.
@@ -34,10 +35,6 @@ def agent(kubelet: KubeletDirectory, tmp_path: Path) -> Iterator[AgentProcess]:
     flags = ("--offer", "--manage", str(file), "--state-dir", str(tmp_path / "state"))
     with AgentProcess(kubelet.directory, *flags, host="/") as agent:
         yield agent.ready()
-
-
-def sockets(directory: Path) -> list[Path]:
-    return [path for path in (directory / "plugins_registry").rglob("*") if path.is_socket()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

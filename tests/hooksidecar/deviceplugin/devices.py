@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from hostdev.kubelet.directory import PLUGINS
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.pods import Pod
+from tests.kubelet.times import QUICK
 
 RESOURCE = "example.com/gpu"
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_GPU"
@@ -105,6 +107,13 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.channel.close()
+
+
+def settle(kubelet: Kubelet) -> None:
+    """Kubelet has found the plugin by itself; and was told of it, where that was needed."""
+    time.sleep(2 * QUICK.register_at_start)
+    kubelet.wait(lambda: any(said.call == "NotifyRegistrationStatus" for said in kubelet.wire))
+    kubelet.wait(lambda: len([said for said in kubelet.wire if said.call == "Register"]) % 2 == 0)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from tests.hooksidecar.deviceplugin.devices import (
     Devices,
     counts,
     offering,
+    settle,
     sockets,
     vm,
 )
@@ -35,7 +36,6 @@ from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.manager import HEALTHY, UNHEALTHY
 from tests.kubelet.plain import Plain
 from tests.kubelet.player import Answer
-from tests.kubelet.times import QUICK
 
 # gRPC's own thread, which looks whether a channel is ready, may find it closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -60,13 +60,6 @@ def plugins(kubelet: Kubelet, devices: Devices) -> Iterator[Plugins]:
         settle(kubelet)
         kubelet.wait(lambda: counts(kubelet) == THERE)
         yield plugins
-
-
-def settle(kubelet: Kubelet) -> None:
-    """Kubelet has found the plugin by itself; and was told of it, where that was needed."""
-    time.sleep(2 * QUICK.register_at_start)
-    kubelet.wait(lambda: any(said.call == "NotifyRegistrationStatus" for said in kubelet.wire))
-    kubelet.wait(lambda: len([said for said in kubelet.wire if said.call == "Register"]) % 2 == 0)
 
 
 def state(plugins: Plugins) -> dict[str, int]:

@@ -47,6 +47,7 @@ EDGE = (
     "hostdev.inventory.kernellog",
     "hostdev.inventory.netlink",
     "hostdev.inventory.probe",
+    "hostdev.kubelet.claimrecords",
     "hostdev.kubelet.directory",
     "hostdev.lint.files",
     "hostdev.kubelet.podresources",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
+from domxml.pciaddress import PciAddress
 from hostdev.allocation.dialects import resource_suffix
 
 NAME_HINT = "write DOMAIN/NAME, such as intel.com/qat_vf: a domain in lower case, then letters, digits, -, _ and ."
@@ -43,3 +45,18 @@ def name_flaw(resource: str) -> str:
 def variable_name(resource: str) -> str:
     """The variable in which KubeVirt looks for the addresses of a resource's devices."""
     return f"PCI_RESOURCE_{resource_suffix(resource)}"
+
+
+def order_addresses(units: Iterable[Sequence[PciAddress]]) -> tuple[PciAddress, ...]:
+    """All functions of units, the primary one of each first, in the variable's order.
+
+    KubeVirt takes the first that is left for each entry of a VM, so that the primary ones come before all others.
+    """
+    ordered = sorted(units, key=lambda functions: functions[0])
+    primaries = (functions[0] for functions in ordered)
+    return (*primaries, *(address for functions in ordered for address in functions[1:]))
+
+
+def variable_value(units: Iterable[Sequence[PciAddress]]) -> str:
+    """What KubeVirt finds there."""
+    return ",".join(map(str, order_addresses(units)))

@@ -11,7 +11,7 @@ from domxml.text import listed
 from hostdev.findings.offer import UNIT_GONE, UNIT_UNKNOWN
 from hostdev.gate.check import platform_findings, together_findings
 from hostdev.inventory.machine import Machine
-from hostdev.kubelet.resourcename import variable_name
+from hostdev.kubelet.resourcename import order_addresses, variable_name
 from hostdev.offer.pool import Offer, OfferedUnit
 from hostdev.offer.sets import broken_sets
 from hostdev.units.unit import Unit
@@ -32,12 +32,8 @@ class Grant(NamedTuple):
 
     @property
     def addresses(self) -> tuple[PciAddress, ...]:
-        """All functions in the variable's order.
-
-        KubeVirt takes the first that is left for each entry of a VM, so that the primary ones come before all others.
-        """
-        primaries = [unit.primary for unit in self.units]
-        return (*primaries, *(address for unit in self.units for address in unit.functions[1:]))
+        """All functions in the variable's order."""
+        return order_addresses(unit.functions for unit in self.units)
 
 
 def make_grant(offer: Offer, resource: str, ids: Collection[str]) -> Grant:

@@ -13,7 +13,7 @@ from hostdev.cli import devices
 from hostdev.inventory import pciids
 from hostdev.manifest.images import REGISTRY
 from hostdev.manifest.make import Made, make
-from hostdev.manifest.pool import By, Document, Wanted
+from hostdev.manifest.pool import OFFERED, By, Document, Wanted
 from hostdev.manifest.selection import candidates
 from hostdev.printing import findings, optional, output
 from hostdev.printing.documents import emit
@@ -51,9 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_part(arguments: argparse.Namespace) -> None:
-    if arguments.only == "node" and arguments.by != By.PASSGATE:
-        hint = f"write --by {By.PASSGATE}, or --only cluster for what others hand out"
-        raise BadInput("bad-usage", f"--only node is the NodeState of --by {By.PASSGATE}", hint=hint)
+    if arguments.only == "node" and arguments.by not in OFFERED:
+        hint = f"write --by {By.PASSGATE} or {By.CLAIM}, or --only cluster for what others hand out"
+        raise BadInput("bad-usage", f"--only node is the NodeState of --by {By.PASSGATE} and {By.CLAIM}", hint=hint)
+    if arguments.extended and arguments.by != By.CLAIM:
+        what, hint = "--extended is for --by claim", "all other VMs ask for the resource by its name anyway"
+        raise BadInput("bad-usage", what, hint=hint)
 
 
 def _wanted(arguments: argparse.Namespace) -> Wanted:
@@ -91,6 +94,7 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         guests=tuple(map(PciAddress.parse, arguments.guest or ())),
         functions=arguments.functions or "",
         bond=arguments.bond,
+        extended=arguments.extended,
     )
 
 

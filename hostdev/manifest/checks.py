@@ -18,12 +18,12 @@ from hostdev.findings.sriov import VF_AUTOPROBE_ON
 from hostdev.gate.check import check
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio
-from hostdev.manifest.pool import By, Pool, selector
+from hostdev.manifest.pool import OFFERED, By, Pool, selector
 from hostdev.manifest.units import MENDED
 
 _MENDED: Mapping[By, frozenset[str]] = {
     By.OPERATOR: frozenset({NOT_BOUND_TO_VFIO.code, VF_AUTOPROBE_ON.code}),
-    By.PASSGATE: MENDED,
+    **dict.fromkeys(OFFERED, MENDED),
 }
 """What the SR-IOV network operator, and the agent by the NodeState, repair by themselves."""
 

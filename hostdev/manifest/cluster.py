@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable
 
 from hostdev.inventory.machine import PciFunction
+from hostdev.manifest.claims import asks_by_claim
 from hostdev.manifest.pool import By, Document, Pool, Wanted
 
 
 def kubevirt_documents(pools: Iterable[Pool], wanted: Wanted) -> tuple[Document, ...]:
     """A KubeVirt object that holds nothing but these lines; none for devices that only a network has."""
-    ours = [pool for pool in pools if pool.port is None]
+    ours = [pool for pool in pools if pool.port is None and not asks_by_claim(pool, wanted)]
     if not ours:
         return ()
     namespace, name = wanted.kubevirt

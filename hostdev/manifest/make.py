@@ -10,7 +10,7 @@ from domxml.text import listed
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.pciids import Namer
 from hostdev.lint.repository import document_findings
-from hostdev.manifest import checks, cluster, vm
+from hostdev.manifest import checks, claims, cluster, vm
 from hostdev.manifest.entries import entries
 from hostdev.manifest.guestnetwork import BOND, ports_shared
 from hostdev.manifest.nodestate import node_state_documents
@@ -40,16 +40,23 @@ def make(machine: Machine, namer: Namer, selections: Iterable[str], wanted: Want
     asked = entries(machine, made, wanted.guests)
     parts = {
         "node": node_state_documents(machine, made, wanted),
-        "cluster": (*cluster.kubevirt_documents(made, wanted), *cluster.network_documents(made, wanted)),
-        "vm": (vm.document(made, asked, wanted, machine.kernel.architecture),),
+        "cluster": (
+            *claims.device_classes(made),
+            *cluster.kubevirt_documents(made, wanted),
+            *cluster.network_documents(made, wanted),
+        ),
+        "vm": (
+            *claims.claim_templates(made, wanted),
+            vm.document(made, asked, wanted, machine.kernel.architecture),
+        ),
     }
     linted = document_findings(document for documents in parts.values() for document in documents)
     told = dict.fromkeys((*checks.findings(machine, made), *linted))
     return Made(
         parts,
         tuple(sorted(told, key=lambda finding: -finding.severity.rank)),
-        vm.gates(made),
-        (*_notes(made, wanted), *_unit_notes(made, found)),
+        vm.gates(made, wanted),
+        (*_notes(made, wanted), *claims.claim_notes(made, wanted), *_unit_notes(made, found)),
     )
 
 

@@ -13,14 +13,14 @@ from hostdev.findings.device import DEVICE_MISSING
 from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.vfiodrivers import GENERIC, is_on_vfio
-from hostdev.manifest.pool import By, Document, Pool, Wanted
+from hostdev.manifest.pool import OFFERED, By, Document, Pool, Wanted
 from hostdev.manifest.pools import number_of_vfs
 from hostdev.printing.documents import document
 
 
 def node_state_documents(machine: Machine, pools: Iterable[Pool], wanted: Wanted) -> tuple[Document, ...]:
     """One NodeState for the nodes that have these devices; none where others hand them out."""
-    offered = [pool for pool in pools if pool.by is By.PASSGATE]
+    offered = [pool for pool in pools if pool.by in OFFERED]
     if not offered:
         return ()
     declared = [_Declaration(machine, pool) for pool in offered]
@@ -67,7 +67,8 @@ class _Declaration:
             hint = "name the kind, or run it once for each device, with a --resource of its own"
             raise BadInput("bad-usage", what, subject=listed(word.text for word in pool.words), hint=hint)
         (unit,) = kinds or {UnitKind.FUNCTION}
-        return {"resource": pool.resource, "match": matches[0], "unit": str(unit)}
+        by = {"by": str(By.CLAIM)} if pool.by is By.CLAIM else {}
+        return {"resource": pool.resource, "match": matches[0], "unit": str(unit), **by}
 
     def anchors(self) -> Iterator[Document]:
         """All that entries name and that is there before anything is done on a node: of VFs the PFs."""

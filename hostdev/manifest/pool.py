@@ -38,6 +38,8 @@ class Wanted(NamedTuple):
     """Guest addresses, one a device in the order in which they were named."""
     functions: str = ""
     """The functions of a card, for words that do not say it."""
+    extended: bool = False
+    """The VM asks for a resource of claims by its name, as for that of a device plugin."""
     bond: bool = False
     """The VM's interfaces with a device are one in the guest."""
 
@@ -52,11 +54,14 @@ class By(StrEnum):
     KUBEVIRT = "kubevirt"
     PLUGIN = "plugin"
     PASSGATE = "passgate"
+    CLAIM = "claim"
     OPERATOR = "operator"
     CNI = "cni"
 
 
-_KUBEVIRT_READS = frozenset({By.KUBEVIRT, By.PASSGATE})
+OFFERED = frozenset({By.PASSGATE, By.CLAIM})
+"""Who hands out units, as a NodeState declares it."""
+_KUBEVIRT_READS = frozenset({By.KUBEVIRT, *OFFERED})
 """Whose variables KubeVirt reads, whatever the resource is called."""
 
 

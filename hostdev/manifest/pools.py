@@ -13,7 +13,7 @@ from hostdev.inventory import pciids
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.pciids import Namer
 from hostdev.manifest import naming
-from hostdev.manifest.pool import By, Pool, Wanted, Word, of_network
+from hostdev.manifest.pool import OFFERED, By, Pool, Wanted, Word, of_network
 from hostdev.manifest.selection import Selected
 from hostdev.manifest.units import fold_units
 from hostdev.manifest.words import Named
@@ -25,7 +25,7 @@ _NETWORK = (By.OPERATOR, By.CNI)
 def pools(machine: Machine, namer: Namer, found: Iterable[Named], wanted: Wanted) -> tuple[Pool, ...]:
     """One pool for each kind of device, network port, and type of mediated devices."""
     drafts: dict[object, Pool] = {}
-    for selected, word in fold_units(machine, tuple(found)) if wanted.by is By.PASSGATE else found:
+    for selected, word in fold_units(machine, tuple(found)) if wanted.by in OFFERED else found:
         for key, draft in _drafts(machine, selected, wanted):
             meant = draft._replace(words=(word,))
             drafts[key] = _joined(drafts[key], meant) if key in drafts else meant

@@ -13,7 +13,7 @@ from hostdev.inventory import pciids
 from hostdev.inventory.devicenames import Calling, find_called, is_plain_word
 from hostdev.inventory.devicewords import class_words
 from hostdev.inventory.machine import Machine, MdevType, PciFunction, Role
-from hostdev.manifest.pool import By, of_network
+from hostdev.manifest.pool import OFFERED, By, of_network
 from hostdev.units.unit import Unit
 
 _MOST_NAMED = 12
@@ -69,7 +69,7 @@ def _of_kind(machine: Machine, text: str, kind: tuple[PciFunction, ...], by: By 
     possible = [function for function in endpoints if not _is_wrong_pf(function, by)]
     if not possible:
         raise _wrong_pf(machine, endpoints[0])
-    if by is By.PASSGATE:
+    if by in OFFERED:
         # What is not bound yet will be: its units tell what the host cannot do without.
         return Selected(tuple(possible))
     passing = [function for function in possible if verdict_of(machine, function.address).passes]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hostdev.lint.view import HOOKS
 from hostdev.manifest import images
+from hostdev.manifest.claims import CLAIM, asks_by_claim, claim_gates, pod_claims
 from hostdev.manifest.cluster import network_name
 from hostdev.manifest.entries import devices
 from hostdev.manifest.guestnetwork import GuestNetwork, bond
@@ -27,7 +28,8 @@ def document(pools: Sequence[Pool], asked: Sequence[Document], wanted: Wanted, a
         **({"architecture": kind} if kind else {}),
         **({"nodeSelector": {"kubernetes.io/hostname": wanted.node}} if wanted.node else {}),
         "evictionStrategy": "None",
-        "domain": _domain(pools, network),
+        "domain": _domain(pools, network, wanted),
+        **pod_claims(pools, wanted),
         "networks": [{"name": "default", "pod": {}}, *_networks(pools, wanted)],
         "volumes": [{"name": "root", "containerDisk": {"image": wanted.disk}}, *network.volumes],
     }
@@ -42,7 +44,7 @@ def document(pools: Sequence[Pool], asked: Sequence[Document], wanted: Wanted, a
     }
 
 
-def gates(pools: Iterable[Pool]) -> tuple[str, ...]:
+def gates(pools: Iterable[Pool], wanted: Wanted) -> tuple[str, ...]:
     """The feature gates of KubeVirt without which the VM does not start."""
     pools = tuple(pools)
     needed = {
@@ -50,7 +52,8 @@ def gates(pools: Iterable[Pool]) -> tuple[str, ...]:
         "ReservedOverheadMemlock": _only_injected(pools),
         "Sidecar": True,
     }
-    return tuple(name for name, is_needed in needed.items() if is_needed)
+    named = (name for name, is_needed in needed.items() if is_needed)
+    return tuple(sorted((*named, *claim_gates(pools, wanted))))
 
 
 def _annotations(asked: Sequence[Document], network: GuestNetwork, wanted: Wanted) -> Document:
@@ -59,7 +62,7 @@ def _annotations(asked: Sequence[Document], network: GuestNetwork, wanted: Wante
     return {HOOKS: json.dumps([sidecar]), DEVICES: f"[{lines}]\n", **network.annotations}
 
 
-def _domain(pools: Sequence[Pool], network: GuestNetwork) -> Document:
+def _domain(pools: Sequence[Pool], network: GuestNetwork, wanted: Wanted) -> Document:
     limits = {pool.resource: str(pool.wanted) for pool in pools if not pool.in_spec and pool.port is None}
     memory: Document = {"guest": _MEMORY}
     if _only_injected(pools):
@@ -75,17 +78,19 @@ def _domain(pools: Sequence[Pool], network: GuestNetwork) -> Document:
                 {**one, **({"macAddress": network.macs[one["name"]]} if network.macs else {})}
                 for one in ({"name": "default", "masquerade": {}}, *_interfaces(pools))
             ],
-            **_spec_devices(pools),
+            **_spec_devices(pools, wanted),
         },
     }
 
 
-def _spec_devices(pools: Iterable[Pool]) -> Document:
+def _spec_devices(pools: Iterable[Pool], wanted: Wanted) -> Document:
     found: dict[str, list[Document]] = {"gpus": [], "hostDevices": []}
     for device in devices(pools):
         if device.pool.port is None:
             key = "gpus" if device.pool.display else "hostDevices"
-            found[key].append({"name": device.name, "deviceName": device.pool.resource})
+            claimed = {"claimName": CLAIM, "requestName": device.name}
+            asked = claimed if asks_by_claim(device.pool, wanted) else {"deviceName": device.pool.resource}
+            found[key].append({"name": device.name, **asked})
     return {key: devices for key, devices in found.items() if devices}
 
 

@@ -11,7 +11,7 @@ from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from hostdev.findings.device import DEVICE_MISSING
 from hostdev.inventory.machine import Machine, PciFunction, Role
-from hostdev.manifest.pool import By, Word
+from hostdev.manifest.pool import OFFERED, By, Word
 from hostdev.manifest.selection import Selected, select
 from hostdev.vmi.request import FUNCTIONS, Request, split_settings
 
@@ -65,7 +65,7 @@ def find_functions(machine: Machine, words: Sequence[Word], by: By | None) -> tu
                 subject=word.text,
                 hint="leave functions out",
             )
-        found += _companions(machine, selected, word, apart=by is By.PASSGATE)
+        found += _companions(machine, selected, word, apart=by in OFFERED)
     return tuple(found)
 
 

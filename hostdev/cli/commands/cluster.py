@@ -65,16 +65,21 @@ MANIFEST = Command(
         HOST,
         Argument(
             ("--by",),
-            "who hands them out: KubeVirt itself, another device plugin, Passgate's agent, the SR-IOV network "
-            "operator, or the SR-IOV plugin and CNI without it (default: operator for VFs of network cards, plugin for "
+            "who hands them out: KubeVirt itself, another device plugin, Passgate's agent, Passgate's driver of resource "
+            "claims, the SR-IOV network operator, or the SR-IOV plugin and CNI without it (default: operator for VFs of network cards, plugin for "
             "those that Intel's device plugins hand out, kubevirt for others)",
-            choices=("kubevirt", "plugin", "passgate", "operator", "cni"),
+            choices=("kubevirt", "plugin", "passgate", "claim", "operator", "cni"),
         ),
         Argument(("--resource",), "the name under which they are handed out, instead of one made of their names"),
         Argument(
             ("--only",),
-            "one part of the documents; node is the NodeState of --by passgate",
+            "one part of the documents; node is the NodeState of --by passgate and claim",
             choices=("node", "cluster", "vm"),
+        ),
+        Argument(
+            ("--extended",),
+            "with --by claim the VM asks for the resource by its name, as one for a device plugin does",
+            flag=True,
         ),
         Argument(("--name",), "the VM's name", default="passgate"),
         Argument(("--namespace",), "the namespace of the VM and its networks", default="default"),
@@ -115,6 +120,7 @@ MANIFEST = Command(
         ("passgate manifest 8086:37c9 --guest 0000:10:00.0", "a QAT VF, at an address that never moves"),
         ("passgate manifest 01:00.0 01:00.1", "a graphics card with its audio function as one device"),
         ("passgate manifest 10de:1e04 --by passgate", "whole groups with such a card, offered by the agent"),
+        ("passgate manifest 10de:1e04 --by claim", "the same by resource claims (DRA)"),
         ("passgate manifest 3b:00.0 af:00.0 --bond", "VFs of two ports, bonded in the guest"),
     ),
 )

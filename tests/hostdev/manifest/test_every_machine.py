@@ -88,6 +88,7 @@ def test_the_documents_follow_their_schemas() -> None:
     assert {document["kind"] for document in shapes.values()} == {
         *("ConfigMap", "KubeVirt", "NetworkAttachmentDefinition"),
         *("SriovNetwork", "SriovNetworkNodePolicy", "VirtualMachine", "NodeState"),
+        *("DeviceClass", "ResourceClaimTemplate"),
     }
     for document in shapes.values():
         if document["kind"] == "NodeState":

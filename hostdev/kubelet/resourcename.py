@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from domxml.pciaddress import PciAddress
 from hostdev.allocation.dialects import resource_suffix
 
+DRIVER = "units.passgate.dev"
+"""Our driver of resource claims, and the domain of the attributes of its devices."""
 NAME_HINT = "write DOMAIN/NAME, such as intel.com/qat_vf: a domain in lower case, then letters, digits, -, _ and ."
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)

@@ -21,11 +21,15 @@ BESIDE_KINDS = frozenset(
         *("VirtualMachineInstancetype", "VirtualMachineClusterInstancetype"),
         *("VirtualMachinePreference", "VirtualMachineClusterPreference", "VirtualMachineInstancePreset"),
         *("SriovNetwork", "SriovNetworkNodePolicy", "NetworkAttachmentDefinition", "PCIDeviceClaim", "KubeVirt"),
-        "Plugin",
+        *("Plugin", "DeviceClass", "ResourceClaim", "ResourceClaimTemplate"),
     }
 )
 """What is looked at together with the VMs."""
-PLUGINS = "plugin.kubevirt.io/"
+GROUPS = {
+    "Plugin": "plugin.kubevirt.io/",
+    **dict.fromkeys(("DeviceClass", "ResourceClaim", "ResourceClaimTemplate"), "resource.k8s.io/"),
+}
+"""Whose kinds they are, of those that other projects have, too."""
 _FREE_TEXT = frozenset({"userData", "networkData", "userDataBase64", "networkDataBase64", "annotations"})
 """Where `{{ }}` and `$` mean something to the guest, or to what reads the annotation."""
 _PARAMETER = re.compile(r"\$\{\{(\w+)\}\}|\$\{(\w+)\}")
@@ -155,9 +159,8 @@ def read_objects(data: bytes, file: str) -> Contents:
 
 
 def _is_looked_at(one: Object) -> bool:
-    """A Plugin may also be another project's."""
-    foreign = one.kind == "Plugin" and not str(one.value.get("apiVersion")).startswith(PLUGINS)
-    return one.kind in VM_KINDS | BESIDE_KINDS and not foreign
+    ours = str(one.value.get("apiVersion")).startswith(GROUPS.get(one.kind, ""))
+    return one.kind in VM_KINDS | BESIDE_KINDS and ours
 
 
 def _documents(data: bytes, format_: Format) -> Iterator[Document]:

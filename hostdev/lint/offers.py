@@ -21,7 +21,7 @@ _KEYS = ("pciHostDevices", "mediatedDevices", "usb")
 
 
 class Offered(NamedTuple):
-    """A resource that an agent's device plugin hands out by a NodeState, and where that stands."""
+    """A resource that a NodeState offers, and where that stands."""
 
     resource: str
     place: str
@@ -29,6 +29,8 @@ class Offered(NamedTuple):
     """The name of the NodeState."""
     ids: str = ""
     """The vendor and device that it means, where it says so."""
+    by_claim: bool = False
+    """Handed out by resource claims, and not by the agent's device plugin."""
     file: str = ""
     line: int = 0
     column: int = 0
@@ -44,19 +46,20 @@ class Permitted(NamedTuple):
 
 
 def offers_of(state: Mapping[str, Any]) -> Iterator[Offered]:
-    """The resources of one NodeState; those of claims are no extended resources."""
+    """The resources of one NodeState."""
     name = at(state, "metadata.name")
     entries = at(state, "spec.offer")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, Mapping) and isinstance(entry.get("resource"), str) and entry.get("by") != "claim":
+        if isinstance(entry, Mapping) and isinstance(entry.get("resource"), str):
             place, ids = f"spec.offer[{index}].resource", at(entry, "match.id")
-            yield Offered(entry["resource"], place, _text(name), _text(ids).lower())
+            by_claim = entry.get("by") == "claim"
+            yield Offered(entry["resource"], place, _text(name), _text(ids).lower(), by_claim)
 
 
 def permitted_findings(beside: Neighbours, offered: Sequence[Offered]) -> Iterator[tuple[Object, Finding]]:
     """What is wrong with entries of permittedHostDevices, each with its object."""
     for kubevirt in beside.of_kind("KubeVirt") if offered else ():
-        for one in _permitted(kubevirt):
+        for one in permitted_entries(kubevirt):
             found = _external(one, offered) if one.is_external else _kubevirts_own(one, offered)
             yield from ((kubevirt, finding) for finding in found)
 
@@ -67,12 +70,14 @@ def _kubevirts_own(one: Permitted, offered: Sequence[Offered]) -> Iterator[Findi
     alike = next((other for other in offered if other.ids and other.ids == one.selector.lower()), None)
     if named:
         what = (
-            f"{one.resource} is offered by {_named(named)}, and this entry leaves it to KubeVirt's own plugin, on each "
-            f"node where {one.selector} is bound to vfio-pci"
+            f"{one.resource} is offered by {named_state(named)}, and this entry leaves it to KubeVirt's own plugin, on "
+            f"each node where {one.selector} is bound to vfio-pci"
         )
         yield OFFER_TAKEN.found(one.place, what)
     elif alike:
-        what = f"{one.selector} is {one.resource} by KubeVirt's own plugin, and {alike.resource} by {_named(alike)}"
+        what = (
+            f"{one.selector} is {one.resource} by KubeVirt's own plugin, and {alike.resource} by {named_state(alike)}"
+        )
         yield OFFER_SHARED.found(one.place, what)
 
 
@@ -86,22 +91,24 @@ def _external(one: Permitted, offered: Sequence[Offered]) -> Iterator[Finding]:
 
 def offer_results(beside: Neighbours, offered: Sequence[Offered]) -> Iterator[Result]:
     """What is wrong with what NodeStates offer, at the places there."""
-    yield from _not_permitted(beside, offered)
+    # What is asked for by a claim, KubeVirt does not look up in its list.
+    yield from not_permitted(beside, [one for one in offered if not one.by_claim])
     yield from _alike(offered)
 
 
-def _not_permitted(beside: Neighbours, offered: Sequence[Offered]) -> Iterator[Result]:
+def not_permitted(beside: Neighbours, offered: Sequence[Offered]) -> Iterator[Result]:
+    """Those of them that VMs shall ask for by name, and may not."""
     configuration = beside.kubevirt
     if configuration is None:
         return
     has_list = "permittedHostDevices" in configuration
     (kubevirt,) = beside.of_kind("KubeVirt")
-    permitted = {one.resource for one in _permitted(kubevirt)}
+    permitted = {one.resource for one in permitted_entries(kubevirt)}
     for one in offered:
         if one.resource not in permitted:
             what = f"the KubeVirt CR among the files does not list {one.resource} under permittedHostDevices"
             severity = None if has_list else Severity.INFO
-            yield _result(one, OFFER_NOT_PERMITTED.found(one.place, what, severity=severity))
+            yield offer_result(one, OFFER_NOT_PERMITTED.found(one.place, what, severity=severity))
 
 
 def _alike(offered: Sequence[Offered]) -> Iterator[Result]:
@@ -110,7 +117,7 @@ def _alike(offered: Sequence[Offered]) -> Iterator[Result]:
         what = (
             f"{one.resource} and {listed(others)} are one variable, {variable_name(one.resource)}: no VM can have both"
         )
-        yield _result(one, RESOURCE_NAME_AMBIGUOUS.found(one.place, what, hint="rename one of the two"))
+        yield offer_result(one, RESOURCE_NAME_AMBIGUOUS.found(one.place, what, hint="rename one of the two"))
 
 
 def _sharing(offered: Sequence[Offered]) -> Iterator[tuple[Offered, list[str]]]:
@@ -125,7 +132,8 @@ def same_variable(resource: str, others: Iterable[str]) -> list[str]:
     return [one for one in others if one != resource and variable_name(one) == variable_name(resource)]
 
 
-def _permitted(kubevirt: Object) -> Iterator[Permitted]:
+def permitted_entries(kubevirt: Object) -> Iterator[Permitted]:
+    """The rows of its list that name a resource."""
     for key in _KEYS:
         rows = at(kubevirt.value, f"{_LIST}.{key}")
         for index, row in enumerate(rows if isinstance(rows, list) else ()):
@@ -140,9 +148,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _named(one: Offered) -> str:
+def named_state(one: Offered) -> str:
+    """The NodeState, as sentences name it."""
     return f"the NodeState {one.state}" if one.state else "a NodeState"
 
 
-def _result(one: Offered, finding: Finding) -> Result:
+def offer_result(one: Offered, finding: Finding) -> Result:
+    """A finding about an offer, at its place."""
     return Result(finding, one.file, one.line, one.column, "NodeState", "", one.state)

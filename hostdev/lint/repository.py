@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from domxml.errors import BadInput
@@ -24,6 +25,7 @@ from hostdev.lint.admission.keys import key_hint
 from hostdev.lint.admission.releases import Cluster
 from hostdev.lint.admission.rule import at
 from hostdev.lint.admission.verdict import Refusal, read_subject, refusals
+from hostdev.lint.claims import Claims
 from hostdev.lint.effects import Effects
 from hostdev.lint.files import File
 from hostdev.lint.lint import lint
@@ -149,15 +151,22 @@ def lint_objects(objects: Sequence[Object], told: Cluster, offered: Sequence[Off
     cluster = beside.cluster(told)
     wired: list[Wired] = []
     vms = [one for one in objects if one.kind in VM_KINDS]
+    claims = Claims(beside, offered)
     for one in vms:
-        yield from _quieted(one, _vm_findings(one, cluster, beside, wired))
+        found = chain(_vm_findings(one, cluster, beside, wired), claims.vm_findings(one, cluster))
+        yield from _quieted(one, found)
     findings: dict[int, list[Finding]] = {}
-    for one, finding in (*object_findings(beside, wired), *permitted_findings(beside, offered)):
+    for one, finding in (
+        *object_findings(beside, wired),
+        *permitted_findings(beside, offered),
+        *claims.class_findings(),
+    ):
         findings.setdefault(id(one.value), []).append(finding)
     for one in beside.objects:
         mine = [*(_repeated(one)), *_object_findings(one, cluster, vms), *findings.get(id(one.value), ())]
         yield from _quieted(one, iter(mine))
     yield from offer_results(beside, offered)
+    yield from claims.offer_results()
 
 
 def document_findings(documents: Iterable[dict[str, Any]]) -> tuple[Finding, ...]:

@@ -65,9 +65,9 @@ MANIFEST = Command(
         HOST,
         Argument(
             ("--by",),
-            "who hands them out: KubeVirt itself, another device plugin, Passgate's agent, Passgate's driver of resource "
-            "claims, the SR-IOV network operator, or the SR-IOV plugin and CNI without it (default: operator for VFs of network cards, plugin for "
-            "those that Intel's device plugins hand out, kubevirt for others)",
+            "who hands them out: KubeVirt itself, another device plugin, Passgate's agent, Passgate's driver of "
+            "resource claims, the SR-IOV network operator, or the SR-IOV plugin and CNI without it (default: operator "
+            "for VFs of network cards, plugin for those that Intel's device plugins hand out, kubevirt for others)",
             choices=("kubevirt", "plugin", "passgate", "claim", "operator", "cni"),
         ),
         Argument(("--resource",), "the name under which they are handed out, instead of one made of their names"),

@@ -18,6 +18,7 @@ from domxml.guestpci.prediction import predict
 from domxml.guestpci.topology import Topology
 from domxml.kubevirt import spare_ports
 from domxml.pciaddress import PciAddress
+from domxml.placement.basedevices import differences, with_ports
 from domxml.transform import transform
 from tests.domxml.domains import load, names, recorded_passes
 from tests.domxml.generated import domains
@@ -72,6 +73,15 @@ def test_nothing_of_the_base_moves(xml: bytes) -> None:
     after = addresses(inject(xml, QAT, wish("vf", "0000:3d:02.3"), multifunction("gpu", "0000:65:00.0", 2)).xml)
 
     assert {key: after.get(key) for key in before} == before
+
+
+@settings(max_examples=200, deadline=None)
+@given(domains(), st.integers(1, 16))
+def test_ports_beside_devices_on_ports_of_their_own_move_nothing(document: bytes, spare: int) -> None:
+    topology = Topology(Domain.parse(document))
+    first, second = predict(topology), predict(with_ports(topology, spare))
+
+    assert not first.on_own_ports or not list(differences(first, second))
 
 
 @settings(max_examples=100, deadline=None)

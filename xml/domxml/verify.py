@@ -13,10 +13,10 @@ from domxml import alias as aliases
 from domxml import attributes
 from domxml.apply import ADDED, Change
 from domxml.conflicts import AP
-from domxml.document import Domain, DomainDevice
+from domxml.document import Domain, DomainDevice, Element
 from domxml.errors import Refused
 from domxml.guestpci.machines import ENDPOINT, MODELS, PCI_BRIDGE, compatible
-from domxml.guestpci.topology import Device, Topology
+from domxml.guestpci.topology import Device, pci_controllers
 from domxml.pciaddress import PciAddress
 from domxml.placement.room import PlacedController
 from domxml.source import Mdev
@@ -32,6 +32,11 @@ _UNIQUE = (
     ("acpi", "index", "acpiIndex", etree.XPath(f"devices/*[not(@model='{AP}')]/acpi/@index", smart_strings=False)),
 )
 """Child element, attribute and word of what libvirt or QEMU refuses to see twice."""
+_ADDRESSES = etree.XPath(
+    "devices/*[not(self::console) and not(@model='none' and (self::memballoon or @type='usb'))]"
+    "/address[1][@type='pci']"
+)
+"""Where devices are: the console of a serial port is that port once more, and libvirt forgets where `none` is."""
 
 
 def verify(domain: Domain, changes: Sequence[Change], controllers: Sequence[PlacedController]) -> None:
@@ -79,24 +84,24 @@ def _of_device(holder: DomainDevice, change: Change) -> Iterator[str]:
 
 
 class _Tree:
-    """The guest's PCI tree as it was written, by the same eyes that saw it before."""
+    """The guest's PCI tree as it was written, as far as ours can collide with something."""
 
     def __init__(self, domain: Domain) -> None:
-        topology = Topology(domain)
-        self.controllers = {controller.index: controller for controller in topology.controllers}
-        self.owners: dict[PciAddress, list[Device]] = defaultdict(list)
-        for device in topology:
-            if device.address is not None:
-                self.owners[device.address].append(device)
-        self.numbers = {word: Counter(cast("list[str]", values(domain.root))) for _, _, word, values in _UNIQUE}
-        ports = (c for c in topology.controllers if c.model == "pcie-root-port" and c.address is not None)
+        self.root = domain.root
+        self.controllers = {controller.index: controller for controller in pci_controllers(domain)}
+        self.owners: dict[PciAddress, list[Element]] = defaultdict(list)
+        for element in cast("list[Element]", _ADDRESSES(domain.root)):
+            self.owners[PciAddress.from_attributes(element)].append(element)
+        ports = (c for c in self.controllers.values() if c.model == "pcie-root-port" and c.address is not None)
         # Where a port has no chassis or port written, libvirt derives them from its index and address.
         self.chassis = Counter(map(_chassis_and_port, ports))
 
     def of_device(self, holder: DomainDevice, change: Change) -> Iterator[str]:
-        for tag, name, word, _ in _UNIQUE:
+        for tag, name, word, values in _UNIQUE:
             child = holder.element.find(tag)
-            if child is not None and holder.element.get("model") != AP and self.numbers[word][child.get(name, "")] > 1:
+            if child is None or holder.element.get("model") == AP:
+                continue
+            if cast("list[str]", values(self.root)).count(child.get(name, "")) > 1:
                 yield f"two devices have this {word}"
         if change.placed.address is not None:
             yield from self._of_address(change.placed.address)
@@ -107,7 +112,7 @@ class _Tree:
         first = self.owners[address.slot_address]
         if not first:
             yield "function 0 of its guest slot is empty; the guest would not look further"
-        elif address.function and _multifunction(first[0]) == "off":
+        elif address.function and first[0].get("multifunction") == "off":
             yield "function 0 of its guest slot has multifunction='off'; QEMU refuses the others"
         bus = self.controllers.get(address.bus)
         if bus is None and address.bus:
@@ -136,11 +141,6 @@ class _Tree:
             yield f"its index must be larger than its bus {address.bus}"
         if model.name == "pcie-root-port" and self.chassis[key := _chassis_and_port(written)] > 1:
             yield f"chassis {key[0]} and port {key[1]} are taken already; QEMU refuses them"
-
-
-def _multifunction(device: Device) -> str:
-    address = device.kids.get("address")
-    return "" if address is None else address.get("multifunction", "")
 
 
 def _chassis_and_port(controller: Device) -> tuple[str, str]:

@@ -49,6 +49,8 @@ class Prediction(NamedTuple):
     unknown: tuple[str, ...] = ()
     refusal: str = ""
     """Libvirt's words, where it would refuse the domain as it is."""
+    on_own_ports: bool = False
+    """Each device that has no address yet gets a new port of its own: more of them beside these would move nothing."""
 
     @property
     def known(self) -> bool:
@@ -161,6 +163,7 @@ class _Run:
         """What the dry run gave, devices and ports."""
 
     def predict(self) -> Prediction:
+        beyond = any(address.bus > max(self.max_index, 0) for address in self.where.values())
         dry = self._pass(dry_run=True)
         buses = dry.buses
         if self.max_index <= 0 and len(buses) > 1 and self.pcie:
@@ -172,13 +175,16 @@ class _Run:
         # Growing while controllers are connected would need buses that libvirt does not look at again.
         if len(dry.buses) != len(self.ports):
             raise Impossible("No more available PCI slots")
-        if self.nothing_can_shift():
+        on_own_ports = self.nothing_can_shift()
+        if on_own_ports:
+            on_own_ports = not any(index <= self.max_index for index in self.tried_ports) and not beyond
             self.where.update(self.tried)
             for index, address in self.tried_ports.items():
                 self.ports[index].address = address
         else:
             self._pass(dry_run=False)
-        return Prediction(tuple(self.ports[index] for index in sorted(self.ports)), self.where)
+        ports = tuple(self.ports[index] for index in sorted(self.ports))
+        return Prediction(ports, self.where, on_own_ports=on_own_ports)
 
     def nothing_can_shift(self) -> bool:
         """The second run would only repeat the first: plain PCI Express devices, each on a port of its own."""

@@ -58,7 +58,7 @@ class Topology:
         # The console of a serial port is that port once more, its address included.
         if tag in NOT_PCI and (tag == "console" or not _has_address(element)):
             return
-        kids = {name: child for child in reversed(element) if isinstance(name := child.tag, str)}
+        kids = _kids(element)
         if element.get("model") == "none" and (tag == "memballoon" or element.get("type") == "usb"):
             # Libvirt drops the address of what is not there; KubeVirt writes one, for a USB controller or a balloon.
             kids.pop("address", None)
@@ -91,6 +91,23 @@ class Topology:
             if device.address is not None:
                 taken.setdefault(device.address, device)
         return taken
+
+
+def pci_controllers(domain: Domain) -> list[Device]:
+    """The PCI controllers of a domain alone, numbered as libvirt numbers them."""
+    controllers = []
+    for element in domain.devices.iterchildren("controller"):
+        if element.get("type") == "pci":
+            kids = _kids(element)
+            needs, step = connection("controller", element, kids) or (NONE, Step.PCI_CONTROLLER)
+            controllers.append(Device(element, kids, needs, step))
+    _number_controllers(controllers)
+    return controllers
+
+
+def _kids(element: Element) -> dict[str, Element]:
+    """The first child of each name."""
+    return {name: child for child in reversed(element) if isinstance(name := child.tag, str)}
 
 
 def _has_address(element: Element) -> bool:

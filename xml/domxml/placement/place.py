@@ -230,13 +230,12 @@ class _Placer:
         """Predict what libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
         if is_settled(self.topology):
             return None
-        if self.again is False or not is_placed_again(self.topology, self.spare):
-            return predict(self.topology)
-        second = predict(with_ports(self.topology, self.spare))
-        if self.again:
-            return second
+        placed_again = self.again is not False and is_placed_again(self.topology, self.spare)
+        if placed_again and self.again:
+            return predict(with_ports(self.topology, self.spare))
         first = predict(self.topology)
-        self.findings += differences(first, second)
+        if placed_again and not first.on_own_ports:
+            self.findings += differences(first, predict(with_ports(self.topology, self.spare)))
         return first
 
     def _hold_others(self, *, kept: bool) -> None:

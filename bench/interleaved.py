@@ -27,17 +27,19 @@ class Timing:
         return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
 
 
-def measure(candidates: Mapping[str, Callable[[], object]], *, turns: int) -> dict[str, Timing]:
+def measure(
+    candidates: Mapping[str, Callable[[], object]], *, turns: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Timing]:
     """Let every candidate run `turns` times; the first turns are not counted.
 
-    A candidate of which only a part counts returns the seconds of that part.
+    A candidate of which only a part counts, or a process of its own, returns the seconds of that.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(WARM_UP + turns):
         for name, candidate in candidates.items():
-            begun = time.perf_counter()
+            begun = clock()
             told = candidate()
-            taken = told if isinstance(told, float) else time.perf_counter() - begun
+            taken = told if isinstance(told, float) else clock() - begun
             if turn >= WARM_UP:
                 seconds[name].append(taken)
     return {name: Timing(name, tuple(values)) for name, values in seconds.items()}

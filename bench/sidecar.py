@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 import grpc
 
 from bench import imports
+from bench.command import compile_sources
 from bench.echo import DEFINE, INFO
 from bench.interleaved import Timing, measure
 from bench.table import MILLISECOND, Goal, goals, table
@@ -97,7 +98,7 @@ class Memory(NamedTuple):
 
 def run() -> str:
     """All of it, with the bytecode that the image has."""
-    subprocess.run([sys.executable, "-m", "compileall", "-q", "xml", "hostdev", "hooksidecar", "bench"], check=True)
+    compile_sources()
     return "\n\n".join((_starts(), *_calls(), _imports()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from lxml import etree
@@ -15,22 +16,23 @@ from domxml.pciaddress import PciAddress
 from domxml.transform import transform
 
 DOMAINS = Path("tests/fixtures/domains")
+FIRST, READ_BACK, ALL_THERE = "as virt-launcher makes it", "as libvirt reads it back", "that has the device already"
 SHAPES = {
-    "as virt-launcher makes it": DOMAINS / "q35-big-10kb.xml",
-    "as libvirt reads it back": DOMAINS / "passes" / "q35-big-10kb.call1.readback.xml",
+    FIRST: DOMAINS / "q35-big-10kb.xml",
+    READ_BACK: DOMAINS / "passes" / "q35-big-10kb.call1.readback.xml",
 }
 SOURCE = PciAddress.parse("0000:3d:02.2")
 WISH = GuestSlot("qat", (GuestFunction(SOURCE, alias_for("qat"), 0, {}),), None, None)
 
 TURNS = 300
-MOST_TIMES_LXML = 6.0
+MOST_TIMES_LXML = {FIRST: 4.0, READ_BACK: 2.5, ALL_THERE: 1.8}
 LEAST_PER_SECOND = 1500.0
 
 
 def run() -> str:
     """Measure both shapes, and what most calls of a boot find: a domain that has the device."""
     shapes = {name: path.read_bytes() for name, path in SHAPES.items()}
-    shapes["that has the device already"] = _transformed(shapes["as libvirt reads it back"])
+    shapes[ALL_THERE] = _transformed(shapes[READ_BACK])
     return "\n\n".join(_shape(name, data) for name, data in shapes.items())
 
 
@@ -45,11 +47,13 @@ def _shape(name: str, data: bytes) -> str:
     def alone() -> bytes:
         return etree.tostring(etree.fromstring(data))
 
-    timings = measure({"parse and transform": whole, "lxml parse and serialise": alone}, turns=TURNS)
+    timings = measure(
+        {"parse and transform": whole, "lxml parse and serialise": alone}, turns=TURNS, clock=time.thread_time
+    )
     ours, lxml = timings.values()
-    times, rate = ours.times(lxml), 1 / ours.median
+    times, rate, most = ours.times(lxml), 1 / ours.median, MOST_TIMES_LXML[name]
     promises = (
-        Goal(f"at most {MOST_TIMES_LXML:.0f} times lxml alone", f"{times:.1f}", times <= MOST_TIMES_LXML),
+        Goal(f"at most {most} times lxml alone", f"{times:.1f}", times <= most),
         Goal(f"at least {LEAST_PER_SECOND:.0f} a second", f"{rate:.0f}", rate >= LEAST_PER_SECOND),
     )
     title = f"Transform of a domain {name}, {len(data)} bytes, in one process"

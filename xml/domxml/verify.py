@@ -33,8 +33,7 @@ _UNIQUE = (
 )
 """Child element, attribute and word of what libvirt or QEMU refuses to see twice."""
 _ADDRESSES = etree.XPath(
-    "devices/*[not(self::console) and not(@model='none' and (self::memballoon or @type='usb'))]"
-    "/address[1][@type='pci']"
+    "devices/*[not(self::console) and not(@model='none' and (self::memballoon or @type='usb'))]/address[1][@type='pci']"
 )
 """Where devices are: the console of a serial port is that port once more, and libvirt forgets where `none` is."""
 

@@ -26,7 +26,7 @@ ROOMS = (
     *("hostdev.gate", "hostdev.fit"),
     *("hostdev.allocation", "hostdev.vmi", "hostdev.kubelet", "hostdev.inject", "hostdev.kubevirt"),
     *("hostdev.holders", "hostdev.cloudinit", "hostdev.binding"),
-    *("hostdev.units", "hostdev.offer", "hostdev.vitals"),
+    *("hostdev.units", "hostdev.offer", "hostdev.claims", "hostdev.vitals"),
     *("hostdev.lint", "hostdev.manifest", "hostdev.fleet"),
     *("hostdev.why", "hostdev.cli"),
     *(

@@ -49,6 +49,7 @@ EDGE = (
     "hostdev.inventory.probe",
     "hostdev.kubelet.claimrecords",
     "hostdev.kubelet.directory",
+    "hostdev.kubelet.drastate",
     "hostdev.lint.files",
     "hostdev.kubelet.podresources",
     "hostdev.inventory.pciids",
@@ -58,7 +59,7 @@ EDGE = (
 """The only places of hostdev that touch the world."""
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 SHORT_FILE = 60
-MOST_MODULES, MOST_SHORT_MODULES, MOST_FILES_IN_A_CALL = 485, 55, 61
+MOST_MODULES, MOST_SHORT_MODULES, MOST_FILES_IN_A_CALL = 540, 62, 61
 PARTICIPLE = re.compile(r"[a-z]+ed|of|told|one|seen|about")
 """What says of which state, and not what a function does or what it gives."""
 KNOWN_WORDS = {"elapsed", "listed"}

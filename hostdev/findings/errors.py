@@ -114,6 +114,10 @@ _ASKED = {
     "not-installed": ("The service cannot be written", "run it as root; where /etc is read-only, use --for"),
     "no-kubelet": ("That is no directory of kubelet", "name kubelet's --root-dir, or a copy of it"),
     "kubelet-dir-unreadable": ("Kubelet's directory cannot be read", "run it as root, with the directory mounted"),
+    "kubelet-claims-unreadable": (
+        "Kubelet's record of claims, `dra_manager_state`, is none that is known",
+        "kubelet writes it again; what it may hold is left alone until then",
+    ),
     "kubelet-dir-replaced": (
         "A directory of kubelet's was made anew on the node, and the agent's mount shows the old one",
         "start the agent anew; in its DaemonSet kubelet does that",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import stat
@@ -96,6 +97,16 @@ def is_uid(text: str) -> bool:
     return _UID.fullmatch(text) is not None
 
 
+def is_request(text: str) -> bool:
+    """Whether it may be a request, or an alternative of one."""
+    return _REQUEST.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether it may be the name of an object."""
+    return _NAME.fullmatch(text) is not None
+
+
 def records_directory(kubelet_dir: str, driver: str) -> str:
     return os.path.join(kubelet_dir, "plugins", driver, DIRECTORY)  # noqa: PTH118
 
@@ -123,6 +134,11 @@ def as_document(record: ClaimRecord) -> Document:
             for one in record.units
         ],
     )
+
+
+def render_record(record: ClaimRecord) -> bytes:
+    """The content of the file."""
+    return json.dumps(as_document(record), indent=2).encode() + b"\n"
 
 
 def parse_record(data: bytes, uid: str) -> ClaimRecord:

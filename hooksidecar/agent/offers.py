@@ -23,7 +23,7 @@ from hooksidecar.agent.uevents import Changes, Uevents
 from hooksidecar.deviceplugin.plugins import Plugins
 from hooksidecar.deviceplugin.source import Granted, Listed
 from hostdev.binding.reconcile import read_declared_settings
-from hostdev.binding.state import NodeState
+from hostdev.binding.state import By, NodeState
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.findings.offer import OFFER_NOT_FRESH, OFFER_RECORD_DIFFERS
@@ -124,7 +124,7 @@ class Offers:
 
     def listed(self, resource: str) -> Sequence[Listed]:
         """List the units of a resource."""
-        pool = self._offer.by_resource.get(resource)
+        pool = self._offer.of(By.PLUGIN).get(resource)
         return [Listed(one.id, one.is_healthy, one.numa_node) for one in pool.units] if pool else ()
 
     def allocate(self, resource: str, ids: Sequence[str]) -> Granted:
@@ -137,12 +137,12 @@ class Offers:
 
     def prefer(self, resource: str, available: Sequence[str], must_include: Sequence[str], size: int) -> Sequence[str]:
         """Choose units."""
-        pool = self._offer.by_resource.get(resource)
+        pool = self._offer.of(By.PLUGIN).get(resource)
         return prefer_units(pool, available, must_include, size) if pool else tuple(available[:size])
 
     def check(self, resource: str, ids: Sequence[str]) -> None:
         """Look at units once more, and refuse to start with what cannot be given any more."""
-        pool = self._offer.by_resource.get(resource)
+        pool = self._offer.of(By.PLUGIN).get(resource)
         units = [one.unit for id_ in ids if pool and (one := pool.by_id.get(id_)) and one.unit]
         self._renew(frozenset(address for unit in units for address in unit.functions))
         if found := findings_against(self._offer, resource, ids):
@@ -214,9 +214,9 @@ class Offers:
         basis = Basis(state, machine, held, readings, self._taken(grants, held, machine))
         if basis != self._offer.basis:
             self._offer = refresh_offer(self._offer, basis)
-            units = (one for pool in self._offer.pools for one in pool.units)
+            units = (one for pool in self._offer.of(By.PLUGIN).values() for one in pool.units)
             self._units = Counter(_STATES[one.is_healthy, one.is_held] for one in units)
-        self._plugins.update([pool.resource for pool in self._offer.pools])
+        self._plugins.update(list(self._offer.of(By.PLUGIN)))
 
     def _picture(self, changes: Changes) -> Machine | None:
         now, last = time.monotonic(), self._look.last()
@@ -237,7 +237,7 @@ class Offers:
 
     def _of_ours(self, state: NodeState, held: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
         """Resources that are offered here, or were: their ids say so."""
-        names = {entry.resource for entry in state.offers} | {pool.resource for pool in self._offer.pools}
+        names = {entry.resource for entry in state.offers} | set(self._offer.of(By.PLUGIN))
         return {name: ids for name, ids in held.items() if name in names or all(map(is_id, ids))}
 
     def _taken(self, grants: Sequence[Grant], held: Collection[str], machine: Machine) -> Taken:

@@ -11,6 +11,7 @@ from hostdev.findings.nodestate import NODE_STATE_DRIFTED
 from hostdev.fleet.node import State
 from hostdev.fleet.packing import Kind
 from hostdev.fleet.supply import APPLY
+from hostdev.offer.exclusion import owners_of
 from hostdev.units.unit import Unit
 
 MOST_TOLD = 4
@@ -27,6 +28,8 @@ class Candidate(NamedTuple):
     """What its offer has against it."""
     is_offered: bool = False
     """It is of an offer, and counts as one whatever is in it."""
+    is_claimed: bool = False
+    """It is offered by claim, beside what it excludes."""
 
     def serves(self, want: int) -> bool:
         """Whether it is of a want, by its number."""
@@ -56,6 +59,26 @@ def split_shared(units: Sequence[Candidate]) -> tuple[Mapping[Kind, int], Mappin
         also = frozenset[int]().union(*(fits for it, mine in pairs if it is one for fits in mine.kind))
         either[tuple(fits | also for fits in one.kind)] += 1
     return alone, either
+
+
+def split_exclusive(units: Sequence[Candidate]) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+    """Units that go together, and those that there are at most: of claims that share a device one stands for all."""
+    claimed = sorted((one for one in units if one.is_claimed), key=lambda one: len(one.unit.functions))
+    owners = owners_of([one.unit for one in claimed])
+    if all(len(numbers) == 1 for numbers in owners.values()):
+        return units, units
+    rest = [one for one in units if not one.is_claimed]
+    together, at_most, merged, taken = list(rest), list(rest), set[int](), set[object]()
+    for one in claimed:
+        if taken.isdisjoint(keys := {*one.unit.functions, *one.unit.groups}):
+            taken |= keys
+            together.append(one)
+    for numbers in sorted(owners.values(), key=len, reverse=True):
+        if some := [claimed[number] for number in numbers if number not in merged]:
+            merged.update(numbers)
+            fits = frozenset[int]().union(*(fits for one in some for fits in one.kind))
+            at_most.append(some[0]._replace(kind=(fits,)))
+    return together, at_most
 
 
 def findings_against(units: Iterable[Candidate]) -> Iterator[Finding]:

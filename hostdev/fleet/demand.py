@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from domxml.text import listed, printable
-from hostdev.binding.state import NodeState
+from hostdev.binding.state import By, NodeState
 from hostdev.fleet.node import Node
 from hostdev.fleet.query import Expression, parse_expression
 from hostdev.inventory.machine import PciFunction
@@ -211,7 +211,8 @@ def _of_states(states: Sequence[NodeState]) -> Iterator[tuple[str, Meaning]]:
     names: dict[str, list[str]] = {}
     for state in states:
         for entry in state.offers:
-            names.setdefault(entry.resource, []).append(f"the NodeState {state.name}".strip())
+            by = ", by claim" if entry.by is By.CLAIM else ""
+            names.setdefault(entry.resource, []).append(f"the NodeState {state.name}".strip() + by)
     for resource, found in names.items():
         yield resource, Meaning(listed(dict.fromkeys(found), 3), states=tuple(states))
 

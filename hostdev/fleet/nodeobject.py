@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -46,8 +46,8 @@ def read_node_objects(data: bytes, name: str) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def objections(node: Mapping[str, Any], demand: Demand) -> Iterator[Objection]:
-    """Why the scheduler would not take this node for the VM."""
+def objections(node: Mapping[str, Any], demand: Demand, claimed: Collection[str] = ()) -> Iterator[Objection]:
+    """Why the scheduler would not take this node for the VM; `claimed` are the resources that it hands out by claim."""
     name = get_text(node, "metadata", "name")
     labels = {HOSTNAME: name, **get_map(node, "metadata", "labels")}
     for key, value in get_map(demand.spec, "nodeSelector").items():
@@ -59,7 +59,7 @@ def objections(node: Mapping[str, Any], demand: Demand) -> Iterator[Objection]:
     if terms and not any(_term_fits(term, labels, name) for term in terms):
         yield _unfit(name, "none of the terms of the VM's node affinity fits it", passes=False)
     yield from _taints(node, demand, name)
-    yield from _resources(node, demand, name)
+    yield from _resources(node, demand, name, claimed)
 
 
 def _taints(node: Mapping[str, Any], demand: Demand, name: str) -> Iterator[Objection]:
@@ -85,12 +85,15 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     return key == get_text(taint, "key") and (exists or get_text(toleration, "value") == get_text(taint, "value"))
 
 
-def _resources(node: Mapping[str, Any], demand: Demand, name: str) -> Iterator[Objection]:
+def _resources(node: Mapping[str, Any], demand: Demand, name: str, claimed: Collection[str]) -> Iterator[Objection]:
     """What the node has in all; how much of it other pods have is not in a Node object."""
     allocatable = get_map(node, "status", "allocatable")
     for want in demand.wants:
         if "/" in want.name and allocatable:
             there = _amount(allocatable.get(want.name, "0"))
+            if not there and want.name in claimed:
+                # Of a name that both have, claims are asked as soon as no plugin counts any.
+                continue
             if there is not None and there < want.quantity * _MILLI:
                 what = f"kubelet offers {there // _MILLI} of {want.name}, and the VM asks for {want.quantity}"
                 yield _unfit(name, what, passes=True)

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev.binding.state import UnitKind
+from hostdev.binding.state import By, UnitKind
 from hostdev.binding.statefile import state_for
 from hostdev.findings.fleet import NO_FITTING_DEVICE, NODE_NOT_GIVEN, RESOURCE_UNMAPPED, SNAPSHOT_STALE, TOO_FEW_FREE
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.findings.platform import HOST_UNREADABLE
-from hostdev.fleet.candidates import MOST_TOLD, Candidate, and_so_with, findings_against, split_shared
+from hostdev.fleet.candidates import MOST_TOLD, Candidate, and_so_with, findings_against, split_exclusive, split_shared
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
 from hostdev.fleet.node import NEVER, Node, State
 from hostdev.fleet.nodeobject import Objection, objections
@@ -132,7 +132,8 @@ class _Placement:
     @cached_property
     def _objections(self) -> tuple[Objection, ...]:
         known = self.asked.nodes.get(self.node.name)
-        return () if known is None else tuple(objections(known, self.asked.demand))
+        claimed = {want.name for want in self._known_wants if self._is_claimed(want)}
+        return () if known is None else tuple(objections(known, self.asked.demand, claimed))
 
     @cached_property
     def _notes(self) -> tuple[Finding, ...]:
@@ -194,7 +195,11 @@ class _Placement:
             for one in units_of(offer, want.name) if want.is_offered else ():
                 if one.unit is not None and self._supply is not None:
                     state = self._supply.state_of(one.unit, one.against)
-                    yield Candidate(one.unit, (frozenset({number}),), state, one.against, is_offered=True)
+                    yield Candidate(one.unit, (frozenset({number}),), state, one.against, True, self._is_claimed(want))
+
+    def _is_claimed(self, want: Want) -> bool:
+        entry = self._supply.entry(want.name) if self._supply else None
+        return entry is not None and entry.by is By.CLAIM
 
     def _fits(self, address: PciAddress) -> frozenset[int]:
         return frozenset(number for number, chosen in enumerate(self._chosen) if address in chosen)
@@ -227,10 +232,12 @@ class _Placement:
         return total
 
     def _fit(self, kept: Sequence[Candidate], offer: Offer | None) -> Bounds:
-        alone, either = split_shared(kept)
+        together, at_most = split_exclusive(kept)
+        alone, _ = split_shared(together)
+        _, either = split_shared(at_most)
         bounds = Bounds(count_vms(alone, self._need).least, count_vms(either, self._need).most)
         for number, want in enumerate(self._known_wants):
-            sets = whole_sets(offer.by_resource.get(want.name)) if offer and want.is_offered else ()
+            sets = whole_sets(offer, want.name) if offer and want.is_offered else ()
             if sets:
                 free = [one.unit.id for one in kept if one.kind == (frozenset({number}),)]
                 bounds = bounds.within(count_with_sets(free, sets, want.quantity))
@@ -298,7 +305,7 @@ class _Placement:
         return f"; of {listed(sets)} sets are given as a whole" if sets else ""
 
     def _has_sets(self, resource: str) -> bool:
-        return bool(self._supply and whole_sets(self._supply.unlimited.by_resource.get(resource)))
+        return bool(self._supply and whole_sets(self._supply.unlimited, resource))
 
     def _told(self, units: Sequence[Unit], codes: frozenset[str] | None) -> Iterator[Finding]:
         """The gate's findings about units; of many with the same trouble the first ones, and how many more."""

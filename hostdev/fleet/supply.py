@@ -37,11 +37,14 @@ class Supply:
         first = compose_offer(self.state, self.node.machine, taken=taken)
         if not self.node.held or all(entry.limit is None for entry in self.state.offers):
             return (first,)
-        held = {
-            pool.resource: [one.id for one in pool.units if one.unit and self.node.state_of(one.unit) is State.HELD]
-            for pool in self.unlimited.pools
-        }
-        return first, compose_offer(self.state, self.node.machine, held=held)
+        held, claimed = (
+            {
+                resource: [one.id for one in pool.units if one.unit and self.node.state_of(one.unit) is State.HELD]
+                for resource, pool in self.unlimited.of(by).items()
+            }
+            for by in (By.PLUGIN, By.CLAIM)
+        )
+        return first, compose_offer(self.state, self.node.machine, held=held, claimed=claimed)
 
     @cached_property
     def unlimited(self) -> Offer:
@@ -100,7 +103,7 @@ class Supply:
     def possible(self, resource: str) -> tuple[Unit, ...]:
         """What its entries could mean, each by itself and on whichever driver, and a guest could ever have."""
         entries = [
-            entry._replace(match=entry.match._replace(driver=""), limit=None, by=By.PLUGIN)
+            entry._replace(match=entry.match._replace(driver=""), limit=None)
             for entry in self.state.offers
             if entry.resource == resource
         ]
@@ -123,10 +126,14 @@ class Supply:
 
 def units_of(offer: Offer, resource: str) -> tuple[OfferedUnit, ...]:
     """The units of a resource that are there, with those that are not listed for what they share."""
-    pool = offer.by_resource.get(resource)
-    return tuple(one for one in (*pool.units, *pool.excluded) if one.unit is not None) if pool else ()
+    pools = _pools_of(offer, resource)
+    return tuple(one for pool in pools for one in (*pool.units, *pool.excluded) if one.unit is not None)
 
 
-def whole_sets(pool: Pool | None) -> tuple[frozenset[str], ...]:
-    """The sets of a pool of which no part may be given alone."""
-    return tuple(one.ids for one in pool.sets if one.is_whole) if pool else ()
+def whole_sets(offer: Offer, resource: str) -> tuple[frozenset[str], ...]:
+    """The sets of a resource of which no part may be given alone."""
+    return tuple(one.ids for pool in _pools_of(offer, resource) for one in pool.sets if one.is_whole)
+
+
+def _pools_of(offer: Offer, resource: str) -> list[Pool]:
+    return [pool for pool in offer.pools if pool.resource == resource]

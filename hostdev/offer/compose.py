@@ -1,4 +1,4 @@
-"""From a declared state, a machine and what pods hold to the offer."""
+"""From a declared state, a machine and what is held to the offer."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from domxml.pciaddress import PciAddress
 from domxml.text import listed
 from hostdev.binding.drift import Item, Places, compare, explain_absence, functions_meant
 from hostdev.binding.state import By, NodeState, OfferEntry, UnitKind, VfEntry, name_clashes
-from hostdev.binding.vfsettings import UNREAD, Readings
+from hostdev.binding.vfsettings import Readings
 from hostdev.findings.device import NOT_AN_ENDPOINT
 from hostdev.findings.nodestate import ENTRY_UNMATCHED, NODE_STATE_DRIFTED
-from hostdev.findings.offer import CLAIMS_NOT_SERVED, OFFER_CONFLICT, UNIT_GONE, UNIT_UNKNOWN, UNIT_WITHDRAWN
+from hostdev.findings.offer import OFFER_CONFLICT, UNIT_GONE, UNIT_UNKNOWN, UNIT_WITHDRAWN
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import held_elsewhere
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.places import find_primaries, is_id
 from hostdev.kubelet.resourcename import variable_name
 from hostdev.offer.exclusion import Conflict, find_conflicts
-from hostdev.offer.pool import NONE_HELD, NOTHING_TAKEN, Basis, Offer, OfferedUnit, Pool, Remark, Taken
+from hostdev.offer.pool import NONE_HELD, NOTHING_TAKEN, Basis, Held, Offer, OfferedUnit, Pool, Remark, Taken
 from hostdev.offer.sets import find_sets, with_sets
 from hostdev.units.compose import Composer, is_for_guests
 from hostdev.units.unit import Unit
@@ -34,16 +34,20 @@ def compose_offer(
     machine: Machine,
     *,
     held: Mapping[str, Collection[str]] = NONE_HELD,
-    readings: Readings = UNREAD,
     taken: Taken = NOTHING_TAKEN,
+    claimed: Mapping[str, Collection[str]] = NONE_HELD,
 ) -> Offer:
     """Compose what is offered of a machine.
 
-    What a pod holds stays listed, whatever became of it, and whether its state is as declared or not; what no pod
-    holds is healthy only while it can be given, nothing else has it, and it is as declared.
+    What a pod or a claim holds stays listed, whatever became of it, and whether its state is as declared or not; what
+    none holds is healthy only while it can be given, nothing else has it, and it is as declared. Units of claims are
+    listed beside those that share with them: whichever is allocated first excludes the others by its counters.
     """
-    ids = {resource: frozenset(own) for resource, own in held.items() if own}
-    return compose_from(Basis(state, machine, ids, readings, taken))
+    return compose_from(Basis(state, machine, _by_resource(held), taken=taken, claimed=_by_resource(claimed)))
+
+
+def _by_resource(held: Mapping[str, Collection[str]]) -> Held:
+    return {resource: frozenset(own) for resource, own in held.items() if own}
 
 
 def compose_from(basis: Basis) -> Offer:
@@ -58,11 +62,13 @@ def compose_from(basis: Basis) -> Offer:
 
 
 _NUMBERS = re.compile(r"([0-9]+)")
+_HOLDERS = {By.PLUGIN: "a pod holds", By.CLAIM: "a claim holds"}
 
 
 class _Candidate(NamedTuple):
-    """A unit that an entry means, or that a pod holds of a resource."""
+    """A unit that an entry means, or that is held of a resource."""
 
+    by: By
     resource: str
     place: str
     """Of the entry; empty where none means it any more."""
@@ -74,41 +80,36 @@ class _Composition:
     def __init__(self, basis: Basis) -> None:
         self.remarks: list[Remark] = []
         self._machine = basis.machine
-        self._held, self._taken = basis.held, basis.taken
+        self._taken = basis.taken
+        self._held = {(by, resource): ids for by in By for resource, ids in basis.held_by(by).items()}
         self.places = Places(basis.machine)
         self._composer = Composer(self.places)
 
     def served(self, entries: Sequence[OfferEntry]) -> Iterator[OfferEntry]:
-        """The entries of the plugin, but for those whose names cannot be told apart."""
+        """The entries, but for those whose names cannot be told apart."""
         variables = Counter(variable_name(entry.resource) for entry in entries)
         for number, what in name_clashes(entries):
             variable, place = variable_name(entries[number].resource), entries[number].place
             alike = tuple(entry.place for entry in entries if variable_name(entry.resource) == variable)
             self.remarks.append(Remark(alike, OFFER_CONFLICT.found(place, what)))
         for entry in sorted(entries, key=lambda entry: entry.resource):
-            if variables[variable_name(entry.resource)] > 1:
-                continue
-            if entry.by is By.CLAIM:
-                what = f"{entry.resource} is offered by claim, and nothing serves claims yet"
-                self.remarks.append(Remark((entry.place,), CLAIMS_NOT_SERVED.found(entry.place, what)))
-            else:
+            if variables[variable_name(entry.resource)] == 1:
                 yield entry
 
     def candidates(self, entries: Iterable[OfferEntry]) -> tuple[_Candidate, ...]:
-        """What the entries mean and what pods hold, in an order that entries have no part in."""
-        found: dict[tuple[str, str], _Candidate] = {}
-        declared = set()
+        """What the entries mean and what is held, in an order that entries have no part in."""
+        found: dict[tuple[By, str, str], _Candidate] = {}
+        kinds: dict[tuple[By, str], UnitKind | None] = {}
         for entry in entries:
-            declared.add(entry.resource)
-            held = self._held.get(entry.resource, frozenset())
+            by, resource = entry.by, entry.resource
+            kinds[by, resource] = entry.unit
+            held = self._held.get((by, resource), frozenset())
             for unit in self._meant(entry):
-                found[entry.resource, unit.id] = _Candidate(entry.resource, entry.place, unit, unit.id in held)
-            for unit in self._units_of(held, entry.unit):
-                found.setdefault((entry.resource, unit.id), _Candidate(entry.resource, "", unit, is_held=True))
-        for resource, held in self._held.items():
-            if resource not in declared:
-                found |= {(resource, one.id): _Candidate(resource, "", one, True) for one in self._units_of(held, None)}
-        return tuple(sorted(found.values(), key=lambda one: (one.unit.primary, one.resource)))
+                found[by, resource, unit.id] = _Candidate(by, resource, entry.place, unit, unit.id in held)
+        for (by, resource), held in self._held.items():
+            for unit in self._units_of(held, kinds.get((by, resource))):
+                found.setdefault((by, resource, unit.id), _Candidate(by, resource, "", unit, is_held=True))
+        return tuple(sorted(found.values(), key=lambda one: (one.unit.primary, one.resource, one.by)))
 
     def _meant(self, entry: OfferEntry) -> tuple[Unit, ...]:
         there = functions_meant(self.places, entry.match)
@@ -140,18 +141,18 @@ class _Composition:
     def pools(
         self, entries: Iterable[OfferEntry], candidates: Sequence[_Candidate], drift: Mapping[PciAddress, str]
     ) -> tuple[Pool, ...]:
-        """What kubelet is told of each resource."""
+        """What is listed of each resource."""
         lost, blocked = self._excluded(candidates)
-        by_resource: dict[str, list[OfferedUnit]] = {}
-        excluded: dict[str, list[OfferedUnit]] = {}
+        listed_: dict[tuple[By, str], list[OfferedUnit]] = {}
+        excluded: dict[tuple[By, str], list[OfferedUnit]] = {}
         for number, one in enumerate(candidates):
-            table = excluded if number in lost else by_resource
+            table = (excluded if number in lost else listed_).setdefault((one.by, one.resource), [])
             against = (*lost.get(number, ()), *blocked.get(number, ()), *self._in_use(one), *_against(one, drift))
-            table.setdefault(one.resource, []).append(OfferedUnit(one.unit.id, one.unit, against, one.is_held))
-        declared = {entry.resource: entry for entry in entries}
+            table.append(OfferedUnit(one.unit.id, one.unit, against, one.is_held))
+        declared = {(entry.by, entry.resource): entry for entry in entries}
         return tuple(
-            self._pool(resource, declared.get(resource), by_resource.get(resource, []), excluded.get(resource, []))
-            for resource in sorted({*declared, *self._held})
+            self._pool(key, declared.get(key), listed_.get(key, []), excluded.get(key, []))
+            for key in sorted({*declared, *self._held}, key=lambda key: (key[1], key[0]))
         )
 
     def _in_use(self, one: _Candidate) -> Iterator[Finding]:
@@ -166,27 +167,29 @@ class _Composition:
         return frozenset((*held, *(member for group in groups if group for member in group.members)))
 
     def _pool(
-        self, resource: str, entry: OfferEntry | None, units: list[OfferedUnit], excluded: list[OfferedUnit]
+        self, key: tuple[By, str], entry: OfferEntry | None, units: list[OfferedUnit], excluded: list[OfferedUnit]
     ) -> Pool:
+        by, resource = key
         there = {one.id for one in units}
-        gone = [_gone(resource, one) for one in sorted(self._held.get(resource, ())) if one not in there]
+        gone = [_gone(by, resource, one) for one in sorted(self._held.get(key, ())) if one not in there]
         kept = _limited(units, entry.limit if entry else None)
-        return Pool(resource, entry, (*kept, *gone), tuple(excluded), len(units) - len(kept))
+        return Pool(resource, entry, (*kept, *gone), tuple(excluded), len(units) - len(kept), by=by)
 
     def _excluded(
         self, candidates: Sequence[_Candidate]
     ) -> tuple[dict[int, tuple[Finding, ...]], dict[int, tuple[Finding, ...]]]:
-        """By number what is not listed, and what is listed as unhealthy while a pod holds what it shares with."""
+        """By number what is not listed, and what is listed as unhealthy while what it shares with is held."""
         lost: dict[int, tuple[Finding, ...]] = {}
         blocked: dict[int, tuple[Finding, ...]] = {}
         told: dict[tuple[str, str], list[Conflict]] = {}
-        for conflict in find_conflicts(self._machine, [one.unit for one in candidates]):
+        claimed = [number for number, one in enumerate(candidates) if one.by is By.CLAIM]
+        for conflict in find_conflicts(self._machine, [one.unit for one in candidates], claimed):
             first, second = candidates[conflict.first], candidates[conflict.second]
             if first.is_held and second.is_held:
                 continue
             if first.is_held or second.is_held:
                 loser, holder = (conflict.second, first) if first.is_held else (conflict.first, second)
-                what = f"a pod holds {holder.unit.primary} as {holder.resource}, and {conflict.why}"
+                what = f"{_HOLDERS[holder.by]} {holder.unit.primary} as {holder.resource}, and {conflict.why}"
                 finding = OFFER_CONFLICT.found(str(candidates[loser].unit.primary), what)
                 same = candidates[loser].unit.id == holder.unit.id
                 (lost if same else blocked).setdefault(loser, (finding,))
@@ -213,15 +216,16 @@ def _conflict(candidates: Sequence[_Candidate], conflicts: Sequence[Conflict]) -
 
 
 def _against(one: _Candidate, drift: Mapping[PciAddress, str]) -> Iterator[Finding]:
-    """What is not as it was declared, of what no pod holds; and what no entry means any more."""
+    """What is not as it was declared, of what is not held; and what no entry means any more."""
     subject = str(one.unit.primary)
     if not one.place:
-        yield UNIT_WITHDRAWN.found(subject, f"a pod holds it as {one.resource}, and no entry of that name means it")
+        what = f"{_HOLDERS[one.by]} it as {one.resource}, which no entry by {one.by} means any more"
+        yield UNIT_WITHDRAWN.found(subject, what)
     yield from drift_against(one.unit, drift, is_held=one.is_held)
 
 
 def drift_against(unit: Unit, drift: Mapping[PciAddress, str], *, is_held: bool) -> Iterator[Finding]:
-    """What is not as it was declared speaks against giving a unit, and not against the pod that has it."""
+    """What is not as it was declared speaks against giving a unit, and not against what has it."""
     for address in unit.functions if not is_held else ():
         if address in drift:
             yield NODE_STATE_DRIFTED.found(str(address), drift[address])
@@ -251,9 +255,9 @@ def _difference(item: Item) -> str:
     )
 
 
-def _gone(resource: str, id_: str) -> OfferedUnit:
-    what = f"a pod holds it as {resource}, and "
-    if is_id(id_):
+def _gone(by: By, resource: str, id_: str) -> OfferedUnit:
+    what = f"{_HOLDERS[by]} it as {resource}, and "
+    if is_id(id_) or by is By.CLAIM:
         finding = UNIT_GONE.found(id_, f"{what}it is no longer there")
     else:
         finding = UNIT_UNKNOWN.found(id_, f"{what}the ID was given by another device plugin")
@@ -261,7 +265,7 @@ def _gone(resource: str, id_: str) -> OfferedUnit:
 
 
 def _limited(units: list[OfferedUnit], limit: int | None) -> tuple[OfferedUnit, ...]:
-    """As many as the limit says: what pods hold, what can be given, and then by ids, which boots do not change."""
+    """As many as the limit says: what is held, what can be given, and then by ids, which boots do not change."""
     if limit is None or len(units) <= limit:
         return tuple(units)
     order = sorted(units, key=lambda one: (not one.is_held, not one.is_healthy, _natural(one.id)))

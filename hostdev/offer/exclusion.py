@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from domxml.pciaddress import PciAddress
@@ -36,30 +37,48 @@ class Conflict(NamedTuple):
         )
 
 
-def find_conflicts(machine: Machine, units: Sequence[Unit]) -> Iterator[Conflict]:
-    """Find units that share a function or an IOMMU group, and PFs beside their VFs; each with the first that has it."""
+Owners = Mapping[PciAddress | int, Sequence[int]]
+"""By function and by IOMMU group the units that have it, by their numbers."""
+
+
+def find_conflicts(machine: Machine, units: Sequence[Unit], claimed: Collection[int] = ()) -> Iterator[Conflict]:
+    """Find units that share a function or an IOMMU group, and PFs beside their VFs.
+
+    Of units that share one thing each is found with the first. Two that are `claimed` are no conflict, for claims
+    exclude each other by counters; each is found with all that are not.
+    """
+    owners = owners_of(units)
+    apart = frozenset(claimed)
     found: set[tuple[int, int]] = set()
-    for conflict in (*_shared(units), *_of_pfs(machine, units)):
+    for conflict in (*_shared(owners, apart), *_of_pfs(machine, units, owners, apart)):
         if (conflict.first, conflict.second) not in found:
             found.add((conflict.first, conflict.second))
             yield conflict
 
 
-def _shared(units: Sequence[Unit]) -> Iterator[Conflict]:
-    owners: dict[PciAddress | int, int] = {}
+def owners_of(units: Sequence[Unit]) -> Owners:
+    """The units that have each function and each group."""
+    owners: dict[PciAddress | int, list[int]] = {}
     for number, unit in enumerate(units):
         keys: Iterable[PciAddress | int] = (*unit.functions, *unit.groups)
         for key in keys:
-            first = owners.setdefault(key, number)
-            if first != number:
-                yield Conflict(first, number, key)
+            owners.setdefault(key, []).append(number)
+    return owners
 
 
-def _of_pfs(machine: Machine, units: Sequence[Unit]) -> Iterator[Conflict]:
-    owners = {address: number for number, unit in enumerate(units) for address in unit.functions}
+def _shared(owners: Owners, apart: Collection[int]) -> Iterator[Conflict]:
+    for key, numbers in owners.items():
+        if len(numbers) > 1:
+            others = [number for number in numbers if number not in apart]
+            yield from (Conflict(others[0], number, key) for number in others[1:])
+            for first, second in product(others, (number for number in numbers if number in apart)):
+                yield Conflict(min(first, second), max(first, second), key)
+
+
+def _of_pfs(machine: Machine, units: Sequence[Unit], owners: Owners, apart: Collection[int]) -> Iterator[Conflict]:
     for number, unit in enumerate(units):
         for address in unit.functions:
             pf = machine.functions[address].physfn
-            owner = owners.get(pf) if pf is not None else None
-            if owner is not None and owner != number:
-                yield Conflict(owner, number, address, pf)
+            for owner in owners.get(pf, ()) if pf is not None else ():
+                if owner != number and not (owner in apart and number in apart):
+                    yield Conflict(owner, number, address, pf)

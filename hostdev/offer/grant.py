@@ -8,11 +8,13 @@ from typing import NamedTuple
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from domxml.text import listed
-from hostdev.findings.offer import UNIT_GONE, UNIT_UNKNOWN
+from hostdev.binding.state import By
+from hostdev.findings.offer import OFFER_CONFLICT, UNIT_GONE, UNIT_UNKNOWN
 from hostdev.gate.check import platform_findings, together_findings
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import order_addresses, variable_name
-from hostdev.offer.pool import Offer, OfferedUnit
+from hostdev.offer.exclusion import find_conflicts
+from hostdev.offer.pool import Offer, OfferedUnit, Pool
 from hostdev.offer.sets import broken_sets
 from hostdev.units.unit import Unit
 
@@ -36,13 +38,13 @@ class Grant(NamedTuple):
         return order_addresses(unit.functions for unit in self.units)
 
 
-def make_grant(offer: Offer, resource: str, ids: Collection[str]) -> Grant:
+def make_grant(offer: Offer, resource: str, ids: Collection[str], by: By = By.PLUGIN) -> Grant:
     """Give units, in an order that kubelet's has no part in.
 
-    A refusal here ends the pod for good, so that only what cannot work is refused: what is not listed, and what is
-    gone. Passing trouble is for `findings_against`.
+    A plugin's refusal here ends the pod for good, so that only what cannot work is refused: what is not listed, and
+    what is gone. Passing trouble is for `findings_against`.
     """
-    pool = offer.by_resource.get(resource)
+    pool = offer.of(by).get(resource)
     known = pool.by_id if pool else {}
     unknown = sorted(one for one in ids if one not in known)
     if unknown:
@@ -71,16 +73,40 @@ def _nodes(machine: Machine, units: Collection[Unit]) -> Iterator[str]:
             yield f"/dev/vfio/{name}"
 
 
-def findings_against(offer: Offer, resource: str, ids: Collection[str]) -> tuple[Finding, ...]:
+def findings_against(offer: Offer, resource: str, ids: Collection[str], by: By = By.PLUGIN) -> tuple[Finding, ...]:
     """What speaks against starting a container with these units now; empty where nothing does.
 
-    Drift is none of it for what a pod holds; what the gate finds, and what is gone, is.
+    Drift is none of it for what is held; what the gate finds, and what is gone, is. Of claims it is, too, what another
+    claim holds that shares with them: a device that was not listed for a moment has counted for nothing in it.
     """
-    pool = offer.by_resource.get(resource)
+    pool = offer.of(by).get(resource)
     known = pool.by_id if pool else {}
     unknown = [UNIT_UNKNOWN.found(resource, f"{one} is not offered") for one in sorted(ids) if one not in known]
     found = [finding for id_ in sorted(ids) if id_ in known for finding in _of_unit(offer.machine, known[id_])]
-    return tuple(dict.fromkeys((*unknown, *found, *(broken_sets(pool, ids) if pool else ()))))
+    shared = _shared_with_held(offer, resource, ids) if by is By.CLAIM else ()
+    return tuple(dict.fromkeys((*unknown, *found, *shared, *(broken_sets(pool, ids) if pool else ()))))
+
+
+def _shared_with_held(offer: Offer, resource: str, ids: Collection[str]) -> Iterator[Finding]:
+    pools = offer.of(By.CLAIM)
+    given = [unit for id_ in sorted(ids) if resource in pools and (unit := _unit(pools[resource], id_))]
+    held = [
+        (name, one.unit)
+        for name, pool in pools.items()
+        for one in pool.units
+        if one.is_held and one.unit and (name != resource or one.id not in ids)
+    ]
+    units = [*given, *(unit for _, unit in held)]
+    for conflict in find_conflicts(offer.machine, units) if held else ():
+        low, high = sorted((conflict.first, conflict.second))
+        if low < len(given) <= high:
+            name, other = held[high - len(given)]
+            what = f"a claim holds {other.primary} as {name}, and {conflict.why}"
+            yield OFFER_CONFLICT.found(str(units[low].primary), what)
+
+
+def _unit(pool: Pool, id_: str) -> Unit | None:
+    return pool.by_id[id_].unit if id_ in pool.by_id else None
 
 
 def _of_unit(machine: Machine, one: OfferedUnit) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What kubelet is told: a pool of units for each resource."""
+"""What is offered: a pool of units for each resource, and each way in which it is handed out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
-from hostdev.binding.state import NodeState, OfferEntry
+from hostdev.binding.state import By, NodeState, OfferEntry
 from hostdev.binding.vfsettings import UNREAD, Readings
 from hostdev.inventory.machine import Machine
 from hostdev.units.unit import Unit
 
 Held = Mapping[str, frozenset[str]]
-"""The ids that pods hold, by resource; of resources alone that are, or were, offered here."""
+"""Ids that are held, by resource; of resources alone that are, or were, offered here."""
 NONE_HELD: Held = MappingProxyType({})
 Taken = Mapping[PciAddress | str, str]
 """Functions that are held by other means, and by what: another plugin's pods, VMs that kubelet knows nothing of."""
@@ -28,7 +28,7 @@ class OfferedUnit(NamedTuple):
 
     id: str
     unit: Unit | None
-    """None: a pod holds it, and it is no longer there."""
+    """None: it is held, and no longer there."""
     against: tuple[Finding, ...] = ()
     """What speaks against giving it, beside what the gate says of its functions."""
     is_held: bool = False
@@ -60,18 +60,19 @@ class PoolSet(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """The units of one resource."""
+    """The units of one resource that are handed out in one way."""
 
     resource: str
     entry: OfferEntry | None
-    """None where the state names the resource no longer, and pods still hold of it."""
+    """None where the state offers the resource so no longer, and units of it are still held."""
     units: tuple[OfferedUnit, ...]
-    """What kubelet is told, in the order of the machine; what is gone comes last."""
+    """What is listed, in the order of the machine; what is gone comes last."""
     excluded: tuple[OfferedUnit, ...] = ()
-    """What the entry means, too, and kubelet is not told of, because nothing that shares with it could be given."""
+    """What the entry means, too, and is not listed, because nothing that shares with it could be given."""
     spare: int = 0
     """How many more there are than its limit."""
     sets: tuple[PoolSet, ...] = ()
+    by: By = By.PLUGIN
 
     @cached_property
     def by_id(self) -> Mapping[str, OfferedUnit]:
@@ -92,8 +93,15 @@ class Basis(NamedTuple):
     state: NodeState
     machine: Machine
     held: Held = NONE_HELD
+    """By pods that the device plugin gave them to."""
     readings: Readings = UNREAD
     taken: Taken = NOTHING_TAKEN
+    claimed: Held = NONE_HELD
+    """By resource claims."""
+
+    def held_by(self, by: By) -> Held:
+        """What is held of what is handed out in this way."""
+        return self.held if by is By.PLUGIN else self.claimed
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,10 @@ class Offer:
         """The picture that it was made of."""
         return self.basis.machine
 
+    def of(self, by: By) -> Mapping[str, Pool]:
+        """The pools of one way, by their resources."""
+        return self._pools[by]
+
     @cached_property
-    def by_resource(self) -> Mapping[str, Pool]:
-        """Its pools by their resources."""
-        return {pool.resource: pool for pool in self.pools}
+    def _pools(self) -> Mapping[By, Mapping[str, Pool]]:
+        return {by: {pool.resource: pool for pool in self.pools if pool.by is by} for by in By}

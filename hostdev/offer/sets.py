@@ -44,17 +44,20 @@ def _absence(places: Places, declared: UnitSet, missing: Sequence[Match]) -> Ite
 
 def with_sets(pools: Sequence[Pool], found: Sequence[FoundSet]) -> tuple[tuple[Pool, ...], tuple[Remark, ...]]:
     """Give pools the sets that are whole on this machine, and say of the others what they lack."""
-    owners = {address: (pool.resource, id_) for pool in pools for address, id_ in _ids(pool)} if found else {}
+    owners: dict[PciAddress, dict[int, str]] = {}
+    for number, pool in enumerate(pools if found else ()):
+        for address, id_ in _ids(pool):
+            owners.setdefault(address, {})[number] = id_
     remarks: list[Remark] = []
-    by_resource: dict[str, list[PoolSet]] = {}
+    by_pool: dict[int, list[PoolSet]] = {}
     for one in found:
         lacking = (*one.absent, *_not_offered(one, owners))
         remarks += (Remark((one.declared.place,), finding) for finding in lacking)
         if not lacking:
-            for resource in dict.fromkeys(owners[address][0] for address in one.functions):
-                ids = frozenset(owners[a][1] for a in one.functions if owners[a][0] == resource)
-                by_resource.setdefault(resource, []).append(PoolSet(one.declared.name, ids, one.declared.is_whole))
-    kept = (replace(pool, sets=tuple(by_resource.get(pool.resource, ()))) for pool in pools)
+            for number in dict.fromkeys(number for address in one.functions for number in owners[address]):
+                ids = frozenset(owners[a][number] for a in one.functions if number in owners[a])
+                by_pool.setdefault(number, []).append(PoolSet(one.declared.name, ids, one.declared.is_whole))
+    kept = (replace(pool, sets=tuple(by_pool.get(number, ()))) for number, pool in enumerate(pools))
     return tuple(kept), tuple(remarks)
 
 

@@ -1,4 +1,4 @@
-"""What a NodeState offers to kubelet, as `passgate node state` shows it."""
+"""What a NodeState offers, as `passgate node state` shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domxml.text import listed
 from hostdev.binding.drift import Drift
 from hostdev.binding.effects import Outcome
 from hostdev.binding.reconcile import Change, as_awaited, makes_vfs
-from hostdev.binding.state import NodeState, OfferEntry
+from hostdev.binding.state import By, NodeState, OfferEntry
 from hostdev.binding.status import Line, Standing
 from hostdev.cli import changes
 from hostdev.cli.node.listing import ALIKE
@@ -101,7 +101,8 @@ def _summary(pool: Pool) -> str:
     ready = sum(one.is_healthy for one in pool.units)
     limit = f"; {pool.spare} more are over its limit" if pool.spare else ""
     sets = f"; sets: {listed((one.name for one in pool.sets), 8)}" if pool.sets else ""
-    return f"{pool.resource}: {ready} of {len(pool.units)} units are ready{limit}{sets}"
+    by = ", by claim" if pool.by is By.CLAIM else ""
+    return f"{pool.resource}{by}: {ready} of {len(pool.units)} units are ready{limit}{sets}"
 
 
 def offer_document(offer: Offer) -> list[Document]:
@@ -109,6 +110,7 @@ def offer_document(offer: Offer) -> list[Document]:
     return [
         {
             "resource": pool.resource,
+            "by": str(pool.by),
             "entry": pool.entry and pool.entry.place,
             "unit": pool.entry and pool.entry.unit and str(pool.entry.unit),
             "limit": pool.entry and pool.entry.limit,

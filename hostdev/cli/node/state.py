@@ -26,8 +26,8 @@ from hostdev.cli.node.offer import findings_of, is_refused, offer_document, offe
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
-from hostdev.offer.compose import compose_offer
-from hostdev.offer.pool import Offer
+from hostdev.offer.compose import compose_from
+from hostdev.offer.pool import Basis, Offer
 from hostdev.printing import findings, output
 from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
 from hostdev.printing.documents import Document, document, emit
@@ -104,7 +104,7 @@ def show_plan(arguments: argparse.Namespace) -> int:
 
 def _offer(wanted: Wanted) -> Offer:
     """What the file offers of the node as it is now."""
-    return compose_offer(wanted.state, wanted.seen.machine, readings=wanted.seen.readings)
+    return compose_from(Basis(wanted.state, wanted.seen.machine, readings=wanted.seen.readings))
 
 
 def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely: bool = False) -> Wanted:

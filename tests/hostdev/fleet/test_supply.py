@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostdev.binding.state import By
 from hostdev.binding.statefile import read_states_among, state_for
 from hostdev.cli.fleet.survey import Moment, head_of
 from hostdev.cli.fleet.why import Judged
@@ -62,11 +63,14 @@ def test_what_conflicts_is_not_offered_and_says_so() -> None:
     assert "offer-conflict" in codes(answer)
 
 
-def test_a_claim_is_served_by_nothing() -> None:
+def test_units_of_claims_are_counted() -> None:
     answer = place(node("hgx-h100"), asked(vm("", wants()), state(offer(f"{H100}, by: claim"))))
 
-    assert counted(answer) == ("notNow", 0, 0)
-    assert "claims-not-served" in codes(answer)
+    assert counted(answer) == counted(place(node("hgx-h100"), asked(vm("", wants()), state(offer(H100)))))
+    # Both claims list every GPU, and no GPU goes to two of them.
+    both = state(offer(f"{H100}, by: claim", f"resource: {VF}, match: {{class: '0302'}}, by: claim"))
+    assert counted(place(node("hgx-h100"), asked(vm("", wants(count=8)), both))) == ("yes", 1, 1)
+    assert counted(place(node("hgx-h100"), asked(vm("", wants(count=5, **{VF: 4})), both)))[1:] == (0, 0)
     none = place(node("vmd"), asked(vm("", wants()), state(offer(f"{H100}, by: claim"))))
     assert none.verdict is Verdict.NEVER, "there is no such device at all"
 
@@ -193,7 +197,7 @@ def test_it_counts_what_the_agent_would_list(count: int, held: set[int], cut: li
     one = node("hgx-h100", *(str(GPUS[number]) for number in held))
     declared = state_for(read_states_among(text.encode(), "s.yaml"), one.machine, "n")
     assert declared is not None
-    pool = compose_offer(declared, one.machine).by_resource[GPU]
+    pool = compose_offer(declared, one.machine).of(By.PLUGIN)[GPU]
     free = {u.id: "" for u in pool.units if u.is_healthy and u.unit and one.state_of(u.unit) is State.READY}
 
     answer = place(one, asked(vm("", wants(count=count)), text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from hostdev.binding.state import Match, NodeState, OfferEntry, UnitKind
+from hostdev.binding.state import By, Match, NodeState, OfferEntry, UnitKind
 from hostdev.binding.statefile import read_states
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.offer.compose import compose_offer
@@ -33,11 +33,11 @@ def offered(machine: Machine, *entries: OfferEntry, held: Mapping[str, Collectio
 
 def primaries(offer: Offer, resource: str) -> list[str]:
     """The primary functions of the units that are listed."""
-    return [str(one.unit.primary) for one in offer.by_resource[resource].units if one.unit]
+    return [str(one.unit.primary) for one in offer.of(By.PLUGIN)[resource].units if one.unit]
 
 
 def ids(offer: Offer, resource: str) -> list[str]:
-    return [one.id for one in offer.by_resource[resource].units]
+    return [one.id for one in offer.of(By.PLUGIN)[resource].units]
 
 
 def card(bus: int, group: int, *, numa: int = 0, root: str = "", **changes: object) -> tuple[PciFunction, ...]:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domxml.errors import Refused
-from hostdev.binding.state import UnitKind
+from hostdev.binding.state import By, UnitKind
 from hostdev.inventory.machine import Machine, Vfio
+from hostdev.offer.compose import compose_offer
 from hostdev.offer.grant import findings_against, make_grant
 from tests.hostdev.gate.build import machine
 from tests.hostdev.offer.offers import CARD, VF, card, entry, ids, offered, port
@@ -82,7 +83,7 @@ def test_passing_trouble_is_no_reason_to_end_the_pod() -> None:
 
     assert make_grant(offer, CARD, own).nodes == ("/dev/vfio/vfio", "/dev/vfio/6")
     found = findings_against(offer, CARD, own)
-    assert {one.code for one in found} == set(offer.by_resource[CARD].units[0].blockers)
+    assert {one.code for one in found} == set(offer.of(By.PLUGIN)[CARD].units[0].blockers)
     assert any("snd_hda_intel" in one.what and one.hint for one in found)
 
 
@@ -90,3 +91,23 @@ def test_nothing_speaks_against_what_can_be_given() -> None:
     offer = offered(host(), CARDS)
 
     assert findings_against(offer, CARD, ids(offer, CARD)) == ()
+
+
+def test_what_another_claim_holds_of_the_same_card_speaks_against_a_claim() -> None:
+    """Counters keep them apart as long as both are listed; whether both were is not known here."""
+    claims = [
+        entry(CARD, class_name="vga")._replace(by=By.CLAIM),
+        entry("example.com/audio", UnitKind.FUNCTION, class_name="audio")._replace(by=By.CLAIM),
+    ]
+    free = offered(host(), *claims)
+    whole, part = (next(iter(free.of(By.CLAIM)[name].by_id)) for name in (CARD, "example.com/audio"))
+    offer = compose_offer(free.basis.state, free.machine, claimed={CARD: [whole]})
+
+    assert findings_against(free, "example.com/audio", [part], By.CLAIM) == ()
+    assert findings_against(offer, CARD, [whole], By.CLAIM) == ()
+    (found,) = findings_against(offer, "example.com/audio", [part], By.CLAIM)
+    assert (found.code, found.message) == (
+        "offer-conflict",
+        "a claim holds 0000:01:00.0 as example.com/gpu, and both have 0000:01:00.1",
+    )
+    assert make_grant(offer, CARD, [whole], By.CLAIM).units[0].id == whole

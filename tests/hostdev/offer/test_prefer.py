@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostdev.binding.state import By
 from hostdev.offer.pool import Pool
 from hostdev.offer.prefer import prefer_units
 from tests.hostdev.gate.build import machine
@@ -16,7 +17,7 @@ PLACES = {1: (0, "pci0000:00"), 2: (0, "pci0000:40"), 3: (0, "pci0000:40"), 4: (
 
 def pool() -> Pool:
     cards = [one for bus, (numa, root) in PLACES.items() for one in card(bus, bus, numa=numa, root=root)]
-    return offered(machine(*cards), entry(CARD, class_name="vga")).by_resource[CARD]
+    return offered(machine(*cards), entry(CARD, class_name="vga")).of(By.PLUGIN)[CARD]
 
 
 POOL = pool()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domxml.pciaddress import PciAddress
-from hostdev.binding.state import DeviceEntry, Match, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry
+from hostdev.binding.state import By, DeviceEntry, Match, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry
 from hostdev.inventory.machine import HostUse, Machine, PciFunction, Vfio
 from hostdev.inventory.places import is_id
 from hostdev.offer.compose import compose_offer
@@ -74,6 +74,7 @@ def question(name: str, seed: int) -> Question:
             _match(one, random),
             random.choice(KINDS),
             random.choice((None, None, 1, 3)),
+            random.choice(tuple(By)),
         )
         for number, one in enumerate(random.choices(endpoints, k=random.randint(1, 5)) if endpoints else ())
     )
@@ -110,33 +111,56 @@ def listed(offer: Offer) -> list[OfferedUnit]:
     return [one for pool in offer.pools for one in pool.units]
 
 
-def some_held(offer: Offer, random: Random) -> dict[str, list[str]]:
-    """What pods may hold of an offer."""
-    return {
-        pool.resource: [one.id for one in pool.units if one.is_healthy and random.random() < 0.4]
-        for pool in offer.pools
-    }
+class Holding(NamedTuple):
+    """What pods and claims may hold."""
+
+    held: dict[str, list[str]]
+    claimed: dict[str, list[str]]
+
+    def compose(self, state: NodeState, picture: Machine) -> Offer:
+        return compose_offer(state, picture, held=self.held, claimed=self.claimed)
+
+    def shuffled(self, random: Random) -> Holding:
+        return Holding(shuffled(self.held, random), shuffled(self.claimed, random))
+
+
+def some_held(offer: Offer, random: Random) -> Holding:
+    """Some units that go beside each other."""
+    holding, taken = Holding({}, {}), set[object]()
+    for pool in offer.pools:
+        for one in pool.units:
+            things = {*one.unit.functions, *one.unit.groups} if one.unit else set()
+            if one.is_healthy and random.random() < 0.4 and taken.isdisjoint(things):
+                taken |= things
+                (holding.held if pool.by is By.PLUGIN else holding.claimed).setdefault(pool.resource, []).append(one.id)
+    return holding
 
 
 @settings(max_examples=120, deadline=None)
 @given(QUESTIONS, RANDOM)
 def test_what_is_healthy_can_be_given_beside_all_else_that_is(question: Question, random: Random) -> None:
+    """A unit of claims beside all that the plugin has; claims exclude each other by counters."""
     state, picture = question
     free = compose_offer(state, picture)
-    held = some_held(free, random)
-    for offer in (free, compose_offer(state, picture, held=held)):
-        units = [one.unit for one in listed(offer) if one.is_healthy and one.unit]
-        functions = [address for unit in units for address in unit.functions]
-        groups = [group for unit in units for group in unit.groups]
+    for offer in (free, some_held(free, random).compose(state, picture)):
+        of_plugin, of_claims = (
+            [one.unit for pool in offer.of(by).values() for one in pool.units if one.is_healthy and one.unit]
+            for by in (By.PLUGIN, By.CLAIM)
+        )
+        for units in (of_plugin, *([*of_plugin, one] for one in of_claims)):
+            functions = [address for unit in units for address in unit.functions]
+            groups = [group for unit in units for group in unit.groups]
 
-        assert len(functions) == len(set(functions))
-        assert len(groups) == len(set(groups))
-        assert not {picture.functions[address].physfn for address in functions} & set(functions)
-        assert all(unit.ready for unit in units)
+            assert len(functions) == len(set(functions))
+            assert len(groups) == len(set(groups))
+            assert not {picture.functions[address].physfn for address in functions} & set(functions)
+            assert all(unit.ready for unit in units)
         for pool in offer.pools:
             own = [one.id for one in pool.units if one.is_healthy]
-            assert {one.code for one in findings_against(offer, pool.resource, own)} <= {"set-broken"}
-            assert len(make_grant(offer, pool.resource, own).units) == len(own)
+            found = findings_against(offer, pool.resource, own, pool.by)
+            shared = {"offer-conflict"} if pool.by is By.CLAIM and offer.basis.claimed else set()
+            assert {one.code for one in found} <= {"set-broken", *shared}
+            assert len(make_grant(offer, pool.resource, own, pool.by).units) == len(own)
 
 
 @settings(max_examples=60, deadline=None)
@@ -146,12 +170,16 @@ def test_ids_are_fit_for_kubelet_and_what_is_held_stays_listed(question: Questio
     held = some_held(compose_offer(state, picture), random)
     gone = random.sample(sorted(picture.functions), len(picture.functions) // 2)
     fewer = replace(picture, functions={a: one for a, one in picture.functions.items() if a not in gone})
-    for offer in (compose_offer(state, picture, held=held), compose_offer(state, fewer, held=held)):
+    for offer in (held.compose(state, picture), held.compose(state, fewer)):
         ids = [one.id for one in listed(offer)]
+        of_plugin, of_claims = ([one.id for p in offer.of(by).values() for one in p.units] for by in By)
 
-        assert len(ids) == len(set(ids))
+        assert len(of_plugin) == len(set(of_plugin))
+        assert all(len(pool.by_id) == len(pool.units) for pool in offer.pools)
+        assert not set(of_plugin) & set(of_claims), "a unit is never in both"
         assert all(is_id(one) and 0 < len(one) <= 63 and not {",", "/", " "} & set(one) for one in ids)
-        assert all(set(own) <= offer.by_resource[resource].by_id.keys() for resource, own in held.items() if own)
+        for by, own in ((By.PLUGIN, held.held), (By.CLAIM, held.claimed)):
+            assert all(set(some) <= offer.of(by)[resource].by_id.keys() for resource, some in own.items())
 
 
 @settings(max_examples=60, deadline=None)
@@ -159,9 +187,9 @@ def test_ids_are_fit_for_kubelet_and_what_is_held_stays_listed(question: Questio
 def test_the_order_of_files_and_of_entries_changes_nothing(question: Question, random: Random) -> None:
     state, picture = question
     held = some_held(compose_offer(state, picture), random)
-    offer = compose_offer(state, picture, held=held)
+    offer = held.compose(state, picture)
     other = state._replace(offers=tuple(random.sample(state.offers, len(state.offers))))
-    again = compose_offer(other, relisted(picture, random), held=shuffled(held, random))
+    again = held.shuffled(random).compose(other, relisted(picture, random))
 
     assert again.pools == offer.pools
     assert sorted(again.findings) == sorted(offer.findings)
@@ -214,7 +242,7 @@ def test_a_refreshed_offer_is_the_one_composed_anew(question: Question, random: 
     taken: dict[PciAddress | str, str] = {
         address: "another plugin" for address in picture.functions if random.random() < 0.1
     }
-    last = compose_offer(state, picture, held=held, taken=taken)
+    last = compose_offer(state, picture, held=held.held, taken=taken, claimed=held.claimed)
     functions = dict(picture.functions)
     offered = sorted({address for one in listed(last) if one.unit for address in one.unit.functions})
     for address in (one for one in offered or functions if random.random() < 2 / len(offered or functions)):
@@ -225,7 +253,8 @@ def test_a_refreshed_offer_is_the_one_composed_anew(question: Question, random: 
         else replace(picture, functions=functions)
     )
 
-    assert refresh_offer(last, last.basis._replace(machine=now)) == compose_offer(state, now, held=held, taken=taken)
+    anew = compose_offer(state, now, held=held.held, taken=taken, claimed=held.claimed)
+    assert refresh_offer(last, last.basis._replace(machine=now)) == anew
 
 
 def _changed(one: PciFunction, random: Random) -> PciFunction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domxml.finding import Severity
-from hostdev.binding.state import NodeState
+from hostdev.binding.state import By, NodeState
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.grant import findings_against
@@ -37,7 +37,7 @@ def offer(**held: list[str]) -> Offer:
 
 ID = {
     GPUS.index(str(one.unit.primary).removeprefix("0000:")) + 1: one.id
-    for one in compose_offer(STATE, picture("hgx-h100")).by_resource[RESOURCE].units
+    for one in compose_offer(STATE, picture("hgx-h100")).of(By.PLUGIN)[RESOURCE].units
     if one.unit
 }
 NUMBER = {id_: number for number, id_ in ID.items()}
@@ -46,7 +46,7 @@ NUMBER = {id_: number for number, id_ in ID.items()}
 def chosen(size: int, available: str = "12345678", must: str = "") -> str:
     """The numbers of what is preferred."""
     found = prefer_units(
-        offer().by_resource[RESOURCE], [ID[int(n)] for n in available], [ID[int(n)] for n in must], size
+        offer().of(By.PLUGIN)[RESOURCE], [ID[int(n)] for n in available], [ID[int(n)] for n in must], size
     )
     return "".join(sorted(str(NUMBER[one]) for one in found))
 
@@ -55,7 +55,7 @@ def test_the_sets_of_a_file_are_those_of_its_pool() -> None:
     found = offer()
 
     assert found.findings == ()
-    assert {one.name: len(one.ids) for one in found.by_resource[RESOURCE].sets} == {
+    assert {one.name: len(one.ids) for one in found.of(By.PLUGIN)[RESOURCE].sets} == {
         "all-8": 8,
         "four-1": 4,
         "four-5": 4,
@@ -128,7 +128,7 @@ def test_a_set_with_a_function_that_is_not_there_is_not_used() -> None:
     assert [(one.code, one.subject, one.message) for one in found.findings] == [
         ("set-incomplete", "sets[0]", "pair: no device is address 0000:02:00.0")
     ]
-    assert found.by_resource[CARD].sets == ()
+    assert found.of(By.PLUGIN)[CARD].sets == ()
 
 
 def test_a_set_of_what_is_not_offered_is_not_used() -> None:
@@ -142,7 +142,7 @@ def test_a_set_of_what_is_not_offered_is_not_used() -> None:
 
 def test_a_set_without_whole_is_advice_alone() -> None:
     found = compose_offer(with_sets(), machine(*card(1, 6), *card(2, 7), *card(3, 8)))
-    pool = found.by_resource[CARD]
+    pool = found.of(By.PLUGIN)[CARD]
 
     assert [findings_against(found, CARD, [one.id]) for one in pool.units] == [(), (), ()]
     assert prefer_units(pool, [one.id for one in pool.units], [], 1) == (pool.units[2].id,)

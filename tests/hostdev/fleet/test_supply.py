@@ -70,7 +70,7 @@ def test_units_of_claims_are_counted() -> None:
     # Both claims list every GPU, and no GPU goes to two of them.
     both = state(offer(f"{H100}, by: claim", f"resource: {VF}, match: {{class: '0302'}}, by: claim"))
     assert counted(place(node("hgx-h100"), asked(vm("", wants(count=8)), both))) == ("yes", 1, 1)
-    assert counted(place(node("hgx-h100"), asked(vm("", wants(count=5, **{VF: 4})), both)))[1:] == (0, 0)
+    assert counted(place(node("hgx-h100"), asked(vm("", {**wants(count=5), VF: 4}), both)))[1:] == (0, 0)
     none = place(node("vmd"), asked(vm("", wants()), state(offer(f"{H100}, by: claim"))))
     assert none.verdict is Verdict.NEVER, "there is no such device at all"
 

@@ -33,7 +33,7 @@ RUN /opt/passgate/bin/python3 -I hook_root.py /build/root
 FROM build AS build-node
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
     venv/bin/pip --python /opt/passgate/bin/python3 install --quiet --no-compile \
-        --require-hashes --only-binary :all: -r requirements/agent.txt
+        --require-hashes --only-binary :all: -r requirements/claims.txt
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/passgate/lib
 
 FROM ${BASE} AS node

@@ -34,6 +34,7 @@ ROOMS = (
         "hooksidecar.monitoring",
         "hooksidecar.deviceplugin",
         "hooksidecar.agent",
+        "hooksidecar.claims",
         "hooksidecar.rehearsal",
         "hooksidecar.main",
     ),

@@ -58,14 +58,6 @@ def test_the_map_has_every_package_in_order() -> None:
     assert _rows("The packages in order") == [file_of(name) for name in ordered]
 
 
-def test_the_map_draws_what_is_not_built_yet_and_nothing_else() -> None:
-    places = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|", _section("Not built yet"), re.MULTILINE)
-
-    assert places
-    assert {name for name, _ in places if (ROOT / name.replace(".", "/")).exists()} == set()
-    assert {after for _, after in places} <= {*ROOMS, *(name for name, _ in places)}
-
-
 def test_the_values_of_the_map_stand_where_it_says() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `([\w./]+)` \|", _section("The values that flow"), re.MULTILINE)
 

@@ -55,6 +55,18 @@ _GIVEN = {
     "no-fleet": ("There is no directory with the snapshots of a fleet", "name the one that was collected: --from DIR"),
     "bad-expression": ("An expression asks for what there is not", "docs/fleet.md tells what can be asked"),
     "bad-nodes": ("A file holds no Node objects", "kubectl get nodes -o json > nodes.json"),
+    "no-api-server": (
+        "Where the API server is was not said",
+        "kubelet says it to every pod; elsewhere, name it with --api-server",
+    ),
+    "api-unreachable": (
+        "The API server gave no answer that can be used",
+        "is it there? `kubectl get --raw /readyz` asks it",
+    ),
+    "api-refused": (
+        "The API server refused it",
+        "the hint of the error tells which right, policy or version is in the way",
+    ),
     "no-agent": ("The cluster has no agent of Passgate", "deploy it, or collect by --exec"),
     "program-missing": ("A program cannot be run", "is it installed, and in PATH?"),
     "fleet-not-read": ("A process that reads the snapshots of a fleet was ended", "is there enough memory? try again"),

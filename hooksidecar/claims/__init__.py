@@ -1,1 +1,1 @@
-"""Devices by resource claims: a driver of dynamic resource allocation that knows nothing of the agent."""
+"""Devices by resource claims: a driver for dynamic resource allocation. It knows nothing of the agent."""

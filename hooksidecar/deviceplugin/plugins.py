@@ -14,9 +14,10 @@ from domxml.text import listed, printable
 from hooksidecar import log
 from hooksidecar.deviceplugin.handover import LONGEST
 from hooksidecar.deviceplugin.kubeletsocket import KubeletSocket
-from hooksidecar.deviceplugin.registrar import Registrar, State
+from hooksidecar.deviceplugin.registrar import Registrar
 from hooksidecar.deviceplugin.server import PluginServer
 from hooksidecar.deviceplugin.source import Source
+from hooksidecar.registration import State
 from hostdev.findings.offer import OFFER_NAME_TAKEN, OFFER_UNREGISTERED
 from hostdev.kubelet.podresources import SOCKET, list_allocatable
 
@@ -121,7 +122,7 @@ class Plugins:
     def _compare(self, plugin: _Plugin, shown: frozenset[str], settled: float) -> None:
         standing, now = plugin.registrar.standing, time.monotonic()
         foreign = shown - plugin.listed
-        if foreign and now - self._begun < LONGEST and plugin.server.others():
+        if foreign and now - self._begun < LONGEST and plugin.server.socket.others():
             return  # The agent that is replaced knows others.
         if foreign:
             names = listed(sorted(map(printable, foreign)), 3)

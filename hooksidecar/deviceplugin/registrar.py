@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from enum import StrEnum
-from typing import NamedTuple
 
 from domxml.errors import PassgateError
 from hooksidecar import log
 from hooksidecar.deviceplugin.handover import TICK, Handover, Step
 from hooksidecar.deviceplugin.kubeletsocket import Identity, KubeletSocket, Refusal
 from hooksidecar.deviceplugin.server import PluginServer
+from hooksidecar.registration import Standing, State
 
 OPENING = 2.0
 """Seconds within which kubelet opens ListAndWatch after it took a registration; it does so at once."""
@@ -25,26 +24,6 @@ AT_ONCE, CALM = 4, 30.0
 
 
 _OPENED, _ENDED = "kubelet watches the list", "kubelet ended ListAndWatch"
-
-
-class State(StrEnum):
-    """How a resource stands with kubelet."""
-
-    REGISTERED = "registered"
-    UNREGISTERED = "unregistered"
-    FOREIGN = "foreign"
-    """Another plugin has its name."""
-
-
-class Standing(NamedTuple):
-    """The same, and why."""
-
-    state: State
-    why: str = ""
-    since: float = 0.0
-    """Of time.monotonic."""
-    refused: bool = False
-    """Whether kubelet said no, rather than nothing."""
 
 
 class Registrar:
@@ -65,7 +44,7 @@ class Registrar:
         self._pause = 0.0
         self._lost_at: deque[float] = deque(maxlen=AT_ONCE + 1)
         self._handover: Handover | None = None
-        server.calls.on_open, server.calls.on_end = self.stream_opened, self.stream_ended
+        server.calls.lists.on_open, server.calls.lists.on_end = self.stream_opened, self.stream_ended
         self.outcomes: Counter[str] = Counter()
         self.standing = Standing(State.UNREGISTERED, "has not been registered yet", time.monotonic())
 
@@ -148,7 +127,7 @@ class Registrar:
         self.outcomes["taken"] += 1
         if not self._foreign:
             self._stand(State.REGISTERED)
-        if is_first and (others := self._server.others()):
+        if is_first and (others := self._server.socket.others()):
             self._handover = Handover(others)
 
     def _lose(self, why: str) -> None:
@@ -175,7 +154,7 @@ class Registrar:
             if step is Step.FORGET:
                 self._forget()
             elif step is Step.CLEAR:
-                self._server.clear_leftovers()
+                self._server.socket.clear_leftovers()
             elif step is Step.REGISTER:
                 self._handover, self._connected, self._pause = None, False, 0.0
 
@@ -191,7 +170,7 @@ class Registrar:
             self._stand(State.UNREGISTERED, refusal.text, refused=refusal.answered)
 
     def _refusal(self) -> Refusal | None:
-        opened = self._server.calls.opened
+        opened = self._server.calls.lists.opened
         try:
             self._server.publish()
         except PassgateError as error:
@@ -201,7 +180,7 @@ class Registrar:
             self._server.close()
             return None
         refusal = self._kubelet.register(self._server.calls.resource, self._server.endpoint)
-        if refusal is None and not self._server.calls.await_stream(opened, OPENING):
+        if refusal is None and not self._server.calls.lists.await_stream(opened, OPENING):
             return Refusal(f"kubelet took it, and asked for no list within {OPENING:g} seconds", answered=True)
         return refusal
 

@@ -7,11 +7,10 @@ from typing import NamedTuple, Protocol
 
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from hostdev.offer.grant import PERMISSIONS
+from hostdev.socketpath import LARGEST
 
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 """Kubelet takes anything but the first, to the letter, for unhealthy."""
-LARGEST = 4 << 20
-"""Bytes of a message that kubelet's gRPC takes; a longer one ends the stream, and with it the registration."""
 
 
 class Listed(NamedTuple):

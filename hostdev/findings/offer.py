@@ -94,6 +94,23 @@ OFFER_UNREGISTERED = FindingKind(
     ),
 )
 
+CLAIMS_UNREGISTERED = FindingKind(
+    code="claims-unregistered",
+    severity=Severity.ERROR,
+    title="Kubelet does not have the driver of resource claims",
+    cause=(
+        "The driver is served, and kubelet has not found it, did not take it, or has ended its connection. As long as "
+        "that is so pods with a claim of it wait in `ContainerCreating`, and those that end in `Terminating`; "
+        "kubelet removes the driver's ResourceSlices after 30 s. VMs that run keep their devices."
+    ),
+    hint="the driver stays where kubelet finds it; see whether kubelet runs, and what its log says of the driver",
+    remedy=(
+        "`journalctl -u kubelet | grep DRIVER` shows what kubelet makes of it. The driver needs kubelet's directories "
+        "`plugins_registry` and `plugins` to write to, mounted at the same paths as on the host: kubelet is told the "
+        "path of its socket. A kubelet older than 1.34 does not know the version of the API that it speaks."
+    ),
+)
+
 OFFER_NAME_TAKEN = FindingKind(
     code="offer-name-taken",
     severity=Severity.ERROR,
@@ -181,6 +198,7 @@ KINDS = (
     UNIT_WITHDRAWN,
     UNIT_UNKNOWN,
     CLAIMS_NOT_SERVED,
+    CLAIMS_UNREGISTERED,
     OFFER_UNREGISTERED,
     OFFER_NAME_TAKEN,
     OFFER_RECORD_DIFFERS,

@@ -1,4 +1,4 @@
-"""A mount as KubeVirt makes it, and sidecars in it."""
+"""A mount as KubeVirt makes it, sidecars in it, and kubelet's directory."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def mount() -> Iterator[Path]:
     yield path
     path.chmod(0o755)
     shutil.rmtree(base)
+
+
+@pytest.fixture
+def kubelet_dir() -> Iterator[Path]:
+    """Kubelet's; `root/dev` in it is the host's."""
+    directory = Path(tempfile.mkdtemp(prefix="kd-"))
+    for name in ("root/dev", "plugins_registry", "device-plugins"):
+        (directory / name).mkdir(parents=True)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -11,11 +11,14 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as deviceplugin
+from hostdev.kubelet.stubs import dra_health_v1alpha1_pb2 as health
+from hostdev.kubelet.stubs import dra_v1_pb2 as dra
 from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as registration
 from tests.house import ROOT
 from tests.kubelet.wire import ASKS, ITEM
 
-FILE = ROOT / "tests/fixtures/kubelet/transcript.jsonl"
+PLUGINS, CLAIMS = "transcript", "claims"
+"""The two parts of the recording: of device plugins, and of a driver for dynamic resource allocation."""
 ANSWERS = frozenset({"response", ITEM})
 MESSAGES: Mapping[str, tuple[type[Message], type[Message]]] = {
     "Register": (deviceplugin.RegisterRequest, deviceplugin.Empty),
@@ -26,6 +29,9 @@ MESSAGES: Mapping[str, tuple[type[Message], type[Message]]] = {
     "PreStartContainer": (deviceplugin.PreStartContainerRequest, deviceplugin.PreStartContainerResponse),
     "GetInfo": (registration.InfoRequest, registration.PluginInfo),
     "NotifyRegistrationStatus": (registration.RegistrationStatus, registration.RegistrationStatusResponse),
+    "NodePrepareResources": (dra.NodePrepareResourcesRequest, dra.NodePrepareResourcesResponse),
+    "NodeUnprepareResources": (dra.NodeUnprepareResourcesRequest, dra.NodeUnprepareResourcesResponse),
+    "NodeWatchResources": (health.NodeWatchResourcesRequest, health.NodeWatchResourcesResponse),
 }
 """What each call takes and answers."""
 
@@ -93,11 +99,12 @@ _LONG: Mapping[int, Callable[[], Message]] = {41: _many, 46: _too_many, 376: _bi
 
 
 @cache
-def lines() -> tuple[Line, ...]:
-    """The whole recording."""
-    return tuple(Line(**json.loads(line)) for line in FILE.read_text().splitlines())
+def lines(part: str = PLUGINS) -> tuple[Line, ...]:
+    """A part of the recording as a whole."""
+    file = ROOT / f"tests/fixtures/kubelet/{part}.jsonl"
+    return tuple(Line(**json.loads(line)) for line in file.read_text().splitlines())
 
 
-def scenario(*prefixes: str) -> Iterable[Line]:
+def scenario(*prefixes: str, part: str = PLUGINS) -> Iterable[Line]:
     """The lines whose scenario begins with one of these words."""
-    return (line for line in lines() if line.scenario.partition(" ")[0].startswith(prefixes))
+    return (line for line in lines(part) if line.scenario.partition(" ")[0].startswith(prefixes))

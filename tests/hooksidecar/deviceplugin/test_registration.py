@@ -17,9 +17,10 @@ from hooksidecar import log
 from hooksidecar.deviceplugin.handover import FADING
 from hooksidecar.deviceplugin.kubeletsocket import KubeletSocket
 from hooksidecar.deviceplugin.plugins import Plugins
-from hooksidecar.deviceplugin.registrar import Registrar, State
+from hooksidecar.deviceplugin.registrar import Registrar
 from hooksidecar.deviceplugin.server import PluginServer
 from hooksidecar.deviceplugin.source import Listed
+from hooksidecar.registration import State
 from tests.hooksidecar.deviceplugin.devices import (
     PROGRAM,
     RESOURCE,

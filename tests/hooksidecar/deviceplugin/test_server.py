@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domxml.errors import BadInput
-from hooksidecar.deviceplugin.calls import STREAMS
+from hooksidecar.broadcast import STREAMS
 from hooksidecar.deviceplugin.server import PluginServer
-from hooksidecar.deviceplugin.source import LARGEST, Listed, list_message
+from hooksidecar.deviceplugin.source import Listed, list_message
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
+from hostdev.socketpath import LARGEST
 from tests.hooksidecar.deviceplugin.devices import RESOURCE, VARIABLE, Client, Devices, sockets
 
 METHODS = ("GetDevicePluginOptions", "GetPreferredAllocation", "Allocate", "PreStartContainer")
@@ -195,7 +196,7 @@ def test_what_a_killed_agent_left_is_cleared_and_nothing_else(kubelet_dir: Path,
             one.bind(str(path))
     (kubelet_dir / "plugins_registry" / f"{prefix}file.sock").touch()
 
-    server.clear_leftovers()
+    server.socket.clear_leftovers()
 
     assert sockets(kubelet_dir) == sorted([mine, foreign])
 
@@ -235,7 +236,7 @@ def test_the_end_of_a_server_ends_its_streams(kubelet_dir: Path, client: Client,
     watched = client.watch()
     next(watched)
     ended = threading.Event()
-    server.calls.on_end = ended.set
+    server.calls.lists.on_end = ended.set
 
     server.close()
 

@@ -57,7 +57,7 @@ class UnixSocket:
                 self._make_way()
                 self._hide(bind)
         except OSError as error:
-            raise _unusable(self.directory, error, self._hint) from None
+            raise directory_error(self.directory, error, self._hint) from None
 
     def is_there(self) -> bool:
         """Whether our socket is where it was put."""
@@ -171,7 +171,8 @@ def is_alive(path: str) -> bool:
     return True
 
 
-def _unusable(directory: str, error: OSError, hint: str) -> PassgateError:
+def directory_error(directory: str, error: OSError, hint: str) -> PassgateError:
+    """Say why there can be no socket in it."""
     kind = NotPermitted if error.errno in _PERMISSION else BadInput
     reason = error.strerror or str(error)
     return kind("socket-directory", f"no socket can be made here: {reason}", subject=directory, hint=hint)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
-from domxml.errors import BadInput, PassgateError
+from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.text import printable
 from hooksidecar import log
@@ -16,6 +16,7 @@ from hooksidecar.claims.calls import KIND, VERSION, Calls, shorten
 from hooksidecar.claims.source import Claims, DeviceHealth, Health
 from hooksidecar.pluginsocket import PluginSocket, socket_prefix
 from hooksidecar.registration import Announcement, Standing, State
+from hooksidecar.unixsocket import directory_error
 from hostdev.findings.offer import CLAIMS_UNREGISTERED
 from hostdev.kubelet.directory import DRA_SOCKET, PLUGINS, dra_directory
 from hostdev.kubelet.stubs import dra_health_v1alpha1_pb2 as wire
@@ -168,8 +169,7 @@ def _make_directory(path: str) -> None:
     try:
         os.makedirs(path, mode=0o750, exist_ok=True)  # noqa: PTH103
     except OSError as error:
-        what = f"the driver's directory cannot be made: {error.strerror}"
-        raise BadInput("socket-directory", what, subject=path, hint=_HINT) from None
+        raise directory_error(path, error, _HINT) from None
 
 
 def health_message(devices: Iterable[DeviceHealth], now: float) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domxml.errors import BadInput, Refused
+from domxml.errors import BadInput, PassgateError, Refused
 from hooksidecar import log
 from hooksidecar.claims.calls import EARLY, MOST, TEXT_LIMIT, shorten
 from hooksidecar.claims.server import EVERY, EXPIRY, DraServer, health_message
@@ -314,6 +314,6 @@ def test_where_no_socket_can_be_made_a_sentence_says_so(kubelet_dir: Path, answe
     with pytest.raises(BadInput, match="a unix socket has room for 107"):
         DraServer(str(deep), DRIVER, answers, answers).start()
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(PassgateError) as refused:
         DraServer("/proc/none", DRIVER, answers, answers).start()
     assert "plugins_registry" in refused.value.hint

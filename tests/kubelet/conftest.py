@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests.kubelet.claimnodes import ClaimNode
 
 
 @pytest.fixture
@@ -17,3 +20,11 @@ def kubelet_dir() -> Iterator[Path]:
     (directory / "root/dev").mkdir(parents=True)
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def node(kubelet_dir: Path) -> Iterator[ClaimNode]:
+    with ExitStack() as stack:
+        node = ClaimNode(kubelet_dir, stack)
+        node.unit("c", u0="0000:3d:00.0", u1="0000:3e:00.0")
+        yield node

@@ -1,12 +1,14 @@
-"""A kubelet's device manager, with as much of a node around it as a device plugin can tell from a real one.
+"""A kubelet's device manager and its manager of claims, with as much of a node around them as a plugin or a driver can
+tell from a real one.
 
 It speaks gRPC on unix sockets, in kubelet's directory as kubelet has it, and was written from the observations of a
 kubelet 1.36.2; `test_replay.py` holds it against the recorded messages of that one, to the byte.
 
 What it cannot prove: how long a real node takes; what a kubelet of another version does; the API server's part beyond
-one node and one scheduler; devices in the cgroup and their owners; CDI, mounts and annotations, which it ignores;
-dynamic resource allocation; whether a device whose plugin left while it was Unhealthy is still told to be so; and what
-becomes of a container without a record that is started again.
+one node and one scheduler, and claims, which a test or a double of it makes; devices in the cgroup and their owners;
+mounts and annotations of a device plugin, which it ignores; what the runtime says where CDI names a node or a file that
+is not there; whether a device whose plugin left while it was Unhealthy is still told to be so; and what becomes of a
+container without a record that is started again.
 """
 
 from __future__ import annotations
@@ -24,13 +26,16 @@ import grpc
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet.checkpoint import Entry
 from tests.kubelet.clients import VERSION, Clients, Refused, is_extended
+from tests.kubelet.cluster import Cluster, Objects
 from tests.kubelet.dice import Dice
+from tests.kubelet.dra import ClaimManager
 from tests.kubelet.manager import HEALTHY, Manager, Misaligned, Refusal
 from tests.kubelet.node import Node
 from tests.kubelet.podresources import PodResources
 from tests.kubelet.pods import FAILED, MISALIGNED, PENDING, REFUSED, RUNNING, SUCCEEDED, Container, Event, Pod, State
-from tests.kubelet.registry import Registry
+from tests.kubelet.registry import DevicePlugins, Handler, Registry
 from tests.kubelet.runtime import CONFIG, Runtime, Unstartable
+from tests.kubelet.sandboxes import Sandboxes
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, Times
 from tests.kubelet.topology import NONE
@@ -52,10 +57,12 @@ class Kubelet:
         root: str = "",
         nodes: Collection[int] = (0,),
         policy: str = NONE,
+        cluster: Cluster | None = None,
     ) -> None:
         self.directory, self.times, self.surprises = directory, times, surprises
         self.wire, self.node, self.pods = Wire(), Node(), list[Pod]()
         self.policy = policy
+        self.cluster = cluster or Objects()
         self.guests: list[Callable[[], None]] = []
         """What ends what a test has beside it."""
         self._dice, self._nodes = dice or Dice(), nodes
@@ -66,6 +73,7 @@ class Kubelet:
         self.beats = 0
         """How often the node's status was reported."""
         self._entries: list[Entry] = []
+        self._prepared: frozenset[str] = frozenset()
         self.plugins, self.registry = directory / "device-plugins", directory / "plugins_registry"
         for name in (self.plugins, self.registry, directory / "pods", directory / "pod-resources"):
             name.mkdir(parents=True, exist_ok=True)
@@ -100,8 +108,10 @@ class Kubelet:
         )
         self.manager.changed = self._poke
         self.clients = Clients(self.wire, self.manager, self.times, self.surprises)
-        self._watcher = Registry(self.registry, self.wire, self.clients, self.times)
-        podresources = PodResources(self.manager, lambda: tuple(self.pods), self.surprises)
+        self._start_claims()
+        handlers: dict[str, Handler] = {"DevicePlugin": DevicePlugins(self.clients), "DRAPlugin": self.claims.drivers}
+        self._watcher = Registry(self.registry, self.wire, handlers, self.times)
+        podresources = PodResources(self.manager, lambda: tuple(self.pods), self.surprises, self.claims)
         register = {"/v1beta1.Registration/Register": (api.RegisterRequest, self._register)}
         self._servers = [
             SocketServer(str(self.plugins / "kubelet.sock"), register),
@@ -109,7 +119,24 @@ class Kubelet:
         ]
         self.node.report(self.manager.counts())
         self._watcher.start()
-        self._threads = [self._thread(self._beats), self._thread(self._admissions), self._thread(self._open)]
+        running = (self._beats, self._admissions, self._open, self.sandboxes.reconcile)
+        self._threads = [self._thread(run) for run in running]
+        for pod in [pod for pod in self.pods if pod.terminating]:
+            self._remove(pod)
+
+    def _start_claims(self) -> None:
+        self.claims = ClaimManager(
+            self.directory,
+            self.wire,
+            self.cluster,
+            lambda: tuple(self.pods),
+            times=self.times,
+            surprises=self.surprises,
+            prepared=() if Surprise.PREPARED_TWICE in self.surprises else self._prepared,
+        )
+        self.claims.drivers.changed = self._poke_claims
+        self.sandboxes = Sandboxes(self.claims, self.wire, self._ended, times=self.times, surprises=self.surprises)
+        self.claims.start()
 
     def stop(self) -> None:
         """Every stream ends; the sockets, files and containers stay."""
@@ -123,9 +150,10 @@ class Kubelet:
             server.stop()
         self._watcher.stop()
         self.clients.close()
+        self.claims.drivers.close()
         for thread in self._threads:
             thread.join(PATIENCE)
-        self._entries = self.manager.entries
+        self._entries, self._prepared = self.manager.entries, self.claims.prepared
 
     def restart(self) -> None:
         """As `systemctl restart` does."""
@@ -181,9 +209,14 @@ class Kubelet:
         self.clients.connect(request.resource_name, socket, deadline=deadline, options=request.options)
 
     def _poke(self, resource: str, device: str) -> None:
-        uid = self.manager.pod_of(resource, device)
+        self._report_of({self.manager.pod_of(resource, device)})
+
+    def _poke_claims(self, driver: str, devices: Collection[tuple[str, str]]) -> None:
+        self._report_of(self.claims.pods_of(driver, devices))
+
+    def _report_of(self, uids: Collection[str | None]) -> None:
         for pod in tuple(self.pods):
-            if pod.uid == uid:
+            if pod.uid in uids:
                 self._report(pod)
 
     # The node.
@@ -214,18 +247,34 @@ class Kubelet:
             self._work.put(pod)
         return pod
 
-    def delete(self, pod: Pod, *, lingers: bool = False) -> None:
-        """It is gone; while it lingers its containers still run."""
+    def delete(self, pod: Pod, *, lingers: bool = False, force: bool = False) -> None:
+        """It is gone, as soon as its claims are undone; while it lingers its containers still run."""
         pod.terminating = True
-        if not lingers:
+        if force:
             self.pods.remove(pod)
+        elif not lingers:
+            self._remove(pod)
         self.wire.ring()
+
+    def _remove(self, pod: Pod) -> None:
+        if not self.claims.holds(pod):
+            self.pods.remove(pod)
+        elif not self._ended.is_set():
+            self._threads.append(self._thread(lambda: self.sandboxes.end(pod, lambda: self.pods.remove(pod))))
+
+    def kill_sandbox(self, pod: Pod) -> None:
+        """Its containers end with it, and kubelet makes another one."""
+        self._end(pod)
+        pod.has_sandbox = False
+        self._threads.append(self._thread(lambda: self._run(pod, self.times.sandbox)))
 
     def finish(self, pod: Pod) -> None:
         """Its containers end, well; it never comes back."""
         pod.phase = SUCCEEDED
         for container in pod.containers:
             container.state = State("terminated", "Completed")
+        if self.claims.holds(pod):
+            self._threads.append(self._thread(lambda: self.sandboxes.end(pod, self.wire.ring)))
         self.wire.ring()
 
     def crash(self, pod: Pod) -> None:
@@ -295,6 +344,11 @@ class Kubelet:
                 container.state = State("terminated", "Error")
 
     def _run(self, pod: Pod, wait: float) -> None:
+        with pod.worker:
+            if self.sandboxes.make(pod):
+                self._start_containers(pod, wait)
+
+    def _start_containers(self, pod: Pod, wait: float) -> None:
         ended = self._ended
         for container in sorted(pod.containers, key=lambda one: not one.init):
             while container.state.name != "running" and container.state.reason != "Completed":
@@ -310,7 +364,8 @@ class Kubelet:
         try:
             self._check_health(pod, container)
             self.manager.pre_start(pod, container)
-            self._runtime.start(container, self.manager.answers_for(pod, container))
+            answers, cdi = self.manager.answers_for(pod, container), self.claims.cdi_ids(pod, container)
+            self._runtime.start(container, answers, cdi)
         except Refusal as refusal:
             container.state = State("waiting", CONFIG, str(refusal))
         except Unstartable as error:
@@ -336,6 +391,7 @@ class Kubelet:
                 for resource in container.limits
                 if (ids := self.manager.ids_of(pod, container, resource))
             }
+            self.claims.report(pod, container)
         with contextlib.suppress(FileExistsError):
             (self.directory / "pods" / pod.uid).mkdir()
         self.wire.ring()

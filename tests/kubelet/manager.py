@@ -185,7 +185,8 @@ class Manager:
             self.write()
 
     def _aligned(self, pod: Pod, container: Container) -> Iterable[tuple[str, topology.Hint]]:
-        wanted = [name for name, number in container.limits.items() if number and self.is_known(name)]
+        limits = [name for name, number in container.limits.items() if number and not pod.is_claimed(name)]
+        wanted = [name for name in limits if self.is_known(name)]
         anywhere = topology.Hint(None, True)
         if self._policy != topology.NONE:
             demands = [self._demand(pod, container, name) for name in wanted]

@@ -15,7 +15,7 @@ from hostdev.socketpath import target
 from tests.kubelet.transcript import MESSAGES
 from tests.kubelet.wire import Wire, written
 
-STREAM = "ListAndWatch"
+STREAM, HEALTH = "ListAndWatch", "NodeWatchResources"
 _END = object()
 
 
@@ -37,7 +37,7 @@ class Incoming(NamedTuple):
 
 
 class Stream:
-    """One ListAndWatch."""
+    """One ListAndWatch, or one NodeWatchResources."""
 
     def __init__(self) -> None:
         self.messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -93,7 +93,7 @@ class Player:
         return b""
 
     def watch(self, context: grpc.ServicerContext) -> Iterator[bytes]:
-        """ListAndWatch comes in."""
+        """A list or health is asked for."""
         stream = Stream()
 
         def end() -> None:
@@ -118,7 +118,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes no
         call = handler_call_details.method.rpartition("/")[2]
         if call not in MESSAGES:
             return None
-        if call == STREAM:
+        if call in {STREAM, HEALTH}:
             return grpc.unary_stream_rpc_method_handler(lambda _, context: self._player.watch(context))
         return grpc.unary_unary_rpc_method_handler(lambda data, context: self._player.ask(call, data, context))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 import grpc
 
 from hostdev.kubelet.stubs import podresources_v1_pb2 as api
+from tests.kubelet.dra import ClaimManager
 from tests.kubelet.manager import NO_NUMA, Manager
 from tests.kubelet.pods import Container, Pod
 from tests.kubelet.surprises import Surprise
@@ -35,8 +36,14 @@ class Bucket:
 class PodResources:
     """Its three calls, over what the device manager knows."""
 
-    def __init__(self, manager: Manager, pods: Callable[[], Collection[Pod]], surprises: frozenset[Surprise]) -> None:
-        self._manager, self._pods = manager, pods
+    def __init__(
+        self,
+        manager: Manager,
+        pods: Callable[[], Collection[Pod]],
+        surprises: frozenset[Surprise],
+        claims: ClaimManager,
+    ) -> None:
+        self._manager, self._pods, self._claims = manager, pods, claims
         self._changes = Surprise.LIST_CHANGES_KUBELET in surprises
         self._bucket = Bucket()
 
@@ -77,7 +84,12 @@ class PodResources:
 
     def _of(self, pod: Pod) -> api.PodResources:
         lasting = (one for one in pod.containers if not one.init or one.sidecar)
-        containers = [api.ContainerResources(name=one.name, devices=list(self._devices(pod, one))) for one in lasting]
+        containers = [
+            api.ContainerResources(
+                name=one.name, devices=list(self._devices(pod, one)), dynamic_resources=self._claimed(pod, one)
+            )
+            for one in lasting
+        ]
         return api.PodResources(name=pod.name, namespace=pod.namespace, containers=containers)
 
     def _devices(self, pod: Pod, container: Container) -> Iterator[api.ContainerDevices]:
@@ -85,6 +97,24 @@ class PodResources:
         for resource in container.limits:
             for node, device in self._manager.places_of(pod, container, resource):
                 yield self._device(resource, device, node)
+
+    def _claimed(self, pod: Pod, container: Container) -> list[api.DynamicResource]:
+        return [
+            api.DynamicResource(
+                claim_name=info.name,
+                claim_namespace=info.namespace,
+                claim_resources=[
+                    api.ClaimResource(
+                        cdi_devices=[api.CDIDevice(name=name) for name in device.cdi],
+                        driver_name=driver,
+                        pool_name=device.pool,
+                        device_name=device.device,
+                    )
+                    for driver, device in devices
+                ],
+            )
+            for info, devices in self._claims.dynamic_resources(pod, container)
+        ]
 
     def _device(self, resource: str, device: str, node: int | None = None) -> api.ContainerDevices:
         nodes = self._manager.nodes_of(resource, device) if node is None else [node]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,35 @@ class Node(NamedTuple):
     permissions: str
 
 
+class Mount(NamedTuple):
+    """What of the host a container sees, where CDI says so."""
+
+    container_path: str
+    host_path: str
+
+
+class ClaimUse(NamedTuple):
+    """Of a container: which claim of its pod, and which request of it; all of them where it names none."""
+
+    name: str
+    request: str = ""
+
+
+class PodClaim(NamedTuple):
+    """Of a pod: its name for a claim, and the ResourceClaim, which may have been made of a template."""
+
+    name: str
+    claim: str
+
+
+class ExtendedClaim(NamedTuple):
+    """The ResourceClaim that the scheduler made for extended resources, and what each request of it is for."""
+
+    claim: str
+    mappings: tuple[tuple[str, str, str], ...]
+    """Container, resource, request."""
+
+
 @dataclass
 class Container:
     """One container, with its devices once it has been started."""
@@ -55,8 +85,12 @@ class Container:
     state: State = WAITING
     environment: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[Node, ...] = ()
+    mounts: tuple[Mount, ...] = ()
     status: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """allocatedResourcesStatus: by resource, the health of each id."""
+    """allocatedResourcesStatus: by resource, or by claim, the health of each id."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What it says of an id beside that."""
+    claims: tuple[ClaimUse, ...] = ()
     starts: int = 0
 
 
@@ -76,8 +110,14 @@ class Pod:
     reason: str = ""
     message: str = ""
     events: list[Event] = field(default_factory=list)
+    claims: tuple[PodClaim, ...] = ()
+    extended: ExtendedClaim | None = None
     bound: bool = False
     """Whether it has a node."""
+    has_sandbox: bool = False
+    """Whether its claims were prepared, and its containers may start."""
+    worker: threading.Lock = field(default_factory=threading.Lock)
+    """Kubelet works on a pod in one thread at a time."""
     admitted: bool = False
     terminating: bool = False
 
@@ -103,8 +143,13 @@ class Pod:
         return max([beside, *(one.limits.get(resource, 0) for one in self.containers if one.init)])
 
     def resources(self) -> Iterable[str]:
-        """Whatever any container asks for."""
-        return dict.fromkeys(name for one in self.containers for name, number in one.limits.items() if number)
+        """Whatever any container asks of device plugins."""
+        wanted = (name for one in self.containers for name, number in one.limits.items() if number)
+        return dict.fromkeys(name for name in wanted if not self.is_claimed(name))
+
+    def is_claimed(self, resource: str) -> bool:
+        """Whether a claim serves it, and no device plugin."""
+        return self.extended is not None and any(resource == name for _, name, _ in self.extended.mappings)
 
     def fail(self, reason: str, message: str) -> None:
         """Refused: for ever."""

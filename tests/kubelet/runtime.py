@@ -1,4 +1,4 @@
-"""The container runtime, as far as a device plugin's answer reaches it."""
+"""The container runtime, as far as what a device plugin or a driver answers reaches it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hostdev.kubelet.stubs.deviceplugin_v1beta1_pb2 import ContainerAllocateResponse
-from tests.kubelet.pods import Container, Node, State
+from tests.kubelet.cdi import FAILED, Edits, Uninjectable, resolve
+from tests.kubelet.pods import Container, Mount, Node, State
 from tests.kubelet.surprises import Surprise
 
 CREATE, CONFIG, START = "CreateContainerError", "CreateContainerConfigError", "StartError"
@@ -30,8 +31,12 @@ class Runtime(NamedTuple):
     root: str
     surprises: frozenset[Surprise]
 
-    def start(self, container: Container, answers: Iterable[ContainerAllocateResponse]) -> None:
-        """Of two answers that say something of the same thing the first counts; raises Unstartable."""
+    def start(
+        self, container: Container, answers: Iterable[ContainerAllocateResponse], cdi: Sequence[str] = ()
+    ) -> None:
+        """Of two answers that say something of the same thing the first counts, of two CDI devices the last; raises
+        Unstartable.
+        """
         environment: dict[str, str] = {}
         nodes: dict[str, Node] = {}
         for answer in answers:
@@ -43,8 +48,31 @@ class Runtime(NamedTuple):
         devices = tuple(found for node in nodes.values() for found in self._nodes(node))
         for number, node in enumerate(devices, 1):
             self._check_access(number, node)
-        container.environment, container.devices, container.state = environment, devices, State("running")
+        edits = self._edits(cdi)
+        variables = edits.environment
+        if Surprise.CDI_EDITS_OVERWRITE not in self.surprises:
+            variables = variables[::-1]
+        container.environment = {**environment, **dict(variables)}
+        container.devices = (*devices, *dict.fromkeys(Node(*one) for one in edits.nodes))
+        container.mounts = tuple(Mount(*one) for one in dict(edits.mounts).items())
+        container.state = State("running")
         container.starts += 1
+
+    def _edits(self, cdi: Sequence[str]) -> Edits:
+        """What was not recorded is in the words of the runtime's libraries: a node or a mount that is not there."""
+        try:
+            edits = resolve(Path(self.root or "/"), cdi) if cdi else Edits()
+        except Uninjectable as error:
+            raise Unstartable(State("waiting", CREATE, str(error))) from None
+        for _, path, _ in edits.nodes:
+            if not os.path.lexists(f"{self.root}{path}"):
+                why = f'failed to inject devices: failed to stat CDI host device "{path}": no such file or directory'
+                raise Unstartable(State("waiting", CREATE, f"{FAILED}{why}"))
+        for inside, path in edits.mounts:
+            if not os.path.lexists(f"{self.root}{path}"):
+                why = f'error mounting "{path}" to rootfs at "{inside}": stat {path}: no such file or directory'
+                raise Unstartable(State("terminated", START, why))
+        return edits
 
     def _nodes(self, node: Node) -> Sequence[Node]:
         path = Path(f"{self.root}/{node.host_path}")

@@ -1,8 +1,8 @@
 """What kubelet does against expectation, each to be turned off by itself.
 
 The numbers are those of the list of 22. 14 is no kubelet's but gRPC's: `server.stop()` unlinks the path of its socket
-though another process has bound it since; a plugin in Python shows it by itself. 17 to 22 are of dynamic resource
-allocation, which has no part in the device manager.
+though another process has bound it since; a plugin in Python shows it by itself. 21 is the API server's. The others
+from 17 on are of dynamic resource allocation.
 """
 
 from __future__ import annotations
@@ -43,6 +43,19 @@ class Surprise(IntEnum):
     """Off: a node without permissions is given as `mrw`."""
     START_REMOVES_SOCKETS = 16
     """Off: at its start kubelet removes its own socket and no other."""
+    SLICES_ARE_WIPED = 17
+    """Off: a node's ResourceSlices stay, whether kubelet starts or a driver is gone."""
+    PREPARE_RETRY_IS_LATE = 18
+    """Off: a claim that could not be prepared is tried again as soon as a container would be."""
+    PREPARED_TWICE = 19
+    """Off: two pods of one claim wait for one call, and what was prepared is known after kubelet's restart."""
+    CDI_EDITS_OVERWRITE = 20
+    """Off: of two CDI devices that set a variable the first one's counts, and PodResources has of each device its
+    own."""
+    HEALTH_EXPIRES = 22
+    """Off: what a driver said of a device counts until it says something else."""
 
 
 ALL = frozenset(Surprise)
+CLAIMS = tuple(surprise for surprise in Surprise if surprise >= Surprise.SLICES_ARE_WIPED)
+"""Those of dynamic resource allocation."""

@@ -19,7 +19,7 @@ from tests.kubelet.manager import HEALTHY, UNHEALTHY
 from tests.kubelet.plain import Plain, healthy
 from tests.kubelet.player import Answer
 from tests.kubelet.pods import Pod
-from tests.kubelet.surprises import ALL, Surprise
+from tests.kubelet.surprises import ALL, CLAIMS, Surprise
 from tests.kubelet.times import QUICK
 from tests.kubelet.wire import written
 
@@ -217,7 +217,7 @@ def list_all(kubelet: Kubelet) -> None:
         channel.unary_unary("/v1.PodResourcesLister/List", written, bytes)(podresources.ListPodResourcesRequest())
 
 
-@pytest.mark.parametrize("surprise", Surprise, ids=lambda one: one.name)
+@pytest.mark.parametrize("surprise", sorted(ALL - {*CLAIMS}), ids=lambda one: one.name)
 def test_a_surprise_is_there_and_can_be_turned_off(surprise: Surprise, kubelet_dir: Path) -> None:
     (kubelet_dir / "off").mkdir()
     with Kubelet(kubelet_dir, times=TIMES) as kubelet:

@@ -34,6 +34,20 @@ class Times(NamedTuple):
     """Between two starts of a container that fails."""
     deadline: float = 10.0
     """Of a call that has none, where the surprise that it has none is off."""
+    claims: float = 45.0
+    """For a driver to prepare claims, or to undo it."""
+    prepare_retry: float = 75.0
+    """After a claim could not be prepared; 61 and 90 were recorded."""
+    undo_retries: tuple[float, ...] = (0.8, 15.0)
+    """After it could not be undone, the last one again and again."""
+    reconcile: float = 60.0
+    """Between two looks for claims of pods that are gone."""
+    wipe: float = 30.0
+    """From the end of a driver's last connection until its ResourceSlices are removed."""
+    health_retry: float = 5.0
+    """Until a driver is asked for health again."""
+    health_expiry: float = 30.0
+    """After which what a driver said of a device is old, where it names no time itself."""
 
 
 REAL = Times()
@@ -52,5 +66,12 @@ QUICK = Times(
     sandbox=0.01,
     retry=0.1,
     deadline=0.3,
+    claims=10.0,
+    prepare_retry=0.4,
+    undo_retries=(0.05, 0.15),
+    reconcile=0.2,
+    wipe=0.3,
+    health_retry=0.05,
+    health_expiry=0.4,
 )
 """The order of what happens is that of a node; only the waits are short."""

@@ -18,6 +18,8 @@ ASKS, ITEM = "request", "stream-item"
 """Kinds of messages."""
 PACKAGES = {"Register": "v1beta1.Registration", "GetInfo": "pluginregistration.Registration"}
 PACKAGES["NotifyRegistrationStatus"] = PACKAGES["GetInfo"]
+PACKAGES["NodePrepareResources"] = PACKAGES["NodeUnprepareResources"] = "k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin"
+PACKAGES["NodeWatchResources"] = "v1alpha1.DRAResourceHealth"
 GO_CODES = {
     "UNKNOWN": "Unknown",
     "UNAVAILABLE": "Unavailable",
@@ -116,7 +118,7 @@ class Peer:
     def call(self, name: str, request: Message, answer: type[Answer], timeout: float | None = None) -> Answer:
         """Ask, and wait for the answer; raises Failed."""
         self.wire.record("kubelet", self.resource, name, ASKS, request.SerializeToString(), deadline=timeout)
-        method = f"/{PACKAGES.get(name, 'v1beta1.DevicePlugin')}/{name}"
+        method = _method(name)
         try:
             data: bytes = self.channel.unary_unary(method, written, bytes)(request, timeout=timeout)
         except (grpc.RpcError, ValueError) as error:
@@ -127,7 +129,7 @@ class Peer:
     def stream(self, name: str, request: Message, answer: type[Answer]) -> Iterator[Answer]:
         """What is told until the stream ends, for whatever reason."""
         self.wire.record("kubelet", self.resource, name, ASKS, request.SerializeToString())
-        method = self.channel.unary_stream(f"/v1beta1.DevicePlugin/{name}", written, bytes)
+        method = self.channel.unary_stream(_method(name), written, bytes)
         try:
             for data in method(request):
                 self.wire.record("plugin", self.resource, name, ITEM, data)
@@ -153,6 +155,10 @@ class Peer:
             )
         self.wire.record("plugin", self.resource, name, "error", code=code, details=details)
         return Failed(code, details)
+
+
+def _method(name: str) -> str:
+    return f"/{PACKAGES.get(name, 'v1beta1.DevicePlugin')}/{name}"
 
 
 Call: TypeAlias = tuple[type[Message], Callable[[Any, grpc.ServicerContext], Message]]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 CREATE, MOVED_TO, CLOSE_WRITE = 0x100, 0x80, 0x08
+DELETE, MOVED_FROM = 0x200, 0x40
 DELETE_SELF, MOVE_SELF, ONLYDIR, ONESHOT = 0x400, 0x800, 0x0100_0000, 0x8000_0000
 OVERFLOW, IGNORED = 0x4000, 0x8000
 

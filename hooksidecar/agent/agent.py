@@ -89,7 +89,7 @@ class Loop:
             if look and not woken.checkpoint:
                 # No event tells of it: what is mounted is not gone for the kernel.
                 self._watch.check_mounts()
-            before = self._record.grants
+            before = self._record.granted
             swept = self._node.sweep(look=look, whole=whole, touched=woken.pods)
             if swept.grants is not before:
                 self._surroundings.ask()

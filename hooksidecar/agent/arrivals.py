@@ -209,7 +209,7 @@ class Arrivals:
 def _pods_of_devices(grants: Iterable[Grant], machine: Machine) -> dict[HostDevice, frozenset[str]]:
     found: dict[HostDevice, set[str]] = {}
     for grant in grants:
-        if grant.container == CONTAINER:
+        if grant.is_for(CONTAINER):
             for joined in devices_of_grant(grant, machine):
                 if joined.exact:
                     found.setdefault(joined.device, set()).add(grant.pod_uid)

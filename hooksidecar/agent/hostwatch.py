@@ -12,7 +12,7 @@ from domxml.errors import PassgateError
 from domxml.finding import Finding
 from hooksidecar import log
 from hooksidecar.agent.record import Record, without_directory
-from hostdev.findings.holders import PODRESOURCES_UNREACHABLE
+from hostdev.findings.holders import CLAIM_OF_GONE_POD, PODRESOURCES_UNREACHABLE
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import check
 from hostdev.holders.grants import contradictions
@@ -20,6 +20,7 @@ from hostdev.holders.pods import granted_twice
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.kubelet import podresources
+from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.podresources import CONFIRM, Agreement, Confirmation, served_by_claims
 
 EVERY = 30.0
@@ -61,7 +62,9 @@ class Surroundings:
         self._record.look()
         now, before = time.monotonic(), self._gone
         told = self._confirmation.confirmed((*self._twice(machine), *self._differing(listing, now)), now)
-        claims = served_by_claims(listing.claims) if listing else ()
+        ours = {(record.namespace, record.name) for record in self._record.records}
+        foreign = [one for one in (listing.claims if listing else ()) if (one.namespace, one.claim) not in ours]
+        claims = served_by_claims(foreign)
         # Kubelet makes the directory of a pod a moment after it wrote down what the pod was given.
         self._again = CONFIRM if self._confirmation.waits(now) or self._gone - before else EVERY
         self.seen = Seen(machine, (*unread, *self._host, *unreachable, *claims, *told), self._begun)
@@ -120,15 +123,17 @@ class Surroundings:
         return listing, ()
 
     def _twice(self, machine: Machine | None) -> tuple[Finding, ...]:
-        grants = self._record.grants
+        grants = self._record.granted
         try:
             self._gone = without_directory(self._directory, grants)
         except PassgateError as error:
             return (_unreadable(error),)
         alive = [grant for grant in grants if grant.pod_uid not in self._gone]
+        claims = tuple(_of_gone_pod(grant) for grant in grants if grant.claim and grant.pod_uid in self._gone)
         if machine is None:
-            return ()
-        return (*granted_twice(alive, machine), *(found for one in alive for found in contradictions(one, machine)))
+            return claims
+        differing = (found for one in alive for found in contradictions(one, machine))
+        return (*claims, *granted_twice(alive, machine), *differing)
 
     def _differing(self, listing: podresources.Listing | None, now: float) -> tuple[Finding, ...]:
         if listing is None or not self._record.is_current:
@@ -142,6 +147,11 @@ def _judged(machine: Machine) -> tuple[Finding, ...]:
     """What the gate says of the host, and of the devices that are meant for VMs."""
     ready = [function.address for function in machine.functions.values() if is_on_vfio(function)]
     return check(machine, ready)
+
+
+def _of_gone_pod(grant: Grant) -> Finding:
+    text = f"{grant.resource} is prepared for pod {grant.pod_uid}, which is gone"
+    return CLAIM_OF_GONE_POD.found(f"claim {grant.claim}", text)
 
 
 def _unreadable(error: PassgateError) -> Finding:

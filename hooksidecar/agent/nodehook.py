@@ -72,7 +72,7 @@ class NodeHook:
             # Such a VM starts, whatever is wrong with kubelet's record.
             return Checked(str(vmi))
         grants = self._grants()
-        own = [grant for grant in grants if grant.pod_uid in pods and grant.container == CONTAINER]
+        own = [grant for grant in grants if grant.pod_uid in pods and grant.is_for(CONTAINER)]
         told = merge(claimed, from_environment(environment(own).variables, resources(vmi), channel=ENVIRONMENT))
         inputs = vm_inputs(vmi, (), told)
         if not (own or claimed.allocations or outright_devices(vmi)):

@@ -39,7 +39,7 @@ def wanted_files(granted: Iterable[Grant], unread: Iterable[Unread]) -> Wanted:
     """Write down what the VMs' containers were given, as sidecars read it."""
     grants: dict[str, list[Grant]] = defaultdict(list)
     for grant in granted:
-        if grant.container == CONTAINER:
+        if grant.pod_uid and grant.is_for(CONTAINER):
             grants[grant.pod_uid].append(grant)
     hands_off = frozenset(entry.pod_uid for entry in unread if entry.container == CONTAINER)
     files: dict[str, bytes] = {}
@@ -47,9 +47,13 @@ def wanted_files(granted: Iterable[Grant], unread: Iterable[Unread]) -> Wanted:
     partial: set[str] = set()
     for uid in grants.keys() - hands_off:
         told = environment(grants[uid])
-        counts = {grant.resource: len(grant.device_ids) for grant in sorted(grants[uid]) if not _is_plain(grant)}
+        given = [grant for grant in sorted(grants[uid]) if not _is_plain(grant)]
+        counts: Counter[str] = Counter()
+        for grant in given:
+            counts[grant.resource] += len(grant.device_ids)
         if told.variables or counts:
-            files[uid] = _marked(to_env_file(told.variables, told.resources, counts))
+            claims = {grant.resource: (grant.claim, *grant.device_ids) for grant in given if grant.claim}
+            files[uid] = _marked(to_env_file(told.variables, told.resources, counts, claims))
         if told.lost:
             partial.add(uid)
             text = f"not in the file: {listed(printable(name) for name in told.lost)}"
@@ -162,7 +166,7 @@ class Node:
         """Visit the pods that changed in the checkpoint (`look`), were touched, or wait; with `whole` all of them."""
         begun = time.monotonic()
         if look and self.record.look():
-            self._want(wanted_files(self._as_given(self.record.grants), self.record.unread))
+            self._want(wanted_files(self._as_given(self.record.granted), self.record.unread))
         done = Visit()
         # As long as there was no good checkpoint it is not known whose file is stale.
         if self._writes and self.record.checkpoint is not None:
@@ -170,7 +174,7 @@ class Node:
             done = self._visit_due(whole=whole)
         pods = (finding for pod in self._pods.values() for finding in pod.findings)
         return Sweep(
-            grants=self.record.grants,
+            grants=self.record.granted,
             findings=(*self.record.findings, *self._wanted.findings, *self._trouble, *pods),
             dropped=done.dropped,
             kept=done.kept,

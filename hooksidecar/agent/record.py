@@ -1,4 +1,4 @@
-"""Kubelet's checkpoint file and the grants in it: its last good content stays valid until there is a better one."""
+"""What pods were given: kubelet's checkpoint, and the records of resource claims. What was read well stays valid."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from domxml.errors import BadInput, HostUnreadable
 from domxml.finding import Finding, Severity
 from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, CHECKPOINT_UNREADABLE, RECORD_OF_EARLIER_BOOT
 from hostdev.kubelet.checkpoint import FILE, Checkpoint, Grant, Unread, is_another_boot, parse
+from hostdev.kubelet.claimgrants import claim_grants
+from hostdev.kubelet.claimrecords import SUFFIX, ClaimRecord, read_records, records_directory
 from hostdev.kubelet.directory import PODS, list_pods, read_checkpoint
+from hostdev.kubelet.resourcename import DRIVER
 
 SOCKET = "kubelet.sock"
 """Where device plugins register: beside the file, from kubelet's first start on."""
 
 
 class Record:
-    """The file, as often as it is looked at."""
+    """The files, as often as they are looked at."""
 
     def __init__(self, directory: str, boot_id: str) -> None:
         self._directory = directory
@@ -30,10 +33,17 @@ class Record:
         """Why the file as it is now is of no use."""
         self.read_at = time.monotonic()
         """When there was nothing wrong with it the last time, or the beginning."""
+        self.records: tuple[ClaimRecord, ...] = ()
+        """What was prepared of resource claims."""
+        self._unread_records: tuple[Finding, ...] = ()
+        self.granted: tuple[Grant, ...] = ()
+        """The grants of kubelet and those of resource claims."""
 
     def look(self) -> bool:
-        """Read the file; whether there is new good content. What did not change is not parsed again."""
-        changed = self._look()
+        """Read the files; whether there is new good content. What did not change is not parsed again."""
+        changed = any((self._look(), self._look_at_claims()))
+        if changed:
+            self.granted = (*self.grants, *claim_grants(self.records, self._boot_id))
         if not self.trouble:
             self.read_at = time.monotonic()
         return changed
@@ -57,9 +67,19 @@ class Record:
         changed, self.checkpoint = checkpoint != self.checkpoint, checkpoint
         return changed
 
+    def _look_at_claims(self) -> bool:
+        read = read_records(self._directory, DRIVER)
+        unread = {finding.subject for finding in read.findings}
+        directory = records_directory(self._directory, DRIVER)
+        # What cannot be read now is as it was.
+        known = [one for one in self.records if unread & {directory, f"{directory}/{one.uid}{SUFFIX}"}]
+        records = tuple({one.uid: one for one in (*known, *read.records)}.values())
+        changed, self.records, self._unread_records = records != self.records, records, read.findings
+        return changed
+
     @property
     def grants(self) -> tuple[Grant, ...]:
-        """The grants that hold now: none that another boot has made."""
+        """The grants of kubelet's device manager that hold now: none that another boot has made."""
         return self.checkpoint.grants if self.checkpoint and not self.is_stale else ()
 
     @property
@@ -80,7 +100,7 @@ class Record:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Findings about the file and its entries."""
-        found = list(self.trouble)
+        found = [*self.trouble, *self._unread_records]
         if self.checkpoint and self.is_stale:
             text = f"was written in boot {self.checkpoint.boot_id[:36]}, this is {self._boot_id}"
             found.append(RECORD_OF_EARLIER_BOOT.found(self._path, text))
@@ -119,7 +139,7 @@ def without_directory(directory: str, grants: Iterable[Grant]) -> frozenset[str]
         raise HostUnreadable(
             "kubelet-dir-unreadable", what, subject=path, hint="kubelet's directory must be readable"
         ) from None
-    return frozenset(grant.pod_uid for grant in grants) - there
+    return frozenset(grant.pod_uid for grant in grants if grant.pod_uid) - there
 
 
 def current_grants(directory: str, record: Record) -> tuple[Grant, ...]:
@@ -127,4 +147,4 @@ def current_grants(directory: str, record: Record) -> tuple[Grant, ...]:
     record.look()
     for finding in record.trouble:
         raise HostUnreadable(finding.code, finding.message, subject=finding.subject, hint=finding.hint)
-    return grants_of_present_pods(directory, record.grants)
+    return grants_of_present_pods(directory, record.granted)

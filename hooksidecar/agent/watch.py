@@ -14,6 +14,7 @@ from hooksidecar import log
 from hooksidecar.inotify import (
     CLOSE_WRITE,
     CREATE,
+    DELETE,
     DELETE_SELF,
     IGNORED,
     MOVE_SELF,
@@ -25,8 +26,10 @@ from hooksidecar.inotify import (
     Inotify,
 )
 from hostdev.kubelet.checkpoint import FILE
+from hostdev.kubelet.claimrecords import records_directory
 from hostdev.kubelet.directory import PLUGINS, PODS
 from hostdev.kubelet.podresources import SOCKET
+from hostdev.kubelet.resourcename import DRIVER
 
 CHECKPOINTS, _, CHECKPOINT = FILE.rpartition("/")
 PODRESOURCES = SOCKET.rpartition("/")[0]
@@ -37,13 +40,16 @@ SURE = 10.0
 
 _PLACES = ("", CHECKPOINTS, PODS)
 """Kubelet's directory itself tells when the others are made anew."""
+CLAIMS = records_directory("", DRIVER)
+"""There only where the driver of resource claims is."""
 _MOUNTED = (CHECKPOINTS, PODRESOURCES, PODS, PLUGINS)
 _CHANGED = CREATE | MOVED_TO | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
+_RECORDS = _CHANGED | DELETE
 _GONE = DELETE_SELF | MOVE_SELF | IGNORED
 
 
 class Woken(NamedTuple):
-    """Reasons to look: at the checkpoint, at pods, at all of them."""
+    """Reasons to look: at the checkpoint and what was prepared of claims, at pods, at all of them."""
 
     checkpoint: bool = False
     pods: frozenset[str] = frozenset()
@@ -149,16 +155,17 @@ class Watch:
         return True
 
     def _missing(self) -> bool:
-        return len(self._places) < len(_PLACES)
+        return not set(_PLACES) <= set(self._places.values())
 
     def _establish(self) -> bool:
         """Watch what is not watched yet, or not any more; whether something was to do, and was done."""
-        if self._inotify is None or not self._missing():
+        if self._inotify is None:
             return False
         done = False
-        for place in set(_PLACES) - set(self._places.values()):
+        for place in {*_PLACES, CLAIMS} - set(self._places.values()):
+            changes = _RECORDS if place == CLAIMS else _CHANGED
             with suppress(OSError):
-                watch = self._inotify.watch(os.path.join(self._directory, place), _CHANGED | ONLYDIR)  # noqa: PTH118
+                watch = self._inotify.watch(os.path.join(self._directory, place), changes | ONLYDIR)  # noqa: PTH118
                 self._places[watch] = place
                 done = True
         return done
@@ -182,4 +189,6 @@ class Watch:
                 pods.add(event.name)
             elif self._places.get(event.watch) == CHECKPOINTS:
                 checkpoint = checkpoint or event.name == CHECKPOINT
+            elif self._places.get(event.watch) == CLAIMS:
+                checkpoint = True
         return Woken(checkpoint, frozenset(pods), everything)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
-from domxml.text import listed
+from domxml.text import listed, printable
 from hostdev.allocation.allocation import ALLOCATION_FILE, Gathered
 from hostdev.allocation.dialects import dialects_of
 from hostdev.allocation.environment import Resources, from_environment
@@ -20,6 +20,9 @@ RESOURCE_NOTE = f"{NOTE}resource:"
 """`#passgate-resource:QAT0=qat.intel.com/sym`: whose variable it is; once more for each further resource."""
 GRANT_NOTE = f"{NOTE}grant:"
 """`#passgate-grant:qat.intel.com/sym=1`: how many devices of it kubelet gave, whatever its plugin told of them."""
+CLAIM_NOTE = f"{NOTE}claim:"
+"""`#passgate-claim:example.com/gpu=lab/render-gpu-x7k2p 0000:3d-00.0-10de.1eb8`: the resource claim that it was
+prepared for, and its units."""
 _DIGITS = 8
 
 
@@ -32,6 +35,8 @@ class EnvFile(NamedTuple):
     """By variable, the resources that it is of; without a key the file does not tell."""
     grants: Mapping[str, int] = {}
     """By resource, how many devices kubelet gave; empty where the file does not tell."""
+    claims: Mapping[str, str] = {}
+    """By resource the resource claim that it was given by, with its namespace."""
 
 
 def from_env_file(data: bytes, resources: Resources, *, channel: str = ALLOCATION_FILE) -> Gathered:
@@ -39,7 +44,8 @@ def from_env_file(data: bytes, resources: Resources, *, channel: str = ALLOCATIO
     file = parse_env_file(data, channel=channel)
     gathered = from_environment(file.variables, resources, channel=channel, owners=file.resources)
     count = len(gathered.allocations)
-    looked_at = (f"{channel} ({count or 'no'} device{'' if count == 1 else 's'})",)
+    claims = "".join(f"; claim {printable(claim)} of {printable(name)}" for name, claim in file.claims.items())
+    looked_at = (f"{channel} ({count or 'no'} device{'' if count == 1 else 's'}{claims})",)
     return Gathered(gathered.allocations, (*file.findings, *gathered.findings), looked_at, file.grants)
 
 
@@ -74,15 +80,27 @@ def parse_env_file(data: bytes, *, channel: str = ALLOCATION_FILE) -> EnvFile:
         findings.append(VARIABLE_UNREADABLE.found(channel, text, severity=Severity.ERROR))
     variables = {name: value for name, value in told.items() if not name.startswith(NOTE)}
     grants = {name.removeprefix(GRANT_NOTE): int(value) for name, value in told.items() if name.startswith(GRANT_NOTE)}
-    return EnvFile(variables, tuple(findings), resources, grants)
+    claims = {
+        name.removeprefix(CLAIM_NOTE): value.partition(" ")[0]
+        for name, value in told.items()
+        if name.startswith(CLAIM_NOTE)
+    }
+    return EnvFile(variables, tuple(findings), resources, grants, claims)
 
 
 def to_env_file(
-    variables: Mapping[str, str], resources: Mapping[str, Iterable[str]] = {}, grants: Mapping[str, int] = {}
+    variables: Mapping[str, str],
+    resources: Mapping[str, Iterable[str]] = {},
+    grants: Mapping[str, int] = {},
+    claims: Mapping[str, Iterable[str]] = {},
 ) -> bytes:
-    """Write what `parse_env_file` reads; with NUL bytes between where a line could not hold all of it."""
+    """Write what `parse_env_file` reads; with NUL bytes between where a line could not hold all of it.
+
+    `claims` are the claim and the units of a resource.
+    """
     fits = not any("\n" in value or value.endswith("\r") or name.startswith("#") for name, value in variables.items())
     entries = [f"{GRANT_NOTE}{resource}={count}" for resource, count in grants.items() if can_be_written(resource)]
+    entries += [f"{CLAIM_NOTE}{name}={' '.join(words)}" for name, words in claims.items() if can_be_written(name)]
     for name, value in variables.items():
         entries += [f"{RESOURCE_NOTE}{name}={whose}" for whose in resources.get(name, ()) if can_be_written(whose)]
         entries.append(f"{name}={value}")
@@ -102,7 +120,7 @@ def _entries(data: bytes) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(text.split("\0" if whole else "\n"), start=1):
         entry = line if whole else line.removesuffix("\r")
         # In a process's environment nothing is a comment, in a file that people write it is.
-        comment = entry.startswith("#") and not entry.startswith((RESOURCE_NOTE, GRANT_NOTE))
+        comment = entry.startswith("#") and not entry.startswith((RESOURCE_NOTE, GRANT_NOTE, CLAIM_NOTE))
         if not entry.strip() or (comment and not whole):
             continue
         name, equals, value = entry.partition("=")
@@ -112,7 +130,7 @@ def _entries(data: bytes) -> Iterator[tuple[int, str, str]]:
 def _is_entry(name: str, value: str) -> bool:
     if name.startswith(GRANT_NOTE):
         return value.isascii() and value.isdecimal() and len(value) < _DIGITS
-    return bool(name and (value or not name.startswith(RESOURCE_NOTE)))
+    return bool(name and (value or not name.startswith((RESOURCE_NOTE, CLAIM_NOTE))))
 
 
 def _is_name(name: str) -> bool:

@@ -177,6 +177,23 @@ GRANT_OF_GONE_POD = FindingKind(
     remedy="If it stays although other pods get devices, look into kubelet's log, and restart kubelet.",
 )
 
+CLAIM_OF_GONE_POD = FindingKind(
+    code="claim-of-gone-pod",
+    severity=Severity.WARNING,
+    title="A device is prepared for the resource claim of a pod that is gone",
+    cause=(
+        "Kubelet has no directory of the pod any more, and the driver was not asked to give the claim back: it was not "
+        "there when the pod was deleted by force, or could not do it. Kubelet knows that it is due "
+        "(`dra_manager_state`), and asks within a minute once the driver is there."
+    ),
+    hint="see whether passgate-claims runs on the node",
+    remedy=(
+        "1. `kubectl -n passgate get pods -o wide` shows the driver's pod of the node, and its log why a claim is not "
+        "given back.\n"
+        "2. Kubelet asks again by itself; the device is free for the next pod when the record is gone."
+    ),
+)
+
 RECORD_OF_EARLIER_BOOT = FindingKind(
     code="record-of-earlier-boot",
     severity=Severity.WARNING,
@@ -203,7 +220,13 @@ RECORD: tuple[FindingKind, ...] = (
 )
 """About kubelet's record, and what the agent makes of it."""
 
-HELD: tuple[FindingKind, ...] = (GRANTED_TWICE, HOLDERS_DISAGREE, GRANT_OF_GONE_POD, RECORD_OF_EARLIER_BOOT)
+HELD: tuple[FindingKind, ...] = (
+    GRANTED_TWICE,
+    HOLDERS_DISAGREE,
+    GRANT_OF_GONE_POD,
+    CLAIM_OF_GONE_POD,
+    RECORD_OF_EARLIER_BOOT,
+)
 """About who has a device."""
 
 KINDS: tuple[FindingKind, ...] = (*RECORD, *HELD)

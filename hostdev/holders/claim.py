@@ -15,6 +15,7 @@ class How(StrEnum):
     DOMAIN = "domain"
     ENABLED = "enabled"
     CHECKPOINT = "checkpoint"
+    CLAIM = "claim"
     PODRESOURCES = "podresources"
     DRIVER = "driver"
 
@@ -53,6 +54,11 @@ TRUST: dict[How, Trust] = {
         "kubelet's device-manager checkpoint",
         "DRA serves the resource; the pod has ended a while ago; the node was booted since",
     ),
+    How.CLAIM: Trust(
+        State.ALLOCATED,
+        "the records of Passgate's driver of resource claims",
+        "the pod has ended and the claim was not given back yet; the records of other drivers are not read",
+    ),
     How.PODRESOURCES: Trust(
         State.ALLOCATED,
         "kubelet's PodResources API",
@@ -84,11 +90,13 @@ class Claim:
     """Not where an IOMMU group of several devices was granted, and it may be any of them."""
     unit: str | None = None
     """Of a grant the id of the unit, where that is what kubelet knows the device by."""
+    resource_claim: str | None = None
+    """Of a grant the resource claim that it was prepared for, with its namespace."""
 
     @property
     def granted(self) -> str:
-        """What was granted, in words: the resource, and the unit."""
-        return name_grant(self.who, self.unit)
+        """What was granted, in words: the resource, the unit, and the resource claim."""
+        return name_grant(self.who, self.unit, self.resource_claim)
 
     @property
     def holder(self) -> str | None:
@@ -96,6 +104,6 @@ class Claim:
         return f"{self.namespace}/{self.name}" if self.name else self.pod
 
 
-def name_grant(resource: str, unit: str | None) -> str:
-    """The resource, and the unit where it is known."""
-    return f"{resource}, unit {unit}" if unit else resource
+def name_grant(resource: str, unit: str | None, claim: str | None = None) -> str:
+    """The resource, and the unit and the claim where they are known."""
+    return ", ".join((resource, *((f"unit {unit}",) if unit else ()), *((f"claim {claim}",) if claim else ())))

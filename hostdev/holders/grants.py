@@ -22,6 +22,8 @@ from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.inventory.places import find_primaries, is_id
 from hostdev.inventory.vfiodrivers import is_on_vfio
 from hostdev.kubelet.checkpoint import Grant
+from hostdev.kubelet.claimgrants import claim_grants
+from hostdev.kubelet.claimrecords import ClaimRecord
 from hostdev.kubelet.podresources import PodDevices
 
 _NODE = re.compile(r"/dev/vfio/(?:noiommu-)?([0-9]{1,9})", re.ASCII)
@@ -179,26 +181,33 @@ class Kubelet(NamedTuple):
     logs: tuple[str, ...] = ()
     """Names in /var/log/pods."""
     claimed: tuple[str, ...] = ()
-    """Devices of resource claims (DRA), by their drivers' names: these tell no address."""
+    """Devices of resource claims (DRA) of which no record is read, by their drivers' names: these tell no address."""
+    records: tuple[ClaimRecord, ...] = ()
+    """What our own driver prepared of resource claims."""
 
     def may_have(self, uid: str | None) -> bool:
-        """Whether a pod is there, or could not be looked for."""
-        return self.alive is None or uid in self.alive
+        """Whether a pod is there, or could not be looked for. Of a claim without one it is not known."""
+        return self.alive is None or not uid or uid in self.alive
+
+    def prepared(self, machine: Machine) -> tuple[Grant, ...]:
+        """The grants of resource claims."""
+        return claim_grants(self.records, machine.kernel.boot_id) if self.records else ()
 
 
 def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Claim]:
-    """Every pod that a device was granted to, by both of kubelet's ways to tell."""
+    """Every pod that a device was granted to, by both of kubelet's ways to tell, and by resource claims."""
     uids = _uids(kubelet)
-    for grant in kubelet.grants or ():
+    for grant in (*(kubelet.grants or ()), *kubelet.prepared(machine)):
         for joined in _about(function, devices_of_grant(grant, machine), machine):
             yield Claim(
-                How.CHECKPOINT,
+                How.CLAIM if grant.claim else How.CHECKPOINT,
                 grant.resource,
                 joined.by,
-                pod=grant.pod_uid,
-                container=grant.container,
+                pod=grant.pod_uid or None,
+                container=grant.container or None,
                 exact=joined.exact,
                 unit=joined.unit,
+                resource_claim=grant.claim or None,
             )
     for entry in kubelet.listed or ():
         for joined in _about(function, _joined(entry, kubelet, machine), machine):
@@ -218,7 +227,9 @@ def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) 
 def unknown_units(how: How, kubelet: Kubelet, machine: Machine) -> tuple[str, ...]:
     """The ids of units that this machine has not, of grants of living pods that nothing else tells the devices of."""
     ids: dict[str, None] = {}
-    for grant in grants_of_living_pods(kubelet) if how is How.CHECKPOINT else ():
+    for grant in grants_of_living_pods(kubelet, machine) if how in {How.CHECKPOINT, How.CLAIM} else ():
+        if (how is How.CLAIM) != bool(grant.claim):
+            continue
         if (units := [*filter(is_id, grant.device_ids)]) and not devices_of_grant(grant, machine):
             ids |= dict.fromkeys(units)
     for entry in (kubelet.listed or ()) if how is How.PODRESOURCES else ():
@@ -227,9 +238,10 @@ def unknown_units(how: How, kubelet: Kubelet, machine: Machine) -> tuple[str, ..
     return tuple(ids)
 
 
-def grants_of_living_pods(kubelet: Kubelet) -> Iterator[Grant]:
+def grants_of_living_pods(kubelet: Kubelet, machine: Machine) -> Iterator[Grant]:
     """The grants, but for those of pods that kubelet has no directory of."""
-    yield from (one for one in kubelet.grants or () if kubelet.may_have(one.pod_uid))
+    every = (*(kubelet.grants or ()), *kubelet.prepared(machine))
+    yield from (one for one in every if kubelet.may_have(one.pod_uid))
 
 
 def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
@@ -243,6 +255,7 @@ def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:
         pods = {pod for device in grant.device_ids for pod in listed[grant.resource, device]}
         if len(pods) == 1:
             found[grant.pod_uid] = pods.pop()
+    found |= {uid: (record.namespace, name) for record in kubelet.records for name, uid in record.pods}
     for name in kubelet.logs:
         parts = name.split("_")
         if len(parts) == _NAMED:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from domxml.finding import Evidence, Finding, Severity
 from domxml.text import listed, printable
 from hostdev.findings.holders import (
+    CLAIM_OF_GONE_POD,
     GRANT_OF_GONE_POD,
     GRANTED_TWICE,
     HOLDERS_DISAGREE,
@@ -29,6 +30,8 @@ from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.kubelet.checkpoint import is_another_boot
 
 _IN_USE = (How.OPEN, How.TOLD)
+_GRANTED = (How.CHECKPOINT, How.CLAIM)
+"""What is written down when a pod is given a device, and may outlive the pod."""
 _QUARRELS = frozenset({GRANTED_TWICE.code, HOLDERS_DISAGREE.code, KUBELET_DISAGREES.code})
 
 
@@ -60,16 +63,17 @@ class Answer:
         return tuple(
             claim
             for claim in self.claims
-            if claim.how is not How.DRIVER and not (claim.how is How.CHECKPOINT and claim.pod in self.ended)
+            if claim.how is not How.DRIVER and not (claim.how in _GRANTED and claim.pod and claim.pod in self.ended)
         )
 
     @property
     def complete(self) -> bool:
         """Whether all processes were seen, and kubelet told its grants in one of its two ways, if it is there."""
         looked = all(not asked.why for asked in self.asked if asked.how is How.OPEN)
-        kubelet = [asked for asked in self.asked if TRUST[asked.how].proves is State.ALLOCATED]
+        kubelet = [asked for asked in self.asked if asked.how in {How.CHECKPOINT, How.PODRESOURCES}]
         told = all(asked.missing for asked in kubelet) or any(not asked.why for asked in kubelet)
-        return looked and told and not self.claimed
+        prepared = not any(asked.why for asked in self.asked if asked.how is How.CLAIM)
+        return looked and told and prepared and not self.claimed
 
     @property
     def state(self) -> State:
@@ -107,7 +111,7 @@ def find_holders(
         *_gone(subject, claims, kubelet),
         *_record_differs(function, machine, kubelet),
     )
-    gone = frozenset(claim.pod for claim in claims if claim.how is How.CHECKPOINT and not kubelet.may_have(claim.pod))
+    gone = frozenset(claim.pod for claim in claims if claim.how in _GRANTED and not kubelet.may_have(claim.pod))
     return Answer(claims, tuple(asked), findings, kubelet.claimed, gone | _ended(claims, kubelet))
 
 
@@ -140,7 +144,7 @@ def _old(subject: str, claims: Sequence[Claim], machine: Machine, kubelet: Kubel
 
 
 def _twice(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[Finding]:
-    granted_to = {claim.pod: claim for claim in claims if claim.how is How.CHECKPOINT and kubelet.may_have(claim.pod)}
+    granted_to = {claim.pod: claim for claim in claims if claim.how in _GRANTED and kubelet.may_have(claim.pod)}
     if len(granted_to) > 1:
         pods = " and ".join(f"pod {claim.holder} ({claim.granted})" for claim in granted_to.values())
         yield GRANTED_TWICE.found(subject, f"is granted to {pods}", evidence=_evidence(granted_to.values()))
@@ -150,7 +154,7 @@ def _used_by_another(subject: str, claims: Sequence[Claim], kubelet: Kubelet) ->
     """A process in a pod that was granted nothing, or one in no pod although a pod was granted the device."""
     if kubelet.grants is None:
         return
-    grants = [claim for claim in claims if claim.how is How.CHECKPOINT and kubelet.may_have(claim.pod)]
+    grants = [claim for claim in claims if claim.how in _GRANTED and kubelet.may_have(claim.pod)]
     owners = {claim.pod for claim in grants}
     for pod, claim in {claim.pod: claim for claim in reversed(claims) if claim.how in _IN_USE}.items():
         if pod in owners or (pod is None and not owners):
@@ -176,6 +180,9 @@ def _kubelet_disagrees(subject: str, claims: Sequence[Claim], kubelet: Kubelet) 
 def _gone(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[Finding]:
     ended = _ended(claims, kubelet)
     for claim in claims:
+        if claim.how is How.CLAIM and not kubelet.may_have(claim.pod):
+            text = f"is prepared for claim {claim.resource_claim} of pod {claim.holder}, which is gone"
+            yield CLAIM_OF_GONE_POD.found(subject, text, evidence=_evidence([claim]))
         if claim.how is How.CHECKPOINT and (claim.pod in ended or not kubelet.may_have(claim.pod)):
             state, severity = ("has ended", Severity.INFO) if claim.pod in ended else ("is gone", None)
             text = f"is granted to pod {claim.holder}, which {state}"
@@ -183,7 +190,7 @@ def _gone(subject: str, claims: Sequence[Claim], kubelet: Kubelet) -> Iterator[F
 
 
 def _record_differs(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Finding]:
-    for grant in grants_of_living_pods(kubelet):
+    for grant in grants_of_living_pods(kubelet, machine):
         found = tuple(contradictions(grant, machine))
         if found and any(one.device == function.address for one in devices_of_grant(grant, machine)):
             yield from found

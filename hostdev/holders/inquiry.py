@@ -64,6 +64,7 @@ def _by_source(claim: Claim) -> str:
         How.DOMAIN: f"the domain {claim.who}",
         How.ENABLED: "a process that is not to be seen",
         How.CHECKPOINT: f"pod {claim.holder}, to which kubelet granted {claim.granted}",
+        How.CLAIM: f"pod {claim.holder or 'that is not known'}, for which {claim.granted} is prepared",
         How.PODRESOURCES: f"pod {claim.holder}, to which kubelet granted {claim.granted}",
     }
     return words.get(claim.how, claim.who)

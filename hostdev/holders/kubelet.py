@@ -16,7 +16,9 @@ from hostdev.holders.claim import How
 from hostdev.holders.grants import Kubelet
 from hostdev.holders.holders import Asked
 from hostdev.kubelet import checkpoint, podresources
+from hostdev.kubelet.claimrecords import ClaimRecords, read_records, records_directory
 from hostdev.kubelet.directory import list_pods, read_checkpoint
+from hostdev.kubelet.resourcename import DRIVER
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ def ask_kubelet(named: str | None, root: Path | None) -> tuple[Kubelet, tuple[As
         return Kubelet(), (Asked(How.CHECKPOINT, absent, missing=True), Asked(How.PODRESOURCES, absent, missing=True))
     record, written = _answered(How.CHECKPOINT, lambda: _checkpoint(directory))
     listing, spoken = _answered(How.PODRESOURCES, lambda: _listing(directory))
+    prepared = read_records(str(directory), DRIVER)
     pods = _pods(directory)
     running = _running(root) if root and listing is None else None
     if running is not None:
@@ -54,14 +57,29 @@ def ask_kubelet(named: str | None, root: Path | None) -> tuple[Kubelet, tuple[As
         boot_id=record.boot_id if record else "",
         alive=pods,
         logs=_logs(root) if root else (),
-        claimed=tuple(device for claim in listing.claims for device in claim.devices) if listing else (),
+        claimed=_unrecorded(listing, prepared) if listing else (),
+        records=prepared.records,
     )
     if record and record.unread:
         written = Asked(How.CHECKPOINT, f"{len(record.unread)} of its entries cannot be read")
     if kubelet.claimed:
         names = listed(map(printable, kubelet.claimed))
         spoken = Asked(How.PODRESOURCES, f"of devices of resource claims it tells drivers' names alone: {names}")
-    return kubelet, (written, spoken)
+    return kubelet, (written, *_recorded(directory, prepared), spoken)
+
+
+def _recorded(directory: Path, prepared: ClaimRecords) -> tuple[Asked, ...]:
+    """Our driver's records as a source, where there is the driver."""
+    if prepared.findings:
+        return (Asked(How.CLAIM, "; ".join(f"{one.subject} {one.message}" for one in prepared.findings[:2])),)
+    there = os.path.isdir(records_directory(str(directory), DRIVER))  # noqa: PTH112
+    return (Asked(How.CLAIM),) if there else ()
+
+
+def _unrecorded(listing: podresources.Listing, prepared: ClaimRecords) -> tuple[str, ...]:
+    """Devices of claims that no record tells more of than their drivers' names."""
+    ours = {f"{record.driver}/{one.pool}/{one.device}" for record in prepared.records for one in record.units}
+    return tuple(device for claim in listing.claims for device in claim.devices if device not in ours)
 
 
 def _answered(how: How, question: Callable[[], T]) -> tuple[T | None, Asked]:

@@ -40,8 +40,7 @@ def held_by_others(grants: Iterable[Grant], pods: Collection[str], machine: Mach
     for grant in grants:
         if grant.pod_uid not in pods:
             for joined in devices_of_grant(grant, machine):
-                granted = name_grant(printable(grant.resource), joined.unit)
-                who = f"pod {printable(grant.pod_uid)}, granted as {granted}"
+                who = f"{_pod(grant)}, granted as {_granted(grant, joined)}"
                 held.setdefault(joined.device.uuid if isinstance(joined.device, Mdev) else joined.device, who)
     return held
 
@@ -54,17 +53,23 @@ def _subject(device: PciAddress | Mdev, machine: Machine) -> str:
 
 
 def _finding(what: str, found: Iterable[tuple[Joined, Grant]]) -> Finding:
-    pods = listed(
-        dict.fromkeys(
-            f"pod {printable(grant.pod_uid)} ({name_grant(printable(grant.resource), joined.unit)})"
-            for joined, grant in found
-        )
-    )
+    pods = listed(dict.fromkeys(f"{_pod(grant)} ({_granted(grant, joined)})" for joined, grant in found))
     evidence = tuple(
-        Evidence(RECORD, f"{grant.pod_uid} {grant.container} {grant.resource}: {joined.device}")
+        Evidence(
+            f"claim {grant.claim}" if grant.claim else RECORD,
+            f"{grant.pod_uid} {grant.container} {grant.resource}: {joined.device}",
+        )
         for joined, grant in found
     )
     return GRANTED_TWICE.found(what, f"is granted to {pods}", evidence=evidence)
+
+
+def _pod(grant: Grant) -> str:
+    return f"pod {printable(grant.pod_uid)}" if grant.pod_uid else "a pod that is not known"
+
+
+def _granted(grant: Grant, joined: Joined) -> str:
+    return name_grant(printable(grant.resource), joined.unit, grant.claim)
 
 
 def pods_of(vmi: Vmi, node: str) -> frozenset[str]:
@@ -86,7 +91,7 @@ def devices_of(
     granted = [
         joined.device
         for grant in grants
-        if resources is None or grant.resource in resources or _is_network(vmi, grant.resource)
+        if resources is None or grant.claim or grant.resource in resources or _is_network(vmi, grant.resource)
         for joined in devices_of_grant(grant, machine)
     ]
     told = [one.device for one in claimed if isinstance(one.device, PciAddress | Mdev)]

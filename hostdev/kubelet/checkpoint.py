@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Grant(NamedTuple):
-    """One entry of kubelet's checkpoint."""
+    """One entry of kubelet's checkpoint, or what stands for one of a resource claim."""
 
     pod_uid: str
     container: str
@@ -27,6 +27,12 @@ class Grant(NamedTuple):
     """The variables that the device plugin gave the container."""
     nodes: tuple[str, ...]
     """Paths on the host of the device nodes that it gave."""
+    claim: str = ""
+    """Namespace and name of the resource claim that it was prepared for; empty of what a device plugin gave."""
+
+    def is_for(self, container: str) -> bool:
+        """Whether a container has it. Of a claim no container is told: in the pod of a VM it is QEMU's."""
+        return self.container == container or bool(self.claim)
 
 
 CODE = "checkpoint-unreadable"

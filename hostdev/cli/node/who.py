@@ -29,7 +29,7 @@ from hostdev.printing.fields import Field, Listing, check_form, write_lines
 from hostdev.printing.output import progress
 from hostdev.printing.screen import Screen
 
-TONES = {How.DRIVER: Tone.WARN, How.CHECKPOINT: Tone.WARN, How.PODRESOURCES: Tone.WARN}
+TONES = dict.fromkeys((How.DRIVER, How.CHECKPOINT, How.CLAIM, How.PODRESOURCES), Tone.WARN)
 """All else has it open."""
 AGAIN = 1.0
 """Seconds until sources that quarrel are asked again."""
@@ -131,6 +131,7 @@ def _notes(told: Answer) -> Iterator[str]:
 _SOURCES = {
     How.OPEN: "not all processes were seen",
     How.CHECKPOINT: "kubelet's checkpoint could not be read",
+    How.CLAIM: "not all records of resource claims could be read",
     How.PODRESOURCES: "kubelet's PodResources could not be asked",
 }
 
@@ -168,12 +169,13 @@ FIELDS: tuple[Field[ClaimRow], ...] = (
     Field("POD UID", "the pod's UID", _of_claim(lambda claim: dash(claim.pod))),
     Field("EXACT", "or one of an IOMMU group", _of_claim(lambda claim: "yes" if claim.exact else "one of the group")),
     Field("UNIT", "the unit that was granted, by its id", _of_claim(lambda claim: dash(claim.unit)), spare=1),
+    Field("CLAIM", "the resource claim that it was prepared for", _of_claim(lambda claim: dash(claim.resource_claim))),
     Field("GROUP", "the IOMMU group", lambda row: dash(row.held.function.group)),
     Field("STATE", "what is true of the device", lambda row: str(row.held.told.state)),
 )
 _NAMES = tuple(field.name for field in FIELDS)
-LISTING = Listing(FIELDS, _NAMES[:7], _NAMES[:11])
-ONE = Listing(FIELDS, _NAMES[1:7], _NAMES[1:11])
+LISTING = Listing(FIELDS, _NAMES[:7], _NAMES[:12])
+ONE = Listing(FIELDS, _NAMES[1:7], _NAMES[1:12])
 """Of one device its address stands below the table."""
 
 

@@ -19,6 +19,7 @@ from hostdev.holders.holders import Answer, Asked, confirm, find_holders
 from hostdev.kubelet.podresources import PodDevices
 from tests.hostdev.gate.build import KERNEL, at, function, machine
 from tests.hostdev.holders.grants import grant
+from tests.hostdev.kubelet.claims import record, unit
 
 D = "0000:3d:02.1"
 HERE = "5ad60ee0-5bc0-4b0c-a273-1e1ca4ca07c0"
@@ -35,6 +36,7 @@ TOLD_A = Claim(How.TOLD, "qemu-kvm", f"host={D}", pid=7, pod=A)
 OUTSIDE = Claim(How.OPEN, "dpdk-testpmd", "/dev/vfio/43", pid=9)
 DRIVER = Claim(How.DRIVER, "i40e", "the host's driver ens1f0")
 ALIVE = frozenset({A, B})
+CLAIM_A = record(unit(resource="a.b/c")._replace(functions=(at(D),), unit="none"), pods=(("vm-a", A),), boot_id=HERE)
 ALL = (Asked(How.OPEN), Asked(How.CHECKPOINT), Asked(How.PODRESOURCES))
 
 
@@ -46,6 +48,10 @@ def ask(claims: Sequence[Claim] = (), *, asked: Sequence[Asked] = ALL, **kubelet
 STATES: Mapping[str, tuple[Answer, State, bool | None]] = {
     "nobody": (ask(), State.FREE, None),
     "granted": (ask(grants=(GRANT_A,)), State.ALLOCATED, None),
+    "prepared for a claim": (ask(records=(CLAIM_A,)), State.ALLOCATED, None),
+    "prepared for a claim, and open": (ask([OPEN_A], records=(CLAIM_A,)), State.OPEN, True),
+    "prepared in another boot": (ask(records=(CLAIM_A._replace(boot_id="0" * 8),)), State.FREE, None),
+    "records that cannot be read": (ask(asked=[*ALL, Asked(How.CLAIM, "torn")]), State.UNKNOWN, None),
     "granted, both ways": (ask(grants=(GRANT_A,), listed=(LISTED_A,)), State.ALLOCATED, True),
     "open": (ask([OPEN_A, TOLD_A], grants=(GRANT_A,), listed=(LISTED_A,)), State.OPEN, True),
     "told only": (ask([TOLD_A], grants=(GRANT_A,)), State.OPEN, True),
@@ -118,6 +124,21 @@ CASES: Mapping[str, tuple[Answer, str, str]] = {
         "pod default/vm-a, which has ended",
     ),
     "a gone pod": (ask(grants=(GRANT_A,), alive=frozenset()), "grant-of-gone-pod", "pod default/vm-a, which is gone"),
+    "a claim of a gone pod": (
+        ask(records=(CLAIM_A,), alive=frozenset()),
+        "claim-of-gone-pod",
+        "is prepared for claim default/dr0-gpu-f27z2 of pod default/vm-a, which is gone",
+    ),
+    "a claim, opened by another": (
+        ask([OPEN_B], records=(CLAIM_A,)),
+        "holders-disagree",
+        "qemu-kvm (PID 8) in pod default/vm-b uses it, and kubelet granted it to pod default/vm-a",
+    ),
+    "a claim and a plugin": (
+        ask(grants=(grant(D, pod=B),), records=(CLAIM_A,)),
+        "granted-twice",
+        "pod default/vm-b (a.b/c) and pod default/vm-a (a.b/c, claim default/dr0-gpu-f27z2)",
+    ),
     "another boot": (
         ask(grants=(GRANT_A,), boot_id="0" * 8),
         "record-of-earlier-boot",
@@ -134,7 +155,9 @@ def test_disagreement(case: str) -> None:
     assert message in told.findings[0].message
     assert told.findings[0].subject == D
     assert told.findings[0].evidence
-    assert told.agree is (None if code in {"grant-of-gone-pod", "record-of-earlier-boot"} else False)
+    assert told.agree is (
+        None if code in {"grant-of-gone-pod", "claim-of-gone-pod", "record-of-earlier-boot"} else False
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -20,10 +20,10 @@ from domxml.pciaddress import PciAddress
 from hooksidecar import log
 from hooksidecar.agent import options
 from hooksidecar.agent.agent import Agent
-from hooksidecar.agent.hostwatch import Seen
-from hooksidecar.agent.offers import Look, Offers, looker_at_some
-from hooksidecar.agent.record import Record
-from hooksidecar.agent.uevents import Changes
+from hooksidecar.agent.offers import Offers
+from hooksidecar.nodewatch.look import Look, Picture, looker_at_some
+from hooksidecar.nodewatch.record import Record
+from hooksidecar.nodewatch.uevents import Changes
 from hooksidecar.process import stop_on_signals
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states, state_for
@@ -87,7 +87,7 @@ def _served(directory: str, machine: Machine) -> Iterator[str]:
         yield _line("one device changes, until ListAndWatch has it", turns)
         yield _goal("a change", CHANGE, statistics.median(turns))
         release.clear()
-        hanging = threading.Thread(target=offers.turn, args=(Changes(frozenset(vfs[-1:])),), daemon=True)
+        hanging = threading.Thread(target=offers.keeper.turn, args=(Changes(frozenset(vfs[-1:])),), daemon=True)
         hanging.start()
         with grpc.insecure_channel(f"unix:{_socket(kubelet)}") as channel:
             for name, request in _requests(offers):
@@ -118,7 +118,7 @@ def _change(directory: str, offers: Offers, kubelet: Kubelet, vf: PciAddress) ->
     (place / "driver").unlink()
     (place / "driver").symlink_to("../../../../bus/pci/drivers/iavf")
     begun = time.perf_counter()
-    offers.turn(Changes(frozenset([vf])))
+    offers.keeper.turn(Changes(frozenset([vf])))
     kubelet.wait(lambda: kubelet.allocatable(RESOURCE) == healthy - 1)
     return time.perf_counter() - begun
 
@@ -140,8 +140,8 @@ def _offering(directory: str, machine: Machine) -> Iterator[tuple[Offers, Kubele
 
     with _kubelet() as kubelet:
         place = str(kubelet.directory)
-        offers = Offers(_declared, Look(lambda: machine, look, Seen), Record(place, ""), place)
-        offers.turn()
+        offers = Offers(_declared, Look(lambda: machine, look, Picture), Record(place, ""), place)
+        offers.keeper.turn()
         healthy = sum(one.healthy for one in offers.listed(RESOURCE))
         kubelet.wait(lambda: kubelet.allocatable(RESOURCE) == healthy, timeout=20.0)
         time.sleep(SETTLING)

@@ -21,7 +21,7 @@ WORDS = (
     ("hostdev.allocation", "reading what was allocated"),
     ("hostdev.cloudinit", "writing the network data"),
     ("hostdev.vmi", "reading the VMI"),
-    ("hooksidecar.agent.record", "reading kubelet's record"),
+    ("hooksidecar.nodewatch.record", "reading kubelet's record"),
     ("hostdev.kubelet", "reading kubelet's record"),
     ("hostdev.inventory.host", "reading the host's files"),
     ("hostdev.inventory.scan", "reading the host's devices"),

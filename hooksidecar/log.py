@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-from domxml.finding import Finding
+from domxml.finding import Finding, Severity
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -80,6 +80,30 @@ def error(message: str, **fields: object) -> None:
 def debug(message: str, **fields: object) -> None:
     """Log what only a search for a mistake needs."""
     _LOG.debug(message, extra={"fields": fields}, stacklevel=2)
+
+
+_SAY = {Severity.INFO: info, Severity.WARNING: warning, Severity.ERROR: error}
+
+
+class Diary:
+    """Findings that stay: each is logged when it comes, and when it is gone; not at every look."""
+
+    def __init__(self) -> None:
+        self._told: frozenset[Finding] = frozenset()
+        self._last: tuple[Finding, ...] = ()
+
+    def write(self, noticed: tuple[Finding, ...]) -> None:
+        """Log what is new."""
+        if noticed == self._last:
+            return
+        now = frozenset(noticed)
+        for finding in sorted(now - self._told):
+            _SAY[finding.severity](
+                "finding", code=finding.code, subject=finding.subject, what=finding.message, hint=finding.hint
+            )
+        for finding in sorted(self._told - now):
+            info("finding gone", code=finding.code, subject=finding.subject, what=finding.message)
+        self._told, self._last = now, noticed
 
 
 def defect(error: BaseException, **fields: object) -> None:

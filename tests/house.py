@@ -32,6 +32,7 @@ ROOMS = (
     *(
         "hooksidecar",
         "hooksidecar.monitoring",
+        "hooksidecar.nodewatch",
         "hooksidecar.deviceplugin",
         "hooksidecar.agent",
         "hooksidecar.claims",

@@ -12,17 +12,15 @@ from domxml.errors import ExitCode, HostUnreadable
 from domxml.finding import Finding, Severity
 from hooksidecar import log
 from hooksidecar.agent.arrivals import Arrivals
-from hooksidecar.agent.diary import Diary
 from hooksidecar.agent.hostwatch import Surroundings
 from hooksidecar.agent.metrics import Metrics
 from hooksidecar.agent.nfd import Labels
 from hooksidecar.agent.options import Options
 from hooksidecar.agent.pods import Node, Sweep
-from hooksidecar.agent.record import Record, current_grants
 from hooksidecar.agent.watch import POLL, Watch, Woken
+from hooksidecar.nodewatch.look import declared_by, look_at, read_boot_id_of
+from hooksidecar.nodewatch.record import Record, current_grants
 from hostdev.inventory.machine import Machine
-from hostdev.inventory.platform import read_boot_id
-from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import looker
 from hostdev.kubelet.checkpoint import Grant
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2  # noqa: F401  loaded before a pod waits for it
@@ -94,7 +92,7 @@ class Loop:
             if swept.grants is not before:
                 self._surroundings.ask()
                 if self._offers:
-                    self._offers.ask()
+                    self._offers.keeper.ask()
             self._told(swept)
             self._turned = time.monotonic()
             whole_at = now + WHOLE if whole else whole_at
@@ -110,7 +108,7 @@ class Loop:
     def _around(self) -> None:
         """The surroundings have been looked at."""
         if self._offers:
-            self._offers.ask()
+            self._offers.keeper.ask()
         self._watch.wake()
 
     def _told(self, swept: Sweep) -> Sweep:
@@ -131,7 +129,7 @@ class Agent:
 
     def __init__(self, options: Options, ended: Callable[[], bool]) -> None:
         self._options = options
-        self._boot_id = _boot_id(options.host)
+        self._boot_id = read_boot_id_of(options.host)
         self._record = Record(options.kubelet_dir, self._boot_id)
         self._watch = Watch(options.kubelet_dir)
         self.waker = self._watch.waker
@@ -159,7 +157,7 @@ class Agent:
             arrivals=self._arrivals,
             offers=self._offers,
         )
-        self._diary = Diary()
+        self._diary = log.Diary()
         self._metrics = Metrics(ages=self._ages)
         self._labels = Labels(options.features_dir)
 
@@ -187,7 +185,7 @@ class Agent:
             self._loop.run()
 
     def _serve_web(self, faces: ExitStack) -> None:
-        from hooksidecar.agent.web import Web  # noqa: PLC0415  most of its weight is asyncio's
+        from hooksidecar.nodewatch.web import Web  # noqa: PLC0415  most of its weight is asyncio's
 
         web = Web(self._options.listen, self._metrics.text, self._loop.trouble)
         web.start()
@@ -237,7 +235,8 @@ class Agent:
 
     def _tell(self, swept: Sweep) -> None:
         swept = swept._replace(findings=tuple(map(self._as_expected, swept.findings)))
-        self._diary.write(swept)
+        _log_sweep(swept)
+        self._diary.write(swept.findings)
         self._metrics.swept(swept)
         if self._manager:
             self._metrics.managed(self._manager.seen.standings, self._manager.seen.outcomes)
@@ -267,8 +266,8 @@ def _offers(options: Options, look: Callable[[], Machine | None], around: Surrou
     from hooksidecar.agent import offers  # noqa: PLC0415  only where it is asked for
 
     return offers.Offers(
-        offers.declared_by(options.manage, options.node),
-        offers.look_at(options.host, look, lambda: around.seen),
+        declared_by(options.manage, options.node),
+        look_at(options.host, look, lambda: around.seen.picture),
         Record(options.kubelet_dir, boot_id),
         options.kubelet_dir,
     )
@@ -281,8 +280,13 @@ def _arrivals(options: Options, surroundings: Surroundings) -> Arrivals | None:
     return Arrivals(options.host, lambda: surroundings.seen.machine)
 
 
-def _boot_id(host: str) -> str:
-    if host == "none":
-        return ""
-    with open_host(host) as opened:
-        return read_boot_id(opened).lower()
+def _log_sweep(swept: Sweep) -> None:
+    if swept.dropped or swept.removed or swept.failed:
+        log.info(
+            "swept",
+            dropped=swept.dropped,
+            kept=swept.kept,
+            removed=swept.removed,
+            failed=swept.failed,
+            ms=round(swept.seconds * 1000, 1),
+        )

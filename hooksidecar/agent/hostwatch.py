@@ -11,7 +11,8 @@ from typing import NamedTuple
 from domxml.errors import PassgateError
 from domxml.finding import Finding
 from hooksidecar import log
-from hooksidecar.agent.record import Record, without_directory
+from hooksidecar.nodewatch.look import Picture
+from hooksidecar.nodewatch.record import Record, without_directory
 from hostdev.findings.holders import CLAIM_OF_GONE_POD, PODRESOURCES_UNREACHABLE
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.gate.check import check
@@ -33,6 +34,11 @@ class Seen(NamedTuple):
     findings: tuple[Finding, ...] = ()
     begun: float = 0.0
     """When the look at the machine began, of time.monotonic."""
+
+    @property
+    def picture(self) -> Picture:
+        """What of it is the machine."""
+        return Picture(self.machine, self.begun)
 
 
 class Surroundings:

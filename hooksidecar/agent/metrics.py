@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import metadata as packages
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 
-from domxml.finding import Finding
 from hooksidecar.agent.arrivals import Arrived
 from hooksidecar.agent.pods import Sweep
 from hooksidecar.monitoring import metrics as table
-from hooksidecar.monitoring.metrics import Kind
+from hooksidecar.nodewatch.exposition import (
+    Counts,
+    count_by_code,
+    count_by_word,
+    make_build,
+    make_family,
+    make_histogram,
+)
 from hostdev.gate.group import group_verdict
 from hostdev.gate.verdict import GroupVerdict
 from hostdev.inventory.machine import Machine
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_DRIVER = "none"
 _OFFER = (table.OFFER_UNITS, table.OFFER_RESOURCES, table.OFFER_REGISTRATIONS)
-
-Counts: TypeAlias = "Counter[tuple[str, ...]]"
 
 
 class _Picture(NamedTuple):
@@ -58,7 +53,7 @@ class Metrics:
         self._picture = _NOTHING
         self._findings: Counts = Counter()
         self._pods: Counts | None = None
-        self._files = _by_word({}, table.FILES)
+        self._files = count_by_word({}, table.FILES)
         self._verdicts: Counts = Counter()
         self._standings: Counts | None = None
         self._changes: Counts = Counter()
@@ -78,8 +73,8 @@ class Metrics:
         if machine is not self._machine:
             picture = _counted(machine) if machine else _NOTHING
         with self._lock:
-            self._machine, self._picture, self._findings = machine, picture, _by_code(sweep.findings)
-            self._pods = None if sweep.pods is None else _by_word(sweep.pods, table.PODS)
+            self._machine, self._picture, self._findings = machine, picture, count_by_code(sweep.findings)
+            self._pods = None if sweep.pods is None else count_by_word(sweep.pods, table.PODS)
             done = (sweep.dropped, sweep.kept, sweep.removed, sweep.failed)
             self._files.update(dict(zip(self._files, done, strict=True)))
             self._seconds[table.SWEEPS.bucket(sweep.seconds)] += 1
@@ -95,18 +90,18 @@ class Metrics:
     def managed(self, standings: Mapping[str, int], outcomes: Mapping[str, int]) -> None:
         """Take over how the declared node state stands, and what was done for it."""
         with self._lock:
-            self._standings = _by_word(standings, table.NODE_STATE)
-            self._changes = _by_word(outcomes, table.CHANGES)
+            self._standings = count_by_word(standings, table.NODE_STATE)
+            self._changes = count_by_word(outcomes, table.CHANGES)
 
     def offered(self, units: Mapping[str, int], resources: Mapping[str, int], registrations: Mapping[str, int]) -> None:
         """Take over what is offered to kubelet, and how registrations ended since the agent began."""
         with self._lock:
-            self._offer = tuple(map(_by_word, (units, resources, registrations), _OFFER))
+            self._offer = tuple(map(count_by_word, (units, resources, registrations), _OFFER))
 
     def arrived(self, states: Mapping[str, int], arrived: Arrived) -> None:
         """Take over what became of the devices of VMs, and how long arrivals took since the agent began."""
         with self._lock:
-            self._vitals, self._arrivals = _by_word(states, table.VITALS), arrived
+            self._vitals, self._arrivals = count_by_word(states, table.VITALS), arrived
 
     def text(self) -> bytes:
         """All of it, as Prometheus scrapes it."""
@@ -118,35 +113,27 @@ class Metrics:
             return tuple(self._collect())
 
     def _collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily(table.BUILD.name, table.BUILD.help, _build())
-        yield _family(table.DEVICES, self._picture.devices)
-        yield _family(table.GROUPS, self._picture.groups)
-        yield _family(table.FINDINGS, self._findings)
+        yield make_build()
+        yield make_family(table.DEVICES, self._picture.devices)
+        yield make_family(table.GROUPS, self._picture.groups)
+        yield make_family(table.FINDINGS, self._findings)
         if ages := self._ages():
-            yield _family(table.SOURCE_AGE, {(source,): age for source, age in ages.items()})
+            yield make_family(table.SOURCE_AGE, {(source,): age for source, age in ages.items()})
         if self._pods is not None:
-            yield _family(table.PODS, self._pods)
-        yield _family(table.FILES, self._files)
-        yield _family(table.VERDICTS, self._verdicts)
+            yield make_family(table.PODS, self._pods)
+        yield make_family(table.FILES, self._files)
+        yield make_family(table.VERDICTS, self._verdicts)
         if self._vitals is not None:
-            yield _family(table.VITALS, self._vitals)
-            yield _histogram(table.ARRIVAL, self._arrivals.buckets, self._arrivals.total)
+            yield make_family(table.VITALS, self._vitals)
+            yield make_histogram(table.ARRIVAL, self._arrivals.buckets, self._arrivals.total)
         if self._standings is not None:
-            yield _family(table.NODE_STATE, self._standings)
-            yield _family(table.CHANGES, self._changes)
+            yield make_family(table.NODE_STATE, self._standings)
+            yield make_family(table.CHANGES, self._changes)
         if self._offer is not None:
-            yield from map(_family, _OFFER, self._offer)
-        yield _histogram(table.SWEEPS, self._seconds, self._total_seconds)
+            yield from map(make_family, _OFFER, self._offer)
+        yield make_histogram(table.SWEEPS, self._seconds, self._total_seconds)
         if self._succeeded is not None:
-            yield _family(table.LAST_SUCCESS, {(): self._succeeded})
-
-
-def _histogram(row: table.Metric, counts: Mapping[float, int], total: float) -> Metric:
-    buckets, below = [], 0
-    for limit in (*row.buckets, float("inf")):
-        below += counts.get(limit, 0)
-        buckets.append((str(limit) if limit in row.buckets else "+Inf", float(below)))
-    return HistogramMetricFamily(row.name, row.help, buckets=buckets, sum_value=total)
+            yield make_family(table.LAST_SUCCESS, {(): self._succeeded})
 
 
 def _counted(machine: Machine) -> _Picture:
@@ -154,34 +141,9 @@ def _counted(machine: Machine) -> _Picture:
     verdicts = [group_verdict(machine, group) for group in machine.groups.values()]
     return _Picture(
         Counter((str(function.role), function.driver or NO_DRIVER) for function in functions),
-        _by_word(Counter(map(_viable, verdicts)), table.GROUPS),
+        count_by_word(Counter(map(_viable, verdicts)), table.GROUPS),
     )
 
 
 def _viable(verdict: GroupVerdict) -> str:
     return "yes" if verdict.viable else "no" if verdict.blockers or verdict.empty else "unknown"
-
-
-def _by_word(counts: Mapping[str, int], row: table.Metric) -> Counts:
-    """Counts by the one label of a metric: each value that it may have is there, if only as 0."""
-    return Counter({(word,): counts.get(word, 0) for word in row.labels[0].values})
-
-
-def _by_code(findings: Iterable[Finding]) -> Counts:
-    return Counter((finding.code, str(finding.severity)) for finding in findings)
-
-
-def _build() -> dict[str, str]:
-    try:
-        version = packages.version("passgate")
-    except packages.PackageNotFoundError:
-        version = "unknown"
-    return {"version": version, "python_version": platform.python_version()}
-
-
-def _family(row: table.Metric, values: Mapping[tuple[str, ...], float]) -> Metric:
-    made = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
-    family = made(row.name, row.help, labels=row.label_names)
-    for words, value in sorted(values.items()):
-        family.add_metric(words, value)
-    return family

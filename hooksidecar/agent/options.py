@@ -8,7 +8,7 @@ from typing import NamedTuple
 from domxml import errors
 from domxml.errors import BadInput
 from hooksidecar import flags
-from hooksidecar.log import LEVELS
+from hooksidecar.nodewatch.options import HOST, HOST_ROOT, KUBELET, LEVEL, LISTEN, LOG_LEVEL, NODE, kubelet_dir
 from hostdev.argumentparser import read_given
 from hostdev.binding.lock import STATE_DIR
 from hostdev.commandline import Argument, Command, Complete
@@ -17,8 +17,8 @@ from hostdev.commandline import Argument, Command, Complete
 class Options(NamedTuple):
     """The options of the agent."""
 
-    kubelet_dir: str = "/var/lib/kubelet"
-    host: str = "/"
+    kubelet_dir: str = KUBELET
+    host: str = HOST
     node_hook_socket: str = ""
     listen: str = ""
     features_dir: str = ""
@@ -29,7 +29,7 @@ class Options(NamedTuple):
     offer: bool = False
     observe: bool = False
     once: bool = False
-    log_level: str = "info"
+    log_level: str = LEVEL
 
     @property
     def expected(self) -> frozenset[str]:
@@ -39,27 +39,15 @@ class Options(NamedTuple):
 
 _DEFAULTS = Options()
 OPTIONS = (
-    Argument(
-        ("--kubelet-dir",),
-        "kubelet's directory, with device-plugins/, pods/ and pod-resources/",
-        metavar="DIR",
-        default=_DEFAULTS.kubelet_dir,
-        complete=Complete.DIRECTORY,
-    ),
-    Argument(
-        ("--host",),
-        "whose devices are looked at: below / is the node's sys/",
-        metavar="ROOT|MACHINE.toml|none",
-        default=_DEFAULTS.host,
-        complete=Complete.FILE,
-    ),
+    kubelet_dir("device-plugins", "pods", "pod-resources"),
+    HOST_ROOT,
     Argument(
         ("--node-hook-socket",),
         "serve KubeVirt's node hooks there: check devices before a VM starts",
         metavar="PATH",
         complete=Complete.FILE,
     ),
-    Argument(("--listen",), "serve /metrics and /healthz there", metavar="ADDR:PORT"),
+    LISTEN,
     Argument(
         ("--features-dir",),
         "write labels for Node Feature Discovery there",
@@ -78,7 +66,7 @@ OPTIONS = (
         metavar="FILE",
         complete=Complete.FILE,
     ),
-    Argument(("--node",), "the node's name, for a file with documents for several", metavar="NAME"),
+    NODE,
     Argument(
         ("--state-dir",),
         "where the journal of changes is kept, with --manage",
@@ -89,7 +77,7 @@ OPTIONS = (
     Argument(("--offer",), "offer kubelet the units that the file of --manage names under spec.offer", flag=True),
     Argument(("--observe",), "write nothing into pods: tell only", flag=True),
     Argument(("--once",), "one sweep over all pods, then end", flag=True),
-    Argument(("--log-level",), "what goes to standard error", choices=tuple(LEVELS), default=_DEFAULTS.log_level),
+    LOG_LEVEL,
 )
 PROGRAM = Command(
     "",

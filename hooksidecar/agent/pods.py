@@ -12,10 +12,10 @@ from typing import NamedTuple
 from domxml.finding import Finding
 from domxml.text import listed, printable
 from hooksidecar.agent.drop import MARK
-from hooksidecar.agent.record import Record
 from hooksidecar.agent.visit import Arm, Visit, visit
 from hooksidecar.agent.volumes import CONTAINER, DIRECTORY
 from hooksidecar.agent.watch import POLL
+from hooksidecar.nodewatch.record import Record
 from hostdev.allocation.env_file import to_env_file
 from hostdev.findings.holders import CHECKPOINT_ENTRY_UNREADABLE, DROP_FAILED
 from hostdev.inventory.machine import Machine

@@ -12,9 +12,9 @@ import grpc
 from google.protobuf.message import Message
 
 from domxml.errors import PassgateError
-from hooksidecar.agent.hostwatch import Seen
-from hooksidecar.agent.offers import Look, Offers
-from hooksidecar.agent.record import Record
+from hooksidecar.agent.offers import Offers
+from hooksidecar.nodewatch.look import Look, Picture
+from hooksidecar.nodewatch.record import Record
 from hostdev.binding.state import Match, NodeState, OfferEntry, UnitKind
 from hostdev.binding.statefile import read_states
 from hostdev.inventory.machine import Machine
@@ -206,7 +206,7 @@ class Ours(Side):
 
     def begin(self) -> Callable[[], None]:
         entry = OfferEntry("offer[0]", RESOURCE, Match(), UnitKind.GROUP, None)
-        look = Look(self._look, lambda _: self._look(), lambda: Seen(self._machine, (), self._begun))
+        look = Look(self._look, lambda _: self._look(), lambda: Picture(self._machine, self._begun))
         record = Record(str(self.kubelet.directory), "")
         offers = Offers(lambda _: NodeState(offers=(entry,)), look, record, str(self.kubelet.directory))
         self._offers.append(offers)
@@ -254,7 +254,7 @@ class Ours(Side):
     def look(self) -> None:
         self._begun = time.monotonic()
         for offers in self._offers:
-            offers.ask()
+            offers.keeper.ask()
 
     def refuses(self, name: str) -> bool:
         entry = {"resource": name, "match": {"id": "10de:1eb8"}}

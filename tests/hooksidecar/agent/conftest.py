@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hooksidecar.agent.pods import Node
-from hooksidecar.agent.record import Record
 from hooksidecar.agent.visit import Arm
+from hooksidecar.nodewatch.record import Record
 from tests.hooksidecar.agent.kubelet import Kubelet
 from tests.hooksidecar.agent.process import AgentProcess, NewNode, StartAgent
 

@@ -13,8 +13,8 @@ from hooksidecar.agent import agent as loops
 from hooksidecar.agent.agent import Loop
 from hooksidecar.agent.hostwatch import Surroundings
 from hooksidecar.agent.pods import Sweep
-from hooksidecar.agent.record import Record, current_grants, grants_of_present_pods
 from hooksidecar.agent.watch import Watch
+from hooksidecar.nodewatch.record import Record, current_grants, grants_of_present_pods
 from hostdev.inventory.machine import Machine
 from tests.hooksidecar.agent.envfile import ENVS
 from tests.hooksidecar.agent.kubelet import Kubelet, uid

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hooksidecar.agent.hostwatch import Surroundings
-from hooksidecar.agent.record import Record, current_grants
 from hooksidecar.agent.watch import Watch
+from hooksidecar.nodewatch.record import Record, current_grants
 from hostdev.allocation.env_file import from_env_file, parse_env_file
 from hostdev.kubelet.claimrecords import ClaimRecord, as_document, records_directory
 from hostdev.kubelet.podresources import CONFIRM

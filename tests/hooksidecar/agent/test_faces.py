@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.hooksidecar.agent.httpclient import ask
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
 from tests.hooksidecar.agent.process import AgentProcess, StartAgent
 from tests.hooksidecar.agent.virthandler import Answers
 from tests.hooksidecar.client import Client
+from tests.hooksidecar.httpclient import ask
 from tests.hostdev.cli.running import MACHINES, doctor
 
 GPU = "0000:01:00.0"

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from domxml.errors import BadInput
 from domxml.pciaddress import PciAddress
 from hooksidecar.agent.given import Given
-from hooksidecar.agent.hostwatch import Seen
-from hooksidecar.agent.offers import Look, Offers, declared_by
+from hooksidecar.agent.offers import Offers
 from hooksidecar.agent.pods import wanted_files
-from hooksidecar.agent.record import Record
-from hooksidecar.agent.uevents import Changes, Uevents, read_event
 from hooksidecar.deviceplugin.source import Granted
+from hooksidecar.nodewatch.look import Look, Picture
+from hooksidecar.nodewatch.record import Record
+from hooksidecar.nodewatch.uevents import Changes
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.checkpoint import Grant
 from tests.hooksidecar.agent.kubelet import Kubelet as KubeletDirectory
 from tests.hooksidecar.agent.kubelet import uid
 from tests.hostdev.gate.build import at, machine
-from tests.hostdev.offer.offers import CARD, HEAD, card, state
+from tests.hostdev.offer.offers import CARD, card, state
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.pods import Pod
 
@@ -76,14 +73,14 @@ class Running:
         declared = state(STATE)
         self.offers = Offers(
             lambda _machine: declared,
-            Look(self.host.whole, self.host.some, Seen),
+            Look(self.host.whole, self.host.some, Picture),
             Record(str(directory), ""),
             str(directory),
         )
         self.kubelet = Kubelet(directory, root=str(directory / "root"))
 
     def tell(self, changes: Changes) -> None:
-        self.offers._asked.put(changes)
+        self.offers.keeper.ask(changes)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -227,52 +224,3 @@ def test_what_kubelet_never_writes_down_is_forgotten() -> None:
     assert given.held(()) == {CARD: {"a"}}
     given.keep((), now + 1000)
     assert given.held(()) == {}
-
-
-@pytest.mark.parametrize(
-    ("event", "functions", "groups"),
-    [
-        ("bind@/devices/pci0000:3a/0000:3a:00.0/0000:3d:00.0\0SUBSYSTEM=pci", {"0000:3d:00.0"}, set()),
-        ("add@/devices/pci0000:3a/0000:3d:00.0/vfio-dev/vfio3\0SUBSYSTEM=vfio-dev", {"0000:3d:00.0"}, set()),
-        ("remove@/devices/pci0000:3a/0000:3d:00.0\0SUBSYSTEM=pci", {"0000:3d:00.0"}, set()),
-        ("add@/devices/virtual/vfio/43\0SUBSYSTEM=vfio", set(), {43}),
-        ("add@/devices/virtual/vfio/noiommu-3\0SUBSYSTEM=vfio", set(), {3}),
-        ("change@/devices/pci0000:3a/0000:3d:00.0/net/ens1\0SUBSYSTEM=net", set(), set()),
-        ("change@/devices/virtual/block/loop0\0SUBSYSTEM=block", set(), set()),
-        ("libudev\0\xfe\xed", set(), set()),
-        ("", set(), set()),
-    ],
-)
-def test_the_kernel_says_which_function(event: str, functions: set[str], groups: set[int]) -> None:
-    path = event.partition("\0")[0].partition("@")[2]
-    found = read_event(f"{event}\0DEVPATH={path}\0".encode("latin-1"))
-
-    assert found == Changes(frozenset(map(at, functions)), frozenset(groups))
-
-
-def test_what_a_program_sends_is_no_word_of_the_kernel() -> None:
-    with closing(Uevents()) as events:
-        message = b"bind@/devices/0000:3d:00.0\0DEVPATH=/devices/0000:3d:00.0\0SUBSYSTEM=pci\0"
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15) as other:
-            try:
-                other.sendto(message, (0, 1))
-            except PermissionError:
-                pytest.skip("only root sends to others")
-
-        assert events.wait(0.2).functions == frozenset()
-
-
-def test_a_file_that_breaks_changes_no_offer(tmp_path: Path) -> None:
-    file = tmp_path / "node.yaml"
-    declared = declared_by(str(file), "")
-    with pytest.raises(BadInput):
-        declared(Machine())
-
-    file.write_text(HEAD + STATE)
-    before = declared(Machine())
-    assert [entry.resource for entry in before.offers] == [CARD]
-    for broken in ("spec: [", "apiVersion: passgate.dev/v1\nkind: NodeState\nspec: {offer: 7}\n"):
-        file.write_text(broken)
-        assert declared(Machine()) == before
-    file.unlink()
-    assert declared(Machine()) == before

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from hooksidecar.monitoring.metrics import SOURCE_AGE
-from tests.hooksidecar.agent.httpclient import ask
 from tests.hooksidecar.agent.kubelet import RESOURCE, SIDECAR, Kubelet, answer, uid
 from tests.hooksidecar.agent.podresources import PodResources, pod
 from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.agent.virthandler import Answers
 from tests.hooksidecar.client import Client
+from tests.hooksidecar.httpclient import ask
 from tests.hooksidecar.monitoring import managed
 from tests.hostdev.layout import lay_out
 from tests.hostdev.vitals.hosts import UPTIME

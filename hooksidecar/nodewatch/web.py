@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from domxml.errors import BadInput, NotPermitted, PassgateError
 from hooksidecar import log
-from hooksidecar.agent.metrics import CONTENT_TYPE
+from hooksidecar.nodewatch.exposition import CONTENT_TYPE
 
 PATIENCE = 5.0
 """Seconds for a request to arrive, and for its answer to be taken."""

@@ -13,9 +13,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 from domxml.errors import BadInput, NotPermitted, PassgateError
-from hooksidecar.agent import web
-from hooksidecar.agent.web import CONNECTIONS, LARGEST, Web
-from tests.hooksidecar.agent.httpclient import ask
+from hooksidecar.nodewatch import web
+from hooksidecar.nodewatch.web import CONNECTIONS, LARGEST, Web
+from tests.hooksidecar.httpclient import ask
 
 TEXT = b"passgate_build_info 1.0\n"
 

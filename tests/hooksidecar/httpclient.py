@@ -1,4 +1,4 @@
-"""A client of the agent's web server."""
+"""A client of the web server."""
 
 from __future__ import annotations
 

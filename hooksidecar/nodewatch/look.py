@@ -1,0 +1,91 @@
+"""How a node is looked at: its host in each way, and the file that declares its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from domxml.errors import PassgateError
+from domxml.pciaddress import PciAddress
+from hostdev.binding.reconcile import read_declared_settings
+from hostdev.binding.state import NodeState
+from hostdev.binding.statefile import read_states, state_for
+from hostdev.binding.vfsettings import UNREAD, Readings
+from hostdev.inject.gather import read_file
+from hostdev.inventory.machine import Machine
+from hostdev.inventory.platform import read_boot_id
+from hostdev.inventory.recorded.layout import open_host
+from hostdev.inventory.scan import scan
+
+
+class Picture(NamedTuple):
+    """A look at the whole machine."""
+
+    machine: Machine | None = None
+    begun: float = 0.0
+    """When it began, of time.monotonic."""
+
+
+class Look(NamedTuple):
+    """How the host is looked at. Each may take its time, or never return."""
+
+    whole: Callable[[], Machine | None]
+    some: Callable[[Collection[PciAddress]], Machine]
+    last: Callable[[], Picture]
+    """The last look of others at the whole."""
+    settings: Callable[[Machine, NodeState], Readings] = lambda _machine, _state: UNREAD
+    """At what VFs are set up with, where that is declared."""
+
+
+def look_at(host: str, whole: Callable[[], Machine | None], last: Callable[[], Picture]) -> Look:
+    """Look at a host in each way."""
+    return Look(whole, looker_at_some(host), last, _settings_reader(host))
+
+
+def looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
+    """A function that looks at some functions and all that decides about them."""
+
+    def look(addresses: Collection[PciAddress]) -> Machine:
+        with open_host(host) as opened:
+            return scan(opened, only=addresses, use=False)
+
+    return look
+
+
+def _settings_reader(host: str) -> Callable[[Machine, NodeState], Readings]:
+    """A function that reads what VFs are set up with, where a state declares that."""
+
+    def read(machine: Machine, state: NodeState) -> Readings:
+        if not any(entry.settings for entry in state.vfs):
+            return UNREAD
+        with open_host(host) as opened:
+            return read_declared_settings(opened, machine, [state])
+
+    return read
+
+
+def read_boot_id_of(host: str) -> str:
+    """The boot that a host is in; empty where there is no host."""
+    if host == "none":
+        return ""
+    with open_host(host) as opened:
+        return read_boot_id(opened).lower()
+
+
+def declared_by(file: str, node: str) -> Callable[[Machine], NodeState]:
+    """What a NodeState file declares for a machine; while it cannot be read, what it declared before."""
+    text = b""
+    states: tuple[NodeState, ...] = ()
+
+    def declared(machine: Machine) -> NodeState:
+        nonlocal text, states
+        try:
+            if (now := read_file(file)) != text:
+                states, text = read_states(now, file), now
+        except PassgateError:
+            # What is wrong with it is a finding of the upkeep. Before it was ever read nothing is offered at all.
+            if not text:
+                raise
+        return state_for(states, machine, node or None) or NodeState()
+
+    return declared

@@ -14,7 +14,7 @@ from tests.house import ROOT
 
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/install.md"),
-    *("docs/inject.md", "docs/vitals.md", "docs/offer.md"),
+    *("docs/inject.md", "docs/vitals.md", "docs/offer.md", "docs/claims.md"),
     *("deploy/README.md", "deploy/examples/README.md", "docs/node-state.md"),
     *("docs/start.md", "docs/gitops.md", "docs/reboot.md", "docs/glossary.md", "docs/manifest.md", "docs/units.md"),
     *("docs/why.md", "docs/oncall.md", "docs/fleet.md", "docs/fleet-page.md"),

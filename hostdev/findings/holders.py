@@ -82,8 +82,9 @@ DRA_SERVES_RESOURCE = FindingKind(
     cause=(
         "A DeviceClass has the resource's name as its `extendedResourceName`. Where no device plugin on the node "
         "offers the resource, the scheduler makes a resource claim of it (Kubernetes 1.36 does so by itself). Kubelet "
-        "then writes nothing into its device checkpoint, so that the agent has nothing to bring: the VM's sidecar "
-        "finds no allocation and refuses."
+        "then writes nothing into its device checkpoint. Of Passgate's own driver the agent reads the record instead, "
+        "and tells nothing; of another driver, or without the record, it has nothing to bring: the VM's sidecar finds "
+        "no allocation and refuses."
     ),
     hint="name the claim in the VM's resourceClaims and hostDevices, or let a device plugin serve the resource",
     remedy=(

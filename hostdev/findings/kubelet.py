@@ -19,7 +19,9 @@ DRA_NOT_PREPARED = Trouble(
         "1. `passgate node who DEVICE` and `fuser -v /dev/nvidia* /dev/vfio/*` on the node; stop persistenced, dcgm, "
         "exporters.\n"
         "2. The log of the driver's kubelet plugin on that node.\n"
-        "3. `kubectl get resourceclaims,resourceslices` shows what was allocated."
+        "3. `kubectl get resourceclaims,resourceslices` shows what was allocated.\n"
+        "4. Passgate's own driver, `units.passgate.dev`, binds nothing here: behind its words stands a code in "
+        "brackets, which `passgate explain` knows, and docs/claims.md has what it does when the API is away."
     ),
     look="passgate node who DEVICE",
     issues=("kubernetes-sigs/dra-driver-nvidia-gpu#1218",),
@@ -38,9 +40,48 @@ DRA_DRIVER_MISSING = Trouble(
         "1. `kubectl get pods -A -o wide --field-selector spec.nodeName=NODE` shows the driver's pod, and its log why "
         "it does not register.\n"
         "2. `ls /var/lib/kubelet/plugins_registry` on the node has a socket of each driver that is registered.\n"
-        "3. Kubelet tries again by itself; the pod starts once the driver is there."
+        "3. Kubelet tries again by itself; the pod starts once the driver is there.\n"
+        "4. `units.passgate.dev` is Passgate's own: the DaemonSet `passgate-claims` of the overlay `claims` "
+        "(docs/claims.md)."
     ),
     look="ls /var/lib/kubelet/plugins_registry",
+)
+
+DRA_NOT_GIVEN_BACK = Trouble(
+    code="dra-not-given-back",
+    title="The DRA driver of the node did not take a claim back",
+    cause=(
+        "The last pod of a claim has ended, and kubelet asked the driver to undo what it had prepared. The driver "
+        "failed, left a claim out of its answer, or is not there. The pod stays `Terminating` until it succeeds; where "
+        "the pod was deleted by force, the devices stay prepared."
+    ),
+    hint="read the log of the driver's pod on the node; kubelet asks again by itself",
+    remedy=(
+        "1. `kubectl get pods -A -o wide --field-selector spec.nodeName=NODE` shows the driver's pod.\n"
+        "2. Kubelet asks again after a second, then less and less often, and within a minute of the driver's return.\n"
+        "3. Of Passgate's own driver `passgate node who DEVICE` shows what is prepared, and for which pod."
+    ),
+    look="passgate node who DEVICE",
+)
+
+CLAIM_NOT_ALLOCATED = Trouble(
+    code="claim-not-allocated",
+    title="No node has free devices for a resource claim of the pod",
+    cause=(
+        "The scheduler found no node whose ResourceSlices have what all requests of the claim ask for, by class, "
+        "selectors and constraints, and that no other claim has. A driver that does not run publishes no slices; one "
+        "whose devices are not ready may leave them out. `resourceclaim not available on the node`: the claim has "
+        "devices of another node already, and the pod may not run there."
+    ),
+    hint="compare `kubectl get resourceslices -o yaml` with the class and the request, and see who has the devices",
+    remedy=(
+        "1. `kubectl get resourceslices` has at least one slice of the driver and the node.\n"
+        "2. `kubectl get deviceclass CLASS -o yaml`: its selector must be true of a device there.\n"
+        "3. `kubectl get resourceclaims -A` shows the claims that have devices already.\n"
+        "4. Of Passgate's own driver a unit that is not ready is in no slice: `passgate node units` on the node tells "
+        "why (docs/claims.md)."
+    ),
+    look="kubectl get resourceslices,resourceclaims -A",
 )
 
 DRA_DEVICE_WITHOUT_ADDRESS = Trouble(
@@ -169,6 +210,8 @@ NVIDIA_RUNTIME = Trouble(
 TROUBLES = (
     DRA_NOT_PREPARED,
     DRA_DRIVER_MISSING,
+    DRA_NOT_GIVEN_BACK,
+    CLAIM_NOT_ALLOCATED,
     DRA_DEVICE_WITHOUT_ADDRESS,
     CDI_NOT_WRITTEN,
     CDI_DEVICE_MISSING,
@@ -186,9 +229,23 @@ RULES = (
             "FailedPrepareDynamicResources",
             "NodePrepareResources: rpc error",
             "NodePrepareResources failed",
+            "NodePrepareResources skipped {any} ResourceClaims",
             "error preparing devices for claim",
             "failed to prepare VFIO device",
         ),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "dra-not-given-back",
+        (
+            "NodeUnprepareResources failed",
+            "NodeUnprepareResources skipped {any} ResourceClaims",
+        ),
+        sure=Sureness.LIKELY,
+    ),
+    Rule(
+        "claim-not-allocated",
+        ("cannot allocate all claims", "resourceclaim not available on the node"),
         sure=Sureness.LIKELY,
     ),
     Rule(

@@ -52,8 +52,9 @@ ALLOCATION_MISSING = FindingKind(
         "yaml` shows: without one the policy or its binding is not installed, or the VM has no annotation of ours. "
         "With the agent its log has a line `allocation written` with the pod's UID; it must run on this node.\n"
         "4. Does DRA serve the resource? `kubectl get pod POD -o jsonpath='{.status.extendedResourceClaimStatus}'` "
-        "shows a claim then, and the agent's log has `dra-serves-resource`: kubelet's record has nothing of it. Name "
-        "the claim in the VM's `resourceClaims` and `hostDevices`.\n"
+        "shows a claim then. Of Passgate's own driver the agent of the overlay `claims` reads the record, and the "
+        "message names the claim; `passgate node who DEVICE` on the node shows it, too. Of another driver the agent's "
+        "log has `dra-serves-resource`: name the claim in the VM's `resourceClaims` and `hostDevices`.\n"
         "5. Where the plugin's variables follow no known dialect, name the device with `address`."
     ),
 )
@@ -67,7 +68,11 @@ DEVICE_NOT_FOUND = FindingKind(
         "which KubeVirt has put into the domain under an alias made of that name."
     ),
     hint="write the name as in spec.domain.devices",
-    remedy="Compare `device` with the names in spec.domain.devices.gpus, hostDevices and interfaces.",
+    remedy=(
+        "Compare `device` with the names in spec.domain.devices.gpus, hostDevices and interfaces. Of a device by claim "
+        "`kubectl get resourceclaims` shows whether the claim is allocated, `passgate lint` whether the claim has the "
+        "request, and docs/claims.md which releases of KubeVirt find it."
+    ),
 )
 
 RESOURCES_SHARE_NAMES = FindingKind(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from domxml import alias as aliases
@@ -32,19 +33,21 @@ class Match(NamedTuple):
     """The host's NUMA node, where who gave the device knows it."""
 
 
-def match(
+def match(  # noqa: PLR0913  what was asked, given and is there
     requests: Sequence[Request],
     allocations: Sequence[Allocation],
     held: Mapping[HostDevice, DomainDevice],
     guests: Mapping[str, PciAddress],
     *,
     everything: bool,
+    claimed: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Match], list[Finding]]:
     """Find the devices of every request; with `everything`, also all that was given and not asked for by name.
 
-    `guests` are addresses that the VM's spec asks for, by the name of the interface.
+    `guests` are addresses that the VM's spec asks for, by the name of the interface; `claimed` are devices of the spec
+    that come from a resource claim: the claim and its request, by the name of the device.
     """
-    matcher = _Matcher(allocations, held, guests)
+    matcher = _Matcher(allocations, held, guests, claimed)
     # A request that says exactly which device it means goes first, wherever it stands in the list.
     turns = sorted(range(len(requests)), key=lambda turn: (not requests[turn].address, not requests[turn].device))
     found = {turn: matcher.of(requests[turn]) for turn in turns}
@@ -62,7 +65,9 @@ class _Matcher:
         allocations: Sequence[Allocation],
         held: Mapping[HostDevice, DomainDevice],
         guests: Mapping[str, PciAddress],
+        claimed: Mapping[str, str],
     ) -> None:
+        self.claimed = claimed
         self.given = [one for one in allocations if isinstance(one.device, PciAddress | Mdev)]
         self.held = held
         self.guests = guests
@@ -115,7 +120,13 @@ class _Matcher:
                 return Match(source, request, request.name or request.device, guest, *told)
         allocation = next((one for one in self.given if one.name == request.device), None)
         if allocation is None:
-            what = "the VM's domain has no host device of that name, and no channel names it"
+            claim = self.claimed.get(request.device)
+            of_claim = (
+                f"; its spec takes it from the request {claim}, for which KubeVirt has put no device in"
+                if claim
+                else ""
+            )
+            what = f"the VM's domain has no host device of that name, and no channel names it{of_claim}"
             raise DEVICE_NOT_FOUND.refused(request.device, what, f"names there are: {self._names()}")
         return self._match(request, allocation, request.name or request.device, guest)
 

@@ -73,7 +73,11 @@ def plan(domain: Domain, inputs: Inputs, machine: Machine | None) -> Plan:
     if inputs.asks:
         refuse_doubt(inputs)
     held, everything = domain.host_devices, inputs.requests is None
-    matches, noticed = match(inputs.all_requests, inputs.allocations, held, inputs.guests, everything=everything)
+    spec = inputs.vmi.devices if inputs.vmi else ()
+    claimed = {one.name: f"{one.claim}/{one.claim_request}" for one in spec if one.claim}
+    matches, noticed = match(
+        inputs.all_requests, inputs.allocations, held, inputs.guests, everything=everything, claimed=claimed
+    )
     given = frozenset(one.device for one in inputs.allocations)
     slots, origins, doubts = guest_slots(matches, domain, machine, given)
     gate = _gate(machine, slots, inputs.allowed) if machine is not None and slots else ()

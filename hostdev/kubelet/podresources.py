@@ -15,6 +15,7 @@ from domxml.finding import Evidence, Finding
 from domxml.text import listed, printable
 from hostdev.findings.holders import DRA_SERVES_RESOURCE, KUBELET_DISAGREES
 from hostdev.kubelet.checkpoint import FILE, Grant
+from hostdev.kubelet.resourcename import DRIVER
 from hostdev.socketpath import LONGEST, target
 
 if TYPE_CHECKING:
@@ -173,7 +174,10 @@ def _finding(claim: PodClaim) -> Finding:
     # Of a pod with a long name too little is left in the claim's.
     serves = "serves" if _base(claim).startswith(f"{claim.pod}{_TELLING}") else "may serve"
     text = f"claim {printable(claim.claim)} {serves} what stands in its limits: {devices}"
-    return DRA_SERVES_RESOURCE.found(subject, text, evidence=(Evidence(LIST, f"{subject} dynamic_resources"),))
+    ours = any(device.startswith(f"{DRIVER}/") for device in claim.devices)
+    hint = f"{DRIVER} is Passgate's own: see whether the agent is that of the overlay claims, which reads its records"
+    evidence = (Evidence(LIST, f"{subject} dynamic_resources"),)
+    return DRA_SERVES_RESOURCE.found(subject, text, hint=hint if ours else None, evidence=evidence)
 
 
 def _devices_of(claim: DynamicResource) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from hostdev.kubevirt.spec import Fields, get_list, get_map, get_text
 from hostdev.vmi.resources import is_device_resource
@@ -24,6 +25,8 @@ from hostdev.why.steps import Check, step_of
 from hostdev.why.subject import HOOKS, POD, Subject
 
 _RELEASE = re.compile(r"v?1\.(\d+)")
+_CLAIM = "claim:"
+"""What stands before the name of a claim among the devices of a status."""
 _TELLS_HEALTH = 35
 """Kubernetes from which on a pod's status names its devices, unless that is turned off."""
 
@@ -93,9 +96,9 @@ def _node_trouble(subject: Subject) -> Item | None:
 
 
 def _unhealthy(subject: Subject) -> Item | None:
-    for resource, name, health in _devices(subject):
+    for resource, name, health, message in _devices(subject):
         if health == "Unhealthy":
-            what = f"{name} of {resource} is Unhealthy: its plugin says that it cannot be used"
+            what = f"{name} of {resource} is Unhealthy: {message or 'its plugin says that it cannot be used'}"
             where = f"allocatedResourcesStatus of pod {subject.pod_name}"
             return mark_failed(Check.ALLOCATED, where, "device-unhealthy", what, resource)
     return None
@@ -104,9 +107,9 @@ def _unhealthy(subject: Subject) -> Item | None:
 def _given(subject: Subject) -> Iterator[Item]:
     check = Check.ALLOCATED
     wanted = wanted_resources(subject)
-    given = [f"{resource}: {name}" for resource, name, _ in _devices(subject)]
+    given = [f"{resource}: {name}" for resource, name, *_ in _devices(subject)]
     where = f"status of pod {subject.pod_name}"
-    lacking = wanted.keys() - {resource for resource, _, _ in _devices(subject)}
+    lacking = wanted.keys() - {resource for resource, *_ in _devices(subject)}
     if given and not lacking:
         yield mark_passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
     if subject.runs and "resources" not in _compute(subject):
@@ -115,11 +118,36 @@ def _given(subject: Subject) -> Iterator[Item]:
         yield mark_unknown(check, "pod", subject.evidence.gap("pods") or "no pod of it is told", _events(subject))
     if "resources" not in _compute(subject):
         yield mark_unknown(check, where, "what the pod asks for is not told", _pod_command(subject))
-    if not wanted:
+    claims = _claims(subject)
+    if not wanted and not claims:
         yield mark_passed(check, f"limits of pod {subject.pod_name}", "the pod asks for no device")
+    unmade = [f"{name} ({source})" for name, (source, made) in claims.items() if not made]
+    if unmade:
+        command = kubectl(subject, "get", "resourceclaims,resourceclaimtemplates")
+        yield mark_unknown(check, where, f"no resource claim was made for {', '.join(unmade)}", command)
     if not _has_begun(subject, "compute") and not subject.runs:
-        yield mark_unknown(check, where, "compute was not started yet", _events(subject))
+        yield mark_unknown(check, where, f"compute was not started yet{_of_claims(claims)}", _events(subject))
+    if not lacking:
+        yield mark_passed(check, where, f"compute was started{_of_claims(claims)}")
     yield _without_status(subject, sorted(lacking))
+
+
+def _claims(subject: Subject) -> dict[str, tuple[str, str]]:
+    """What the pod calls its resource claims: the object that each comes from, and the claim once it is made."""
+    statuses = get_list(subject.pod, "status", "resourceClaimStatuses")
+    made = {get_text(one, "name"): get_text(one, "resourceClaimName") for one in statuses}
+    found: dict[str, tuple[str, str]] = {}
+    for one in get_list(subject.pod, "spec", "resourceClaims"):
+        name, claim, template = (
+            get_text(one, key) for key in ("name", "resourceClaimName", "resourceClaimTemplateName")
+        )
+        found[name] = (claim or f"template {template}", claim or made.get(name, ""))
+    return found
+
+
+def _of_claims(claims: Mapping[str, tuple[str, str]]) -> str:
+    named = ", ".join(made for _, made in claims.values())
+    return f"; its resource claims are {named}" if named else ""
 
 
 def _without_status(subject: Subject, lacking: Sequence[str]) -> Item:
@@ -224,17 +252,23 @@ def _compute(subject: Subject) -> Fields:
     return next((one for one in subject.containers if get_text(one, "name") == "compute"), {})
 
 
-def _devices(subject: Subject) -> list[tuple[str, str, str]]:
-    """What kubelet says that compute has: resource, name, health."""
-    found = []
-    for one in get_list(subject.container_status("compute"), "allocatedResourcesStatus"):
-        resource = get_text(one, "name")
-        if is_device_resource(resource):
-            found += [
-                (resource, get_text(device, "resourceID"), get_text(device, "health"))
-                for device in get_list(one, "resources")
-            ]
-    return found
+class _Device(NamedTuple):
+    """What kubelet says of a device that compute has."""
+
+    resource: str
+    """Or its claim, and the request."""
+    name: str
+    health: str
+    message: str
+
+
+def _devices(subject: Subject) -> list[_Device]:
+    return [
+        _Device(get_text(one, "name"), *(get_text(device, key) for key in ("resourceID", "health", "message")))
+        for one in get_list(subject.container_status("compute"), "allocatedResourcesStatus")
+        if is_device_resource(get_text(one, "name")) or get_text(one, "name").startswith(_CLAIM)
+        for device in get_list(one, "resources")
+    ]
 
 
 def _has_begun(subject: Subject, name: str) -> bool:

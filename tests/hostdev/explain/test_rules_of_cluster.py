@@ -120,7 +120,17 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     (
         "dra-not-prepared",
         "NodePrepareResources failed for ResourceClaim vm-gpu: error preparing devices for claim 1b2c",
+        "NodePrepareResources ended for ResourceClaim vm-gpu: no error, preparing devices for claim 1b2c",
+    ),
+    (
+        "dra-not-given-back",
         "NodeUnprepareResources failed for ResourceClaim vm-gpu: error unpreparing devices of claim 1b2c",
+        "NodeUnprepareResources ended for ResourceClaim vm-gpu: no error, unpreparing devices of claim 1b2c",
+    ),
+    (
+        "claim-not-allocated",
+        "0/3 nodes are available: 3 cannot allocate all claims. still not schedulable, preemption: not helpful",
+        "0/3 nodes are available: 3 node(s) had taints. still not schedulable, preemption: not helpful",
     ),
     (
         "dra-driver-missing",

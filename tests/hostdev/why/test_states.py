@@ -387,3 +387,41 @@ def test_what_may_have_several_causes_is_not_given_one() -> None:
     assert why.first.finding is not None
     assert {"no-iommu", "vfio-module-missing"} <= set(why.first.one_of)
     assert "one of" in why.first.finding.hint
+
+
+def claiming_pod(**status: Any) -> dict[str, Any]:
+    """The pod with its device by a resource claim of a template, and in no limits."""
+    pod = copy.deepcopy(POD[0])
+    pod["spec"]["resourceClaims"] = [{"name": "devices", "resourceClaimTemplateName": "gpus"}]
+    pod["spec"]["containers"][0]["resources"] = {"claims": [{"name": "devices"}]}
+    pod["status"]["containerStatuses"][0].pop("allocatedResourcesStatus", None)
+    pod["status"] |= status
+    return pod
+
+
+def allocated(*objects: Mapping[str, Any]) -> tuple[str, str]:
+    (item,) = (one for one in explain(SCHEDULED, *objects).items if str(one.check) == "allocated")
+    return str(item.result), item.message
+
+
+def test_a_pod_with_a_claim_asks_for_a_device() -> None:
+    made = [{"name": "devices", "resourceClaimName": "withpol-devices-x7k2p"}]
+
+    result, what = allocated(claiming_pod(resourceClaimStatuses=made))
+    assert (result, "withpol-devices-x7k2p" in what) == ("PASS", True)
+    result, what = allocated(claiming_pod(resourceClaimStatuses=made, containerStatuses=[]))
+    assert (result, "not started yet; its resource claims are withpol-devices-x7k2p" in what) == ("UNKNOWN", True)
+    result, what = allocated(claiming_pod())
+    assert (result, what) == ("UNKNOWN", "no resource claim was made for devices (template gpus)")
+
+
+def test_a_device_of_a_claim_that_is_unhealthy_is_told() -> None:
+    made = [{"name": "devices", "resourceClaimName": "withpol-devices-x7k2p"}]
+    told = {"resourceID": "units.passgate.dev/claim=x", "health": "Unhealthy"}
+    health = [{"name": "claim:devices/gpu", "resources": [told]}]
+    status = {**POD[0]["status"]["containerStatuses"][0], "allocatedResourcesStatus": health}
+
+    assert first(explain(SCHEDULED, claiming_pod(resourceClaimStatuses=made, containerStatuses=[status]))) == (
+        "allocated",
+        "device-unhealthy",
+    )

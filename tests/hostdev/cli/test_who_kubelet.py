@@ -15,12 +15,16 @@ import grpc
 import pytest
 
 from domxml.errors import ExitCode
+from domxml.pciaddress import PciAddress
+from hostdev.kubelet.claimrecords import as_document, records_directory
+from hostdev.kubelet.resourcename import DRIVER
 from tests.hooksidecar.agent.kubelet import Kubelet, answer
 from tests.hooksidecar.agent.podresources import PodResources
 from tests.hooksidecar.wirebytes import message
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.cli.running import MACHINES, Ran, process
 from tests.hostdev.cli.validator import errors, schema
+from tests.hostdev.kubelet.claims import record, unit
 from tests.hostdev.kubelet.recorded import ANSWERS
 from tests.hostdev.layout import lay_out
 
@@ -122,9 +126,25 @@ def test_allocated_and_open(cli: Callable[..., Ran], root: Path, kubelet: Kubele
         ("checkpoint", A, "virt-launcher-a", "compute"),
         ("podresources", A, "virt-launcher-a", "compute"),
     ]
-    assert wide[0].split()[-5:] == ["CONTAINER", "POD", "UID", "EXACT", "UNIT"]
-    assert wide[2].split()[-4:] == ["compute", A, "yes", "-"]
+    assert wide[0].split()[-6:] == ["CONTAINER", "POD", "UID", "EXACT", "UNIT", "CLAIM"]
+    assert wide[2].split()[-5:] == ["compute", A, "yes", "-", "-"]
     assert wide[-1] == f"{ADDRESS} is open, and the sources agree"
+
+
+def test_prepared_for_a_claim(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:
+    kubelet.save()
+    held = unit(resource=RESOURCE)._replace(functions=(PciAddress.parse(ADDRESS),), unit="gone")
+    claim = record(held, namespace="default", pods=(("virt-launcher-a", A),), boot_id="")
+    path = Path(records_directory(str(kubelet.directory), DRIVER)) / f"{claim.uid}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(as_document(claim)))
+
+    told = document(cli, root)
+    (item,) = (one for one in told["items"] if one["how"] == "claim")  # type: ignore[attr-defined]
+    assert (item["who"], item["name"], item["resourceClaim"]) == (RESOURCE, "virt-launcher-a", "default/dr0-gpu-f27z2")
+    assert {"how": "claim", "why": "", "missing": False} in told["sources"]  # type: ignore[operator]
+    path.write_text("{")
+    assert "not all records of resource claims could be read" in who(cli, root).err
 
 
 def test_allocated_to_one_and_opened_by_another(cli: Callable[..., Ran], root: Path, kubelet: Kubelet) -> None:

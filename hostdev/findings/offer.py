@@ -68,13 +68,19 @@ UNIT_UNKNOWN = FindingKind(
 CLAIMS_NOT_SERVED = FindingKind(
     code="claims-not-served",
     severity=Severity.WARNING,
-    title="A resource is offered by resource claims, which nothing serves yet",
+    title="A resource is offered by resource claims, and their driver is not on the node",
     cause=(
-        "`by: claim` is for a driver of resource claims (DRA), which this version does not have. The entry is kept, "
-        "and its devices are not offered to kubelet."
+        "`by: claim` is served by `passgate-claims`, a process of its own. It has no socket in "
+        "`plugins/units.passgate.dev` below kubelet's directory: it does not run on this node, has another kubelet "
+        "directory than the node's, or another name by `--driver`. What it has published stays in the cluster, and "
+        "pods that are given a device of it wait: `DRA driver units.passgate.dev is not registered`."
     ),
-    hint="write `by: plugin`, or leave `by` out",
-    remedy="`by: plugin` offers the devices by a device plugin, which every version of KubeVirt takes.",
+    hint="deploy the overlay claims, or write `by: plugin`",
+    remedy=(
+        "1. `kubectl -n passgate get pods -o wide` shows the driver's pod of each node, and its log what it lacks.\n"
+        "2. docs/claims.md has what claims need of a cluster. `by: plugin` offers the devices by a device plugin, which "
+        "every version of KubeVirt takes."
+    ),
 )
 
 OFFER_UNREGISTERED = FindingKind(

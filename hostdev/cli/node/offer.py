@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,11 @@ from hostdev.binding.status import Line, Standing
 from hostdev.cli import changes
 from hostdev.cli.node.listing import ALIKE
 from hostdev.cli.node.units import other_functions
-from hostdev.offer.pool import Offer, OfferedUnit, Pool
+from hostdev.findings.offer import CLAIMS_NOT_SERVED
+from hostdev.holders.kubelet import DEFAULT as KUBELET
+from hostdev.kubelet.directory import dra_sockets
+from hostdev.kubelet.resourcename import DRIVER
+from hostdev.offer.pool import Offer, OfferedUnit, Pool, Remark
 from hostdev.printing.cells import Cell, Column, Fit, Tone, dash
 from hostdev.printing.documents import Document
 from hostdev.printing.screen import Screen
@@ -37,6 +42,17 @@ def findings_of(offer: Offer, planned: Iterable[Change]) -> tuple[Finding, ...]:
     """What is to be said of an offer; an entry that means nothing yet may mean the VFs that are planned."""
     come = makes_vfs(item for change in planned for item in change.items)
     return tuple(as_awaited(finding) if come else finding for finding in offer.findings)
+
+
+def remarks_of_claims(state: NodeState, host: str) -> tuple[Remark, ...]:
+    """What is to be said of entries by claim on a node without their driver; of a recording it is not known."""
+    places = tuple(entry.place for entry in state.offers if entry.by is By.CLAIM)
+    directory = os.path.join(host, KUBELET)  # noqa: PTH118
+    # Unlike Path.is_dir this does not raise where it may not look.
+    if not places or not os.path.isdir(directory) or dra_sockets(directory, DRIVER):  # noqa: PTH112
+        return ()
+    what = f"{listed(places)}: offered by claim, and {DRIVER} has no socket below {directory}"
+    return (Remark(places, CLAIMS_NOT_SERVED.found(places[0], what)),)
 
 
 def is_refused(findings: Iterable[Finding]) -> bool:

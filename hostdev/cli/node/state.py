@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from hostdev.binding.statefile import state_for
 from hostdev.binding.status import Authors, Line, Standing, change_lines, kernel_lines
 from hostdev.cli import changes, devices, documents
 from hostdev.cli.node.nodefile import host_name, note_other_nodes, read_file
-from hostdev.cli.node.offer import findings_of, is_refused, offer_document, offer_lines, show_offer
+from hostdev.cli.node.offer import findings_of, is_refused, offer_document, offer_lines, remarks_of_claims, show_offer
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
@@ -82,7 +83,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     lines = (
         *changes.look_at(arguments.host, told),
         *kernel_lines(wanted.state, wanted.seen.boot),
-        *offer_lines(wanted.state, _offer(wanted)),
+        *offer_lines(wanted.state, _offer(arguments, wanted)),
     )
     if arguments.output == "table":
         _print(Screen.of(arguments.color), lines)
@@ -96,15 +97,16 @@ def show_plan(arguments: argparse.Namespace) -> int:
     """Print what would make the node as the file says."""
     wanted = look(arguments, read_file(arguments.file), closely=True)
     planned = foresee(arguments, wanted)
-    offer = _offer(wanted)
+    offer = _offer(arguments, wanted)
     code = tell_changes(arguments, wanted, planned, Planned(offer, findings_of(offer, planned)))
     devices.note_unread(wanted.seen.machine)
     return code
 
 
-def _offer(wanted: Wanted) -> Offer:
+def _offer(arguments: argparse.Namespace, wanted: Wanted) -> Offer:
     """What the file offers of the node as it is now."""
-    return compose_from(Basis(wanted.state, wanted.seen.machine, readings=wanted.seen.readings))
+    offer = compose_from(Basis(wanted.state, wanted.seen.machine, readings=wanted.seen.readings))
+    return replace(offer, remarks=(*offer.remarks, *remarks_of_claims(wanted.state, arguments.host)))
 
 
 def look(arguments: argparse.Namespace, states: Sequence[NodeState], *, closely: bool = False) -> Wanted:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.hostdev.cli.running import Ran, host
+from hostdev.kubelet.resourcename import DRIVER
+from tests.hostdev.cli.running import MACHINES, Ran, host
 from tests.hostdev.cli.validator import errors, schema
+from tests.hostdev.layout import lay_out
 
 HEAD = "apiVersion: passgate.dev/v1\nkind: NodeState\nmetadata: {name: mine}\n"
 DRIFTED = HEAD + "spec: {virtualFunctions: [{match: {address: 3f:00.0, id: 8086:37c8}, count: 16, driver: vfio-pci}]}\n"
@@ -274,3 +278,34 @@ def test_a_plan_names_the_sets_of_a_resource(cli: Callable[..., Ran]) -> None:
     assert list(errors(document, schema("effects.json"))) == []
     assert [len(one["units"]) for one in document["offer"][0]["sets"]] == [8, 4, 4, 2, 2, 2, 2]
     assert "8 of 8 units are ready; sets: all-8, four-1, four-5, two-1, two-3, two-5, two-7\n" in cli(*words).out
+
+
+BY_CLAIM = HEAD + "spec: {offer: [{resource: example.com/qat, match: {id: 8086:37c9}, by: claim}]}\n"
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Where a socket has room."""
+    with tempfile.TemporaryDirectory(prefix="st-") as directory:
+        yield Path(directory)
+
+
+def test_entries_by_claim_want_their_driver_on_the_node(
+    cli: Callable[..., Ran], file: Callable[[str], str], short_path: Path
+) -> None:
+    lay_out((MACHINES / "qat.toml").read_text(), short_path)
+    name, kubelet = file(BY_CLAIM), short_path / "var/lib/kubelet"
+    words = ("node", "state", "plan", name, "--host", str(short_path))
+    assert "claims-not-served" not in cli(*words).out
+
+    plugin = kubelet / f"plugins/{DRIVER}"
+    plugin.mkdir(parents=True)
+    told = cli(*words)
+    assert (told.code, "claims-not-served" in told.out) == (0, True)
+    status = json.loads(cli("node", "state", "status", name, "--host", str(short_path), "-o", "json").out)
+    (line,) = status["items"]
+    assert [one["code"] for one in line["findings"]] == ["claims-not-served"]
+
+    with socket.socket(socket.AF_UNIX) as serving:
+        serving.bind(str(plugin / "dra-0123abcd.sock"))
+        assert "claims-not-served" not in cli(*words).out

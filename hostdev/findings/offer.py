@@ -78,8 +78,8 @@ CLAIMS_NOT_SERVED = FindingKind(
     hint="deploy the overlay claims, or write `by: plugin`",
     remedy=(
         "1. `kubectl -n passgate get pods -o wide` shows the driver's pod of each node, and its log what it lacks.\n"
-        "2. docs/claims.md has what claims need of a cluster. `by: plugin` offers the devices by a device plugin, which "
-        "every version of KubeVirt takes."
+        "2. docs/claims.md has what claims need of a cluster. `by: plugin` offers the devices by a device plugin, "
+        "which every version of KubeVirt takes."
     ),
 )
 

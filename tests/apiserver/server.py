@@ -41,6 +41,8 @@ class ApiServerDouble:
         """What happens to the next requests, one each, whose verb and resource begin so."""
         self.always: Fault | None = None
         self.bookmarks_every = 0.1
+        self.drops_counters = False
+        """As one without the feature gate DRAPartitionableDevices: what it does not know it does not keep."""
         self.epoch = 0
         """With another number all watches end."""
         self.authority: Authority = authority()
@@ -253,6 +255,8 @@ def _answer(api: ApiServerDouble, user: User, question: Question, body: Object) 
         return 200, _page(storage, question)
     if question.verb == "create":
         api.policies.demand("create", user, plural, body, None)
+        if api.drops_counters:
+            body.get("spec", {}).pop("sharedCounters", None)
         return 201, storage.create(plural, body, namespace)
     if question.verb == "deletecollection":
         for one in storage.select(plural, question.selector()):

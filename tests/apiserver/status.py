@@ -25,7 +25,7 @@ class Refusal(Exception):
     def __init__(self, code: int, message: str, reason: str = "", **details: Any) -> None:
         super().__init__(message)
         self.code, self.reason = code, reason or REASONS[code]
-        self.body = {
+        self.body: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},

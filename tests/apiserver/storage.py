@@ -59,6 +59,9 @@ RESOURCES = {
             errors=validation.claim_errors,
             defaults=validation.with_defaults,
         ),
+        Resource(
+            _DRA, "resourceclaimtemplates", "ResourceClaimTemplate", namespaced=True, defaults=validation.of_template
+        ),
         Resource(_DRA, "deviceclasses", "DeviceClass", counted=True, errors=validation.class_errors),
     )
 }

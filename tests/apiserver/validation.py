@@ -78,6 +78,13 @@ def with_defaults(claim: Object) -> Object:
     return claim
 
 
+def of_template(template: Object) -> Object:
+    """A template as it is stored: what it makes has the defaults already."""
+    template["spec"].setdefault("metadata", {})
+    with_defaults(template["spec"])
+    return template
+
+
 def _request(request: Object, path: str) -> Iterator[str]:
     yield from _label(request.get("name", ""), f"{path}.name")
     given = [key for key in ("exactly", "firstAvailable") if request.get(key)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,17 +14,17 @@ import pytest
 from domxml.errors import BadInput, PassgateError
 from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Gone
 from hooksidecar.claims.apiserver import ApiServer, Times
-from hooksidecar.claims.credentials import Credentials
 from tests.apiserver import faults
 from tests.apiserver.access import User
 from tests.apiserver.certificates import authority
-from tests.apiserver.server import ApiServerDouble
+from tests.apiserver.server import ADMIN, ApiServerDouble
+from tests.apiserver.status import Refusal
+from tests.hooksidecar.claims.apiclients import PATIENT, client
 
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 LATE = "no (answer|connection) came (about )?in time"
 MINE = "spec.driver=units.passgate.dev,spec.nodeName=a"
 Clients: TypeAlias = Callable[..., ApiServer]
-PATIENT = Times(answer=60, listing=60, watch=60, silence=60)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def clients() -> Iterator[Clients]:
     made: list[ApiServer] = []
 
     def make(double: ApiServerDouble, directory: Path, times: Times = PATIENT) -> ApiServer:
-        made.append(ApiServer(double.url, Credentials(double.service_account(directory / "account")), times))
+        made.append(client(double, directory, times))
         return made[-1]
 
     yield make
@@ -130,6 +131,33 @@ def test_a_watch_that_says_nothing_is_given_up(double: ApiServerDouble, tmp_path
 
     with pytest.raises(ApiUnreachable, match=LATE):
         next(api.watch(SLICES, api.list(SLICES).version))
+
+
+@pytest.mark.parametrize(
+    ("lines", "seen"),
+    [
+        pytest.param(b'{"type": "ADDED", "obj', "cut off in an event", id="half an event"),
+        pytest.param(b"nonsense\n", "is not JSON", id="no JSON"),
+        pytest.param(b"[]\n", "is no JSON object", id="a list"),
+        pytest.param(b'{"type": "NEW", "object": {"metadata": {}}}\n', "is no event", id="another type"),
+        pytest.param(b'{"type": "ADDED", "object": 1}\n', "is no event", id="no object"),
+        pytest.param(b"x" * (5 << 20), "longer than 4194304 bytes", id="endless"),
+    ],
+)
+def test_what_is_no_event_ends_a_watch_with_a_sentence(
+    api: ApiServer, double: ApiServerDouble, lines: bytes, seen: str
+) -> None:
+    double.fail(faults.text(b"\n" + lines), verb="watch")
+
+    with pytest.raises(ApiUnreachable, match=seen):
+        next(api.watch(SLICES, "1"))
+
+
+def test_an_error_within_a_watch_is_a_refusal(api: ApiServer, double: ApiServerDouble) -> None:
+    event = {"type": "ERROR", "object": Refusal(500, "etcd is away").body}
+    double.fail(faults.text(json.dumps(event).encode() + b"\n"), verb="watch")
+
+    assert refused(lambda: next(api.watch(SLICES, "1"))).status == 500
 
 
 def test_a_watch_can_be_ended_from_another_thread(api: ApiServer, double: ApiServerDouble) -> None:
@@ -271,7 +299,7 @@ def test_a_refusal_that_is_no_status_is_told_as_it_is(api: ApiServer, double: Ap
 def test_a_token_that_was_replaced_is_read_again(api: ApiServer, double: ApiServerDouble, tmp_path: Path) -> None:
     api.list(SLICES)
     double.users = {"newer": User("admin")}
-    double.service_account(tmp_path / "account", "newer")
+    double.service_account(tmp_path / f"account-{ADMIN}", "newer")
 
     assert api.list(SLICES).items == []
 
@@ -281,7 +309,7 @@ def test_a_token_that_is_replaced_while_it_is_used_is_read_again(
 ) -> None:
     def rotate(_handler: object) -> bool:
         double.users = {"newer": User("admin")}
-        double.service_account(tmp_path / "account", "newer")
+        double.service_account(tmp_path / f"account-{ADMIN}", "newer")
         return False
 
     double.fail(rotate)
@@ -309,7 +337,7 @@ def test_an_authority_that_was_replaced_is_trusted_anew(
 
     with pytest.raises(ApiUnreachable, match="its certificate is not to be trusted"):
         api.list(SLICES)
-    double.service_account(tmp_path / "account")
+    double.service_account(tmp_path / f"account-{ADMIN}")
 
     assert api.list(SLICES).items == []
 
@@ -330,7 +358,7 @@ def test_an_authority_that_was_replaced_is_trusted_anew(
 def test_files_that_are_of_no_use_are_named(
     api: ApiServer, tmp_path: Path, name: str, content: bytes | None, seen: str
 ) -> None:
-    file = tmp_path / "account" / name
+    file = tmp_path / f"account-{ADMIN}" / name
     file.unlink() if content is None else file.write_bytes(content)
 
     with pytest.raises(ApiUnreachable, match=seen):

@@ -19,7 +19,7 @@ from tests.hooksidecar.claims.apiclients import client
 
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 DRIVER = "system:serviceaccount:passgate:passgate-claims"
-POLICY, BINDING = documents(DEPLOY / "overlays/claims/policy.yaml")
+POLICY, BINDING = documents(DEPLOY / "overlays/claims/driver/policy.yaml")
 OTHERS = ("system:serviceaccount:gpu:driver", "system:serviceaccount:passgate:passgate-agent", "admin", "system:node:a")
 
 

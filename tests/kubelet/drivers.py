@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import grpc
@@ -26,6 +27,7 @@ class Endpoint:
         self.peer = Peer(wire, socket, driver)
         self.connected = False
         self.ended = threading.Event()
+        self._lock = threading.Lock()
         self._changed = changed
         self.peer.channel.subscribe(self._note, try_to_connect=True)
 
@@ -39,14 +41,19 @@ class Endpoint:
             self._changed()
 
     def _connect(self) -> None:
-        if not self.ended.is_set():
-            self.peer.channel.unsubscribe(self._note)
-            self.peer.channel.subscribe(self._note, try_to_connect=True)
+        with self._lock:
+            if not self.ended.is_set():
+                self.peer.channel.unsubscribe(self._note)
+                self.peer.channel.subscribe(self._note, try_to_connect=True)
 
     def close(self) -> None:
         """No more of it."""
-        self.ended.set()
-        self.peer.channel.unsubscribe(self._note)
+        with self._lock:
+            self.ended.set()
+            self.peer.channel.unsubscribe(self._note)
+        # gRPC's thread that looks after the connection ends soon, and would stumble over a channel that is closed.
+        while self.peer.channel._connectivity_state.polling:  # type: ignore[attr-defined]
+            time.sleep(0.005)
         self.peer.close()
 
 

@@ -14,7 +14,7 @@ from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from hostdev.kubelet.stubs.pluginregistration_v1_pb2 import RegistrationStatus
 from tests.kubelet.dice import Dice
 from tests.kubelet.kubelet import PATIENCE, Kubelet
-from tests.kubelet.player import STREAM, Answer, Incoming, Player, Stream, register
+from tests.kubelet.player import HEALTH, STREAM, Answer, Incoming, Player, Stream, register
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, REAL
@@ -22,7 +22,7 @@ from tests.kubelet.transcript import Line
 from tests.kubelet.wire import ASKS, ITEM
 
 RECORDED = "/var/lib/kubelet"
-TIMES = QUICK._replace(beat=30.0)
+TIMES = QUICK._replace(beat=30.0, health_expiry=REAL.health_expiry)
 REGISTER_TIMEOUT = 15.0
 PREFER, ALLOCATE, PRE_START, MUST = "GetPreferredAllocation", "Allocate", "PreStartContainer", "must"
 _LATE = 0.2
@@ -30,6 +30,9 @@ _LATE = 0.2
 _LONGEST = 4 << 20
 """Of a message that kubelet's gRPC takes."""
 _DEADLINES = {"PreStartContainer": TIMES.pre_start, "GetInfo": TIMES.get_info, "NotifyRegistrationStatus": TIMES.notify}
+_DEADLINES |= dict.fromkeys(("NodePrepareResources", "NodeUnprepareResources"), TIMES.claims)
+_REAL = {"PreStartContainer": REAL.pre_start, "GetInfo": REAL.get_info}
+_REAL |= dict.fromkeys(("NodePrepareResources", "NodeUnprepareResources"), REAL.claims)
 
 Step: TypeAlias = Callable[["Replay"], object]
 Script: TypeAlias = Mapping[int, Sequence[Step]]
@@ -145,7 +148,7 @@ class Replay:
             self._send_register(line) if line.kind == ASKS else self._check_register(line)
         elif line.kind in {"stream-ended", "stream-return"}:
             self._end_stream(line)
-        elif line.call == STREAM:
+        elif line.call in {STREAM, HEALTH}:
             self._watch(line)
         elif line.side == "kubelet":
             self._check_asked(line)
@@ -190,7 +193,11 @@ class Replay:
         asked = next((one for one in held if one.call == line.call and not one.answer.done()), None)
         if asked:
             code = grpc.StatusCode[line.code.rpartition(".")[2]] if line.code else None
-            asked.answer.set_result(Answer(line.data, code, line.details))
+            asked.answer.set_result(Answer(self.answer_of(line), code, line.details))
+
+    def answer_of(self, line: Line) -> bytes:
+        """What the plugin says."""
+        return line.data
 
     def is_asked(self, plugin: str, call: str) -> bool:
         """Whether a call waits for its answer."""
@@ -237,7 +244,7 @@ class Replay:
             same = recorded is asked.deadline
         else:
             ours = _DEADLINES.get(line.call, self.register_timeout)
-            real = {"PreStartContainer": REAL.pre_start, "GetInfo": REAL.get_info}.get(line.call)
+            real = _REAL.get(line.call)
             same = asked.deadline <= ours + _LATE and (real is None or recorded <= real)
         if not same:
             self._differs(line, f"deadline {asked.deadline} instead of {line.deadline}")

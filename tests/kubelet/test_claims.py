@@ -17,9 +17,6 @@ from tests.kubelet.pods import ClaimUse, ExtendedClaim, Pod
 from tests.kubelet.times import QUICK
 from tests.kubelet.wire import ASKS
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
-
 # A pod's life.
 
 

@@ -19,8 +19,6 @@ from tests.kubelet.surprises import ALL, CLAIMS, Surprise
 from tests.kubelet.times import QUICK
 from tests.kubelet.wire import ASKS, written
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
 
 def slices_are_wiped(node: ClaimNode) -> bool:
     node.kubelet.restart()

@@ -21,6 +21,8 @@ from hostdev.kubelet.stubs import dra_v1_pb2 as wire
 
 SERVICE, HEALTH = "k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin", "v1alpha1.DRAResourceHealth"
 KIND, VERSION = "DRAPlugin", "v1.DRAPlugin"
+"""Kubelet speaks it since 1.34. KubeVirt's claims need 1.36, so that v1beta1, which no recording proves, would serve
+none."""
 LONGEST = 45.0
 """Seconds that kubelet waits for an answer."""
 EARLY = 2.0

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
+from tests.apiserver.status import Refusal
+from tests.apiserver.storage import Storage
+
 Object: TypeAlias = Mapping[str, Any]
 
 
@@ -39,6 +42,26 @@ class Objects:
     def remove(self, name: str, namespace: str = "default") -> None:
         """It is gone."""
         self.claims.pop((namespace, name), None)
+
+
+class StoredCluster:
+    """The objects of the API server's double, as kubelet of a node sees and removes them."""
+
+    def __init__(self, storage: Storage, node: str) -> None:
+        self._storage, self._node = storage, node
+
+    def find_claim(self, namespace: str, name: str) -> Object | None:
+        try:
+            return self._storage.get("resourceclaims", name, namespace)
+        except Refusal:
+            return None
+
+    def wipe_slices(self, driver: str = "") -> None:
+        def is_meant(one: Object) -> bool:
+            spec = one["spec"]
+            return spec.get("nodeName") == self._node and driver in {"", spec["driver"]}
+
+        self._storage.delete_all("resourceslices", is_meant)
 
 
 def _key(claim: Object) -> tuple[str, str]:

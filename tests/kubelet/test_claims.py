@@ -8,10 +8,12 @@ from contextlib import ExitStack
 import pytest
 
 from hooksidecar.claims.source import ClaimRef, DeviceHealth, PreparedDevice
+from tests.apiserver.lifecycle import allocate, claim_of, reserve
+from tests.apiserver.storage import Storage
 from tests.hooksidecar.claims.drivers import DRIVER, PATIENCE, serving
 from tests.kubelet import drastate
 from tests.kubelet.claimnodes import PREPARE, UNDO, ClaimNode, prepared, told, with_claim
-from tests.kubelet.cluster import claim_object
+from tests.kubelet.cluster import StoredCluster, claim_object
 from tests.kubelet.devicehealth import HEALTHY, UNHEALTHY
 from tests.kubelet.pods import ClaimUse, ExtendedClaim, Pod
 from tests.kubelet.times import QUICK
@@ -155,6 +157,28 @@ def test_a_container_gets_the_requests_that_it_names(node: ClaimNode) -> None:
     node.wait(lambda: pod.running, "it runs")
     assert pod.container().environment == {"PCI_RESOURCE_GPU": "0000:3e:00.0"}
     assert pod.container().status.keys() == {"claim:gpu/b"}
+
+
+def test_claims_and_slices_are_those_of_the_api_server() -> None:
+    storage = Storage()
+    for name, node, driver in (("a", "vm", DRIVER), ("b", "vm", "other.example.com"), ("c", "other", DRIVER)):
+        pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+        spec = {"driver": driver, "nodeName": node, "pool": pool, "devices": []}
+        storage.create("resourceslices", {"metadata": {"name": name}, "spec": spec})
+    claim = storage.create("resourceclaims", claim_of("c", "gpu", "units"), "default")
+    claim = allocate(storage, claim, [{"request": "gpu", "driver": DRIVER, "pool": "vm", "device": "u0"}])
+    cluster = StoredCluster(storage, "vm")
+    pod = with_claim("vm", "c")
+    reserve(storage, claim, pod.name, pod.uid)
+
+    found = cluster.find_claim("default", "c")
+    assert found
+    assert found["status"]["reservedFor"][0]["uid"] == pod.uid
+    assert cluster.find_claim("default", "d") is None
+    cluster.wipe_slices(DRIVER)
+    assert [one["metadata"]["name"] for one in storage.select("resourceslices")] == ["b", "c"]
+    cluster.wipe_slices()
+    assert [one["metadata"]["name"] for one in storage.select("resourceslices")] == ["c"]
 
 
 # CDI.

@@ -51,7 +51,11 @@ class Endpoint:
         with self._lock:
             self.ended.set()
             self.peer.channel.unsubscribe(self._note)
-        # gRPC's thread that looks after the connection ends soon, and would stumble over a channel that is closed.
+        self.peer.end_streams()
+        threading.Thread(target=self._close_channel, daemon=True).start()
+
+    def _close_channel(self) -> None:
+        """When gRPC's thread that looks after the connection has ended: it would stumble over one that is closed."""
         while self.peer.channel._connectivity_state.polling:  # type: ignore[attr-defined]
             time.sleep(0.005)
         self.peer.close()

@@ -224,7 +224,7 @@ def test_kubelets_requests_are_the_recorded_ones(name: str, kubelet_dir: Path) -
 
 def test_a_kubelet_that_does_what_one_expects_asks_once_for_two_pods(kubelet_dir: Path) -> None:
     lines = tuple(scenario("N1", part=CLAIMS))
-    replay = ClaimReplay(kubelet_dir, lines, SCRIPTS["N"], ALL - {Surprise.PREPARED_TWICE}, patience=2.0)
+    replay = ClaimReplay(kubelet_dir, lines, SCRIPTS["N"], ALL - {Surprise.PREPARED_TWICE}, patience=1.0)
 
     try:
         differences: object = replay.play()

@@ -57,7 +57,7 @@ def is_prepared_by_two_at_once(node: ClaimNode) -> bool:
 
     def answer() -> list[PreparedDevice]:
         try:
-            both.wait(1.0)
+            both.wait(0.5)
             met.append(True)
         except threading.BrokenBarrierError:
             met.append(False)

@@ -106,6 +106,7 @@ class Peer:
     def __init__(self, wire: Wire, socket: str, resource: str) -> None:
         self.wire, self.socket, self.resource = wire, socket, resource
         self.channel = grpc.insecure_channel(target(socket), options=_CHANNEL)
+        self._streams: list[Any] = []
 
     def dial(self, seconds: float) -> bool:
         """Whether something answers within that time."""
@@ -130,13 +131,20 @@ class Peer:
         """What is told until the stream ends, for whatever reason."""
         self.wire.record("kubelet", self.resource, name, ASKS, request.SerializeToString())
         method = self.channel.unary_stream(_method(name), written, bytes)
+        stream = method(request)
+        self._streams.append(stream)
         try:
-            for data in method(request):
+            for data in stream:
                 self.wire.record("plugin", self.resource, name, ITEM, data)
                 yield answer.FromString(data)
         except (grpc.RpcError, ValueError):
             pass
         self.wire.record("kubelet", self.resource, name, "stream-ended")
+
+    def end_streams(self) -> None:
+        """Read no more of them."""
+        for stream in self._streams:
+            stream.cancel()
 
     def close(self) -> None:
         """No more of it."""

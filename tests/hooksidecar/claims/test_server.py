@@ -252,11 +252,14 @@ def test_a_kubelet_that_goes_is_noticed(kubelet_dir: Path, server: DraServer) ->
 
 def test_a_socket_that_was_removed_is_made_anew(kubelet_dir: Path, server: DraServer) -> None:
     del server
-    before = (*registrations(kubelet_dir), *endpoints(kubelet_dir))
-    before[1].unlink()
+    found, endpoint = (*registrations(kubelet_dir), *endpoints(kubelet_dir))
+    endpoint.unlink()
 
-    eventually(lambda: len(registrations(kubelet_dir)) == len(endpoints(kubelet_dir)) == 1)
-    eventually(lambda: not {*registrations(kubelet_dir), *endpoints(kubelet_dir)} & {*before})
+    def are_new() -> bool:
+        there = {*registrations(kubelet_dir), *endpoints(kubelet_dir)}
+        return len(there) == 2 and not there & {found, endpoint}
+
+    eventually(are_new)
     (found,), (endpoint,) = registrations(kubelet_dir), endpoints(kubelet_dir)
     with Client(found) as client, Client(endpoint) as driver:
         assert client.info().endpoint == str(endpoint)

@@ -71,13 +71,6 @@ class Calls:
         self._driver, self._claims = driver, claims
         # Apart: an API server that hangs is in the way of what is prepared only.
         self._room = {call.name: threading.BoundedSemaphore(MOST) for call in (_PREPARE, _UNPREPARE)}
-        self._idle = threading.Condition()
-        self._serving = 0
-
-    def await_idle(self, patience: float) -> bool:
-        """Wait until no call is being answered."""
-        with self._idle:
-            return self._idle.wait_for(lambda: not self._serving, patience)
 
     def services(self) -> list[grpc.GenericRpcHandler[bytes, bytes]]:
         """Serve each call by its name."""
@@ -95,18 +88,12 @@ class Calls:
     def _serve(
         self, call: _Call[A], work: Callable[[ClaimRef, float], A], request: bytes, context: grpc.ServicerContext
     ) -> bytes:
-        with self._idle:
-            self._serving += 1
         try:
             claims = decode_message(call.request, request).claims
             refs = dict.fromkeys(ClaimRef(one.namespace, one.uid, one.name) for one in claims)
             return self._answer(call, work, refs, context.time_remaining()).SerializeToString()
         except PassgateError as error:
             refusal(error, driver=self._driver).end(context)
-        finally:
-            with self._idle:
-                self._serving -= 1
-                self._idle.notify_all()
 
     def _answer(
         self, call: _Call[A], work: Callable[[ClaimRef, float], A], refs: Iterable[ClaimRef], left: float | None

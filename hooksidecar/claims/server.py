@@ -77,12 +77,11 @@ class DraServer:
             # A socket that was made after this would be taken away by nothing.
             self._closed = True
         self._changed.set()
-        # Kubelet closes its connection when the socket is gone that it found, and with it the calls that wait. Another
-        # process of this driver has the new ones already.
-        self.calls.await_idle(ENDING)
-        self._found.close()
+        self._endpoint.remove()
         self.calls.health.close()
-        self._endpoint.close()
+        self._endpoint.close(ENDING)
+        # Last: kubelet closes its connection when it is gone, and with that the calls that wait.
+        self._found.close()
 
     def health_changed(self) -> None:
         """Tell kubelet at once. From any thread."""

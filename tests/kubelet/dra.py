@@ -149,8 +149,6 @@ class ClaimManager:
         self._wire.ring()
 
     def _undo(self, driver: str, infos: Sequence[ClaimInfo]) -> None:
-        if self.drivers.find(driver) is None:
-            raise Unprepared(f"DRA driver {driver} is not registered")
         name = "NodeUnprepareResources"
         request = api.NodeUnprepareResourcesRequest(claims=[*map(_claim, infos)])
         answer = self._call(driver, name, request, api.NodeUnprepareResourcesResponse)
@@ -172,7 +170,8 @@ class ClaimManager:
 
     def _call(self, driver: str, name: str, request: Message, answer: type[Answer]) -> Answer:
         peer = self.drivers.find(driver)
-        assert peer
+        if peer is None:
+            raise Unprepared(f"DRA driver {driver} is not registered")
         try:
             return peer.call(name, request, answer, self._times.claims)
         except Failed as error:

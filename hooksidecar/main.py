@@ -111,12 +111,15 @@ def _hook(options: Options, calls: Calls, stop: Stop) -> Methods:
 
 
 def _core(options: Options) -> Core:
+    import encodings.utf_8_sig  # noqa: F401, PLC0415  Python loads it when a file is read
+
     from hooksidecar.container import channels  # noqa: PLC0415  not before Info can be answered
     from hostdev.gate import check  # noqa: F401, PLC0415  the first call needs these too
-    from hostdev.inject.hook import HookCore, Launcher  # noqa: PLC0415
-    from hostdev.inventory import scan  # noqa: F401, PLC0415  the first call needs these too
+    from hostdev.inject.hook import HookCore, Launcher, rehearse  # noqa: PLC0415
+    from hostdev.inventory.recorded import layout  # noqa: F401, PLC0415
     from hostdev.inventory.scan import looker  # noqa: PLC0415
 
+    rehearse()
     return HookCore(
         lambda: channels(options.mount, os.environ),
         looker(options.host, bars=True),

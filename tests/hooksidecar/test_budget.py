@@ -13,8 +13,10 @@ import pytest
 from tests.domxml.domains import FOLDER, load
 from tests.hooksidecar.domainhooks import ADDRESS
 from tests.hooksidecar.sidecar import ROOT, Sidecar, Start, environment
+from tests.hostdev.layout import lay_out
 
 DOMAIN, VMI = load("q35-big-10kb"), (FOLDER / "q35-big-10kb.vmi.json").read_bytes()
+MACHINES = ROOT / "tests" / "fixtures" / "machines"
 MOST_RESIDENT_KIB = 40 * 1024
 MAY_LOAD = {"domxml", "hostdev", "hooksidecar", "grpc", "google", "lxml", "__main__"}
 """Beside the standard library."""
@@ -46,6 +48,34 @@ calls = domainhook.Calls(lambda: core, wait=0)
 server.hook_methods(calls, print, main._cloud_init(options.Options(cloud_init={cloud_init}), calls))
 print(json.dumps(sorted(set(sys.modules) - {without})))
 """
+
+
+FIRST_CALL = """
+import json, sys
+from hooksidecar import lean
+lean.load()
+from hooksidecar import main, options
+core = main._core(options.Options(host=sys.argv[3], socket_dir=sys.argv[4]))
+before = set(sys.modules)
+core.define(open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read(), deadline=1e12)
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_the_first_call_loads_nothing_any_more(tmp_path: Path) -> None:
+    lay_out((MACHINES / "qat.toml").read_text(), tmp_path / "host")
+    (tmp_path / "userdata" / "passgate").mkdir(parents=True)
+    (tmp_path / "userdata" / "passgate" / "allocation.env").write_text(f"QAT1={ADDRESS}\n")
+    call = (FOLDER / "q35-default.xml", FOLDER / "q35-default.vmi.json", tmp_path / "host", tmp_path)
+    said = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, *map(str, call)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (said.returncode, json.loads(said.stdout)) == (0, []), said.stderr
 
 
 def _loaded(before: str, *, cloud_init: bool, without: str = "before") -> set[str]:

@@ -6,13 +6,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from domxml.errors import BadInput, about_file
+from hostdev.argumentparser import STANDARD_INPUT
 from hostdev.inventory.host import Host
-from hostdev.inventory.recorded import toml
-from hostdev.inventory.recorded.memory import RecordedHost
-from hostdev.printing import output
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUFFIX = ".toml"
 MAX_SIZE = 64 << 20
@@ -23,25 +24,29 @@ def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
     """The host at a root directory, or of a recorded machine."""
     if not os.fspath(spec):
         raise BadInput("no-machine", "an empty name names no host", hint=_HINT)
-    path = Path(spec)
-    piped = str(spec) == output.STANDARD_INPUT
-    if not piped and (path.suffix != SUFFIX or _is_directory(path)):
-        with Host(path, source=str(spec)) as host:
+    name = os.fspath(spec)
+    piped = name == STANDARD_INPUT
+    if not piped and (os.path.splitext(name.rstrip("/"))[1] != SUFFIX or os.path.isdir(name)):  # noqa: PTH112, PTH122
+        with Host(name, source=name) as host:
             yield host
         return
-    with about_file(str(spec)):
-        recording = toml.parse(_piped() if piped else read_recording(path))
-    yield RecordedHost(recording, source=_PIPE if piped else str(spec))
+    yield _recorded(name, piped=piped)
 
 
-def _is_directory(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.stat().st_mode)
-    except OSError:
-        return False
+def _recorded(name: str, *, piped: bool) -> Host:
+    from pathlib import Path  # noqa: PLC0415  a sidecar looks at the machine that it is on, and needs none of these
+
+    from hostdev.inventory.recorded import toml  # noqa: PLC0415
+    from hostdev.inventory.recorded.memory import RecordedHost  # noqa: PLC0415
+
+    with about_file(name):
+        recording = toml.parse(_piped() if piped else read_recording(Path(name)))
+    return RecordedHost(recording, source=_PIPE if piped else name)
 
 
 def _piped() -> str:
+    from hostdev.printing import output  # noqa: PLC0415  seldom
+
     data = output.read_input(MAX_SIZE + 1)
     if len(data) > MAX_SIZE:
         raise BadInput("bad-recording", f"is larger than {MAX_SIZE >> 20} MiB", subject=_PIPE, hint=_HINT)

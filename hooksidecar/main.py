@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode, NotPermitted, PassgateError
-from hooksidecar.process import Stop, end_process, run_answered, stop_on_signals
+from hooksidecar.process import Stop, run_answered, stop_on_signals
+from hostdev.printing.output import end_process
 
 if TYPE_CHECKING:
     from hooksidecar.cloudinithook import CloudInitCalls

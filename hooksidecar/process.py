@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from domxml.errors import PassgateError
 from domxml.text import visible
@@ -64,16 +63,6 @@ def run_answered(action: Callable[[], int]) -> int:
             return errors.ExitCode.NOT_PERMITTED
         _tell(f"error: a defect of passgate: {type(error).__name__} in {log.raised_at(error)}", "internal-error")
         return errors.INTERNAL
-
-
-def end_process(code: int) -> NoReturn:
-    """Leave at once: threads that hang in a call must not keep the process, and with it the pod."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
-    os._exit(code)
 
 
 def stop_on_signals() -> Stop:

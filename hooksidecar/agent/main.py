@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from domxml.errors import ExitCode
-from hooksidecar.process import end_process, run_answered, stop_on_signals
+from hooksidecar.process import run_answered, stop_on_signals
+from hostdev.printing.output import end_process
 
 if TYPE_CHECKING:
     from hooksidecar.agent.options import Options

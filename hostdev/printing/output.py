@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from domxml.errors import BadInput, OutputLost
 from domxml.text import visible
@@ -74,6 +74,16 @@ def note(text: str) -> None:
         except OSError:
             # Python tries once more on its way out, and would end with a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def end_process(code: int) -> NoReturn:
+    """Leave at once: nothing is taken apart, and a thread that hangs in a call does not keep the process."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    os._exit(code)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ import grpc
 from domxml.document import Domain
 from domxml.transform import transform
 from domxml.version import LibvirtVersion
-from hooksidecar import main, process
+from hooksidecar import main
+from hostdev.printing.output import end_process
 from tests.domxml.guestslots import wish
 from tests.hooksidecar.domainhooks import ADDRESS, Simple
 from tests.hooksidecar.wirebytes import message, only
@@ -108,7 +109,7 @@ def speaks_no_grpc() -> None:
 
 def core(function: Answer) -> NoReturn:
     """The real server around another core."""
-    process.end_process(main.main(sys.argv[2:], lambda _options: Simple(function)))
+    end_process(main.main(sys.argv[2:], lambda _options: Simple(function)))
 
 
 def with_settings(domain: bytes, **settings: Any) -> bytes:

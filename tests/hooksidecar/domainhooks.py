@@ -11,9 +11,10 @@ from domxml.document import Domain
 from domxml.errors import BadInput, HostUnreadable, Refused
 from domxml.finding import Finding
 from domxml.transform import transform
-from hooksidecar import main, process
+from hooksidecar import main
 from hostdev.inject import hook
 from hostdev.inject.gather import Channels
+from hostdev.printing.output import end_process
 from tests.domxml.guestslots import wish
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105  a test looks for it where it must not be
@@ -111,6 +112,6 @@ CORES = {
 }
 
 if __name__ == "__main__":
-    process.end_process(
+    end_process(
         main.main(sys.argv[2:], lambda _options: Fresh() if sys.argv[1] == "fresh" else Simple(CORES[sys.argv[1]]))
     )

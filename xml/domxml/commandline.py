@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -57,6 +56,8 @@ def _specifications(domain: Domain) -> Iterator[Mapping[str, str]]:
 
 def _settings(text: str) -> Mapping[str, str]:
     if text.lstrip().startswith("{"):
+        import json  # noqa: PLC0415  few domains have such a device
+
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):

@@ -160,10 +160,11 @@ def test_a_signal_at_any_moment_of_its_start(kubelet: Kubelet) -> None:
 
 def test_without_inotify_it_looks_again_and_again(kubelet: Kubelet) -> None:
     code = (
-        "import errno, sys; from hooksidecar.agent import main, watch; from hooksidecar import process\n"
+        "import errno, sys; from hooksidecar.agent import main, watch\n"
+        "from hostdev.printing.output import end_process\n"
         "def no(*_): raise OSError(errno.EMFILE, 'Too many open files')\n"
         "watch.Inotify.__init__ = no\n"
-        "process.end_process(main.main(sys.argv[1:]))"
+        "end_process(main.main(sys.argv[1:]))"
     )
     with AgentProcess(kubelet.directory, program=("-c", code)) as agent:
         agent.ready()

@@ -54,6 +54,13 @@ class Topology:
                 self._take(tag, element)
         _number_controllers(self.controllers)
 
+    def beside(self, controllers: list[Device]) -> Topology:
+        """The same devices, and these controllers behind those that are there."""
+        other = Topology.__new__(Topology)
+        other.domain, other.machine, other.pcie = self.domain, self.machine, self.pcie
+        other.controllers, other.devices = [*self.controllers, *controllers], self.devices
+        return other
+
     def _take(self, tag: str, element: Element) -> None:
         # The console of a serial port is that port once more, its address included.
         if tag in NOT_PCI and (tag == "console" or not _has_address(element)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from copy import copy
 
 from domxml.document import Element
 from domxml.finding import Finding
@@ -98,13 +97,12 @@ def is_placed_again(topology: Topology, spare: int) -> bool:
 def with_ports(topology: Topology, spare: int) -> Topology:
     """The same devices beside the empty ports of the second placement, as they will be written: without addresses."""
     highest = max(topology.max_index, 0)
-    again = copy(topology)
-    again.controllers = list(topology.controllers)
+    added = []
     for index in range(highest + 1, min(highest + spare, LAST_PORT) + 1):
         port = Device(None, {}, MODELS[PORT].plugs_as, Step.PCI_CONTROLLER)
         port.kind, port.model, port.index = "pci", PORT, index
-        again.controllers.append(port)
-    return again
+        added.append(port)
+    return topology.beside(added)
 
 
 def differences(first: Prediction, second: Prediction) -> Iterator[Finding]:

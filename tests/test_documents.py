@@ -14,7 +14,10 @@ from tests.house import ROOMS, ROOT, file_of, packages, room_of
 
 NAMED = re.compile(r"`([\w.-]+/[\w./-]*|[A-Z][\w-]+\.md|Makefile|Dockerfile)`|^([a-z]+/[\w/]*)(?= )", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-ELSEWHERE = ("build/", "userdata/", "hooks.kubevirt.io/", "passgate.dev/", "default/", "nvidia.com/", "qat.intel.com/")
+ELSEWHERE = (
+    *("build/", "userdata/", "hooks.kubevirt.io/", "passgate.dev/", "default/", "nvidia.com/", "qat.intel.com/"),
+    *("plugins/", "units.passgate.dev/", "resource.k8s.io/", "resource.kubernetes.io/"),
+)
 """Made by a run, or in a pod, or no file at all."""
 
 

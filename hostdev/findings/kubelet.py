@@ -64,8 +64,8 @@ DRA_NOT_GIVEN_BACK = Trouble(
     look="passgate node who DEVICE",
 )
 
-CLAIM_NOT_ALLOCATED = Trouble(
-    code="claim-not-allocated",
+CLAIM_UNSCHEDULABLE = Trouble(
+    code="claim-unschedulable",
     title="No node has free devices for a resource claim of the pod",
     cause=(
         "The scheduler found no node whose ResourceSlices have what all requests of the claim ask for, by class, "
@@ -211,7 +211,7 @@ TROUBLES = (
     DRA_NOT_PREPARED,
     DRA_DRIVER_MISSING,
     DRA_NOT_GIVEN_BACK,
-    CLAIM_NOT_ALLOCATED,
+    CLAIM_UNSCHEDULABLE,
     DRA_DEVICE_WITHOUT_ADDRESS,
     CDI_NOT_WRITTEN,
     CDI_DEVICE_MISSING,
@@ -244,7 +244,7 @@ RULES = (
         sure=Sureness.LIKELY,
     ),
     Rule(
-        "claim-not-allocated",
+        "claim-unschedulable",
         ("cannot allocate all claims", "resourceclaim not available on the node"),
         sure=Sureness.LIKELY,
     ),

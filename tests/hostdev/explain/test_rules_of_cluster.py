@@ -128,7 +128,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
         "NodeUnprepareResources ended for ResourceClaim vm-gpu: no error, unpreparing devices of claim 1b2c",
     ),
     (
-        "claim-not-allocated",
+        "claim-unschedulable",
         "0/3 nodes are available: 3 cannot allocate all claims. still not schedulable, preemption: not helpful",
         "0/3 nodes are available: 3 node(s) had taints. still not schedulable, preemption: not helpful",
     ),

@@ -51,6 +51,8 @@ class _Class(NamedTuple):
     resources: frozenset[str]
     """What its selectors compare the attribute with; of ours with none it is not known."""
     extended: str
+    text: str
+    """Its expressions."""
 
 
 class _Asked(NamedTuple):
@@ -125,12 +127,11 @@ class Claims:
         To be called when the VMs have been looked at.
         """
         yield from not_permitted(self._beside, [one for one in self._offered if one.resource in self._asked_by_name])
-        ours = [one for one in self._classes if one.is_ours]
-        if not self._classes or any(not one.resources for one in ours):
+        if not self._classes or any(one.is_ours and not one.resources for one in self._classes):
             return
-        meant = frozenset[str]().union(*(one.resources for one in ours))
         for one in self._offered:
-            if one.resource not in meant:
+            # However it stands there: selectors may be written in many ways, and a driver may have another name.
+            if not any(one.resource in known.text for known in self._classes):
                 what = f"no DeviceClass among the files selects {one.resource}"
                 yield offer_result(one, OFFER_WITHOUT_CLASS.found(one.place, what))
 
@@ -167,7 +168,7 @@ class Claims:
         return None
 
     def _is_ours(self, claim: Object, request: str) -> bool:
-        names = {one.object.name for one in self._classes if one.is_ours}
+        names = [one.object.name for one in self._classes if one.is_ours]
         wanted = (one for _, one in _exact_requests(claim, request))
         return any(one.get("deviceClassName") in names for one in wanted)
 
@@ -180,9 +181,10 @@ class Claims:
         limits = at(spec, "domain.resources.limits")
         places += [("domain.resources.limits", name) for name in limits] if isinstance(limits, Mapping) else []
         for place, name in places:
-            if name in by_claim:
-                self._asked_by_name.add(name)
-            if name in by_claim and self._classes and name not in self._extended_names:
+            if not isinstance(name, str) or name not in by_claim:
+                continue
+            self._asked_by_name.add(name)
+            if self._classes and name not in self._extended_names:
                 what = f"{name} is offered by claim, and no DeviceClass among the files has it as extendedResourceName"
                 yield EXTENDED_NAME_MISSING.found(f"{prefix}{place}", what)
 
@@ -193,7 +195,7 @@ def _read_class(one: Object) -> _Class:
     resources = frozenset(match[1] or match[2] for text in texts for match in _RESOURCE.finditer(text))
     extended = at(one.value, "spec.extendedResourceName")
     known = isinstance(extended, str) and not isinstance(extended, Unknown)
-    return _Class(one, any(DRIVER in text for text in texts), resources, extended if known else "")
+    return _Class(one, any(DRIVER in text for text in texts), resources, extended if known else "", "\n".join(texts))
 
 
 def _asked(spec: Any) -> Iterator[_Asked]:

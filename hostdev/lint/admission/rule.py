@@ -87,7 +87,8 @@ def at(value: Any, path: str) -> Any:
 
 def each(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The objects of a list, each with its place."""
-    for index, item in enumerate(at(value, path) or ()):
+    found = at(value, path)
+    for index, item in enumerate(found if isinstance(found, list) else ()):
         if isinstance(item, dict):
             yield f"{path}[{index}]", item
 

@@ -9,7 +9,7 @@ import pytest
 
 from hostdev.findings.claimobjects import KINDS
 from tests.hostdev.lint.offering import GPU, kubevirt, row, state
-from tests.hostdev.lint.run import codes, results, vm
+from tests.hostdev.lint.run import codes, results, run, vm
 from tests.hostdev.manifest.making import made
 
 OURS = 'device.driver == "units.passgate.dev"'
@@ -189,6 +189,25 @@ def test_releases_that_do_not_find_the_device(release: str, told: str) -> None:
 
     assert about_claims(CLASS, template(), BY_REQUEST, kubevirt=release) == expected
     assert about_claims(template(), BY_REQUEST, kubevirt=release) == []
+
+
+def test_a_driver_of_another_name_raises_no_false_alarm() -> None:
+    other = device_class(expression=f'device.attributes["units.example.com"].resource == "{GPU}"')
+
+    assert about_claims(state(GPU, more=BY_CLAIM), other) == []
+
+
+@pytest.mark.parametrize("value", ["5", "[]", "{}", "[5]", "text", "[[]]", "[{cel: 5}]", "[{cel: {expression: []}}]"])
+@pytest.mark.parametrize("key", ["selectors", "extendedResourceName", "devices", "requests"])
+def test_whatever_stands_there_stops_nothing(key: str, value: str) -> None:
+    spec = f"devices: {{requests: {value}}}" if key == "requests" else f"{key}: {value}"
+    head = "apiVersion: resource.k8s.io/v1\nkind: {}\nmetadata: {{name: gpus}}\nspec: {{{}}}\n"
+    kinds = [head.format(kind, spec) for kind in ("DeviceClass", "ResourceClaim")]
+    broken = f"{{hostDevices: [{{name: gpu, claimName: devices, requestName: {value}, deviceName: {value}}}]}}"
+    asking = vm(f"resourceClaims: {value}", devices=broken)
+
+    run(state(GPU, more=BY_CLAIM), *kinds, head.format("ResourceClaimTemplate", f"spec: {{{spec}}}"), asking)
+    run(state(GPU, more=BY_CLAIM), *kinds, head.format("ResourceClaimTemplate", f"spec: {{{spec}}}"), BY_REQUEST)
 
 
 def test_every_finding_about_claims_is_made_here() -> None:

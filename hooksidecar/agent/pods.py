@@ -169,9 +169,12 @@ class Node:
             self._want(wanted_files(self._as_given(self.record.granted), self.record.unread))
         done = Visit()
         # As long as there was no good checkpoint it is not known whose file is stale.
-        if self._writes and self.record.checkpoint is not None:
+        is_known = self.record.checkpoint is not None
+        # Kubelet has none where only claims were ever given.
+        has_claims = bool(self.record.records) and not self.record.trouble
+        if self._writes and (is_known or has_claims):
             self._touch(touched, begun)
-            done = self._visit_due(whole=whole)
+            done = self._visit_due(whole=whole and is_known)
         pods = (finding for pod in self._pods.values() for finding in pod.findings)
         return Sweep(
             grants=self.record.granted,

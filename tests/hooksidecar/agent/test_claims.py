@@ -56,6 +56,17 @@ def test_what_was_prepared_becomes_a_file_that_names_its_claim(kubelet: Kubelet,
     assert gathered.looked_at == ("allocation file (2 devices; claim default/dr0-gpu-f27z2 of example.com/gpu)",)
 
 
+def test_a_node_without_any_device_plugin_has_claims_too(kubelet: Kubelet, node: NewNode, place: Path) -> None:
+    kubelet.checkpoint.unlink()
+    state = node()
+    prepare(kubelet)
+    assert state.sweep(whole=True).dropped == 0
+
+    (kubelet.checkpoint.parent / "kubelet.sock").touch()
+    assert state.sweep(whole=True).dropped == 1
+    assert variables(place) == VARIABLES
+
+
 def test_a_plugin_s_devices_stand_beside_those_of_a_claim(kubelet: Kubelet, node: NewNode, place: Path) -> None:
     kubelet.allocate(POD, {"QAT0": "0000:3f:02.2"})
     kubelet.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from hostdev.binding.plan import bind
 from hostdev.binding.vfs import number
 from hostdev.inventory.host import Host
 from hostdev.inventory.scan import scan
+from hostdev.kubelet.claimrecords import as_document, records_directory
+from hostdev.kubelet.resourcename import DRIVER
 from tests.hostdev.cli.processes import ADDRESS, add_process
 from tests.hostdev.gate.build import AUDIO, function, in_use, machine
+from tests.hostdev.kubelet.claims import record, unit
 from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import fixture
 
@@ -57,6 +61,23 @@ def test_nothing_is_written_to_what_a_process_holds_whatever_is_accepted(root: P
 
     for step in (steps.override(VF, None), steps.unbind(VF, "vfio-pci"), steps.probe(VF, None)):
         assert _against(root, step, despite) == {"device-in-use"}
+
+
+@pytest.mark.parametrize("despite", [(), ACCEPTABLE])
+def test_nothing_is_written_to_what_a_claim_of_ours_holds(root: Path, despite: Collection[str]) -> None:
+    kubelet = root / "var/lib/kubelet"
+    (kubelet / "pods/uid").mkdir(parents=True)
+    held = unit()._replace(functions=(VF,), unit="other")
+    claim = record(held, pods=(("virt-launcher-vm", "uid"),), boot_id="")
+    file = Path(records_directory(str(kubelet), DRIVER)) / f"{claim.uid}.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(as_document(claim)))
+
+    assert _against(root, steps.unbind(VF, "vfio-pci"), despite) == {"device-in-use"}
+    assert "device-in-use" in _against(root, number(PF, 0, ""), despite)
+    assert "device-in-use" not in _against(root, steps.unbind(PciAddress.parse(OTHER), "vfio-pci"), ACCEPTABLE)
+    file.write_text("{")
+    assert _against(root, steps.unbind(VF, "vfio-pci")) == {"holders-unknown"}
 
 
 @pytest.mark.parametrize("despite", [(), ACCEPTABLE])

@@ -98,6 +98,29 @@ def test_the_gate_says_what_the_command_line_says(name: str, address: str, code:
     assert answers.told == [("PreVMStart", "refused")]
 
 
+def claiming_vmi() -> bytes:
+    """A VM whose device comes by a resource claim: no resource of it is named."""
+    document = json.loads(vmi(devices=[{"device": "gpu", "functions": "all"}], limits={}))
+    gpu = {"name": "gpu", "claimName": "devices", "requestName": "gpu"}
+    document["spec"]["domain"]["devices"] = {"gpus": [gpu]}
+    return json.dumps(document).encode()
+
+
+def test_devices_of_a_claim_go_through_the_gate(serve: Serve) -> None:
+    prepared = grant("x", env={"PCI_RESOURCE_A_B_C": GPU}, pod=POD)._replace(container="", claim="default/vm-devices")
+    answers = serve(lambda: machine("nvme-in-gpu-group"), lambda: [prepared])
+
+    assert "group-not-viable" in answers.refusal(claiming_vmi()).details
+
+
+def test_what_another_pod_has_by_a_claim_is_held(serve: Serve) -> None:
+    mine = grant("x", env={"PCI_RESOURCE_A_B_C": VF}, pod=POD)
+    other = mine._replace(pod_uid=OTHER, container="", claim="default/vm-devices")
+    answers = serve(good, lambda: [mine, other])
+
+    assert "claim default/vm-devices" in answers.refusal(vmi()).details
+
+
 def good() -> Machine:
     return built(function(VF, group=43), function("0000:3b:02.2", group=44))
 

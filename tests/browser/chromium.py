@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.patience import PATIENCE
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -33,7 +35,6 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 """As root there is no sandbox; nothing but this page runs in it, and no name resolves."""
-PATIENCE = 60.0
 PROGRAM = "chromium"
 
 

@@ -24,6 +24,7 @@ from tests.deploy.manifests import manifest
 from tests.deploy.pods import SIDECAR, command, launcher
 from tests.hostdev.cli.injecting import passgate
 from tests.house import ROOT
+from tests.patience import PATIENCE
 
 TOOLS = ("chmod", "grep", "mkdir", "mktemp", "mv", "rm", "tr")
 """What the hook calls; virt-launcher's image has them, and bash as sh."""
@@ -65,7 +66,7 @@ class Pod:
         user = {"user": UID, "group": UID, "extra_groups": []} if os.geteuid() == 0 else {}
         # Bytes that are no text of the locale are values, too.
         variables |= {b"PATH": os.fsencode(self.tools), b"LC_ALL": b"C.UTF-8"}
-        done = subprocess.run(words, env=variables, timeout=20, check=False, **user)  # type: ignore[call-overload]
+        done = subprocess.run(words, env=variables, timeout=PATIENCE, check=False, **user)  # type: ignore[call-overload]
         assert done.returncode == 0
 
     def variables(self) -> Mapping[str, str]:

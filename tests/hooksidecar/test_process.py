@@ -8,6 +8,7 @@ import threading
 
 from hooksidecar.process import Stop
 from tests.hooksidecar.sidecar import environment
+from tests.patience import PATIENCE
 
 # The handler runs between any two steps of the waiting thread, which is where a lock of its own would be held.
 INTERRUPTED = """
@@ -31,7 +32,7 @@ stop.wait()
 def test_a_signal_in_the_middle_of_the_wait_ends_it() -> None:
     code = INTERRUPTED.format(stop="Stop")
 
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=10, env=environment())
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE, env=environment())
 
 
 def test_another_thread_ends_the_wait_and_it_stays_ended() -> None:

@@ -19,12 +19,13 @@ from hostdev.socketpath import LONGEST
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
 from tests.hooksidecar.sidecar import NAME, Sidecar, Start, environment, names
+from tests.patience import PATIENCE
 
 
 def refused(mount: Path, *flags: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Start a sidecar that cannot serve; its exit code and what it said."""
     with Sidecar(mount, "same", *flags, env=env) as sidecar:
-        code = sidecar.process.wait(20)
+        code = sidecar.process.wait(PATIENCE)
         return code, sidecar.log_text()
 
 

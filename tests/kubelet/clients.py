@@ -11,6 +11,7 @@ from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet.surprises import Surprise
 from tests.kubelet.times import Times
 from tests.kubelet.wire import Failed, Peer, Wire
+from tests.patience import SOON
 
 VERSION = "v1beta1"
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -137,4 +138,4 @@ class Clients:
         for peer in self._peers:
             peer.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(SOON)

@@ -40,8 +40,7 @@ from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, Times
 from tests.kubelet.topology import NONE
 from tests.kubelet.wire import ASKS, SocketServer, Wire
-
-PATIENCE = 10.0
+from tests.patience import PATIENCE, SOON
 
 
 class Kubelet:
@@ -72,6 +71,7 @@ class Kubelet:
         self._threads: list[threading.Thread] = []
         self.beats = 0
         """How often the node's status was reported."""
+        self.awaits_plugins = False
         self._entries: list[Entry] = []
         self._prepared: frozenset[str] = frozenset()
         self.plugins, self.registry = directory / "device-plugins", directory / "plugins_registry"
@@ -119,8 +119,7 @@ class Kubelet:
         ]
         self.node.report(self.manager.counts())
         self._watcher.start()
-        running = (self._beats, self._admissions, self._open, self.sandboxes.reconcile)
-        self._threads = [self._thread(run) for run in running]
+        self._threads = list(map(self._thread, (self._beats, self._admissions, self._open, self.sandboxes.reconcile)))
         for pod in [pod for pod in self.pods if pod.terminating]:
             self._remove(pod)
 
@@ -152,7 +151,7 @@ class Kubelet:
         self.clients.close()
         self.claims.drivers.close()
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(SOON)
         self._entries, self._prepared = self.manager.entries, self.claims.prepared
 
     def restart(self) -> None:
@@ -302,6 +301,7 @@ class Kubelet:
         ended.wait(self.times.admission_at_start)
         if Surprise.ADMITS_BEFORE_PLUGINS not in self.surprises:
             known = tuple(self.manager.resources)
+            self.awaits_plugins = True
             with self.wire.bell:
                 self.wire.bell.wait_for(lambda: ended.is_set() or all(map(self.allocatable, known)), self.times.grace)
 
@@ -351,16 +351,19 @@ class Kubelet:
     def _start_containers(self, pod: Pod, wait: float) -> None:
         ended = self._ended
         for container in sorted(pod.containers, key=lambda one: not one.init):
-            while container.state.name != "running" and container.state.reason != "Completed":
+            is_up = container.is_up
+            while not is_up:
                 if ended.wait(wait) or pod.ended or pod.terminating:
                     return
-                wait = self.times.retry if not self._start(pod, container) else 0
+                is_up = self._start(pod, container)
+                wait = 0 if is_up else self.times.retry
             if container.init and not container.sidecar:
                 container.state = State("terminated", "Completed")
         pod.phase = RUNNING
         self._report(pod)
 
     def _start(self, pod: Pod, container: Container) -> bool:
+        starts = container.starts
         try:
             self._check_health(pod, container)
             self.manager.pre_start(pod, container)
@@ -370,10 +373,10 @@ class Kubelet:
             container.state = State("waiting", CONFIG, str(refusal))
         except Unstartable as error:
             container.state = error.state
-        if container.state.name != "running":
+        if container.starts == starts:
             pod.events.append(Event("Warning", "Failed", f"Error: {container.state.message}"))
         self._report(pod)
-        return container.state.name == "running"
+        return container.starts > starts
 
     def _check_health(self, pod: Pod, container: Container) -> None:
         if Surprise.RESTART_IGNORES_HEALTH in self.surprises or not container.starts:

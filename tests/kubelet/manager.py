@@ -71,7 +71,7 @@ class Manager:
         remembered: Iterable[Entry] = (),
     ) -> None:
         self._directory, self._wire, self._pods = directory, wire, pods
-        self._times, self._surprises, self._nodes, self._policy = times, surprises, nodes, policy
+        self.times, self._surprises, self._nodes, self._policy = times, surprises, nodes, policy
         self._dice = dice if Surprise.PREFERENCE_IS_ALWAYS_ASKED in surprises else Sorted()
         self.lock = threading.RLock()
         self.resources: dict[str, Resource] = {}
@@ -138,7 +138,7 @@ class Manager:
             return {**dict.fromkeys(gone, Count(0, 0)), **there}
 
     def _is_over(self, resource: Resource) -> bool:
-        return resource.stopped is not None and time.monotonic() - resource.stopped > self._times.grace
+        return resource.stopped is not None and time.monotonic() - resource.stopped > self.times.grace
 
     def health(self, resource: str, device: str) -> str:
         """As allocatedResourcesStatus has it: of what is not listed nothing bad is known."""
@@ -271,7 +271,7 @@ class Manager:
         return answer.container_responses[0].deviceIDs if answer.container_responses else ()
 
     def _call(self, known: Resource, name: str, request: Message, answer: type[Answer]) -> Answer:
-        deadline = None if Surprise.ALLOCATE_HAS_NO_DEADLINE in self._surprises else self._times.deadline
+        deadline = None if Surprise.ALLOCATE_HAS_NO_DEADLINE in self._surprises else self.times.deadline
         assert known.client
         try:
             return known.client.peer.call(name, request, answer, deadline)
@@ -291,7 +291,7 @@ class Manager:
             request.devices_ids.extend(self._dice.order("PreStartContainer", resource, ids))
             call = known.client.peer.call
             try:
-                call("PreStartContainer", request, api.PreStartContainerResponse, self._times.pre_start)
+                call("PreStartContainer", request, api.PreStartContainerResponse, self.times.pre_start)
             except Failed as error:
                 raise Refusal(f"device plugin PreStartContainer rpc failed with err: {error}") from None
 

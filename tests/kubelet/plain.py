@@ -26,6 +26,8 @@ class Plain(Player):
         self.options = OPTIONS
         self.numa: dict[str, int] = {}
         """The NUMA nodes of devices."""
+        self.hangs = False
+        """Whether a call waits for ever."""
         self.calls: list[Incoming] = []
         self._ended = threading.Event()
         self.answers: dict[str, Callable[[bytes], Message | Answer]] = {
@@ -83,6 +85,7 @@ class Plain(Player):
 
     def hang(self) -> Answer:
         """Answer no more until the end."""
+        self.hangs = True
         self._ended.wait()
         return Answer(code=grpc.StatusCode.UNAVAILABLE, details="Cancelling all calls")
 

@@ -93,6 +93,10 @@ class Container:
     claims: tuple[ClaimUse, ...] = ()
     starts: int = 0
 
+    @property
+    def is_up(self) -> bool:
+        return self.state.name == "running" or self.state.reason == "Completed"
+
 
 @dataclass(eq=False)
 class Pod:

@@ -14,6 +14,7 @@ from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as api
 from tests.kubelet.clients import VERSION, Clients, Refused, is_extended
 from tests.kubelet.times import Times
 from tests.kubelet.wire import Failed, Peer, Wire
+from tests.patience import SOON
 
 
 class Handler(Protocol):
@@ -85,7 +86,7 @@ class Registry:
     def stop(self) -> None:
         """Look no more."""
         self._ended.set()
-        self._thread.join(10)
+        self._thread.join(SOON)
 
     def _loop(self) -> None:
         self._ended.wait(self._times.registry_at_start)

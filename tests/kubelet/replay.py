@@ -13,16 +13,17 @@ import grpc
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from hostdev.kubelet.stubs.pluginregistration_v1_pb2 import RegistrationStatus
 from tests.kubelet.dice import Dice
-from tests.kubelet.kubelet import PATIENCE, Kubelet
+from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.player import HEALTH, STREAM, Answer, Incoming, Player, Stream, register
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.times import QUICK, REAL
 from tests.kubelet.transcript import Line
 from tests.kubelet.wire import ASKS, ITEM
+from tests.patience import PATIENCE
 
 RECORDED = "/var/lib/kubelet"
-TIMES = QUICK._replace(beat=30.0, health_expiry=REAL.health_expiry)
+TIMES = QUICK._replace(beat=30.0, grace=0.5, health_expiry=REAL.health_expiry, pre_start=2.0)
 REGISTER_TIMEOUT = 15.0
 PREFER, ALLOCATE, PRE_START, MUST = "GetPreferredAllocation", "Allocate", "PreStartContainer", "must"
 _LATE = 0.2

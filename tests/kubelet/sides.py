@@ -104,6 +104,11 @@ class Side(ABC):
         """Whether a resource cannot have this name."""
 
     @property
+    def hangs(self) -> bool:
+        """Whether kubelet waits for an answer that never comes."""
+        return False
+
+    @property
     def free(self) -> int:
         """How many cards kubelet would give."""
         return self.kubelet.allocatable(RESOURCE)
@@ -176,6 +181,10 @@ class Most(Side):
 
     def hang(self) -> None:
         self._answer(lambda _: self._plugins[-1].hang())
+
+    @property
+    def hangs(self) -> bool:
+        return self._plugins[-1].hangs
 
     def look(self) -> None:
         self._plugins[-1].tell(dict.fromkeys(self._groups, HEALTHY))

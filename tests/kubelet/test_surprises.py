@@ -22,6 +22,7 @@ from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, CLAIMS, Surprise
 from tests.kubelet.times import QUICK
 from tests.kubelet.wire import written
+from tests.patience import PATIENCE
 
 GPU, OTHER = "units.lab.dev/gpu", "units.lab.dev/other"
 TIMES = QUICK._replace(beat=0.05, grace=60.0)
@@ -39,17 +40,11 @@ def run(kubelet: Kubelet, number: int = 1, *, name: str = "pod", resource: str =
     return pod
 
 
-def settle(kubelet: Kubelet, condition: Callable[[], object]) -> None:
-    """Until it is so, or ten reports of the node's status have gone by without it."""
-    beats = kubelet.beats + 10
-    kubelet.wait(lambda: condition() or kubelet.beats >= beats)
-
-
 def is_cut_by_the_end_of_another(kubelet: Kubelet) -> bool:
     first = plugin(kubelet, "a0", socket="first.sock")
     plugin(kubelet, "b0", "b1", socket="second.sock")
     first.stop()
-    settle(kubelet, lambda: not kubelet.allocatable(GPU))
+    kubelet.wait(lambda: kubelet.clients.watching == 1, "the end of the first is dealt with")
     return not kubelet.allocatable(GPU)
 
 
@@ -72,8 +67,11 @@ def has_no_deadline(kubelet: Kubelet) -> bool:
     made.answers["Allocate"] = wait
     pod = kubelet.create(Pod("hangs", {GPU: 1}), bound=True)
     other = kubelet.create(Pod("other"), bound=True)
-    ended = threading.Event()
-    ended.wait(2 * TIMES.deadline)
+    kubelet.wait(lambda: "Allocate" in [asked.call for asked in made.calls])
+    (deadline,) = [asked.deadline for asked in made.calls if asked.call == "Allocate"]
+    endless = deadline is None or deadline > PATIENCE
+    if not endless:
+        kubelet.wait(lambda: other.running)
     waits = not pod.ended and not other.running
     released.set()
     return waits
@@ -86,8 +84,11 @@ def refused_is_dead(kubelet: Kubelet) -> bool:
     pod = kubelet.create(Pod("pod", {GPU: 1}), bound=True)
     kubelet.wait(lambda: pod.ended)
     made.answers["Allocate"] = allocate
-    settle(kubelet, lambda: pod.running)
-    return not pod.running
+    # What is admitted later waits for what is to be admitted again.
+    kubelet.beat()
+    later = kubelet.create(Pod("later"), bound=True)
+    kubelet.wait(lambda: later.running)
+    return not pod.admitted
 
 
 def vanished_is_healthy(kubelet: Kubelet) -> bool:
@@ -116,8 +117,7 @@ def kills_waiting_pods(kubelet: Kubelet) -> bool:
     kubelet.crash(pod)
     made.stop()
     kubelet.start()
-    beats = kubelet.beats + 2 * round(TIMES.admission_at_start / TIMES.beat)
-    kubelet.wait(lambda: kubelet.manager.ready or kubelet.beats > beats)
+    kubelet.wait(lambda: kubelet.manager.ready or kubelet.awaits_plugins)
     late = plugin(kubelet, "a0")
     kubelet.wait(lambda: pod.ended or pod.container().starts == 2)
     late.stop()
@@ -161,7 +161,8 @@ def pokes_the_wrong_pod(kubelet: Kubelet) -> bool:
     run(kubelet, name="first")
     right = run(kubelet, name="second", resource=OTHER)
     other.tell({"m0": UNHEALTHY})
-    settle(kubelet, lambda: right.container().status[OTHER]["m0"] == UNHEALTHY)
+    # With the next list the pods are poked of the one before.
+    other.tell({"m0": UNHEALTHY, "m1": HEALTHY})
     return right.container().status[OTHER]["m0"] == HEALTHY
 
 

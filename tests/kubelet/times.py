@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tests.patience import PATIENCE
+
 
 class Times(NamedTuple):
     """What kubelet waits for, and how long."""
@@ -52,9 +54,9 @@ class Times(NamedTuple):
 
 REAL = Times()
 QUICK = Times(
-    dial=0.25,
-    pre_start=0.6,
-    get_info=1.0,
+    dial=1.0,
+    pre_start=10.0,
+    get_info=2.0,
     loop=0.05,
     backoff=0.05,
     longest_backoff=0.2,
@@ -62,7 +64,7 @@ QUICK = Times(
     register_at_start=0.05,
     admission_at_start=0.1,
     beat=0.1,
-    grace=0.5,
+    grace=PATIENCE,
     sandbox=0.01,
     retry=0.1,
     deadline=0.3,
@@ -74,4 +76,4 @@ QUICK = Times(
     health_retry=0.05,
     health_expiry=0.4,
 )
-"""The order of what happens is that of a node; only the waits are short."""
+"""The order of what happens is that of a node; only the waits are short, and none in which a plugin has to answer."""

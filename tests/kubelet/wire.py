@@ -33,6 +33,7 @@ GO_CODES = {
     "CANCELLED": "Canceled",
 }
 """As kubelet's gRPC library writes them."""
+_LOOK = 0.1
 _NOT_THERE = "failed to connect to all addresses"
 _CHANNEL = (
     ("grpc.use_local_subchannel_pool", 1),
@@ -85,9 +86,13 @@ class Wire:
             self.bell.notify_all()
 
     def wait(self, condition: Callable[[], object], timeout: float, what: str = "") -> None:
-        """Until it is so; looked at whenever something happens."""
+        """Until it is so; looked at whenever something happens, and now and then, for time itself may bring it."""
+        end = time.monotonic() + timeout
         with self.bell:
-            if not self.bell.wait_for(condition, timeout):
+            while not condition():
+                if time.monotonic() < end:
+                    self.bell.wait(_LOOK)
+                    continue
                 last = "\n".join(f"{m.side} {m.resource} {m.call} {m.kind} {m.details}" for m in self.messages[-12:])
                 raise AssertionError(f"not within {timeout:g} s: {what or condition}\nsaid last:\n{last}")
 

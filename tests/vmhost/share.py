@@ -17,6 +17,7 @@ PROJECT = (
     "tests/vmhost",
     "tests/hooksidecar",
     "tests/kubelet",
+    "tests/patience.py",
     "tests/hostdev/gate/predicted.py",
     "tests/hostdev/texts.py",
     "tests/domxml/domains.py",

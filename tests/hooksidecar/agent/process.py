@@ -14,8 +14,8 @@ from typing import Any, Self, TypeVar
 
 from hooksidecar.agent.pods import Node
 from tests.hooksidecar.sidecar import environment
+from tests.patience import PATIENCE, until
 
-START = 20.0
 T = TypeVar("T")
 
 
@@ -43,23 +43,24 @@ class AgentProcess:
         self.until(lambda: self.said("watching"))
         return self
 
-    def until(self, found: Callable[[], T], patience: float = START) -> T:
+    def until(self, found: Callable[[], T], seconds: float = PATIENCE) -> T:
         """Wait for something to be so."""
-        end = time.monotonic() + patience
-        while not (result := found()):
-            assert self.process.poll() is None, self.log_text()
-            assert time.monotonic() < end, f"never came: {self.log_text()}"
-            time.sleep(0.005)
-        return result
+
+        def look() -> T:
+            result = found()
+            assert result or self.process.poll() is None, self.log_text()
+            return result
+
+        return until(look, self.log_text, seconds)
 
     def ended(self) -> int:
-        return self.process.wait(START)
+        return self.process.wait(PATIENCE)
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
         """Send a signal; the exit code, and the seconds it took."""
         begun = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(START), time.monotonic() - begun
+        return self.process.wait(PATIENCE), time.monotonic() - begun
 
     def cpu_seconds(self) -> float:
         """What it has used of a processor so far."""

@@ -247,5 +247,4 @@ def test_a_pod_that_makes_things_all_the_time_gets_no_more_than_its_share(kubele
             process.kill()
 
     print(f"{used:.2f} s of the processor in {took:.2f} s")
-    assert took < 8.0
     assert used < took * 0.75

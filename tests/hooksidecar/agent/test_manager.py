@@ -12,6 +12,7 @@ from hooksidecar.agent.manager import Manager
 from hostdev.binding.steward import Steward
 from tests.hostdev.binding.drivercore import DriverCore
 from tests.hostdev.binding.hosts import DISK, core, functions, means
+from tests.patience import PATIENCE, SOON
 
 FILE = f"""\
 apiVersion: passgate.dev/v1
@@ -70,10 +71,10 @@ def test_it_takes_turns_until_it_is_closed(steward: Steward) -> None:
     manager = Manager(steward, every=0.01)
     manager.start(turned.release)
     for _ in range(3):
-        assert turned.acquire(timeout=10)
+        assert turned.acquire(timeout=PATIENCE)
     before = time.monotonic()
 
     manager.close()
 
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < SOON
     assert steward.means.stop()

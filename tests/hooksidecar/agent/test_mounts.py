@@ -15,6 +15,7 @@ from hooksidecar.agent.watch import Mounts
 from tests.hooksidecar.agent.envfile import ENVS
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
 from tests.hooksidecar.sidecar import environment
+from tests.patience import PATIENCE
 
 PLACES = ("device-plugins", "pods", "pod-resources")
 ENTER = """\
@@ -116,7 +117,7 @@ def test_the_agent_ends_to_be_started_anew(kubelet: Kubelet) -> None:
         (kubelet.directory / "device-plugins").rmdir()
         kubelet.start()
 
-        assert process.wait(30) == 4
+        assert process.wait(PATIENCE) == 4
         said = process.stderr.read()
         assert "device-plugins: was made anew on the node" in said
         assert "start the agent anew" in said

@@ -29,6 +29,7 @@ from tests.hostdev.cli.running import doctor, machine
 from tests.hostdev.gate.build import function
 from tests.hostdev.gate.build import machine as built
 from tests.hostdev.holders.grants import grant
+from tests.patience import SOON
 
 POD, OTHER = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
 GPU = "0000:01:00.0"
@@ -308,7 +309,7 @@ def test_a_host_that_hangs(serve: Serve) -> None:
     begun = time.monotonic()
     refusal = answers.refusal(vmi())
 
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < SOON
     assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert refusal.details.startswith("deadline: no answer within 2.0 s: ")
     assert answers.told == [("PreVMStart", "late")]
@@ -364,4 +365,4 @@ def test_a_large_node_is_answered_in_time(serve: Serve) -> None:
     begun = time.monotonic()
     assert answers.ask(vmi()) == b""
 
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON

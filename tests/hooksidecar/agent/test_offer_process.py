@@ -13,6 +13,7 @@ from tests.hooksidecar.agent.kubelet import Kubelet as KubeletDirectory
 from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.deviceplugin.devices import settle, sockets
 from tests.kubelet.kubelet import Kubelet
+from tests.patience import SOON
 
 # gRPC's own thread, which looks whether a channel is ready, may find it closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -51,7 +52,7 @@ def test_it_registers_and_its_end_leaves_nothing_that_hurts(
         code, seconds = agent.end(number)
 
         assert code == (0 if number is signal.SIGTERM else -number)
-        assert seconds < 3.0
+        assert seconds < SOON
         running.wait(lambda: running.manager.resources[RESOURCE].stopped)
         assert len(sockets(kubelet.directory)) == (0 if number is signal.SIGTERM else 1)
 

@@ -20,10 +20,11 @@ from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.pods import Pod
 from tests.kubelet.times import QUICK
+from tests.kubelet.wire import ASKS, ITEM
+from tests.patience import PATIENCE
 
 RESOURCE = "example.com/gpu"
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_GPU"
-PATIENCE = 5.0
 PROGRAM = "tests.hooksidecar.deviceplugin.devices"
 """An agent's plugins as a process of their own: `python -m PROGRAM KUBELET_DIR`."""
 
@@ -109,11 +110,19 @@ class Client:
         self.channel.close()
 
 
-def settle(kubelet: Kubelet) -> None:
-    """Kubelet has found the plugin by itself; and was told of it, where that was needed."""
-    time.sleep(2 * QUICK.register_at_start)
-    kubelet.wait(lambda: any(said.call == "NotifyRegistrationStatus" for said in kubelet.wire))
-    kubelet.wait(lambda: len([said for said in kubelet.wire if said.call == "Register"]) % 2 == 0)
+def settle(kubelet: Kubelet, plugins: Plugins | None = None) -> None:
+    """Kubelet has found the plugin by itself, and was told of it where that was needed, and has every list."""
+    if plugins is None:
+        # Of one in another process it cannot be seen whether it is about to tell kubelet of itself.
+        time.sleep(2 * QUICK.register_at_start)
+    kubelet.wait(lambda: plugins is None or set(plugins.states()) == {"registered"})
+    kubelet.wait(lambda: _said(kubelet, "NotifyRegistrationStatus", "response"))
+    kubelet.wait(lambda: _said(kubelet, "Register", ASKS) == _said(kubelet, "Register", "response"))
+    kubelet.wait(lambda: _said(kubelet, "ListAndWatch", ITEM) >= _said(kubelet, "ListAndWatch", ASKS))
+
+
+def _said(kubelet: Kubelet, call: str, kind: str) -> int:
+    return sum((one.call, one.kind) == (call, kind) for one in kubelet.wire)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from hooksidecar.deviceplugin.source import Listed, list_message
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from hostdev.socketpath import LARGEST
 from tests.hooksidecar.deviceplugin.devices import RESOURCE, VARIABLE, Client, Devices, sockets
+from tests.patience import PATIENCE, SOON
 
 METHODS = ("GetDevicePluginOptions", "GetPreferredAllocation", "Allocate", "PreStartContainer")
 
@@ -59,7 +60,7 @@ def test_the_first_list_comes_at_once_and_then_only_what_changed(
     assert server.calls.update(devices.devices)
 
     assert next(watched)["u0"] == "Unhealthy"
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < SOON
 
 
 def test_topology_is_told_where_it_is_known(client: Client) -> None:
@@ -144,7 +145,7 @@ def test_streams_beyond_reason_are_refused_and_calls_go_on(client: Client) -> No
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     begun = time.monotonic()
     client.allocate("u0")
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < SOON
 
 
 def test_a_thousand_connections_hold_nothing_up(kubelet_dir: Path, client: Client) -> None:
@@ -155,7 +156,7 @@ def test_a_thousand_connections_hold_nothing_up(kubelet_dir: Path, client: Clien
     try:
         begun = time.monotonic()
         client.allocate("u0")
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < SOON
     finally:
         for one in idle:
             one.close()
@@ -240,5 +241,5 @@ def test_the_end_of_a_server_ends_its_streams(kubelet_dir: Path, client: Client,
 
     server.close()
 
-    assert ended.wait(2.0)
+    assert ended.wait(PATIENCE)
     assert not [*(kubelet_dir / "plugins_registry").iterdir()]

@@ -16,8 +16,7 @@ from typing import Any, Self
 import pytest
 
 from hooksidecar.monitoring.metrics import Kind, Metric
-
-PATIENCE = 60.0
+from tests.patience import PATIENCE
 
 
 def skip_without() -> None:

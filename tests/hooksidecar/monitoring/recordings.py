@@ -27,7 +27,6 @@ from tests.hostdev.vitals.hosts import UPTIME
 from tests.house import ROOT
 
 DEVICES = ("0000:3d:02.1", "0000:3d:02.2", "0000:3d:02.3")
-PATIENCE = 60.0
 VMS_DEVICES = ("0000:3b:02.0", "0000:87:00.0")
 """On the host of VMs: one that has arrived, and one that is lost."""
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -71,7 +70,7 @@ class Place:
 
     def until(self, wanted: str) -> str:
         """Wait for a sample."""
-        return self.agent.until(lambda: text if wanted in (text := self.scrape()) else "", PATIENCE)
+        return self.agent.until(lambda: text if wanted in (text := self.scrape()) else "")
 
 
 Change = Callable[[Place], None]
@@ -228,7 +227,7 @@ def lose_device(place: Place) -> None:
     place.kubelet.volume(uid(1), SIDECAR)
     place.start_vm(1)
     begun = time.monotonic()
-    place.agent.until(lambda: _later(place, begun, 'passgate_device_vitals{state="trouble"} 1.0'), PATIENCE)
+    place.agent.until(lambda: _later(place, begun, 'passgate_device_vitals{state="trouble"} 1.0'))
 
 
 def _later(place: Place, begun: float, wanted: str) -> bool:

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.domxml.domains import FOLDER, names
 from tests.hooksidecar.rehearsal.rehearsing import document, files, rehearse
 from tests.hooksidecar.sidecar import environment
 from tests.house import ROOT
+from tests.patience import PATIENCE, until
 
 QAT = "0000:3d:02.2"
 ONE_PASS: set[str] = set()
@@ -157,12 +157,9 @@ def test_a_signal_ends_it_and_its_server(number: signal.Signals) -> None:
     command = [sys.executable, "-P", "-m", "hooksidecar.main", "rehearse"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
-    until = time.monotonic() + 20
-    while not (server := children.read_text().split()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    server = until(lambda: children.read_text().split())
     running.send_signal(number)
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=PATIENCE)
 
     assert (running.returncode, out, err) == (130, b"", b"")
     assert not Path(f"/proc/{server[0]}").exists()

@@ -25,6 +25,7 @@ from hostdev.binding.bootforms import (
 )
 from hostdev.binding.state import ModuleOption, NodeState, Parameter
 from hostdev.binding.statefile import read_states
+from tests.patience import PATIENCE
 
 TEXT = """\
 apiVersion: passgate.dev/v1
@@ -178,7 +179,7 @@ def test_harvester_gets_a_stage_of_its_initramfs() -> None:
 def _source(form: str) -> str:
     """What /bin/sh makes of a file of /etc/default/grub.d, as grub-mkconfig reads it."""
     script = "set -eu\nGRUB_CMDLINE_LINUX=quiet\n" + form + 'printf %s "$GRUB_CMDLINE_LINUX"'
-    done = subprocess.run(["sh", "-c", script], check=False, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(["sh", "-c", script], check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

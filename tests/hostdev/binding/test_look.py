@@ -11,6 +11,7 @@ import pytest
 from domxml.errors import BadInput
 from hostdev.binding.child import look_in_child
 from tests.hostdev.machines.fixtures import picture
+from tests.patience import PATIENCE, SOON
 
 
 def _wrong() -> None:
@@ -18,7 +19,7 @@ def _wrong() -> None:
 
 
 def _late() -> str:
-    time.sleep(2)
+    time.sleep(PATIENCE)
     return "late"
 
 
@@ -32,7 +33,7 @@ def test_a_look_that_does_not_come_back_is_given_up() -> None:
     begun = time.monotonic()
 
     assert look_in_child(_late, 0.1) is None
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON
 
 
 def test_what_goes_wrong_there_is_told_as_ever() -> None:

@@ -27,8 +27,7 @@ from hostdev.cli.node import journal
 from tests.hostdev.binding import hosts
 from tests.hostdev.binding.drivercore import DriverCore
 from tests.hostdev.machines.fixtures import picture
-
-PATIENCE = 20.0
+from tests.patience import PATIENCE
 
 
 @dataclass

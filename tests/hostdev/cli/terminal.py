@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 
 from tests.hostdev.cli.running import COMMAND, ROOT, environment
+from tests.patience import PATIENCE
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -26,8 +27,8 @@ def at_terminal(*words: str, width: int = 120, changes: Mapping[str, str] | None
     with subprocess.Popen([*COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=env) as running:
         os.close(theirs)
         text = b""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and select.select([ours], [], [], 30)[0]:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and select.select([ours], [], [], PATIENCE)[0]:
             try:
                 text += os.read(ours, 65536)
             except OSError:

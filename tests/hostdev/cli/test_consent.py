@@ -20,6 +20,7 @@ from hostdev.binding.child import Writer, is_alive
 from hostdev.binding.journal import Journal, Transaction
 from tests.hostdev.binding.hosts import DISK
 from tests.hostdev.cli.running import ROOT, environment
+from tests.patience import PATIENCE
 
 QUESTION = "Write these 4 steps? [y/N] "
 PLAN = f"echo vfio-pci > /sys/bus/pci/devices/{DISK}/driver_override"
@@ -65,7 +66,7 @@ class Change:
 
     def wait_for(self, text: str) -> None:
         """Until it has printed that."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while text not in self.printed and time.monotonic() < until and self._read():
             pass
         assert text in self.printed, self.printed
@@ -73,7 +74,7 @@ class Change:
     def wait_for_write(self, number: int) -> Path:
         """Until the child is at a write; the file that holds it there."""
         marker = self.state_dir / f"write-{number}"
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not marker.exists() and time.monotonic() < until:
             time.sleep(0.02)
         assert marker.exists(), self.printed
@@ -82,14 +83,14 @@ class Change:
     def end(self) -> int:
         """Until it ends, writes taking no time; its exit code."""
         assert self._run is not None
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while self._run.poll() is None and time.monotonic() < until:
             for marker in self.state_dir.glob("write-*"):
                 marker.unlink(missing_ok=True)
             select.select([self._terminal], [], [], 0.02)
         while self._read():
             pass
-        return self._run.wait(1)
+        return self._run.wait(PATIENCE)
 
     def _read(self) -> bool:
         if not select.select([self._terminal], [], [], 5)[0]:

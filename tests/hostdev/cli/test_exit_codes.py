@@ -16,6 +16,7 @@ from pytest_mock import MockType
 from domxml import errors
 from domxml.errors import ExitCode, NotPermitted
 from tests.hostdev.cli.running import COMMAND, ROOT, Ran, environment, host, process
+from tests.patience import PATIENCE
 
 LONG = ("node", "list", *host("qat"), "-o", "json")
 """More than a pipe holds."""
@@ -108,11 +109,11 @@ def test_an_interrupt_is_silent() -> None:
         [*COMMAND, "node", "explain", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT,
     ) as running:  # fmt: skip
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while b"read" not in _waits_in(running.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20)
+        out, err = running.communicate(timeout=PATIENCE)
 
     assert (running.returncode, out, err) == (errors.INTERRUPTED, b"", b"")
 

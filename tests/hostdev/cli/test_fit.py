@@ -16,6 +16,7 @@ from lxml import etree
 from tests.hostdev.cli.running import ROOT, Ran, environment, host
 from tests.hostdev.layout import lay_out
 from tests.hostdev.machines.fixtures import fixture
+from tests.patience import PATIENCE
 
 DOMAIN = "demo/q35.xml"
 CARD = ("fit", DOMAIN, "--device", "01:00.0", *host("consumer-gpu"))
@@ -196,7 +197,9 @@ def test_it_opens_no_register_of_a_device_and_waits_for_nothing(tmp_path: Path) 
     os.mkfifo(sound / "resource")
     words = ["fit", DOMAIN, "--device", "01:00.0", "--host", str(root), *OVMF, "--physical-bits", "46"]
     command = [sys.executable, "-c", AUDIT, *words]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=30)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=PATIENCE
+    )
 
     assert done.stderr == ""
     assert done.returncode == 0

@@ -20,6 +20,7 @@ from tests.hostdev.cli.validator import errors, schema
 from tests.hostdev.fleet.fleets import HOUR, NOW, snapshot_text, write_fleet
 from tests.hostdev.machines.fixtures import fixture
 from tests.hostdev.why.fakekubectl import calls, write_kubectl
+from tests.patience import PATIENCE
 
 EVIL = "../../evil"
 
@@ -206,11 +207,11 @@ def test_an_interrupt_leaves_nothing_half_and_ends_what_runs(tmp_path: Path) -> 
     script.chmod(0o755)
     words = [sys.executable, *COMMAND[1:], "fleet", "collect", "--out", str(out), "--exec", f"{script} {{node}}"]
     with subprocess.Popen([*words, "n1", "n2"], cwd=ROOT, env=environment(), stderr=subprocess.PIPE) as process:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not ((tmp_path / "pid").exists() and (out / "n1.toml").exists()) and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, told) == (130, b"")
     assert names(out) == ["n1.toml"]

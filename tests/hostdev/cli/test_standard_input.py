@@ -11,6 +11,7 @@ import pytest
 
 from domxml.errors import ExitCode
 from tests.hostdev.cli.running import COMMAND, PCI_IDS, ROOT, environment, host, process
+from tests.patience import PATIENCE
 
 DOMAIN = "tests/fixtures/domains/q35-minimal.xml"
 VMI = "tests/fixtures/domains/q35-gpu-1.vmi.json"
@@ -63,7 +64,7 @@ def test_a_terminal_is_told_once_that_it_is_read(words: str) -> None:
         assert running.stderr is not None
         first = running.stderr.readline()
         os.write(ours, b"\x04\x04")
-        _, rest = running.communicate(timeout=30)
+        _, rest = running.communicate(timeout=PATIENCE)
         os.close(ours)
 
     assert first == "note: reading from the terminal; end with Ctrl-D\n"

@@ -16,6 +16,7 @@ from hostdev.printing.cells import Cell, Tone, fold, width
 from hostdev.printing.output import progress
 from tests.hostdev.cli.running import COMMAND, PCI_IDS, environment, host, process
 from tests.hostdev.cli.terminal import SGR, at_terminal
+from tests.patience import PATIENCE
 
 LIST = ("node", "list", "--all", *host("two-socket-x710"), "--pci-ids", PCI_IDS)
 
@@ -87,7 +88,7 @@ def test_patience_shows_after_a_while() -> None:
     ) as running:
         os.close(theirs)
         text = b""
-        while select.select([ours], [], [], 20)[0]:
+        while select.select([ours], [], [], PATIENCE)[0]:
             try:
                 text += os.read(ours, 65536)
             except OSError:

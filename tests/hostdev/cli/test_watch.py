@@ -21,6 +21,7 @@ from hostdev.cli.node import watch
 from hostdev.inventory.machine import Machine
 from tests.hostdev.cli.running import COMMAND, ROOT, Ran, environment, machine
 from tests.hostdev.cli.validator import errors, schema
+from tests.patience import PATIENCE
 
 pytest.importorskip("pyudev", reason="pyudev is not installed")
 
@@ -124,7 +125,7 @@ def trigger() -> str:
 def test_a_real_event() -> None:
     with watching("--count", "1", "--timeout", "20", "-o", "json") as running:
         name = trigger()
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=PATIENCE)
 
     event = json.loads(out)
     assert (running.returncode, err) == (0, "")
@@ -135,12 +136,12 @@ def test_a_real_event() -> None:
 
 def test_it_ends_in_time() -> None:
     with watching("--timeout", "0.2") as running:
-        assert running.wait(20) == 0
+        assert running.wait(PATIENCE) == 0
 
 
 def test_it_ends_by_an_interrupt() -> None:
     with watching() as running:
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20)
+        out, err = running.communicate(timeout=PATIENCE)
 
     assert (running.returncode, out, err) == (INTERRUPTED, "", "")

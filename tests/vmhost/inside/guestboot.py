@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import libvirt
 
@@ -23,11 +24,12 @@ DISK = Path("/tmp/guest-disk")  # noqa: S108
 DISK_SIZE = 1 << 20
 CELL_MIB = 96
 TRIES = 3
-PATIENCE = 150
+PATIENCE = 300
 PAUSE = 1.0
 STUCK = 15
 """Seconds at one spot."""
 INTERRUPTS = 1 << 9
+T = TypeVar("T")
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check"
 MACS = ("02:42:0a:f4:00:01", "02:42:0a:f4:00:02")
 QUIET_MAC = "02:70:61:73:73:02"
@@ -93,43 +95,53 @@ def prepared() -> None:
 
 
 def booted(bench: Bench, xml: str) -> guestview.View:
-    """Boot a domain and wait for its power-off; what it told."""
-    told = ""
+    """Boot a domain until it has told all that it sees; what that is."""
+    return watched(bench, xml, lambda: None)[0]
+
+
+def watched(bench: Bench, xml: str, look: Callable[[], T]) -> tuple[guestview.View, list[T]]:
+    """The same, and all looks at it: one before its processor runs, one a second, and one when all has been told."""
+    told = registers = ""
     # Now and then the emulated virtualization interrupts a guest that has interrupts off, which then waits for a lock
     # that it holds itself. That says nothing of the guest's devices.
     for _ in range(TRIES):
+        looks: list[T] = []
         with bench.defined(xml) as domain:
             bench.start(domain)
             try:
+                looks.append(look())
                 domain.resume()
-                registers = _wait_for_power_off(domain)
+                for registers in _waited_for(domain):  # noqa: B007  the last ones are told
+                    looks.append(look())
+                if view := guestview.read(_console()):
+                    return view, [*looks, look()]
             finally:
                 # Between the question and the answer it may have ended by itself.
                 with suppress(libvirt.libvirtError):
                     if domain.isActive():
                         domain.destroy()
-        console = CONSOLE.read_text(errors="replace")
-        if view := guestview.read(console):
-            return view
-        told = f"its console:\n{console}\nits processor:\n{registers}"
+        told = f"its console:\n{_console()}\nits processor:\n{registers}"
         print(f"the guest did not come to its end; {told}", flush=True)
     raise Mismatch(f"the guest did not come to its end, {TRIES} times; {told}")
 
 
-def _wait_for_power_off(domain: Any) -> str:
-    """The processor's registers, should it take too long, or wait for ever."""
+def _waited_for(domain: Any) -> Iterator[str]:
+    """Its processor's registers once a second, until it has told all, is gone, takes too long or waits for ever."""
     until = time.monotonic() + PATIENCE
     stack, seconds = "", 0
     # Between the question and the answer the guest may be gone.
     with suppress(libvirt.libvirtError):
-        while domain.isActive():
-            time.sleep(PAUSE)
+        while domain.isActive() and not guestview.read(_console()) and seconds < STUCK and time.monotonic() < until:
             registers = guest.monitor(domain, "info registers")
+            yield registers
             before, stack = stack, _stack_with_interrupts_off(registers)
             seconds = seconds + 1 if stack and stack == before else 0
-            if seconds == STUCK or time.monotonic() > until:
-                return registers
-    return ""
+            time.sleep(PAUSE)
+
+
+def _console() -> str:
+    """Its whole lines."""
+    return CONSOLE.read_text(errors="replace").rpartition("\n")[0]
 
 
 def _stack_with_interrupts_off(registers: str) -> str:

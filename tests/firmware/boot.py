@@ -49,7 +49,7 @@ _SERIAL, _DEBUG = "serial", "debug"
 _READY = "BdsDxe: "
 _SETTLED = 1.2
 """Seconds without a change."""
-_MOST, _MOST_WITHOUT_PCI = 90.0, 25.0
+_MOST, _MOST_WITHOUT_PCI = 600.0, 25.0
 _ECAM = 0x4010000000
 """Where Arm's machine has the configuration space of PCI."""
 _NOWHERE = -1

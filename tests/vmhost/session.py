@@ -17,19 +17,13 @@ from tests.vmhost.inside.scenario import all_scenarios, is_thorough
 from tests.vmhost.report import Boot, Report
 
 MOST_BOOTS = 4
+BOOTS = "PASSGATE_TEST_BOOTS"
+"""How many hosts may be booted at once, where other tests run beside them; otherwise one a processor."""
 WORTH_A_BOOT = 60.0
 """Seconds of scenarios; a boot itself takes half of that."""
 NESTED_SCENARIOS = ("scenarios_guest", "scenarios_inner", "scenarios_arrival")
 NODE_STATE = ("scenarios_binding", "scenarios_holders", "scenarios_killed", "scenarios_ports", "scenarios_safety")
 """Files of scenarios of which the kernel is the judge, and kernels differ."""
-SOON_ON_NEWER = frozenset(
-    {
-        "a_write_that_waits_is_left_alone_and_recovered",
-        "nothing_waits_with_a_removal_that_waits",
-        "vfs_are_made_changed_and_taken_away",
-    }
-)
-"""What `make test` runs on the newer kernel, too: where kernels have differed, as far as minutes allow."""
 GUEST_SECONDS = 150.0
 USUAL_SECONDS = 8.0
 SECONDS: Mapping[str, float] = {
@@ -81,8 +75,7 @@ def kernel_of(asked: str) -> str:
 
 def waits_for_test_host(asked: str) -> bool:
     """Whether `make test` leaves it to `make test-host`."""
-    name = name_of(asked)
-    return is_thorough(name) or (kernel_of(asked) == recipe.NEWER and name not in SOON_ON_NEWER)
+    return is_thorough(name_of(asked)) or kernel_of(asked) == recipe.NEWER
 
 
 def run(host: Image, wanted: Sequence[str], directory: Path, say: Say) -> Report:
@@ -136,4 +129,5 @@ def _seconds(asked: str) -> float:
 
 
 def _boots() -> int:
-    return max(1, min(MOST_BOOTS, len(os.sched_getaffinity(0)), obstacles.boots_in_memory()))
+    allowed = int(os.environ.get(BOOTS) or len(os.sched_getaffinity(0)))
+    return max(1, min(MOST_BOOTS, allowed, obstacles.boots_in_memory()))

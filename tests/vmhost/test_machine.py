@@ -2,20 +2,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from tests.house import ROOT
+from tests.patience import until
 from tests.vmhost.image import Image, with_small_kernel
 from tests.vmhost.machine import boot
 
 pytestmark = pytest.mark.vmhost
 
-Found = TypeVar("Found")
+LIMIT = 900
 
 BOOT_AND_NEVER_END = """\
 import sys
@@ -44,7 +43,7 @@ def test_what_was_run_decides_the_exit_code_and_leaves_the_disk_alone(
     before = disk.stat()
     directory = share("echo kept >/share/found; echo lost >/lost; sync; exit 7")
 
-    result = boot(host, directory, timeout=240)
+    result = boot(host, directory, timeout=LIMIT)
 
     assert result.exit_code == 7, result.console
     assert (directory / "found").read_text() == "kept\n"
@@ -66,17 +65,20 @@ def test_a_host_dies_with_who_booted_it(host: Image, share: Callable[[str], Path
     command = [sys.executable, "-c", BOOT_AND_NEVER_END, str(share("sleep 600"))]
     paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'xml'}"}
     with subprocess.Popen(command, cwd=ROOT, env=paths) as booting:
-        qemu = _eventually(lambda: _child(booting.pid, "qemu-system-x86"))
+        qemu = until(lambda: _child(booting.pid, "qemu-system-x86"))
         booting.kill()
-    _eventually(lambda: not Path(f"/proc/{qemu}").exists())
+    until(lambda: not Path(f"/proc/{qemu}").exists())
 
 
+@pytest.mark.thorough
 def test_the_small_kernel_has_iommufd(host: Image, share: Callable[[str], Path]) -> None:
     small = with_small_kernel(host)
     if not small.built:
         pytest.skip("there is no small kernel: python -m tests.vmhost.image --small-kernel")
 
-    result = boot(small, share("test -c /dev/iommu && ls /sys/kernel/iommu_groups/*/devices/0000:44:00.0"), timeout=240)
+    result = boot(
+        small, share("test -c /dev/iommu && ls /sys/kernel/iommu_groups/*/devices/0000:44:00.0"), timeout=LIMIT
+    )
 
     assert result.exit_code == 0, result.console
 
@@ -84,11 +86,3 @@ def test_the_small_kernel_has_iommufd(host: Image, share: Callable[[str], Path])
 def _child(parent: int, name: str) -> int | None:
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return next((int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == name), None)
-
-
-def _eventually(look: Callable[[], Found]) -> Found:
-    for _ in range(200):
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("waited for 20 s")

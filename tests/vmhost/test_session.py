@@ -17,15 +17,10 @@ def test_node_state_is_asked_for_on_both_kernels_and_nothing_else_is() -> None:
     assert len(asked) == len(set(asked)) == len(all_scenarios()) + len(newer)
 
 
-def test_what_is_soon_to_be_run_on_the_newer_kernel_exists() -> None:
-    assert {f"{name}@{recipe.NEWER}" for name in session.SOON_ON_NEWER} <= set(session.asked_for())
-
-
-def test_make_test_runs_some_on_each_kernel() -> None:
+def test_make_test_boots_one_kernel() -> None:
     soon = {session.kernel_of(one) for one in session.asked_for() if not session.waits_for_test_host(one)}
 
-    assert soon == {recipe.SUITE, recipe.NEWER}
-    assert session.waits_for_test_host(f"devices_go_to_vfio_and_back@{recipe.NEWER}")
+    assert soon == {recipe.SUITE}
     assert not session.waits_for_test_host("devices_go_to_vfio_and_back")
 
 

@@ -32,7 +32,7 @@ Group numbers are written as N and times are left out, for they may differ from 
 
 Node state is tried on two kernels: that of Debian trixie (6.12), and that of Debian sid (7.2 when this was written).
 The rest of the host is the same for both.
-`make test` runs what is cheap, on sid's kernel too where kernels have differed; `make test-host` runs everything.
+`make test` runs what is cheap, on the kernel of trixie; `make test-host` runs everything.
 How lint was compared with KubeVirt's own admission is on a [page of its own](lint-verification.md).
 What kubelet makes of what is offered to it is on [another one](offer-verification.md).
 """

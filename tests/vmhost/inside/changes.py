@@ -14,7 +14,7 @@ from tests.vmhost.inside import pci
 from tests.vmhost.inside.product import passgate_json
 from tests.vmhost.inside.scenario import Mismatch, expect
 
-_TRIES, _PAUSE = 40, 0.5
+_TRIES, _PAUSE = 600, 0.5
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from domxml.pciaddress import PciAddress
 
 OURS = "ua-passgate-"
-PATIENCE = 60
+PATIENCE = 300
 PAUSE = 0.5
 _DEVICE = re.compile(r"Bus +(\d+), device +(\d+), function (\d+):((?:(?!\n +Bus)[\s\S])*)")
 _MAPPED = re.compile(r"BAR0: .* at 0x")

@@ -11,7 +11,7 @@ from pathlib import Path
 from domxml.pciaddress import PciAddress
 
 _RECORD = 1 << 13
-_PATIENCE, _PAUSE = 60.0, 0.5
+_PATIENCE, _PAUSE = 300.0, 0.5
 _NOTHING = "nothing"
 _NOISE = re.compile(
     r"BAR \d|bridge window|enabling device|resett?ing|reset done|Intel\(R\)|PHC|NIC Link|registered|Assigning random|"

@@ -26,7 +26,7 @@ _BPF_PROG_LOAD, _BPF_OBJ_PIN, _XDP = 5, 6, 6
 _XDP_PASS = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)
 """r0 = XDP_PASS; exit."""
 PAUSE = 0.2
-PATIENCE = 30.0
+PATIENCE = 300.0
 
 
 def namespaces(controller: PciAddress) -> list[str]:

@@ -11,7 +11,7 @@ from tests.vmhost.inside.scenario import expect
 PCI = Path("/sys/bus/pci")
 GROUPS = Path("/sys/kernel/iommu_groups")
 VFIO = "vfio-pci"
-TRIES = 25
+TRIES = 300
 PAUSE = 0.2
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RESOURCE = "intel.com/sriov"
 VARIABLE = "PCIDEVICE_INTEL_COM_SRIOV"
 NODE = "node1"
-PATIENCE = 120
+PATIENCE = 300
 
 
 @scenario

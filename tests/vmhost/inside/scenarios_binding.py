@@ -23,7 +23,7 @@ from tests.vmhost.inside.devices import AUDIO, DISPLAY, PF, TWINS, UNBOUND_VF, V
 from tests.vmhost.inside.domains import domain, hostdev
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.product import passgate_json
-from tests.vmhost.inside.scenario import Mismatch, expect, scenario
+from tests.vmhost.inside.scenario import Mismatch, expect, scenario, thorough
 from tests.vmhost.topology import BY_ID
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def devices_go_to_vfio_and_back(bench: Bench) -> None:
         expect(outcomes == ["done"] * 4 + ["undone"], f"the journal has {outcomes}")
 
 
+@thorough
 @scenario
 def a_group_goes_to_vfio_as_a_whole(bench: Bench) -> None:
     """A display with its audio function, and two network cards below one slot: no half of them."""

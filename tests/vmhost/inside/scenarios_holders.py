@@ -40,11 +40,12 @@ if TYPE_CHECKING:
 
 PORT, OTHER_PORT, DISK, NIC = (BY_ID[name].address for name in ("igb1", "igb0", "nvme1", "switch-nic1"))
 VM = "late"
-PATIENCE = 60
+PATIENCE = 300
 WAIT = 20.0
 """Seconds in which the VM has started, and the write has not come back."""
 
 
+@thorough
 @scenario
 def a_vm_takes_the_device_on_the_way(bench: Bench) -> None:
     """It starts between the look and the write: the unbind waits, the VM runs on, and recovery comes after its end."""

@@ -43,6 +43,7 @@ class Change(NamedTuple):
     show: Callable[[], str]
 
 
+@thorough
 @scenario
 def killed_at_every_write_it_is_recovered(bench: Bench) -> None:
     """kill -9 of the program before each write, beside it, and after it: recovery finds every state, and ends it."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RESOURCE = "example.com/nic"
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_NIC"
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds; the host's processors are slow."""
 WITHIN = 1.0
 

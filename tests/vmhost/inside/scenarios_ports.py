@@ -35,6 +35,7 @@ ENABLE_SRIOV = Path("/sys/module/vfio_pci/parameters/enable_sriov")
 PROBE = pci.PCI / "drivers_probe"
 
 
+@thorough
 @scenario
 def a_port_goes_to_vfio_without_its_vfs(bench: Bench) -> None:
     """PFs of a network card and an NVMe disk: no VFs, to vfio-pci, into a VM, back, and the VFs as before."""
@@ -136,6 +137,7 @@ def a_port_on_vfio_may_have_vfs_of_its_own(bench: Bench) -> None:
     expect(port_shown(PORT) == before, f"{PORT} is {port_shown(PORT)}, it was {before}")
 
 
+@thorough
 @scenario
 def what_is_refused_is_put_to_the_kernel(bench: Bench) -> None:
     """It answers with an error, or takes the write, and then the host has lost what it used: only Passgate said no."""
@@ -146,6 +148,7 @@ def what_is_refused_is_put_to_the_kernel(bench: Bench) -> None:
             bench.record(f"{what}: `{' '.join([verb, str(device), *more])}`", words(said), f"the kernel: {kernel()}")
 
 
+@thorough
 @scenario
 def a_write_that_succeeds_proves_nothing(bench: Bench) -> None:
     """What the kernel takes without a word and does nothing for: Passgate refuses it before, or gets over it."""

@@ -10,7 +10,7 @@ from tests.vmhost.inside import guest
 from tests.vmhost.inside.devices import AUDIO, DISK_VF, DISPLAY, LONE, OTHER_VF, VF
 from tests.vmhost.inside.launcher import small
 from tests.vmhost.inside.product import passgate
-from tests.vmhost.inside.scenario import expect, scenario
+from tests.vmhost.inside.scenario import expect, scenario, thorough
 
 if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
@@ -26,12 +26,14 @@ def injected_devices_sit_where_the_plan_says(bench: Bench) -> None:
     expect(len(planned) == 3, f"three devices were given, the plan has {planned}")
 
 
+@thorough
 @scenario
 def an_nvme_vf_sits_where_the_plan_says(bench: Bench) -> None:
     """A virtual function of a disk."""
     _sit_as_planned(bench, "nvme", "--device", f"{DISK_VF},name=disk")
 
 
+@thorough
 @scenario
 def a_lone_endpoint_sits_where_the_plan_says(bench: Bench) -> None:
     """An endpoint without SR-IOV, alone in its group: QEMU's edu device."""

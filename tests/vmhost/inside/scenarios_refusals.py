@@ -18,12 +18,12 @@ from tests.vmhost.inside.devices import DISPLAY, NOBODY, PF, PORT, UNBOUND_VF, V
 from tests.vmhost.inside.domains import domain, hostdev
 from tests.vmhost.inside.launcher import small
 from tests.vmhost.inside.product import passgate_json, refusal
-from tests.vmhost.inside.scenario import Mismatch, expect, scenario
+from tests.vmhost.inside.scenario import Mismatch, expect, scenario, thorough
 
 if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
 
-TURNS = 50
+TURNS = 1500
 PAUSE = 0.2
 
 
@@ -43,18 +43,21 @@ def every_verdict_is_what_qemu_does(bench: Bench) -> None:
     expect(not wrong, "\n".join(wrong))
 
 
+@thorough
 @scenario
 def a_group_with_a_host_driver_is_foretold(bench: Bench) -> None:
     """A display whose audio function is on a driver of the host."""
     _refused_and_forced(bench, DISPLAY, "group-not-viable")
 
 
+@thorough
 @scenario
 def an_unbound_vf_is_foretold(bench: Bench) -> None:
     """A VF that nobody gave to vfio-pci."""
     _refused_and_forced(bench, UNBOUND_VF, "not-bound-to-vfio")
 
 
+@thorough
 @scenario
 def a_bridge_is_foretold(bench: Bench) -> None:
     """A root port."""

@@ -22,7 +22,7 @@ from tests.vmhost.inside import layers, pci, vfioholder
 from tests.vmhost.inside.kernellog import KernelLog, answer
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.product import PASSGATE, passgate_json
-from tests.vmhost.inside.scenario import expect, scenario
+from tests.vmhost.inside.scenario import expect, scenario, thorough
 from tests.vmhost.topology import BY_ID
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DISK, NIC = BY_ID["nvme1"].address, BY_ID["switch-nic1"].address
 PORT, OTHER_PORT, CONTROLLER = (BY_ID[name].address for name in ("igb1", "igb0", "nvme0"))
 MAC = "02:00:00:00:00:0a"
-PATIENCE = 60
+PATIENCE = 300
 Layer = Callable[[], AbstractContextManager[object]]
 
 
@@ -162,6 +162,7 @@ def vfs_are_made_changed_and_taken_away(bench: Bench) -> None:
         _restored(port, BY_ID[part].vfs)
 
 
+@thorough
 @scenario
 def a_change_of_vfs_is_undone_by_the_journal(bench: Bench) -> None:
     """`passgate node vfs` makes them anew, and `passgate node journal undo` puts back the number and their drivers."""

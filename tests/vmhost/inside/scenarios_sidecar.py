@@ -15,7 +15,7 @@ from tests.vmhost.inside.devices import DISK_VF, DISPLAY, OTHER_VF, VF
 from tests.vmhost.inside.domains import domain, hostdev
 from tests.vmhost.inside.launcher import Guest
 from tests.vmhost.inside.product import passgate_hook
-from tests.vmhost.inside.scenario import Mismatch, expect, scenario
+from tests.vmhost.inside.scenario import Mismatch, expect, scenario, thorough
 
 if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
@@ -34,6 +34,7 @@ def a_vf_by_allocation_file_boots(bench: Bench) -> None:
     _starts(bench, xml)
 
 
+@thorough
 @scenario
 def a_vf_by_environment_boots(bench: Bench) -> None:
     """The same by the sidecar's own environment, and an address that the VM's annotation asks for."""
@@ -45,6 +46,7 @@ def a_vf_by_environment_boots(bench: Bench) -> None:
     _starts(bench, xml)
 
 
+@thorough
 @scenario
 def vfs_near_their_memory_boot(bench: Bench) -> None:
     """Two VFs of two nodes and `numa: host`: the sidecar finds the guest node of each, and libvirt keeps it."""

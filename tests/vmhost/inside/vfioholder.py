@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from domxml.pciaddress import PciAddress
 from tests.vmhost.inside import pci
 
-PATIENCE = 60
+PATIENCE = 300
 HOLD = """
 import fcntl, os, stat, struct, sys
 address, node = sys.argv[1:]

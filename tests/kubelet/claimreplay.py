@@ -11,13 +11,13 @@ from hostdev.kubelet.stubs import dra_v1_pb2 as dra
 from hostdev.kubelet.stubs.pluginregistration_v1_pb2 import PluginInfo
 from tests.house import ROOT
 from tests.kubelet.cluster import Objects, claim_object
-from tests.kubelet.kubelet import PATIENCE
 from tests.kubelet.player import HEALTH, Player
 from tests.kubelet.pods import ClaimUse, Container, ExtendedClaim, Pod, PodClaim
 from tests.kubelet.replay import RECORDED, Replay, Script, Step
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.transcript import Line
 from tests.kubelet.wire import ASKS, ITEM
+from tests.patience import PATIENCE
 
 DRIVER, PREPARE = "units.lab.dev", "NodePrepareResources"
 STATES: Mapping[str, Any] = json.loads((ROOT / "tests/fixtures/kubelet/dra.json").read_text())

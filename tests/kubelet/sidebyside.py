@@ -15,18 +15,10 @@ from tests.kubelet.clients import VERSION
 from tests.kubelet.pods import Pod
 from tests.kubelet.runtime import CONFIG
 from tests.kubelet.sides import BUSES, RESOURCE, VARIABLE, Side
-from tests.kubelet.times import QUICK, REAL, Times
+from tests.kubelet.times import QUICK, REAL, START, Times
 from tests.kubelet.transcript import scenario
 from tests.kubelet.wire import ITEM
-from tests.patience import PATIENCE
 
-START = QUICK._replace(
-    registry_at_start=4 * REAL.registry_at_start,
-    register_at_start=4 * REAL.register_at_start,
-    admission_at_start=4 * REAL.admission_at_start,
-    retry=PATIENCE,
-)
-"""Kubelet's start is a race, which is run slowly here: a busy machine changes no order."""
 LATE = START._replace(registry_at_start=4 * 0.69)
 """As the recorded kubelet was at one of its starts."""
 

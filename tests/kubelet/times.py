@@ -77,3 +77,10 @@ QUICK = Times(
     health_expiry=0.4,
 )
 """The order of what happens is that of a node; only the waits are short, and none in which a plugin has to answer."""
+START = QUICK._replace(
+    registry_at_start=4 * REAL.registry_at_start,
+    register_at_start=4 * REAL.register_at_start,
+    admission_at_start=4 * REAL.admission_at_start,
+    retry=PATIENCE,
+)
+"""Kubelet's start is a race, which is run slowly here: a busy machine changes no order."""

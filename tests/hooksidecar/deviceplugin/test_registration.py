@@ -38,6 +38,7 @@ from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.manager import HEALTHY, UNHEALTHY
 from tests.kubelet.plain import Plain
 from tests.kubelet.player import Answer
+from tests.kubelet.times import START
 from tests.patience import SOON
 
 # gRPC's own thread, which looks whether a channel is ready, may find it closed.
@@ -107,7 +108,8 @@ def test_what_cannot_be_started_now_is_when_it_can(kubelet: Kubelet, plugins: Pl
 
 
 def test_kubelet_restarts_and_a_pod_that_waits_for_it_lives(kubelet: Kubelet, plugins: Plugins) -> None:
-    for turn in range(3):
+    kubelet.times = START
+    for turn in range(2):
         kubelet.stop()
         pod = vm(f"vm{turn}")
         kubelet.start()
@@ -115,7 +117,7 @@ def test_kubelet_restarts_and_a_pod_that_waits_for_it_lives(kubelet: Kubelet, pl
         kubelet.wait(lambda pod=pod: pod.phase in {"Running", "Failed"})  # type: ignore[misc]
         assert pod.phase == "Running", pod.message
         kubelet.delete(pod)
-    assert plugins.outcomes()["ended"] >= 3
+    assert plugins.outcomes()["ended"] >= 2
 
 
 def test_a_kubelet_that_comes_late_is_found(kubelet_dir: Path, devices: Devices) -> None:

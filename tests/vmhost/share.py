@@ -16,6 +16,7 @@ PROJECT = (
     "hooksidecar",
     "tests/vmhost",
     "tests/hooksidecar",
+    "tests/apiserver",
     "tests/kubelet",
     "tests/patience.py",
     "tests/hostdev/gate/predicted.py",

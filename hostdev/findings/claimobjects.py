@@ -7,11 +7,12 @@ from domxml.finding import FindingKind, Severity
 REQUEST_NOT_ONE_DEVICE = FindingKind(
     code="request-not-one-device",
     severity=Severity.ERROR,
-    title="A request of a claim brings several devices, and a VM reads one",
+    title="A request of a claim is not one device, and a VM reads exactly one",
     cause=(
         "KubeVirt looks up a GPU or host device by `claimName` and `requestName`, and takes exactly one device for it: "
         "of a request with a `count` above 1, or with `allocationMode: All`, it finds several, and the VM does not "
-        "start."
+        "start. Nor does it with a list of alternatives (`firstAvailable`): the file of the driver names the "
+        "alternative too, `REQUEST/ALTERNATIVE`, and KubeVirt looks for the request alone."
     ),
     hint="write a request for each device, with count: 1",
     remedy=(

@@ -231,6 +231,10 @@ def _of_request(prefix: str, asked: _Asked, claim: Object) -> Iterator[Finding]:
         hint = did_you_mean(asked.request, names) if names else None
         yield REQUEST_UNKNOWN.found(f"{prefix}{asked.place}.requestName", what, hint=hint)
     for place, one in _exact_requests(claim, asked.request):
+        if ".firstAvailable[" in place:
+            what = f"the request {asked.request} of {claim} is a list of alternatives, which KubeVirt finds by no name"
+            yield REQUEST_NOT_ONE_DEVICE.found(f"{prefix}{asked.place}.requestName", what)
+            return
         count, mode = one.get("count", 1), one.get("allocationMode")
         if mode == "All" or (isinstance(count, int) and count > 1):
             brings = "all devices there are" if mode == "All" else f"{count} devices"

@@ -1,1 +1,1 @@
-"""Resource claims: what of them is ours, and what their pods are given and told."""
+"""Resource claims: units as the API server is told of them, what of a claim is ours, and what its pods are given."""

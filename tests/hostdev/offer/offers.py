@@ -52,7 +52,7 @@ def card(bus: int, group: int, *, numa: int = 0, root: str = "", **changes: obje
 def port(bus: int, vfs: int, group: int, **changes: object) -> tuple[PciFunction, ...]:
     """A PF with VFs on vfio-pci, each in a group of its own."""
     own = f"0000:{bus:02x}:00.0"
-    names = [f"0000:{bus:02x}:02.{number}" for number in range(vfs)]
+    names = [f"0000:{bus:02x}:{2 + number // 8:02x}.{number % 8}" for number in range(vfs)]
     above = pf(own, num_vfs=vfs, virtfns=tuple(map(at, names)), group=group, root=f"pci0000:{bus:02x}", **changes)
     below = (
         vf(name, own, device=0x154C, class_code=NIC, group=group + 1 + number, root=above.root)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from domxml.finding import Finding
+from domxml.pciaddress import PciAddress
 from hostdev.binding.state import By
 from hostdev.claims.counters import Claimable, Consumption, CounterSet, count_exclusions, leave_out_excluded
 from hostdev.inventory.bars import Bar, BarKind
@@ -72,7 +73,10 @@ def make_inventory(offer: Offer, *, with_counters: bool = True) -> Inventory:
     Units that share something exclude each other by counters, which go by all units of the offer: one that is not
     ready for a moment changes no counter. An API server without counters gets one of those that share.
     """
-    pairs = [(pool, one) for pool in offer.of(By.CLAIM).values() for one in pool.units]
+    # By place, so that what shares is in one slice, which changes as a whole.
+    pairs = sorted(
+        ((pool, one) for pool in offer.of(By.CLAIM).values() for one in pool.units), key=lambda pair: _place(*pair)
+    )
     units = [
         Claimable(device_name(one.id, pool.resource), pool.resource, one.unit, one.is_held, one.is_healthy)
         for pool, one in pairs
@@ -89,11 +93,16 @@ def make_inventory(offer: Offer, *, with_counters: bool = True) -> Inventory:
     )
 
 
+def _place(pool: Pool, one: OfferedUnit) -> tuple[bool, PciAddress | None, str, str]:
+    return one.unit is None, one.unit.primary if one.unit else None, one.id, pool.resource
+
+
 def is_listed(one: OfferedUnit) -> bool:
     """Whether slices have it: a claim's device stays, and others are there while they can be given."""
     return one.is_held or one.is_healthy
 
 
+@lru_cache(maxsize=1 << 14)  # All of a node are asked for at each change.
 def device_name(unit_id: str, resource: str) -> str:
     """A DNS label for a unit of a resource, the same whatever else is offered.
 

@@ -12,6 +12,7 @@ from hostdev.claims.slices import Delete, Owner, Step, Update
 from hostdev.inventory.machine import Machine
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.pool import Offer
+from tests.apiserver.validation import slice_errors
 
 OWNER = Owner("node-1", "5ca1ab1e")
 DRIVER = "units.passgate.dev"
@@ -53,13 +54,11 @@ class Slices:
             assert (here["uid"], here["resourceVersion"]) == (step.uid, step.version)
             return
         name = step.object["metadata"]["name"]
+        assert not [*slice_errors(step.object, self.objects.get(name))]
         here = self.objects.get(name)
         assert (here is not None) is isinstance(step, Update)
         if here:
             assert step.object["metadata"]["resourceVersion"] == here["metadata"]["resourceVersion"]
-            for path in ("driver", "nodeName"):
-                assert here["spec"][path] == step.object["spec"][path], "is immutable"
-            assert here["spec"]["pool"]["name"] == step.object["spec"]["pool"]["name"], "is immutable"
         metadata = {**step.object["metadata"], "resourceVersion": str(self.writes)}
         metadata.setdefault("uid", f"uid-{self.writes}")
         self.objects[name] = {**step.object, "metadata": metadata}

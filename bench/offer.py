@@ -27,6 +27,8 @@ from hooksidecar.nodewatch.uevents import Changes
 from hooksidecar.process import stop_on_signals
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states, state_for
+from hostdev.claims.devices import Inventory, make_inventory
+from hostdev.claims.slices import plan_slices
 from hostdev.inventory.host import Host
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
@@ -35,6 +37,10 @@ from hostdev.offer.compose import compose_offer
 from hostdev.units.compose import compose_units
 from tests.hooksidecar.agent.process import AgentProcess
 from tests.hostdev import layout
+from tests.hostdev.claims.changing import ChangingNode
+from tests.hostdev.claims.inventories import DRIVER as OUR_DRIVER
+from tests.hostdev.claims.inventories import OWNER, Slices
+from tests.hostdev.units.enumeration import seeded
 from tests.kubelet.kubelet import Kubelet
 
 AGENT = "--agent"
@@ -50,7 +56,8 @@ spec:
 DRIVER = "vfio-pci"
 TURNS = 41
 ANSWERS = 200
-UNITS, CHANGE, ANSWER, MEMORY = 0.050, 0.100, 0.100, 1.2
+UNITS, CHANGE, PLANNED, ANSWER, MEMORY = 0.050, 0.100, 0.250, 0.100, 1.2
+CHANGES = 200
 SETTLING = 4.0
 """Seconds after which a plugin is registered for good: kubelet also finds it by itself."""
 SETTLED = 8.0
@@ -64,6 +71,7 @@ def run() -> Iterator[str]:
         with Host(directory) as host:
             machine = scan(host)
         yield from _units(machine)
+        yield from _claims()
         yield from _served(directory, machine)
         yield from _resident(directory)
 
@@ -77,6 +85,27 @@ def _units(machine: Machine) -> Iterator[str]:
     yield _line(f"{number} units", seconds)
     yield _line("what is offered of them, from nothing", offers)
     yield _goal("units", UNITS, statistics.median(seconds))
+
+
+def _claims() -> Iterator[str]:
+    """What a change costs until its writes are planned."""
+    node, slices = ChangingNode(64, 63, seeded(7)), Slices()
+    found, seconds, writes = Inventory(), [], []
+    for number in range(CHANGES + 1):
+        happened = node.happen() if number else None
+        begun = time.process_time()
+        if happened:
+            node.follow()
+        found = make_inventory(node.offer, found)
+        steps = plan_slices(found, slices.live, OWNER, OUR_DRIVER).steps
+        seconds.append(time.process_time() - begun)
+        writes.append(len(steps))
+        for step in steps:
+            slices.apply(step)
+    yield _line(f"{len(found.devices)} devices by claim: a change, planned", seconds[1:])
+    median, most = f"{statistics.median(writes[1:]):g}", max(writes)
+    yield f"  {'and how many writes it is':<46} {CHANGES:>5} {median:>9}   , at most {most:>9}"
+    yield _goal("a change of claims", PLANNED, statistics.median(seconds))
 
 
 def _served(directory: str, machine: Machine) -> Iterator[str]:

@@ -16,7 +16,7 @@ from hostdev.claims.counters import Claimable, Consumption, CounterSet, count_ex
 from hostdev.inventory.bars import Bar, BarKind
 from hostdev.inventory.machine import Machine, PciFunction
 from hostdev.kubelet.resourcename import DRIVER
-from hostdev.offer.pool import Offer, OfferedUnit, Pool
+from hostdev.offer.pool import Offer, OfferedUnit, Pool, Remark
 from hostdev.printing.documents import Document
 from hostdev.units.unit import Unit
 
@@ -41,6 +41,8 @@ class Device(NamedTuple):
     attributes: Mapping[str, Document]
     capacity: Mapping[str, Document]
     consumes: tuple[Consumption, ...] = ()
+    made_of: tuple[object, ...] = ()
+    """All that decides about what is said of it."""
 
     def as_json(self) -> Document:
         """As an entry of `spec.devices`."""
@@ -58,8 +60,13 @@ class Inventory:
 
     devices: tuple[Device, ...] = ()
     counter_sets: tuple[CounterSet, ...] = ()
-    remarks: tuple[Finding, ...] = ()
-    """Of units that are left out, because the API's counters do not suffice to exclude what they share."""
+    left_out: tuple[Remark, ...] = ()
+    """Units that no counters keep apart from what they share with."""
+
+    @property
+    def remarks(self) -> tuple[Finding, ...]:
+        """What is left out, whichever entries it is about."""
+        return tuple(one.finding for one in self.left_out)
 
     @cached_property
     def by_name(self) -> Mapping[str, Device]:
@@ -67,11 +74,12 @@ class Inventory:
         return {one.name: one for one in self.devices}
 
 
-def make_inventory(offer: Offer, *, with_counters: bool = True) -> Inventory:
+def make_inventory(offer: Offer, last: Inventory = Inventory(), *, with_counters: bool = True) -> Inventory:
     """List what can be given, and what a claim holds, whatever became of that.
 
     Units that share something exclude each other by counters, which go by all units of the offer: one that is not
-    ready for a moment changes no counter. An API server without counters gets one of those that share.
+    ready for a moment changes no counter. An API server without counters gets one of those that share. What was
+    refreshed of the last offer is described anew, and nothing else.
     """
     # By place, so that what shares is in one slice, which changes as a whole.
     pairs = sorted(
@@ -86,11 +94,12 @@ def make_inventory(offer: Offer, *, with_counters: bool = True) -> Inventory:
         sets, consumed, left_out = count_exclusions(offer.machine, units)
     else:
         sets, consumed, left_out = (), {}, leave_out_excluded(offer.machine, units)
-    made = (_device(offer.machine, pool, one) for pool, one in pairs if is_listed(one))
+    made = (_device(offer.machine, pool, one, last) for pool, one in pairs if is_listed(one))
     devices = (one._replace(consumes=consumed.get(one.name, ())) for one in made)
-    return Inventory(
-        tuple(one for one in devices if one.unit.is_held or one.name not in left_out), sets, tuple(left_out.values())
-    )
+    places = {pool.resource: (pool.entry.place,) if pool.entry else () for pool, _ in pairs}
+    remarks = (Remark(places[one.resource], left_out[one.name]) for one in units if one.name in left_out)
+    listed = (one for one in devices if one.unit.is_held or one.name not in left_out)
+    return Inventory(tuple(listed), sets, tuple(remarks))
 
 
 def _place(pool: Pool, one: OfferedUnit) -> tuple[bool, PciAddress | None, str, str]:
@@ -121,16 +130,19 @@ def resource_value(resource: str) -> str:
     return f"{resource[: LONGEST_VALUE - len(hashed) - 1]}~{hashed}"
 
 
-def _device(machine: Machine, pool: Pool, one: OfferedUnit) -> Device:
+def _device(machine: Machine, pool: Pool, one: OfferedUnit, last: Inventory) -> Device:
     name = device_name(one.id, pool.resource)
-    known = {_ours("resource"): _text(resource_value(pool.resource)), _ours("id"): _text(one.id)}
-    if one.unit is None:
-        return Device(name, pool.resource, one, known, {})
-    functions = [machine.functions[address] for address in one.unit.functions]
-    known |= dict(_of_unit(one.unit, functions[0])) | dict(_of_sets(pool, one.id))
-    capacity = dict(_capacity(functions))
-    known |= dict(_of_functions(one.unit, MOST_ENTRIES - len(known) - len(capacity)))
-    return Device(name, pool.resource, one, known, capacity)
+    functions = tuple(machine.functions[address] for address in one.unit.functions) if one.unit else ()
+    sets = tuple(known.name for known in pool.sets if one.id in known.ids)
+    before = last.by_name.get(name)
+    if before and before.made_of == (one.unit, functions, sets):
+        return before if before.unit is one else before._replace(unit=one)
+    attributes = {_ours("resource"): _text(resource_value(pool.resource)), _ours("id"): _text(one.id)}
+    capacity = dict(_capacity(functions)) if functions else {}
+    if one.unit:
+        attributes |= dict(_of_unit(one.unit, functions[0])) | dict(_of_sets(sets))
+        attributes |= dict(_of_functions(one.unit, MOST_ENTRIES - len(attributes) - len(capacity)))
+    return Device(name, pool.resource, one, attributes, capacity, made_of=(one.unit, functions, sets))
 
 
 def _of_unit(unit: Unit, primary: PciFunction) -> Iterator[tuple[str, Document]]:
@@ -152,9 +164,8 @@ def _of_unit(unit: Unit, primary: PciFunction) -> Iterator[tuple[str, Document]]
     yield _ours("functionCount"), {"int": len(unit.functions)}
 
 
-def _of_sets(pool: Pool, unit_id: str) -> Iterator[tuple[str, Document]]:
+def _of_sets(names: Sequence[str]) -> Iterator[tuple[str, Document]]:
     """The set that it is in. Of several none: claims compare one attribute of all their devices."""
-    names = [one.name for one in pool.sets if unit_id in one.ids]
     if len(names) == 1 and len(names[0].encode()) <= LONGEST_VALUE:
         yield _ours("set"), _text(names[0])
 

@@ -149,7 +149,7 @@ class _Planning:
         return get_map(self._in_pool[name], "spec", "pool").get("resourceSliceCount") == len(self._content)
 
     def _contents(self, inventory: Inventory) -> Iterator[tuple[str, Document]]:
-        """Counters first: whoever writes them sees whether the API server keeps any, before a device is listed."""
+        """Counters first: their answer tells whether the API server keeps any, before a device is listed."""
         sets = [one.as_json() for one in inventory.counter_sets]
         for number in range(0, len(sets), MOST_SETS):
             name = self._name(_COUNTERS, number // MOST_SETS)

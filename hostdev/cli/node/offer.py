@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from domxml.finding import Finding, Severity
@@ -14,6 +15,7 @@ from hostdev.binding.effects import Outcome
 from hostdev.binding.reconcile import Change, as_awaited, makes_vfs
 from hostdev.binding.state import By, NodeState, OfferEntry
 from hostdev.binding.status import Line, Standing
+from hostdev.claims.devices import Device, device_name, make_inventory
 from hostdev.cli import changes
 from hostdev.cli.node.listing import ALIKE
 from hostdev.cli.node.units import other_functions
@@ -66,8 +68,9 @@ def show_offer(screen: Screen, offer: Offer, findings: Sequence[Finding], planne
     rows = [row for pool in offer.pools for row in _folded(offer, pool)]
     if rows:
         screen.table(TABLE, [_cells(row, due) for row in rows])
+    sharing = Counter(one.resource for one in make_inventory(offer).devices if one.consumes)
     for pool in offer.pools:
-        screen.line(_summary(pool))
+        screen.line(_summary(pool, sharing[pool.resource] if pool.by is By.CLAIM else 0))
     if offer.pools and not findings:
         screen.line()
     changes.show_findings(screen, findings)
@@ -113,16 +116,18 @@ def _codes(codes: Iterable[str]) -> str:
     return f"{first} (+{len(others)})" if others else first
 
 
-def _summary(pool: Pool) -> str:
+def _summary(pool: Pool, sharing: int) -> str:
     ready = sum(one.is_healthy for one in pool.units)
     limit = f"; {pool.spare} more are over its limit" if pool.spare else ""
     sets = f"; sets: {listed((one.name for one in pool.sets), 8)}" if pool.sets else ""
     by = ", by claim" if pool.by is By.CLAIM else ""
-    return f"{pool.resource}{by}: {ready} of {len(pool.units)} units are ready{limit}{sets}"
+    shared = f"; sharing with others, which counters exclude: {sharing}" if sharing else ""
+    return f"{pool.resource}{by}: {ready} of {len(pool.units)} units are ready{limit}{shared}{sets}"
 
 
 def offer_document(offer: Offer) -> list[Document]:
     """The JSON form; its keys are a contract."""
+    devices = make_inventory(offer).by_name
     return [
         {
             "resource": pool.resource,
@@ -131,12 +136,22 @@ def offer_document(offer: Offer) -> list[Document]:
             "unit": pool.entry and pool.entry.unit and str(pool.entry.unit),
             "limit": pool.entry and pool.entry.limit,
             "overLimit": pool.spare,
-            "units": [unit_document(one) for one in pool.units],
+            "units": [unit_document(one) | _device(pool, one, devices) for one in pool.units],
             "excluded": [unit_document(one) for one in pool.excluded],
             "sets": [{"name": one.name, "whole": one.is_whole, "units": sorted(one.ids)} for one in pool.sets],
         }
         for pool in offer.pools
     ]
+
+
+def _device(pool: Pool, one: OfferedUnit, devices: Mapping[str, Device]) -> Document:
+    """What a claim is given, if it is in a slice, and by which counters it excludes others."""
+    device = devices.get(device_name(one.id, pool.resource)) if pool.by is By.CLAIM else None
+    takes = device.consumes if device else ()
+    return {
+        "device": device and device.name,
+        "counters": [f"{some.counter_set}/{name}" for some in takes for name in some.counters],
+    }
 
 
 def unit_document(one: OfferedUnit) -> Document:

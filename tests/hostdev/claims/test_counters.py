@@ -15,11 +15,12 @@ from hostdev.claims.counters import MOST_COUNTERS, Claimable, count_exclusions
 from hostdev.claims.devices import Device, Inventory, make_inventory
 from hostdev.inventory.machine import Machine
 from hostdev.offer.compose import compose_offer
+from hostdev.offer.pool import Remark
 from hostdev.units.compose import compose_units
 from tests.hostdev.claims.inventories import fit_together, inventory, offered_by_claim
 from tests.hostdev.gate.build import NIC, at, function, machine
 from tests.hostdev.offer.offers import CARD, VF, card, entry, port
-from tests.hostdev.offer.test_properties import QUESTIONS, Question
+from tests.hostdev.offer.questions import QUESTIONS, Question
 from tests.hostdev.units.enumeration import seeded
 
 CARDS = entry(CARD, UnitKind.GROUP, class_name="vga")
@@ -157,7 +158,7 @@ def tangled(functions: Sequence[object], random: Random, count: int) -> Inventor
         for one in units
         if one.name not in left_out
     ]
-    found = Inventory(tuple(devices), sets, tuple(left_out.values()))
+    found = Inventory(tuple(devices), sets, tuple(Remark((), one) for one in left_out.values()))
     kept = [one for one in units if one.name not in left_out]
     for one, other in combinations(range(len(kept)), 2):
         shared = set(kept[one].unit.functions) & set(kept[other].unit.functions)

@@ -17,7 +17,7 @@ from hostdev.offer.compose import compose_offer
 from tests.hostdev.claims.inventories import inventory, offered_by_claim
 from tests.hostdev.gate.build import NIC, at, function, machine
 from tests.hostdev.offer.offers import CARD, VF, card, entry, port
-from tests.hostdev.offer.test_properties import QUESTIONS, Question
+from tests.hostdev.offer.questions import QUESTIONS, Question
 
 CARDS = entry(CARD, UnitKind.GROUP, class_name="vga")
 OURS = "units.passgate.dev"

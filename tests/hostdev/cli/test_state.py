@@ -238,6 +238,32 @@ def test_a_plan_shows_what_is_offered(cli: Callable[..., Ran], file: Callable[[s
     assert "and 31 more such pairs; the PF is not offered [offer-conflict]" in told.out
 
 
+CLAIMS = HEAD + (
+    "spec:\n"
+    "  offer:\n"
+    "  - {resource: example.com/vf, match: {id: 8086:4941}, by: claim}\n"
+    "  - {resource: example.com/one, match: {address: 6b:00.1}, by: claim}\n"
+    "  - {resource: example.com/pf, match: {id: 8086:37c8}, by: claim}\n"
+)
+
+
+def test_a_plan_says_what_claims_are_told_of(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
+    name = file(CLAIMS)
+    told = cli("node", "state", "plan", name, *host("qat"))
+    document = json.loads(cli("node", "state", "plan", name, *host("qat"), "-o", "json").out)
+
+    assert list(errors(document, schema("effects.json"))) == []
+    assert (
+        "example.com/one, by claim: 1 of 1 units are ready; sharing with others, which counters exclude: 1\n"
+        "example.com/pf, by claim: 0 of 2 units are ready\n"
+    ) in told.out
+    one, pfs, vfs = document["offer"]
+    assert [unit["device"] for unit in pfs["units"]] == [None, None]
+    assert one["units"][0]["device"].startswith("0000-6b-00-0-vf0-8086-4941-")
+    assert one["units"][0]["counters"] == ["exclusive-0/group-7"]
+    assert [unit["functions"] for unit in vfs["units"] if unit["counters"]] == [["0000:6b:00.1"]]
+
+
 def test_an_offer_of_nothing_is_refused_and_stops_nothing(cli: Callable[..., Ran], file: Callable[[str], str]) -> None:
     name = file(
         HEAD + "spec: {offer: [{resource: a.b/c, match: {id: 1234:5678}}, {resource: a.b/d, match: {id: 8086:37c9}}]}\n"

@@ -7,22 +7,19 @@ from random import Random
 from typing import NamedTuple
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from domxml.pciaddress import PciAddress
-from hostdev.binding.state import By, DeviceEntry, Match, NodeState, OfferEntry, UnitKind, UnitSet, VfEntry
-from hostdev.inventory.machine import HostUse, Machine, PciFunction, Vfio
+from hostdev.binding.state import By, NodeState, UnitKind
+from hostdev.inventory.machine import HostUse, Machine, PciFunction
 from hostdev.inventory.places import is_id
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Offer, OfferedUnit
 from hostdev.offer.refresh import refresh_offer
 from hostdev.units.compose import compose_units
-from tests.hostdev.commands import pictures
-from tests.hostdev.gate.build import machine
-from tests.hostdev.offer.offers import card, port
 from tests.hostdev.offer.questions import QUESTIONS, RANDOM, Question, with_nodes
-from tests.hostdev.units.enumeration import relisted, renumbered, seeded, shuffled
+from tests.hostdev.units.enumeration import relisted, renumbered, shuffled
+
 
 def listed(offer: Offer) -> list[OfferedUnit]:
     return [one for pool in offer.pools for one in pool.units]

@@ -31,11 +31,11 @@ install: $(VENV)/.cli ## put programs, man pages and completion below PREFIX (/u
 uninstall: ## take away what install has put there
 	@tools/uninstall '$(PREFIX)' '$(DESTDIR)'
 
-test: $(VENV)/.dev tested-with ## run every test this machine can run, the fast ones beside the real ones
+test: $(VENV)/.dev tested-with ## run every test this machine can run, in parts beside each other
 	@tools/test
 
 test-fast: $(VENV)/.dev ## run the tests that need neither root nor minutes
-	@$(PYTEST) -m 'not browser and not oracle and not vmhost'
+	@tools/test --fast
 
 oracle: $(VENV)/.dev tested-with ## run the tests that ask real libvirts, in Debian chroots
 	@$(PYTEST) -m oracle

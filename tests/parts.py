@@ -1,7 +1,7 @@
 """The whole suite in parts that run beside each other, as many as there are processors, the longest first.
 
-`python -m tests.parts [OPTION OF PYTEST…]` prints what each of them says when it has ended, and at the end who took
-how long. Parts share no directory, no port and no host.
+`python -m tests.parts [--fast] [OPTION OF PYTEST…]` prints what each of them says when it has ended, and at the end
+which took how long; `--fast` leaves out those that need root and a host. Parts share no directory, no port and no host.
 """
 
 from __future__ import annotations
@@ -149,4 +149,6 @@ def _clock(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    words = sys.argv[1:]
+    fast = [part for part in PARTS if part.marked == FAST]
+    sys.exit(main(words[1:], fast) if words[:1] == ["--fast"] else main(words))

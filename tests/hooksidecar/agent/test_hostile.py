@@ -23,7 +23,7 @@ from tests.hooksidecar.agent.process import NewNode, StartAgent
 BAD, GOOD = uid(6), uid(7)
 PARTS = (SIDECAR, f"{SIDECAR}/userdata", f"{SIDECAR}/userdata/passgate", f"{SIDECAR}/{FILE}")
 NEW = f"{SIDECAR}/userdata/passgate/.allocation.env.new"
-RACES = 1000
+RACES = 400
 
 
 @pytest.fixture(params=["openat2", "walk"])

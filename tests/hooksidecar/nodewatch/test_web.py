@@ -226,4 +226,4 @@ def test_close_in_the_middle_of_everything() -> None:
                 client.send(b"GET /metrics HTTP/1.1\r\n\r\n"[: 5 * number])
         for client in clients:
             client.close()
-        gc.collect()
+    gc.collect()

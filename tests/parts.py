@@ -44,13 +44,13 @@ class Part(NamedTuple):
 PROCESSES = ("tests/hooksidecar", "tests/kubelet")
 PARTS = (
     Part("the passthrough host", "vmhost and not thorough", ("tests/vmhost", "tests/firmware")),
-    Part("sidecar, agent and kubelet", FAST, PROCESSES),
-    Part("all other fast tests", FAST, ("tests",), PROCESSES),
     Part(
         "libvirts and the browser",
         "(oracle or browser) and not thorough",
         ("tests/oracle", "tests/scenarios", "tests/browser"),
     ),
+    Part("all other fast tests", FAST, ("tests",), PROCESSES),
+    Part("sidecar, agent and kubelet", FAST, PROCESSES),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from zlib import crc32
 
 from domxml.pciaddress import PciAddress
 from hostdev.kubelet.claimrecords import ClaimRecord, PreparedUnit, as_document
@@ -37,3 +38,15 @@ def record(*units: PreparedUnit, **changes: Any) -> ClaimRecord:
 def content(of: ClaimRecord, **changes: Any) -> bytes:
     """What the file holds, with some fields changed."""
     return json.dumps({**as_document(of), **changes}).encode()
+
+
+def kubelet_state(*claims: dict[str, Any], **changes: Any) -> bytes:
+    """Kubelet's own record of claims."""
+    state = {
+        "kind": "DRACheckpoint",
+        "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1",
+        "ClaimInfoStateList": list(claims),
+        **changes,
+    }
+    text = json.dumps({key: value for key, value in state.items() if value != "absent"})
+    return json.dumps({"Data": text, "Checksum": crc32(text.encode())}).encode()

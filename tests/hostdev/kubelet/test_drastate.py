@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -14,20 +12,10 @@ from hypothesis import strategies as st
 from domxml.errors import BadInput, PassgateError
 from hostdev.kubelet.drastate import FILE, HeldClaim, parse_claims, read_claims
 from tests.hostdev.claims.recorded import FIXTURES
+from tests.hostdev.kubelet.claims import kubelet_state
 
 RECORDED = (FIXTURES / FILE).with_suffix(".json").read_bytes()
 HELD = HeldClaim("666df36f-1313-498d-8f47-9c7d59942ba3", "default", "dr0-gpu-f27z2", ("units.lab.dev",))
-
-
-def written(*claims: dict[str, Any], **changes: Any) -> bytes:
-    state = {
-        "kind": "DRACheckpoint",
-        "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1",
-        "ClaimInfoStateList": list(claims),
-        **changes,
-    }
-    text = json.dumps({key: value for key, value in state.items() if value != "absent"})
-    return json.dumps({"Data": text, "Checksum": crc32(text.encode())}).encode()
 
 
 def test_the_recorded_claim() -> None:
@@ -43,11 +31,11 @@ def test_a_claim_is_written_down_before_a_driver_has_answered() -> None:
         "DriverState": None,
     }
 
-    assert parse_claims(written(state)) == (HeldClaim("u", "n", "c", ()),)
+    assert parse_claims(kubelet_state(state)) == (HeldClaim("u", "n", "c", ()),)
 
 
 def test_kubelet_writes_null_where_there_are_none() -> None:
-    assert parse_claims(written(ClaimInfoStateList=None)) == ()
+    assert parse_claims(kubelet_state(ClaimInfoStateList=None)) == ()
 
 
 @pytest.mark.parametrize(
@@ -57,10 +45,10 @@ def test_kubelet_writes_null_where_there_are_none() -> None:
         (RECORDED.replace(b"dr0-gpu", b"dr1-gpu"), "is damaged: its sum is another"),
         (RECORDED[:-9], "is not JSON"),
         (b"{}", "has no Data"),
-        (written(kind="Other"), 'is "checkpoint.dra.kubelet.k8s.io/v1" "Other", and no DRACheckpoint'),
-        (written(apiVersion="example.com/v1"), 'is "example.com/v1" "DRACheckpoint", and no DRACheckpoint'),
-        (written(ClaimInfoStateList="absent"), "and no DRACheckpoint"),
-        (written({"ClaimName": "c"}), "a claim without UID or name"),
+        (kubelet_state(kind="Other"), 'is "checkpoint.dra.kubelet.k8s.io/v1" "Other", and no DRACheckpoint'),
+        (kubelet_state(apiVersion="example.com/v1"), 'is "example.com/v1" "DRACheckpoint", and no DRACheckpoint'),
+        (kubelet_state(ClaimInfoStateList="absent"), "and no DRACheckpoint"),
+        (kubelet_state({"ClaimName": "c"}), "a claim without UID or name"),
     ],
 )
 def test_from_what_is_not_kubelets_nothing_is_concluded(data: bytes, told: str) -> None:

@@ -42,7 +42,7 @@ class Preparer:
     """Answers from memory, from the files, and where a claim is new from the API server; never looks at the host."""
 
     def __init__(  # noqa: PLR0913
-        self, api: Api, store: ClaimStore, offer: Callable[[], Offer], node: str, driver: str, boot_id: str
+        self, api: Api, store: ClaimStore, offer: Callable[[], Offer], *, node: str, driver: str, boot_id: str
     ) -> None:
         self._api, self._store, self._offer = api, store, offer
         self._node, self._driver, self._boot_id = node, driver, boot_id

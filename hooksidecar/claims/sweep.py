@@ -24,7 +24,7 @@ NOT_FOUND = 404
 class Sweep:
     """Looks at all that is kept on the node.
 
-    A claim that kubelet holds is in use, whatever the API server says of it: pods are deleted by force. One that kubelet
+    A claim that kubelet holds is in use, whatever the API server says of it: pods are deleted by force. One that it
     does not hold is dead when the node was booted since, or when the API server has it no longer, or not allocated.
     What cannot be found out keeps everything as it is.
     """

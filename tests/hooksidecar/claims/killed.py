@@ -126,11 +126,11 @@ class After(NamedTuple):
 
 
 AFTERS = (
-    After("the driver starts again, kubelet asks again"),
-    After("kubelet starts again as well, and asks first", is_asked_first=True),
-    After("the pod is deleted meanwhile", is_deleted=True),
-    After("the pod is deleted by force, and kubelet has forgotten it", is_asked=False, is_deleted=True),
-    After("the node reboots", boot=OTHER_BOOT),
+    After("start, call"),
+    After("call, start", is_asked_first=True),
+    After("pod deleted", is_deleted=True),
+    After("forgotten", is_asked=False, is_deleted=True),
+    After("reboot", boot=OTHER_BOOT),
 )
 
 
@@ -145,7 +145,7 @@ def outcome(directory: Path, call: Call, after: After) -> str:
     wants = call.wants and not after.is_deleted
     whole = reference(call.machine, after.boot, len(node.store.read_all().records) and call) if wants else {}
     if is_whole(node, whole):
-        return "nothing to mend"
+        return "whole"
     for name, step in _steps(node, after, wants):
         answer = step()
         if is_whole(node, whole) and not isinstance(answer, str):
@@ -164,8 +164,8 @@ def _steps(node: Node, after: After, wants: bool) -> Iterator[tuple[str, Callabl
         return ask()
 
     name = "Prepare" if wants else "Unprepare"
-    start = ("the start", node.sweep.run)
-    asked = [(name, ask)] if not wants else [(name, ask), (f"{name}, with the API server", ask_with_api)]
+    start = ("start", node.sweep.run)
+    asked = [(name, ask)] if not wants else [(name, ask), (f"{name} (API server)", ask_with_api)]
     if not after.is_asked:
         asked = []
     yield from (*asked, start) if after.is_asked_first else (start, *asked)
@@ -186,6 +186,19 @@ def is_whole(node: Node, whole: dict[str, bytes]) -> bool:
     return {path: data.replace(above, b"") for path, data in node.files().items()} == whole
 
 
+KINDS = (("/claims/", "record"), ("dra-device-metadata/", "metadata"), ("cdi/", "CDI"))
+
+
+def left(directory: Path) -> str:
+    """What lies there."""
+    found = []
+    for path in sorted(directory.rglob("*")):
+        kind = next((kind for part, kind in KINDS if part in f"{path}"), "")
+        if kind and path.is_file():
+            found.append(f"{kind}{' (unfinished)' if path.suffix == '.new' else ''}")
+    return ", ".join(sorted(found)) or "nothing"
+
+
 def run() -> None:
     """All of them."""
     for call in CALLS:
@@ -195,7 +208,7 @@ def run() -> None:
                 step = kill(killed, call, last)
                 if not step:
                     break
-                row = {"call": call.name, "step": step.replace(REF.uid, "UID")}
+                row = {"call": call.name, "step": step, "left": left(killed)}
                 for number, after in enumerate(AFTERS):
                     copy = Path(name, str(number), "x")
                     shutil.copytree(killed, copy)

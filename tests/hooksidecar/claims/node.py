@@ -11,11 +11,11 @@ from hooksidecar.claims.prepare import CLAIMS, Preparer
 from hooksidecar.claims.source import ClaimRef, PreparedDevice
 from hooksidecar.claims.store import ClaimStore
 from hooksidecar.claims.sweep import Sweep
-from hostdev.kubelet.drastate import FILE
 from hostdev.binding.state import By, Match, NodeState, OfferEntry, UnitKind
 from hostdev.claims.devices import device_name
 from hostdev.claims.readiness import units_by_resource
 from hostdev.inventory.machine import Machine
+from hostdev.kubelet.drastate import FILE
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.pool import Offer
 from tests.hostdev.gate.build import machine

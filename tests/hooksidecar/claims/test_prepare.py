@@ -17,10 +17,10 @@ from hooksidecar.claims.source import ClaimRef
 from hostdev.binding.state import By
 from hostdev.kubelet.claimrecords import NewerRecord
 from hostdev.offer.compose import compose_offer
-from tests.hooksidecar.claims.node import CARD, NODE, OTHER_BOOT, REF, Node, cards, claim, names, state
+from tests.hooksidecar.claims.node import NODE, OTHER_BOOT, REF, Node, cards, claim, names, state
 from tests.hostdev.gate.build import machine
 from tests.hostdev.kubelet.claims import DRIVER
-from tests.hostdev.offer.offers import card
+from tests.hostdev.offer.offers import CARD, card
 
 FIRST, SECOND = names(cards(0x3D, 0x3E))
 OTHER = ClaimRef("default", "f1f1f1f1-1313-498d-8f47-9c7d59942ba3", "other")
@@ -76,8 +76,8 @@ def test_what_is_prepared_is_answered_again_without_the_api_server_and_without_a
 
 
 def test_two_calls_at_once_for_one_claim_are_answered_alike(node: Node) -> None:
-    both = threading.Barrier(2)
-    node.api.put(lambda _within: time.sleep(0.05) or claim(FIRST))
+    both, both_had_time = threading.Barrier(2), threading.Event()
+    node.api.put(lambda _within: both_had_time.wait(0.05) or claim(FIRST))
     answers: list[object] = []
 
     def ask() -> None:
@@ -224,7 +224,12 @@ def test_an_api_server_that_says_no_is_not_asked_again(node: Node) -> None:
 
 def test_the_api_server_has_ten_seconds_in_all_and_less_where_kubelet_waits_less(node: Node) -> None:
     given: list[float] = []
-    node.api.put(lambda within: given.append(within) or AWAY)
+
+    def answer(within: float) -> Exception:
+        given.append(within)
+        return AWAY
+
+    node.api.put(answer)
     node.refusal()
     node.refusal(within=3)
 
@@ -266,7 +271,7 @@ def test_after_a_reboot_the_same_devices_have_other_groups(node: Node) -> None:
 
     (record,) = node.store.read_all().records
     assert (record.boot_id, record.generation, record.units[0].groups) == (OTHER_BOOT, 2, (0x3D + 10,))
-    assert [one["path"] for one in cdi(node)["devices"][0]["containerEdits"]["deviceNodes"]][0] == "/dev/vfio/71"
+    assert cdi(node)["devices"][0]["containerEdits"]["deviceNodes"][0]["path"] == "/dev/vfio/71"
 
 
 def test_after_a_reboot_nothing_is_said_of_a_node_that_was_not_looked_at(node: Node) -> None:

@@ -62,13 +62,14 @@ class ClaimStore:
     """The files of one driver; from any thread, as long as no two write of one claim."""
 
     def __init__(self, kubelet_dir: str, driver: str, cdi_dir: str = CDI_DIRECTORY) -> None:
-        self._kubelet_dir, self._driver, self._cdi_dir = kubelet_dir, driver, cdi_dir
+        self.driver = driver
+        self._kubelet_dir, self._cdi_dir = kubelet_dir, cdi_dir
         self._records_dir = records_directory(kubelet_dir, driver)
         self._metadata_dir = f"{os.path.dirname(self._records_dir)}/{DIRECTORY}"  # noqa: PTH120
 
     def read_all(self) -> ClaimRecords:
         """All records, as they are on the disk."""
-        return read_records(self._kubelet_dir, self._driver)
+        return read_records(self._kubelet_dir, self.driver)
 
     def find(self, uid: str) -> ClaimRecord | None:
         """The record of a claim; a damaged one is none, since all that is in it can be found out again.
@@ -131,7 +132,7 @@ class ClaimStore:
     def find_leftovers(self) -> Leftovers:
         """What lies there and belongs to no record: of a process that was killed, or whose record is lost."""
         records = self.read_all().records
-        prefix = file_name(self._driver, "").removesuffix(SUFFIX)
+        prefix = file_name(self.driver, "").removesuffix(SUFFIX)
         named = (
             *(f"{prefix}{name.removeprefix('.')}" for name in _list(self._records_dir) if name.startswith(".")),
             *(name.removeprefix(".") for name in _list(self._cdi_dir)),
@@ -157,7 +158,7 @@ class ClaimStore:
         return f"{self._records_dir}/{uid}{SUFFIX}"
 
     def _cdi_path(self, uid: str) -> str:
-        return f"{self._cdi_dir}/{file_name(self._driver, uid)}"
+        return f"{self._cdi_dir}/{file_name(self.driver, uid)}"
 
     def _metadata_path(self, record: ClaimRecord, request: str) -> str:
         return f"{self._metadata_dir}/{claim_directory(record.namespace, record.name)}/{request}/{FILE}"

@@ -35,6 +35,7 @@ The rest of the host is the same for both.
 `make test` runs what is cheap, on the kernel of trixie; `make test-host` runs everything.
 How lint was compared with KubeVirt's own admission is on a [page of its own](lint-verification.md).
 What kubelet makes of what is offered to it is on [another one](offer-verification.md).
+What a killed driver of claims leaves is on [a third](claims-verification.md).
 """
 HEAD = "| scenario | what was tried | what was predicted | what they said |\n| --- | --- | --- | --- |\n"
 _ROW = re.compile(r"^\| `(\w+(?:@\w+)?)`: |^\| \|")

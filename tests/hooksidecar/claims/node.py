@@ -98,7 +98,10 @@ class Node:
 
     def kubelet_holds(self, *refs: ClaimRef) -> None:
         """Kubelet writes down that pods have these claims."""
-        claims = ({"ClaimUID": one.uid, "ClaimName": one.name, "Namespace": one.namespace} for one in refs)
+        claims = (
+            {"ClaimUID": one.uid, "ClaimName": one.name, "Namespace": one.namespace, "DriverState": {DRIVER: {}}}
+            for one in refs
+        )
         (self.kubelet_dir / FILE).write_bytes(kubelet_state(*claims))
 
     def offer(self) -> Offer:

@@ -153,11 +153,27 @@ def test_files_without_a_record_are_swept_and_those_of_others_are_not(node: Node
 
 def test_files_without_a_record_of_what_kubelet_holds_are_kept(node: Node) -> None:
     node.kubelet_holds(REF, OTHER)
+    node.api.put(AWAY, OTHER)
     path = node.cdi_dir / f"{DRIVER}-{OTHER.uid}.json"
     path.write_text("{}")
 
-    assert node.sweep.run() == ()
+    (finding,) = node.sweep.run()
+
+    assert finding.code == "claim-record-unreadable"
+    assert "what was prepared of it is lost: api-unreachable" in finding.message
     assert path.exists()
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"{")])
+def test_a_record_that_is_lost_while_kubelet_holds_the_claim_is_made_again(
+    node: Node, change: Callable[[Path], object]
+) -> None:
+    node.kubelet_holds(REF)
+    before = node.files()
+    change(next(node.kubelet_dir.glob("plugins/*/claims/*.json")))
+
+    assert node.sweep.run() == ()
+    assert node.files() == before
 
 
 def test_a_claim_that_is_prepared_again_while_it_is_judged_is_kept(node: Node) -> None:
@@ -170,3 +186,14 @@ def test_a_claim_that_is_prepared_again_while_it_is_judged_is_kept(node: Node) -
 
     assert node.sweep.run() == ()
     assert CDI in node.files()
+
+
+def test_an_api_server_that_is_away_is_waited_for_once_a_run(node: Node) -> None:
+    node.api.put(claim(SECOND, ref=OTHER), OTHER)
+    node.prepare(OTHER)
+    for ref in (REF, OTHER):
+        node.api.put(AWAY, ref)
+    before = len(node.api.asked)
+
+    assert [finding.subject for finding in node.sweep.run()] == [f"claim default/{REF.name}", "claim default/other"]
+    assert len(node.api.asked) == before + 1

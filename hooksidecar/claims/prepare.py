@@ -17,7 +17,7 @@ from hooksidecar.claims.store import ClaimStore
 from hostdev.claims.cdi import device_id
 from hostdev.claims.claim import AllocatedClaim, read_claim
 from hostdev.claims.metadata import base_request
-from hostdev.claims.readiness import prepare_units, renew_units
+from hostdev.claims.readiness import check_exclusive, prepare_units, renew_units
 from hostdev.findings.claims import CLAIM_NOT_ALLOCATED, CLAIM_UNIT_UNAVAILABLE
 from hostdev.kubelet.checkpoint import is_another_boot
 from hostdev.kubelet.claimrecords import ClaimRecord, is_name, is_uid
@@ -106,8 +106,9 @@ class Preparer:
         offer = self._offer()
         if not offer.machine.functions:
             raise CLAIM_UNIT_UNAVAILABLE.refused(claim.subject, _NOT_SEEN, "kubelet asks again by itself")
+        units = prepare_units(offer, claim, self._node)
         with self._reserving:
-            units = prepare_units(offer, claim, self._node, self._store.read_all().records)
+            check_exclusive(units, claim, self._boot_id, self._store.read_all())
             record = ClaimRecord(
                 claim.uid,
                 claim.namespace,

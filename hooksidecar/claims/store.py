@@ -131,17 +131,16 @@ class ClaimStore:
 
     def find_leftovers(self) -> Leftovers:
         """What lies there and belongs to no record: of a process that was killed, or whose record is lost."""
-        records = self.read_all().records
+        found, names = self.read_all(), _list(self._records_dir)
         prefix = file_name(self.driver, "").removesuffix(SUFFIX)
-        named = (
-            *(f"{prefix}{name.removeprefix('.')}" for name in _list(self._records_dir) if name.startswith(".")),
-            *(name.removeprefix(".") for name in _list(self._cdi_dir)),
-        )
-        uids = (name[len(prefix) :].partition(".")[0] for name in named if name.startswith(prefix))
-        directories = frozenset(_list(self._metadata_dir))
+        begun = (f"{prefix}{name.removeprefix('.')}" for name in names if name.startswith("."))
+        named = (*begun, *(name.removeprefix(".") for name in _list(self._cdi_dir)))
+        uids = {name[len(prefix) :].partition(".")[0] for name in named if name.startswith(prefix)}
+        of_records = {claim_directory(one.namespace, one.name) for one in found.records}
+        # A record that cannot be read is one, and which directory is its own is not known.
+        directories = set() if found.findings else {*_list(self._metadata_dir)} - of_records
         return Leftovers(
-            frozenset(filter(is_uid, uids)) - {one.uid for one in records},
-            directories - {claim_directory(one.namespace, one.name) for one in records},
+            frozenset(filter(is_uid, uids - {name.removesuffix(SUFFIX) for name in names})), frozenset(directories)
         )
 
     def remove_leftover(self, *, uid: str = "", directory: str = "") -> None:

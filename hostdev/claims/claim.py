@@ -9,7 +9,7 @@ from domxml.errors import BadInput
 from domxml.text import listed, printable
 from hostdev.findings.claims import CLAIM_NOT_ALLOCATED, CLAIM_UNREADABLE, CLAIM_UNSUPPORTED
 from hostdev.jsonutil import JsonObject, as_object
-from hostdev.kubelet.claimrecords import is_name, is_request, is_uid
+from hostdev.kubelet.claimrecords import is_device, is_name, is_request, is_uid
 
 POD_CLAIM = "resource.kubernetes.io/pod-claim-name"
 """The annotation of a claim that a template made: what the pod calls it."""
@@ -126,4 +126,4 @@ def _fitting(found: JsonObject, key: str) -> str:
     return text
 
 
-_FORMS = {"uid": is_uid, "request": is_request}
+_FORMS = {"uid": is_uid, "request": is_request, "device": is_device}

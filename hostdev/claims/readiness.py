@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from domxml.errors import Refused
@@ -11,7 +12,7 @@ from hostdev.binding.state import By
 from hostdev.claims.claim import AllocatedClaim, Result
 from hostdev.claims.devices import device_name
 from hostdev.findings.claims import CLAIM_NOT_ALLOCATED, CLAIM_UNIT_UNAVAILABLE
-from hostdev.kubelet.claimrecords import ClaimRecord, PreparedUnit
+from hostdev.kubelet.claimrecords import ClaimRecord, ClaimRecords, PreparedUnit
 from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Offer, OfferedUnit
 
@@ -24,16 +25,22 @@ class _Named(NamedTuple):
     is_listed: bool
 
 
-def prepare_units(
-    offer: Offer, claim: AllocatedClaim, node: str, others: Sequence[ClaimRecord]
-) -> tuple[PreparedUnit, ...]:
-    """The units of a claim; refuses where one cannot be given, or another claim holds what it is made of."""
-    return tuple(_prepare(offer, claim, result, node, others) for result in claim.results)
+def prepare_units(offer: Offer, claim: AllocatedClaim, node: str) -> tuple[PreparedUnit, ...]:
+    """The units of a claim; refuses where one cannot be given."""
+    return tuple(_prepare(offer, claim, result, node) for result in claim.results)
 
 
-def _prepare(
-    offer: Offer, claim: AllocatedClaim, result: Result, node: str, others: Sequence[ClaimRecord]
-) -> PreparedUnit:
+def check_exclusive(units: Iterable[PreparedUnit], claim: AllocatedClaim, boot_id: str, records: ClaimRecords) -> None:
+    """Refuse what another claim holds, or what is made of the same."""
+    others = [one for one in records.records if one.uid != claim.uid]
+    for unit, other in product(units, others):
+        if why := _shared(unit, other, boot_id):
+            what = f"claim {other.namespace}/{other.name} (UID {other.uid}) {why}"
+            hint = f"delete the pod of that claim first: {_pods(other)}"
+            raise CLAIM_UNIT_UNAVAILABLE.refused(str(unit.functions[0]), what, hint)
+
+
+def _prepare(offer: Offer, claim: AllocatedClaim, result: Result, node: str) -> PreparedUnit:
     if result.pool != node:
         what = f"device {result.device} is of pool {result.pool}, and this is node {node}"
         raise CLAIM_NOT_ALLOCATED.refused(claim.subject, what)
@@ -45,13 +52,7 @@ def _prepare(
     found = [*named.unit.against, *_findings(offer, named)]
     if found or not named.is_listed:
         raise _unavailable(result.device, named, found)
-    unit = _made(offer, (result.request,), result.pool, result.device, named)
-    for other in others:
-        if other.uid != claim.uid and (why := _shared(unit, other)):
-            what = f"claim {other.namespace}/{other.name} (UID {other.uid}) {why}"
-            hint = f"delete the pod of that claim first: {_pods(other)}"
-            raise CLAIM_UNIT_UNAVAILABLE.refused(str(unit.functions[0]), what, hint)
-    return unit
+    return _made(offer, (result.request,), result.pool, result.device, named)
 
 
 def renew_units(offer: Offer, record: ClaimRecord) -> tuple[PreparedUnit, ...] | None:
@@ -103,11 +104,14 @@ def _made(offer: Offer, requests: tuple[str, ...], pool: str, device: str, named
     return PreparedUnit(requests, pool, device, unit.id, named.resource, unit.functions, unit.groups, grant.nodes)
 
 
-def _shared(unit: PreparedUnit, other: ClaimRecord) -> str:
+def _shared(unit: PreparedUnit, other: ClaimRecord, boot_id: str) -> str:
     """What of a unit another claim holds; empty where it holds nothing of it."""
-    for held in other.units:
-        if held.unit == unit.unit or not set(held.functions).isdisjoint(unit.functions):
-            return "holds it already"
+    if any(held.unit == unit.unit for held in other.units):
+        return "holds it already"
+    # A reboot may give the same numbers to other devices.
+    for held in other.units if other.boot_id == boot_id else ():
+        if not set(held.functions).isdisjoint(unit.functions):
+            return "holds a part of it already"
         if not set(held.groups).isdisjoint(unit.groups):
             return f"holds {held.functions[0]}, which is in the same IOMMU group"
     return ""

@@ -102,6 +102,11 @@ def is_request(text: str) -> bool:
     return _REQUEST.fullmatch(text) is not None
 
 
+def is_device(text: str) -> bool:
+    """Whether it may be a device of a slice."""
+    return _DEVICE.fullmatch(text) is not None
+
+
 def is_name(text: str) -> bool:
     """Whether it may be the name of an object."""
     return _NAME.fullmatch(text) is not None

@@ -181,6 +181,33 @@ def test_a_unit_that_another_claim_holds_is_refused_with_its_name(node: Node) ->
     assert node.prepare(OTHER)
 
 
+def test_of_two_claims_at_once_for_one_unit_one_has_it(node: Node) -> None:
+    both = threading.Barrier(2)
+    for ref in (REF, OTHER):
+        node.api.put(lambda _within, ref=ref: both.wait(60) >= 0 and claim(FIRST, ref=ref), ref)
+    answers: list[object] = []
+    threads = [
+        threading.Thread(target=lambda ref=ref: answers.append(node.preparer.prepare([ref], 45)[ref.uid]))
+        for ref in (REF, OTHER)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert sorted(isinstance(answer, str) for answer in answers) == [False, True]
+    assert len(node.store.read_all().records) == 1
+
+
+def test_numbers_of_an_earlier_boot_are_those_of_other_devices_now(node: Node) -> None:
+    node.prepare()
+    node.machine = machine(*card(0x3E, 0x3D))
+    node.start(OTHER_BOOT)
+    node.api.put(claim(SECOND, ref=OTHER), OTHER)
+
+    assert node.prepare(OTHER)
+
+
 def test_what_a_pod_of_the_device_plugin_holds_is_refused(node: Node, mocker: Any) -> None:
     (held,) = [one.id for one in node.offer().of(By.CLAIM)[CARD].units][:1]
     offer = compose_offer(node.state, node.machine, held={CARD: [held]})

@@ -151,6 +151,16 @@ def test_files_without_a_record_are_swept_and_those_of_others_are_not(node: Node
     assert not (metadata / "default_other").exists()
 
 
+@pytest.mark.parametrize("content", [b"{", b'{"apiVersion": "passgate.dev/v2", "kind": "ClaimRecord"}'])
+def test_what_belongs_to_a_record_that_cannot_be_read_is_kept(node: Node, content: bytes) -> None:
+    next(node.kubelet_dir.glob("plugins/*/claims/*.json")).write_bytes(content)
+    before = node.files()
+
+    node.sweep.run()
+
+    assert node.files() == before
+
+
 def test_files_without_a_record_of_what_kubelet_holds_are_kept(node: Node) -> None:
     node.kubelet_holds(REF, OTHER)
     node.api.put(AWAY, OTHER)

@@ -26,6 +26,8 @@ from hostdev.offer.pool import Offer
 CLAIMS = "/apis/resource.k8s.io/v1/namespaces/{namespace}/resourceclaims/{name}"
 PATIENCE = 10.0
 """Seconds for the API server, a second try included: kubelet gives 45, and asks again after 60 to 90."""
+UNDOING = 20.0
+"""Seconds that a claim is waited for when it is to be given back: kubelet gives 45, and asks again at once."""
 RESERVE = 2.0
 """Seconds of kubelet's deadline that are left for the files."""
 _AGAIN = 0.5
@@ -144,7 +146,7 @@ class Preparer:
     def _undo(self, ref: ClaimRef) -> str | None:
         try:
             check_ref(ref)
-            with self._locks.hold(ref, time.monotonic() + PATIENCE):
+            with self._locks.hold(ref, time.monotonic() + UNDOING):
                 record = self._store.find(ref.uid)
                 self._store.remove(ref.uid, ref.namespace, ref.name)
         except PassgateError as error:

@@ -125,5 +125,6 @@ class Node:
     def files(self) -> dict[str, bytes]:
         """All files of the driver, by their paths."""
         root = self.kubelet_dir.parent
-        there = (path for path in sorted(root.rglob("*")) if path.is_file() and path.name != FILE)
+        tops = (self.cdi_dir, self.kubelet_dir / "plugins" / DRIVER)
+        there = (path for top in tops for path in sorted(top.rglob("*")) if path.is_file())
         return {str(path.relative_to(root)): path.read_bytes() for path in there}

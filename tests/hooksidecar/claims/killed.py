@@ -13,19 +13,17 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hooksidecar.claims import files
-from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Asked
 from hostdev.inventory.machine import Machine
-from tests.hooksidecar.claims.node import BOOT, OTHER_BOOT, REF, Node, cards, claim, names
+from tests.hooksidecar.claims.node import AWAY, BOOT, GONE, OTHER_BOOT, REF, Node, cards, claim, names
 from tests.hostdev.gate.build import machine
 from tests.hostdev.offer.offers import card
 
-GONE = ApiRefused(Asked("get", "/x"), 404, "NotFound", "not found")
-AWAY = ApiUnreachable("https://10.0.0.1", Asked("get", "/x"), "connection refused")
 EFFECTS = frozenset({"fchmod", "fsync", "ftruncate", "mkdir", "open", "rename", "rmdir", "unlink", "write"})
 REPLUGGED = machine(*card(0x3D, 7))
 """The same card, in another IOMMU group."""
@@ -143,7 +141,8 @@ def outcome(directory: Path, call: Call, after: After) -> str:
     if not after.is_asked:
         node.kubelet_holds()
     wants = call.wants and not after.is_deleted
-    whole = reference(call.machine, after.boot, len(node.store.read_all().records) and call) if wants else {}
+    again = bool(node.store.read_all().records)
+    whole = reference(call.name, after.boot, again=again) if wants else {}
     if is_whole(node, whole):
         return "whole"
     for name, step in _steps(node, after, wants):
@@ -171,14 +170,16 @@ def _steps(node: Node, after: After, wants: bool) -> Iterator[tuple[str, Callabl
     yield from (*asked, start) if after.is_asked_first else (start, *asked)
 
 
-def reference(of: Machine, boot: str, again: object) -> dict[str, bytes]:
-    """The files as they are where nothing is killed."""
-    with tempfile.TemporaryDirectory() as name:
+@cache
+def reference(name: str, boot: str, *, again: bool) -> dict[str, bytes]:
+    """The files as they are where nothing is killed in this call, for a claim that has a record or a new one."""
+    of = next(call.machine for call in CALLS if call.name == name)
+    with tempfile.TemporaryDirectory() as directory:
         if again:
-            made(Path(name, "x"), cards(0x3D)).prepare()
-        node = made(Path(name, "x"), of, boot)
+            made(Path(directory, "x"), cards(0x3D)).prepare()
+        node = made(Path(directory, "x"), of, boot)
         node.prepare()
-        return {path: data.replace(name.encode(), b"") for path, data in node.files().items()}
+        return {path: data.replace(directory.encode(), b"") for path, data in node.files().items()}
 
 
 def is_whole(node: Node, whole: dict[str, bytes]) -> bool:

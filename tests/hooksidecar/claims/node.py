@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Asked
 from hooksidecar.claims.prepare import CLAIMS, Preparer
 from hooksidecar.claims.source import ClaimRef, PreparedDevice
 from hooksidecar.claims.store import ClaimStore
@@ -25,6 +27,9 @@ from tests.hostdev.offer.offers import CARD, card
 NODE, BOOT = "vm", "0b2a8e5e-0000-4000-8000-000000000001"
 OTHER_BOOT = "0b2a8e5e-0000-4000-8000-000000000002"
 REF = ClaimRef("default", UID, "dr0-gpu-f27z2")
+OTHER = ClaimRef("default", "f1f1f1f1-1313-498d-8f47-9c7d59942ba3", "other")
+AWAY = ApiUnreachable("https://10.0.0.1", Asked("get", "/x"), "connection refused")
+GONE = ApiRefused(Asked("get", "/x"), 404, "NotFound", "not found")
 ENTRY = OfferEntry("offer[0]", CARD, Match(class_name="display"), UnitKind.GROUP, by=By.CLAIM)
 
 
@@ -41,6 +46,10 @@ def names(machine: Machine, nodestate: NodeState = state(ENTRY)) -> list[str]:  
 def cards(*numbers: int) -> Machine:
     """A machine with these cards, each in the group of its number."""
     return machine(*(function for number in numbers for function in card(number, number)))
+
+
+FIRST, SECOND = names(cards(0x3D, 0x3E))
+"""The devices of a node, but for one that a test changes."""
 
 
 def claim(*devices: str, ref: ClaimRef = REF, template: bool = True, request: str = "gpu") -> dict[str, Any]:
@@ -95,6 +104,11 @@ class Node:
     def start(self, boot: str = BOOT) -> None:
         self.preparer = Preparer(self.api, self.store, self.offer, node=NODE, driver=DRIVER, boot_id=boot)
         self.sweep = Sweep(self.api, self.store, self.preparer, str(self.kubelet_dir), boot)
+
+    def unbind(self) -> None:
+        """The sound of the first card goes to a driver of the host: its group is not viable any more."""
+        display, sound = card(0x3D, 0x3D)
+        self.machine = machine(display, replace(sound, driver="snd_hda_intel", vfio_dev=None), *card(0x3E, 0x3E))
 
     def kubelet_holds(self, *refs: ClaimRef) -> None:
         """Kubelet writes down that pods have these claims."""

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Asked
 from hooksidecar.claims.server import DraServer
 from hooksidecar.claims.source import ClaimRef, DeviceHealth
 from hostdev.kubelet.drastate import read_claims
-from tests.hooksidecar.claims.node import Node, cards, names
+from tests.hooksidecar.claims.node import AWAY, FIRST, GONE, Node, cards
 from tests.hostdev.kubelet.claims import DRIVER
 from tests.kubelet.claimnodes import with_claim
 from tests.kubelet.cluster import Objects, claim_object
@@ -25,9 +24,6 @@ from tests.kubelet.times import QUICK
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
-FIRST, _ = names(cards(0x3D, 0x3E))
-GONE = ApiRefused(Asked("get", "/x"), 404, "NotFound", "not found")
-AWAY = ApiUnreachable("https://10.0.0.1", Asked("get", "/x"), "connection refused")
 ADDRESSES = "0000:3d:00.0,0000:3d:00.1"
 
 

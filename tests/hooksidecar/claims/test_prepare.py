@@ -6,25 +6,34 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Asked
+from hooksidecar.claims.apierrors import ApiRefused, Asked
 from hooksidecar.claims.source import ClaimRef
 from hostdev.binding.state import By
 from hostdev.kubelet.claimrecords import NewerRecord
 from hostdev.offer.compose import compose_offer
-from tests.hooksidecar.claims.node import NODE, OTHER_BOOT, REF, Node, cards, claim, names, state
+from tests.hooksidecar.claims.node import (
+    AWAY,
+    FIRST,
+    GONE,
+    NODE,
+    OTHER,
+    OTHER_BOOT,
+    REF,
+    SECOND,
+    Node,
+    cards,
+    claim,
+    state,
+)
 from tests.hostdev.gate.build import machine
 from tests.hostdev.kubelet.claims import DRIVER
 from tests.hostdev.offer.offers import CARD, card
 
-FIRST, SECOND = names(cards(0x3D, 0x3E))
-OTHER = ClaimRef("default", "f1f1f1f1-1313-498d-8f47-9c7d59942ba3", "other")
-AWAY = ApiUnreachable("https://10.0.0.1", Asked("get", "/apis/resource.k8s.io/v1/x"), "connection refused")
 RECORD = f"kubelet/plugins/{DRIVER}/claims/{REF.uid}.json"
 METADATA = f"kubelet/plugins/{DRIVER}/dra-device-metadata/default_{REF.name}/gpu/metadata.json"
 CDI = f"cdi/{DRIVER}-{REF.uid}.json"
@@ -97,7 +106,7 @@ def test_two_calls_at_once_for_one_claim_are_answered_alike(node: Node) -> None:
 
 def test_a_claim_that_is_gone_is_undone_from_what_is_here(node: Node) -> None:
     node.prepare()
-    node.api.put(ApiRefused(Asked("get", "/x"), 404, "NotFound", "not found"))
+    node.api.put(GONE)
     node.start()
 
     assert node.unprepare() is None
@@ -122,11 +131,6 @@ def test_two_requests_have_a_file_each_and_one_variable(node: Node) -> None:
     assert "resourceclaims/dr0-gpu-f27z2/b" in cdi(node)["devices"][1]["containerEdits"]["mounts"][0]["containerPath"]
 
 
-def _unbound(node: Node) -> None:
-    display, sound = card(0x3D, 0x3D)
-    node.machine = machine(display, replace(sound, driver="snd_hda_intel", vfio_dev=None), *card(0x3E, 0x3E))
-
-
 def _unplugged(node: Node) -> None:
     node.machine = cards(0x3E)
 
@@ -142,7 +146,7 @@ def _not_looked_at(node: Node) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (_unbound, "claim-unit-unavailable: 0000:3d:00.0: "),
+        (Node.unbind, "claim-unit-unavailable: 0000:3d:00.0: "),
         (_unplugged, f"claim-unit-unavailable: device {FIRST}: claim default/{REF.name}: this node offers no such"),
         (_undeclared, f"claim-unit-unavailable: device {FIRST}: claim default/{REF.name}: this node offers no such"),
         (_not_looked_at, f"claim-unit-unavailable: claim default/{REF.name}: the node has not been looked at yet"),
@@ -161,7 +165,7 @@ def test_a_unit_that_cannot_be_given_is_refused_and_nothing_is_left(
 
 
 def test_the_finding_is_named_with_its_remedy(node: Node) -> None:
-    _unbound(node)
+    node.unbind()
 
     assert "snd_hda_intel" in node.refusal()
     node.machine = cards(0x3D, 0x3E)
@@ -280,60 +284,6 @@ def test_a_claim_of_the_same_name_made_anew_does_not_touch_what_the_old_pod_has(
     assert set(node.files()) == {RECORD.replace(REF.uid, OTHER.uid), METADATA, CDI.replace(REF.uid, OTHER.uid)}
     node.unprepare(again)
     assert node.files() == {}
-
-
-def _renumbered() -> Any:
-    """The same card after a reboot that counted buses and groups otherwise."""
-    return machine(*(function for number in (0x3E, 0x3D) for function in card(number, number + 10)))
-
-
-def test_after_a_reboot_the_same_devices_have_other_groups(node: Node) -> None:
-    node.prepare()
-    (node.kubelet_dir.parent / CDI).unlink()
-    node.machine = _renumbered()
-    node.start(OTHER_BOOT)
-    node.api.put(AWAY)
-
-    node.prepare()
-
-    (record,) = node.store.read_all().records
-    assert (record.boot_id, record.generation, record.units[0].groups) == (OTHER_BOOT, 2, (0x3D + 10,))
-    assert cdi(node)["devices"][0]["containerEdits"]["deviceNodes"][0]["path"] == "/dev/vfio/71"
-
-
-def test_after_a_reboot_nothing_is_said_of_a_node_that_was_not_looked_at(node: Node) -> None:
-    node.prepare()
-    node.machine = machine()
-    node.start(OTHER_BOOT)
-    assert "has not been looked at yet" in node.refusal()
-
-    node.machine = cards(0x3E)
-    assert "it is no longer there" in node.refusal()
-    assert node.unprepare() is None
-
-
-def test_in_the_same_boot_it_is_answered_before_the_first_look(node: Node) -> None:
-    answer = node.prepare()
-    node.machine = machine()
-    node.start()
-
-    assert node.prepare() == answer
-
-
-def test_a_held_unit_that_broke_is_refused_and_can_be_undone(node: Node) -> None:
-    node.prepare()
-    _unbound(node)
-
-    assert "snd_hda_intel" in node.refusal()
-    assert node.unprepare() is None
-    assert node.files() == {}
-
-
-def test_a_held_unit_that_no_entry_means_any_more_is_still_given(node: Node) -> None:
-    answer = node.prepare()
-    node.state = state()
-
-    assert node.prepare() == answer
 
 
 def test_a_damaged_record_is_made_again_from_the_claim(node: Node) -> None:

@@ -8,16 +8,10 @@ from typing import Any
 
 import pytest
 
-from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Asked
-from hooksidecar.claims.source import ClaimRef
 from hostdev.kubelet.drastate import FILE
-from tests.hooksidecar.claims.node import OTHER_BOOT, REF, Node, cards, claim, names
+from tests.hooksidecar.claims.node import AWAY, FIRST, GONE, OTHER, OTHER_BOOT, REF, SECOND, Node, claim
 from tests.hostdev.kubelet.claims import DRIVER
 
-FIRST, SECOND = names(cards(0x3D, 0x3E))
-OTHER = ClaimRef("default", "f1f1f1f1-1313-498d-8f47-9c7d59942ba3", "other")
-GONE = ApiRefused(Asked("get", "/x"), 404, "NotFound", "not found")
-AWAY = ApiUnreachable("https://10.0.0.1", Asked("get", "/x"), "connection refused")
 CDI = f"cdi/{DRIVER}-{REF.uid}.json"
 
 

@@ -12,7 +12,8 @@ from domxml.errors import ExitCode
 from domxml.finding import Finding, Severity
 from domxml.pciaddress import PciAddress
 from hostdev.binding.drift import Places
-from hostdev.binding.state import UnitKind
+from hostdev.binding.state import By, UnitKind
+from hostdev.claims.devices import make_inventory
 from hostdev.cli import changes, devices, documents
 from hostdev.cli.node.listing import ALIKE
 from hostdev.cli.node.nodefile import state_of
@@ -32,6 +33,16 @@ from hostdev.units.compose import compose_units, is_for_guests
 from hostdev.units.unit import Unit
 
 
+class Counted(NamedTuple):
+    """A resource, and what hands it out."""
+
+    resource: str
+    by: By
+
+    def __str__(self) -> str:
+        return f"{self.resource} (by claim)" if self.by is By.CLAIM else self.resource
+
+
 class UnitRow(NamedTuple):
     """A unit, its functions, the names of the primary one, and how many VFs beside it are alike."""
 
@@ -39,8 +50,8 @@ class UnitRow(NamedTuple):
     functions: tuple[PciFunction, ...]
     names: Namer
     more: int = 0
-    resource: str = ""
-    """Of kubelet, that counts it."""
+    resources: tuple[Counted, ...] = ()
+    """What counts it."""
     sets: tuple[str, ...] = ()
 
     @property
@@ -50,9 +61,9 @@ class UnitRow(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """What files say of units: by function the resource that counts it, and the sets that name it."""
+    """What files say of units: by function the resources that count it, and the sets that name it."""
 
-    resources: Mapping[PciAddress, str] = MappingProxyType({})
+    resources: Mapping[PciAddress, tuple[Counted, ...]] = MappingProxyType({})
     sets: Mapping[PciAddress, tuple[str, ...]] = MappingProxyType({})
     findings: tuple[Finding, ...] = ()
 
@@ -104,15 +115,18 @@ def _declared(arguments: argparse.Namespace, machine: Machine) -> Declared:
     if not arguments.state:
         return Declared({}, sets, tuple(finding for one in found for finding in one.absent))
     offer = compose_offer(state, machine)
-    resources = {a: pool.resource for pool in offer.pools for one in pool.units if one.unit for a in one.unit.functions}
-    return Declared(resources, sets, offer.findings)
+    resources: dict[PciAddress, tuple[Counted, ...]] = {}
+    for pool in offer.pools:
+        for address in (address for one in pool.units if one.unit for address in one.unit.functions):
+            resources[address] = (*resources.get(address, ()), Counted(pool.resource, pool.by))
+    return Declared(resources, sets, (*offer.findings, *make_inventory(offer).remarks))
 
 
 def _row(machine: Machine, names: Namer, unit: Unit, declared: Declared) -> UnitRow:
     functions = tuple(machine.functions[address] for address in unit.functions)
     sets = dict.fromkeys(name for address in unit.functions for name in declared.sets.get(address, ()))
-    resource = next((declared.resources[address] for address in unit.functions if address in declared.resources), "")
-    return UnitRow(unit, functions, names, 0, resource, tuple(sets))
+    counted = dict.fromkeys(one for address in unit.functions for one in declared.resources.get(address, ()))
+    return UnitRow(unit, functions, names, 0, tuple(counted), tuple(sets))
 
 
 def _units(machine: Machine, names: Namer, words: Words, kind: UnitKind | None) -> tuple[Unit, ...]:
@@ -130,7 +144,7 @@ def _fold(rows: Sequence[UnitRow]) -> list[UnitRow]:
     alike: dict[object, list[UnitRow]] = {}
     for row in rows:
         unit, pf = row.unit, row.function.physfn
-        same = (unit.kind, unit.driver, unit.numa_node, unit.blockers, row.resource, row.sets)
+        same = (unit.kind, unit.driver, unit.numa_node, unit.blockers, row.resources, row.sets)
         key: object = unit.id if pf is None else (pf, same)
         alike.setdefault(key, []).append(row)
     return [row for same in alike.values() for row in _parts(same)]
@@ -166,7 +180,8 @@ def _item(machine: Machine, row: UnitRow) -> Document:
         "bars": [_bars(machine.functions[address]) for address in unit.functions],
         "ready": unit.ready,
         "blockers": list(unit.blockers),
-        "resource": row.resource or None,
+        "resource": row.resources[0].resource if row.resources else None,
+        "resources": [{"resource": one.resource, "by": str(one.by)} for one in row.resources],
         "sets": list(row.sets),
     }
 
@@ -230,7 +245,7 @@ FIELDS: tuple[Field[UnitRow], ...] = (
     Field("IDS", "vendor and device as numbers", lambda row: pciids.ids(row.function)),
     Field("MEMORY", "the size of all memory BARs together", _memory),
     Field("ROOT", "the host bridge that it hangs below", lambda row: dash(row.unit.root)),
-    Field("RESOURCE", "the resource that --state offers it as", lambda row: dash(row.resource)),
+    Field("RESOURCE", "the resource that --state offers it as", lambda row: dash(" ".join(map(str, row.resources)))),
     Field("SETS", "the sets of --sets, or --state, that it is in", lambda row: dash(" ".join(row.sets))),
     Field("BLOCKERS", "the codes of all that stands in the way", lambda row: dash(" ".join(row.unit.blockers))),
 )

@@ -37,6 +37,27 @@ def test_what_is_not_offered_has_no_resource_and_why_is_told(cli: Callable[..., 
     assert cli("node", "units", *host("qat"), "--state", OFFER, "--fail-on", "error").code == 1
 
 
+def test_what_claims_are_told_of_says_so(cli: Callable[..., Ran], tmp_path: Path) -> None:
+    state = tmp_path / "state.yaml"
+    entries = [
+        {"resource": "example.com/vf", "match": {"id": "8086:4941"}, "by": "claim"},
+        {"resource": "example.com/one", "match": {"address": "6b:00.1"}, "by": "claim"},
+    ]
+    node = {"apiVersion": "passgate.dev/v1", "kind": "NodeState", "spec": {"offer": entries}}
+    state.write_text(yaml.safe_dump(node))
+    told = cli("node", "units", "6b:00.1", "6b:00.2", *host("qat"), "--state", str(state))
+    document = json.loads(cli("node", "units", "6b:00.1", *host("qat"), "--state", str(state), "-o", "json").out)
+
+    first, second = (line for line in told.out.splitlines() if line.startswith("0000:"))
+    assert first.endswith("example.com/one (by claim) example.com/vf (by claim)")
+    assert second.endswith(" example.com/vf (by claim)")
+    assert list(errors(document, schema("unitlist.json"))) == []
+    assert document["items"][0]["resources"] == [
+        {"resource": "example.com/one", "by": "claim"},
+        {"resource": "example.com/vf", "by": "claim"},
+    ]
+
+
 def test_sets_alone_are_a_column(cli: Callable[..., Ran]) -> None:
     told = cli("node", "units", "gpu", *host("hgx-h100"), "--sets", HGX)
     header, first, *_ = told.out.splitlines()

@@ -113,6 +113,24 @@ CLAIM_LEFT_BEHIND = FindingKind(
     ),
 )
 
+SLICES_BEHIND = FindingKind(
+    code="slices-behind",
+    severity=Severity.ERROR,
+    title="The ResourceSlices of a node are not what the node has",
+    cause=(
+        "`passgate-claims` keeps the ResourceSlices of its node at what can be given to VMs there. For half a minute "
+        "it could not: the API server is away or refuses it, the node object is not there, something else changes the "
+        "slices, or an older process of the driver still runs on the node. The scheduler goes by what the slices said "
+        "before: new claims may wait, or choose a device that is not ready. What is prepared stays prepared."
+    ),
+    hint="the sentence says what the API server saw; it is tried again all the time",
+    remedy=(
+        "`kubectl get resourceslices --field-selector spec.nodeName=NODE` shows what the cluster knows. Where a right "
+        "is missing, or an admission policy refuses, apply the overlay `claims` again; its policy lets a token change "
+        "the slices of the node alone on which its pod runs. Where something else changes the slices, end it."
+    ),
+)
+
 KINDS: tuple[FindingKind, ...] = (
     CLAIM_RECORD_UNREADABLE,
     CLAIM_UNREADABLE,
@@ -121,4 +139,5 @@ KINDS: tuple[FindingKind, ...] = (
     CLAIM_UNIT_UNAVAILABLE,
     CLAIM_STATE_UNWRITABLE,
     CLAIM_LEFT_BEHIND,
+    SLICES_BEHIND,
 )

@@ -55,6 +55,10 @@ _GIVEN = {
     "no-fleet": ("There is no directory with the snapshots of a fleet", "name the one that was collected: --from DIR"),
     "bad-expression": ("An expression asks for what there is not", "docs/fleet.md tells what can be asked"),
     "bad-nodes": ("A file holds no Node objects", "kubectl get nodes -o json > nodes.json"),
+    "lock-impossible": (
+        "The file by which two processes of a driver take turns cannot be opened",
+        "mount the driver's directory below kubelet's, writable, at the same path",
+    ),
     "no-api-server": (
         "Where the API server is was not said",
         "kubelet says it to every pod; elsewhere, name it with --api-server",

@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from domxml.errors import BadInput
+from domxml.text import printable
 from hooksidecar.claims.apierrors import ASKING_FAILED, METHODS, ApiUnreachable, Asked, refusal_by_status, refusal_of
 from hooksidecar.claims.connection import Answer, Broken, Connections, Exchange
 from hooksidecar.claims.credentials import DIRECTORY, Credentials, NoCredentials
@@ -64,7 +65,7 @@ class ApiServer:
     """Any thread may use it, several at a time."""
 
     def __init__(self, url: str, credentials: Credentials, times: Times = TIMES) -> None:
-        self._url, self._credentials, self._times = url.rstrip("/"), credentials, times
+        self._url, self._credentials, self._times = _checked_url(url), credentials, times
         self._lock = threading.Lock()
         self._connections: Connections | None = None
         self._ending = threading.Event()
@@ -80,7 +81,7 @@ class ApiServer:
 
     def list(self, path: str, *, within: float | None = None, **params: str) -> Listing:
         """Read all objects, page by page."""
-        asked, until = Asked("list", path), self._until(within or self._times.listing)
+        asked, until = Asked("list", path), self._until(self._times.listing if within is None else within)
         items: list[Object] = []
         more: Mapping[str, str] = {}
         while True:
@@ -123,7 +124,7 @@ class ApiServer:
                 self._connections.close()
 
     def _until(self, within: float | None = None) -> float:
-        return time.monotonic() + (within or self._times.answer)
+        return time.monotonic() + (self._times.answer if within is None else within)
 
     def _object(self, asked: Asked, within: float | None) -> Object:
         return self._checked(asked, self._value(asked, self._until(within)))
@@ -273,6 +274,18 @@ def _parsed(url: str, asked: Asked, text: bytes) -> Object:
     if not isinstance(value, dict):
         raise ApiUnreachable(url, asked, "the answer is no JSON object")
     return value
+
+
+def _checked_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        is_fit = url.scheme == "https" and url.hostname and url.port != 0 and not (url.username or url.query)
+    except ValueError:
+        is_fit = False
+    if not is_fit or not text.isascii() or not text.isprintable() or " " in text:
+        hint = "such as https://10.96.0.1:443; a token is not to travel without TLS"
+        raise BadInput("bad-api-server", "is no https:// URL of an API server", subject=printable(text), hint=hint)
+    return text.rstrip("/")
 
 
 def _url_in(environment: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 import httpcore
 
@@ -86,7 +87,7 @@ class Connections:
         request = httpcore.Request(
             exchange.method,
             self._url + exchange.target,
-            headers=[("Host", self._url.partition("://")[2]), *exchange.headers.items()],
+            headers=[("Host", urlsplit(self._url).netloc), *exchange.headers.items()],
             content=exchange.body,
             extensions={"timeout": {"connect": CONNECT}},
         )

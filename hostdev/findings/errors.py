@@ -63,6 +63,7 @@ _GIVEN = {
         "Where the API server is was not said",
         "kubelet says it to every pod; elsewhere, name it with --api-server",
     ),
+    "bad-api-server": ("It is no URL of an API server", "write it as https://10.96.0.1:443"),
     "api-unreachable": (
         "The API server gave no answer that can be used",
         "is it there? `kubectl get --raw /readyz` asks it",

@@ -14,6 +14,7 @@ import pytest
 from domxml.errors import BadInput, PassgateError
 from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Gone
 from hooksidecar.claims.apiserver import ApiServer, Times
+from hooksidecar.claims.credentials import Credentials
 from tests.apiserver import faults
 from tests.apiserver.access import User
 from tests.apiserver.certificates import authority
@@ -378,6 +379,23 @@ def test_a_pod_finds_it_by_its_environment(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     with pytest.raises(BadInput, match="KUBERNETES_SERVICE_HOST is not set"):
         ApiServer.in_cluster(account)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "kubernetes", "http://10.96.0.1", "https://", "https://:443", "https://a:b", "https://a:99999"),
+        *("https://user@a", "https://a b", "https://a/\n", "unix:/x", "https://[::1", "https://a?b"),
+    ],
+)
+def test_a_url_that_is_none_is_refused(double: ApiServerDouble, tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadInput, match="is no https:// URL"):
+        ApiServer(url, Credentials(double.service_account(tmp_path / "account")))
+
+
+def test_no_time_left_is_no_time(api: ApiServer) -> None:
+    with pytest.raises(ApiUnreachable, match=LATE):
+        api.get(f"{SLICES}/one", within=0)
 
 
 def test_every_error_fits_an_event(api: ApiServer, double: ApiServerDouble) -> None:

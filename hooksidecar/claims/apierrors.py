@@ -121,6 +121,8 @@ def _hint(asked: Asked, status: int, message: str) -> str:
     if status == HTTPStatus.FORBIDDEN:
         right = f"`{asked.verb}` on {asked.resource}"
         return f"the service account lacks the right to {right}: apply the overlay claims again"
+    if status == HTTPStatus.NOT_FOUND and asked.verb in {"list", "watch", "create"}:
+        return "it does not serve this version of the API: resource claims need Kubernetes 1.34 or later"
     if status in _HINTS:
         return _HINTS[status]
     return _SERVER if status >= 500 else _DEFECT

@@ -45,6 +45,11 @@ def test_what_is_to_be_made_is_named_by_itself() -> None:
     assert Asked("create", path, {"metadata": {"generateName": "one-"}}).subject == "resourceslices/one-"
 
 
+@pytest.mark.parametrize(("verb", "hint"), [("list", "Kubernetes 1.34 or later"), ("get", "deleted already")])
+def test_an_api_that_is_not_served_is_told_from_an_object_that_is_gone(verb: str, hint: str) -> None:
+    assert hint in refusal_of(Asked(verb, "/apis/resource.k8s.io/v1/resourceslices"), 404, b"").hint
+
+
 @given(
     st.sampled_from(sorted(METHODS)),
     st.sampled_from(sorted(PATHS)) | st.text(max_size=30),

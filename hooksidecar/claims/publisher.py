@@ -133,10 +133,12 @@ class Publisher:
         if plan.steps and self._published is wanted and self._is_quarrel():
             self._fall_behind(f"something else changes the slices of this node: {REPAIRS} repairs in {CALM:g} seconds")
             return LONGEST
-        if plan.steps:
+        if plan.steps and self.standing.is_current:
             self._fall_behind("a change is being published")
         for step in plan.steps:
             self._make(step)
+            if inventory is not wanted[self._drops_counters]:
+                return SETTLE
         self._pause, self._published = 0.0, wanted
         self._arrive(plan.generation)
         return 0
@@ -169,10 +171,9 @@ class Publisher:
         else:
             stored = self._api.update(_path(content["metadata"]["name"]), content)
         self._live.store(stored)
-        if content["spec"].get("sharedCounters") and not stored["spec"].get("sharedCounters"):
+        if content["spec"].get("sharedCounters") and not _spec(stored).get("sharedCounters"):
             self._drops_counters = True
             log.warning("the API server keeps no shared counters: its feature gate DRAPartitionableDevices is off")
-            self._wake.set()
 
     def _delete(self, step: Delete) -> None:
         try:
@@ -200,11 +201,16 @@ class Publisher:
 
     def _arrive(self, generation: int) -> None:
         live = self._live.objects()
-        devices = sum(len(one["spec"].get("devices") or ()) for one in live)
+        devices = sum(len(_spec(one).get("devices") or ()) for one in live)
         standing = Standing(True, "", self.standing.since, generation, len(live), devices)
         if standing != self.standing:
             self.standing = standing._replace(since=time.monotonic())
             log.info("published", driver=self._driver, generation=generation, slices=len(live), devices=devices)
+
+
+def _spec(one: Object) -> Object:
+    spec = one.get("spec")
+    return spec if isinstance(spec, dict) else {}
 
 
 def _path(name: str) -> str:

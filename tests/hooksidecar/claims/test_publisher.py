@@ -291,12 +291,15 @@ def test_a_right_that_is_missing_is_told_and_used_when_it_is_given(double: ApiSe
 
 
 def test_counters_that_the_api_server_drops_are_done_without(double: ApiServerDouble, tmp_path: Path) -> None:
-    double.drops_counters = True
+    double.drops_counters, begun = True, double.storage.version
     with closing(client(double, tmp_path)) as api, closing(Publisher(api, NODE, DRIVER)) as publisher:
         publisher.publish(inventory("one", "two", sets=("s",), consumes=("s",)), inventory("one"))
         publisher.start()
 
         await_that(lambda: publisher.standing.is_current and published(double) == {"one"})
+
+    made = [change.object["spec"] for change in double.storage.changes("resourceslices", begun)]
+    assert not [device for one in made for device in one.get("devices", ()) if "consumesCounters" in device]
 
 
 def test_the_older_of_two_processes_publishes_until_it_ends(double: ApiServerDouble, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from domxml.finding import Finding, Severity
 from domxml.text import did_you_mean, nearest
+from hostdev.claims.devices import resource_value
 from hostdev.findings.claimobjects import (
     CLAIMS_BY_RELEASE,
     CLASS_NOT_OFFERED,
@@ -77,8 +78,9 @@ class Claims:
     def class_findings(self) -> Told:
         """What is wrong with classes, and with the claims that name them."""
         names = sorted({one.resource for one in self._offered})
+        values = set(map(resource_value, names))
         for one in self._classes:
-            strange = sorted(one.resources - set(names)) if names else ()
+            strange = sorted(one.resources - values) if names else ()
             for resource in strange:
                 near = nearest(resource, names)
                 hint = did_you_mean(resource, names) if near else None
@@ -131,7 +133,7 @@ class Claims:
             return
         for one in self._offered:
             # However it stands there: selectors may be written in many ways, and a driver may have another name.
-            if not any(one.resource in known.text for known in self._classes):
+            if not any(resource_value(one.resource) in known.text for known in self._classes):
                 what = f"no DeviceClass among the files selects {one.resource}"
                 yield offer_result(one, OFFER_WITHOUT_CLASS.found(one.place, what))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from domxml.errors import BadInput
 from domxml.text import listed
+from hostdev.claims.devices import resource_value
 from hostdev.kubelet.resourcename import DRIVER
 from hostdev.lint.admission.releases import GATES, NAMES
 from hostdev.manifest.entries import Device, devices
@@ -14,8 +15,6 @@ from hostdev.manifest.pool import By, Document, Pool, Wanted
 API_VERSION = "resource.k8s.io/v1"
 CLAIM = "devices"
 """What a VM calls its claim: one, since each claim sets the variables of its resources anew."""
-_LONGEST_VALUE = 64
-"""Bytes of an attribute in a ResourceSlice."""
 _MOST_REQUESTS = 32
 
 
@@ -36,10 +35,8 @@ def device_classes(pools: Iterable[Pool]) -> Iterator[Document]:
 
 def selector_of(resource: str) -> str:
     """The CEL expression that means the units of a resource, whichever node has them."""
-    if len(resource) > _LONGEST_VALUE:
-        what = f"{resource} has {len(resource)} characters, and an attribute of a ResourceSlice holds {_LONGEST_VALUE}"
-        raise BadInput("bad-resource", what, hint="choose a shorter name with --resource")
-    return f'device.driver == "{DRIVER}" && device.attributes["{DRIVER}"].resource == "{resource}"'
+    value = resource_value(resource)
+    return f'device.driver == "{DRIVER}" && device.attributes["{DRIVER}"].resource == "{value}"'
 
 
 def claim_templates(pools: Iterable[Pool], wanted: Wanted) -> Iterator[Document]:

@@ -12,9 +12,12 @@ import pytest
 from domxml.errors import BadInput
 from hostdev.binding.state import By
 from hostdev.binding.statefile import read_states
+from hostdev.claims.devices import make_inventory
 from hostdev.manifest.make import Made
+from hostdev.offer.compose import compose_offer
 from hostdev.vmi.annotations import DEVICES
 from tests.deploy.cel import evaluate
+from tests.hostdev.cli.running import machine
 from tests.hostdev.gate.build import function
 from tests.hostdev.gate.build import machine as built
 from tests.hostdev.manifest.making import complaints, made, of_kind, said, vm
@@ -115,9 +118,21 @@ def test_the_objects_are_those_of_kubernetes(version: str) -> None:
             kubernetes_validate.validate(copy.deepcopy(one), version, strict=True)
 
 
-def test_a_name_that_no_attribute_holds_is_refused() -> None:
-    with pytest.raises(BadInput, match="an attribute of a ResourceSlice holds 64"):
-        claimed(resource=f"{'a' * 20}.example.com/{'X' * 40}")
+@pytest.mark.parametrize("resource", [GPU, f"{'a' * 20}.example.com/{'X' * 40}"])
+def test_a_class_selects_what_the_driver_publishes(resource: str) -> None:
+    documents = claimed(resource=resource)
+    (spec,) = of_kind(documents, "DeviceClass")
+    (state,) = read_states(json.dumps(documents.parts["node"][0]).encode(), "x")
+    seen = machine("consumer-gpu")
+    (one,) = compose_offer(state, seen).of(By.CLAIM)[resource].units
+    offer = compose_offer(state, seen, claimed={resource: [one.id]})
+    (published,) = make_inventory(offer).devices
+
+    values = {name.partition("/")[2]: next(iter(value.values())) for name, value in published.attributes.items()}
+    shown = {"driver": "units.passgate.dev", "attributes": {"units.passgate.dev": values}}
+    assert evaluate(spec["selectors"][0]["cel"]["expression"], device=shown) is True
+    assert "offer-without-class" not in said(documents)
+    assert "class-not-offered" not in said(documents)
 
 
 def test_more_devices_than_a_claim_has_requests_are_refused() -> None:

@@ -28,7 +28,7 @@ LONGEST_VALUE = 64
 LONGEST_NAME = 63
 _HASH = 8
 _NOT_OF_LABELS = re.compile(r"[^a-z0-9-]")
-_PCIE_ROOT = re.compile(r"pci[0-9a-f]{4,}:[0-9a-f]{2}", re.ASCII)
+_PCIE_ROOT = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}", re.ASCII)
 _STEPS = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
@@ -137,7 +137,9 @@ def _device(machine: Machine, pool: Pool, one: OfferedUnit, last: Inventory) -> 
     before = last.by_name.get(name)
     if before and before.made_of == (one.unit, functions, sets):
         return before if before.unit is one else before._replace(unit=one)
-    attributes = {_ours("resource"): _text(resource_value(pool.resource)), _ours("id"): _text(one.id)}
+    attributes = {_ours("resource"): _text(resource_value(pool.resource))}
+    if len(one.id.encode()) <= LONGEST_VALUE:
+        attributes[_ours("id")] = _text(one.id)
     capacity = dict(_capacity(functions)) if functions else {}
     if one.unit:
         attributes |= dict(_of_unit(one.unit, functions[0])) | dict(_of_sets(sets))

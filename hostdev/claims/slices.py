@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 from hostdev.claims.devices import Device, Inventory
@@ -88,6 +89,8 @@ class _Planning:
             name: one for name, one in self._live.items() if get_text(one, "spec", "pool", "name") == owner.name
         }
         self._newest = max((_generation(one) for one in self._in_pool.values()), default=0)
+        newest = [one for one in self._in_pool.values() if _generation(one) == self._newest]
+        self._is_complete = all(_slice_count(one) == len(newest) for one in newest)
         self._base = _base(owner.name, driver)
         self._content = dict(self._contents(inventory))
 
@@ -96,7 +99,7 @@ class _Planning:
         wrong = {name for name in newest if not self._is_right(name)}
         missing = self._content.keys() - newest
         if not wrong:
-            due, generation = missing, max(self._newest, 1)
+            due, generation = missing, self._newest if newest else 1
         elif len(wrong) == 1 and not missing and wrong <= self._content.keys() and self._counts(*wrong):
             due, generation = wrong, self._newest
         else:
@@ -146,7 +149,7 @@ class _Planning:
 
     def _counts(self, name: str) -> bool:
         """Whether it says of how many slices the pool is, as it shall be."""
-        return get_map(self._in_pool[name], "spec", "pool").get("resourceSliceCount") == len(self._content)
+        return _slice_count(self._in_pool[name]) == len(self._content)
 
     def _contents(self, inventory: Inventory) -> Iterator[tuple[str, Document]]:
         """Counters first: their answer tells whether the API server keeps any, before a device is listed."""
@@ -172,10 +175,13 @@ class _Planning:
                 homeless.append(one)
             else:
                 dealt[number].append(one)
-        number = 0
+        used = sorted(dealt)
+        # Where slices are missing they are made again, and the others need no change.
+        rooms = chain(used if self._is_complete else (), (number for number in count() if number not in used))
+        number = next(rooms)
         for one in homeless:
             while len(dealt.setdefault(number, [])) >= kind.most:
-                number += 1
+                number = next(rooms)
             dealt[number].append(one)
         order = {one.name: place for place, one in enumerate(devices)}
         return {
@@ -200,6 +206,10 @@ class _Planning:
 def _generation(one: Mapping[str, Any]) -> int:
     found = get_map(one, "spec", "pool").get("generation")
     return found if isinstance(found, int) else 0
+
+
+def _slice_count(one: Mapping[str, Any]) -> object:
+    return get_map(one, "spec", "pool").get("resourceSliceCount")
 
 
 def _base(node: str, driver: str) -> str:

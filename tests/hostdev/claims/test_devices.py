@@ -104,6 +104,13 @@ def test_what_a_claim_holds_stays_whatever_became_of_it() -> None:
     assert [one.name for one in withdrawn] == [first.name, second.name]
 
 
+def test_an_id_that_no_attribute_holds_has_none() -> None:
+    (device,) = make_inventory(offered_by_claim(machine(), CARDS, claimed={CARD: ["x" * 200]})).devices
+
+    assert device.as_json()["attributes"] == {f"{OURS}/resource": {"string": CARD}}
+    assert LABEL.fullmatch(device.name)
+
+
 def test_the_set_of_a_unit_is_an_attribute_that_claims_can_compare() -> None:
     offer = offered_by_claim(machine(*card(1, 6), *card(2, 7)), CARDS)
     match = offer.basis.state.offers[0].match._replace(class_name="", address=at("01:00.0"))

@@ -111,6 +111,26 @@ def test_devices_stay_where_they_are() -> None:
     assert all(after[name] == place for name, place in before.items() if name in after)
 
 
+def test_a_new_device_goes_where_there_is_room_before_there_is_another_slice() -> None:
+    slices = settled(made_of(range(200)))
+    settle(made_of(range(128, 200)), slices)
+    (step,) = plan(made_of(range(128, 201)), slices).steps
+
+    assert isinstance(step, Update)
+    assert step.object["metadata"]["name"].endswith("-devices-1")
+
+
+def test_a_pool_without_a_generation_is_completed_as_it_is() -> None:
+    found = made_of(range(300))
+    slices = settled(found)
+    for one in slices.live:
+        one["spec"]["pool"]["generation"] = 0
+    slices.objects.popitem()
+    settle(found, slices)
+
+    assert len(slices.live) == 3
+
+
 def test_slices_that_are_nearly_empty_are_put_together() -> None:
     slices = settled(made_of(range(1280)))
     settle(made_of(range(0, 1280, 128)), slices)

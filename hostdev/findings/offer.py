@@ -12,7 +12,9 @@ OFFER_CONFLICT = FindingKind(
         "Kubelet counts each unit by itself, and gives them to different pods. Units that share a function or an IOMMU "
         "group can only go to one VM: the pod that opens the group second would fail. A PF cannot be given while its "
         "VFs are. Nothing of it is offered, since which of the two is meant is not known; of a PF and its VFs the VFs "
-        "are offered; what a pod holds stays."
+        "are offered; what a pod holds stays. Units that are both offered by claim are both listed, and counters in "
+        "the ResourceSlices let only one of them be allocated; this finding then says where the API server has no "
+        "counters, or too few, so that one is left out."
     ),
     hint="make the entries exclude each other, or offer the whole group as one: `unit: group`",
     remedy=(

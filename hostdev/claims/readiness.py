@@ -12,9 +12,11 @@ from hostdev.binding.state import By
 from hostdev.claims.claim import AllocatedClaim, Result
 from hostdev.claims.devices import device_name
 from hostdev.findings.claims import CLAIM_NOT_ALLOCATED, CLAIM_UNIT_UNAVAILABLE
+from hostdev.findings.offer import SET_BROKEN
 from hostdev.kubelet.claimrecords import ClaimRecord, ClaimRecords, PreparedUnit
 from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Offer, OfferedUnit
+from hostdev.offer.sets import broken_sets
 
 
 class _Named(NamedTuple):
@@ -26,8 +28,13 @@ class _Named(NamedTuple):
 
 
 def prepare_units(offer: Offer, claim: AllocatedClaim, node: str) -> tuple[PreparedUnit, ...]:
-    """The units of a claim; refuses where one cannot be given."""
-    return tuple(_prepare(offer, claim, result, node) for result in claim.results)
+    """The units of a claim; refuses where one cannot be given, or is a part of a set that goes as a whole."""
+    units = tuple(_prepare(offer, claim, result, node) for result in claim.results)
+    for resource, ids in _ids(units).items():
+        for finding in broken_sets(offer.of(By.CLAIM)[resource], ids):
+            what = f"{finding.code}: {finding.subject}: {finding.message}"
+            raise CLAIM_UNIT_UNAVAILABLE.refused(claim.subject, what, finding.hint)
+    return units
 
 
 def check_exclusive(units: Iterable[PreparedUnit], claim: AllocatedClaim, boot_id: str, records: ClaimRecords) -> None:
@@ -86,7 +93,9 @@ def _all(offer: Offer) -> Iterator[_Named]:
 def _findings(offer: Offer, named: _Named) -> tuple[Finding, ...]:
     if not named.is_listed:
         return named.unit.against
-    return findings_against(offer, named.resource, (named.unit.id,), By.CLAIM)
+    found = findings_against(offer, named.resource, (named.unit.id,), By.CLAIM)
+    # Whether a set is whole all units of the claim tell together.
+    return tuple(finding for finding in found if finding.code != SET_BROKEN.code)
 
 
 def _unavailable(device: str, named: _Named, found: Sequence[Finding]) -> Refused:
@@ -123,7 +132,11 @@ def _pods(record: ClaimRecord) -> str:
 
 def units_by_resource(records: Iterable[ClaimRecord]) -> dict[str, frozenset[str]]:
     """The ids that claims hold, by resource."""
+    return _ids(unit for record in records for unit in record.units)
+
+
+def _ids(units: Iterable[PreparedUnit]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    for unit in (unit for record in records for unit in record.units):
+    for unit in units:
         found.setdefault(unit.resource, set()).add(unit.unit)
     return {resource: frozenset(ids) for resource, ids in found.items()}

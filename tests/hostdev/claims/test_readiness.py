@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domxml.errors import Refused
-from hostdev.binding.state import By, Match, NodeState, OfferEntry, UnitKind
+from hostdev.binding.state import By, Match, NodeState, OfferEntry, UnitKind, UnitSet
 from hostdev.claims.claim import AllocatedClaim, Result
 from hostdev.claims.devices import device_name
 from hostdev.claims.readiness import check_exclusive, prepare_units, renew_units, units_by_resource
@@ -13,7 +13,7 @@ from hostdev.inventory.machine import Machine
 from hostdev.kubelet.claimrecords import ClaimRecord, ClaimRecords, PreparedUnit
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.pool import Offer
-from tests.hostdev.gate.build import machine
+from tests.hostdev.gate.build import at, machine
 from tests.hostdev.kubelet.claims import record, unit
 from tests.hostdev.offer.offers import CARD, card
 
@@ -58,6 +58,17 @@ def test_a_card_and_a_part_of_it_are_two_devices_of_which_one_is_given() -> None
 
     with pytest.raises(Refused, match=r"a claim holds 0000:3d:00\.0"):
         prepare_units(after, allocated(device(both, PARTS)), "vm")
+
+
+def test_a_set_that_goes_as_a_whole_is_whole_when_one_claim_has_all_of_it() -> None:
+    pair = tuple(Match(address=at(f"0000:{bus:02x}:00.0")) for bus in (0x3D, 0x3E))
+    declared = NodeState(offers=(WHOLE,), sets=(UnitSet("sets[0]", "pair", pair, is_whole=True),))
+    offer = compose_offer(declared, machine(*card(0x3D, 6), *card(0x3E, 7)))
+    first, second = (device_name(one.id, CARD) for one in offer.of(By.CLAIM)[CARD].units)
+
+    assert len(prepare_units(offer, allocated(first, second), "vm")) == 2
+    with pytest.raises(Refused, match=r"set-broken: .* is given without the rest of pair"):
+        prepare_units(offer, allocated(first), "vm")
 
 
 @pytest.mark.parametrize(

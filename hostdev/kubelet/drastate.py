@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -27,7 +26,7 @@ class HeldClaim(NamedTuple):
     namespace: str
     name: str
     drivers: tuple[str, ...]
-    """None before the first answer of a driver: kubelet writes a claim down before it asks."""
+    """Empty before the first answer: kubelet writes a claim down before it asks."""
 
 
 def parse_claims(data: bytes) -> tuple[HeldClaim, ...]:
@@ -51,11 +50,7 @@ def _claim(found: JsonObject) -> HeldClaim:
     uid, namespace, name = (found.get_str(key) or "" for key in ("ClaimUID", "Namespace", "ClaimName"))
     if not uid or not name:
         raise found.refused("ClaimUID", "a claim without UID or name")
-    return HeldClaim(uid, namespace, name, tuple(_drivers(found)))
-
-
-def _drivers(found: JsonObject) -> Iterator[str]:
-    yield from found.get_object("DriverState").fields
+    return HeldClaim(uid, namespace, name, tuple(found.get_object("DriverState").fields))
 
 
 def read_claims(kubelet_dir: str) -> tuple[HeldClaim, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from lxml import etree
@@ -27,13 +29,24 @@ WISH = GuestSlot("qat", (GuestFunction(SOURCE, alias_for("qat"), 0, {}),), None,
 TURNS = 300
 MOST_TIMES_LXML = {FIRST: 4.0, READ_BACK: 2.5, ALL_THERE: 1.8}
 LEAST_PER_SECOND = 1500.0
+MOST_TIMES_FIRST = 0.6
 
 
 def run() -> str:
     """Measure both shapes, and what most calls of a boot find: a domain that has the device."""
     shapes = {name: path.read_bytes() for name, path in SHAPES.items()}
     shapes[ALL_THERE] = _transformed(shapes[READ_BACK])
-    return "\n\n".join(_shape(name, data) for name, data in shapes.items())
+    return "\n\n".join((*(_shape(name, data) for name, data in shapes.items()), _all_there(shapes)))
+
+
+def _all_there(shapes: Mapping[str, bytes]) -> str:
+    """What a pass costs on which nothing is to be done, beside the first one of the same boot."""
+    passes: dict[str, Callable[[], object]] = {name: partial(_transformed, shapes[name]) for name in (ALL_THERE, FIRST)}
+    timings = measure(passes, turns=TURNS, clock=time.thread_time)
+    there, first = timings.values()
+    times = there.times(first)
+    goal = Goal(f"at most {MOST_TIMES_FIRST} times a first pass", f"{times:.2f}", times <= MOST_TIMES_FIRST)
+    return f"{table('A pass on which all is there', timings.values(), first)}\n{goals([goal])}"
 
 
 def _transformed(data: bytes) -> bytes:

@@ -158,6 +158,8 @@ class _Devices:
         wanted = [
             (function, function.attributes[row.key]) for function in self.functions if row.key in function.attributes
         ]
+        if not wanted:
+            return
         rewritten = {id(self._element(function)) for function, _ in wanted}
         owners = {
             element.get(row.name, "").strip().lstrip("0"): f"a <{parent.tag}> of the domain"
@@ -189,6 +191,8 @@ class _Devices:
                 owners[alias] = self.domain.devices
 
     def _alone(self, kind: FindingKind, find: etree.XPath, wanted: Sequence[GuestFunction]) -> Iterator[Refused]:
+        if not wanted:
+            return
         own = {id(self._element(function)) for function in wanted}
         others = [f"a <{element.tag}> of the domain" for element in self._found(find) if id(element) not in own]
         for function in wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import cast
 
 from lxml import etree
@@ -91,9 +92,12 @@ class _Tree:
         self.owners: dict[PciAddress, list[Element]] = defaultdict(list)
         for element in cast("list[Element]", _ADDRESSES(domain.root)):
             self.owners[PciAddress.from_attributes(element)].append(element)
+
+    @cached_property
+    def chassis(self) -> Counter[tuple[str, str]]:
+        """How many root ports have each chassis and port: where none is written, index and address make them."""
         ports = (c for c in self.controllers.values() if c.model == "pcie-root-port" and c.address is not None)
-        # Where a port has no chassis or port written, libvirt derives them from its index and address.
-        self.chassis = Counter(map(_chassis_and_port, ports))
+        return Counter(map(_chassis_and_port, ports))
 
     def of_device(self, holder: DomainDevice, change: Change) -> Iterator[str]:
         for tag, name, word, values in _UNIQUE:

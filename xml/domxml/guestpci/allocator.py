@@ -94,7 +94,8 @@ class AddressSet:
     def reserve_next(self, needs: int, function: int = -1) -> PciAddress:
         """Take the next free place for such a device."""
         buses = self.buses
-        for index in range(self._first.get((needs, function), 0), len(buses)):
+        wanted = needs, function
+        for index in range(self._first.get(wanted, 0), len(buses)):
             bus = buses[index]
             # Most buses are ports that are taken already.
             if bus.is_port and bus.slots:
@@ -109,7 +110,7 @@ class AddressSet:
             index = self._grow(len(buses), needs)
             bus = self.buses[index]
             found = bus.model.first_slot, max(function, 0)
-        self._first[needs, function] = index
+        self._first[wanted] = index
         bus.take(*found, needs)
         return PciAddress(0, index, *found)
 

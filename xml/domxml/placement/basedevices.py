@@ -83,11 +83,10 @@ class BaseDevices:
         ]
 
 
-def is_placed_again(topology: Topology, spare: int) -> bool:
-    """Whether this is the first pass of a VM that some releases place twice: no placeholders, and ports to add."""
+def is_placed_again(topology: Topology) -> bool:
+    """Whether this is the first pass of a VM that some releases place twice, if they add ports: no placeholders."""
     return (
         topology.pcie
-        and spare > 0
         and topology.controller(0) is None
         and not any(port.model == PORT and port.address is None for port in topology.controllers)
         and not placeholders(topology.domain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from domxml.alias import natural_order
 from domxml.document import DomainDevice, Element
@@ -115,7 +116,6 @@ class _Placer:
         self.topology = topology
         self.again = again
         self.kubevirt = is_made_by_kubevirt(topology.domain)
-        self.spare = spare_ports(topology.domain) if self.kubevirt else 0
         self.wishes = wishes
         self.held = held
         by_element: dict[Element, Device] = {d.element: d for d in topology.devices if d.element is not None}
@@ -128,6 +128,11 @@ class _Placer:
         self.base = BaseDevices(topology)
         self.occupied: set[int] = set()
         self.controllers: list[PlacedController] = []
+
+    @cached_property
+    def spare(self) -> int:
+        """The ports that KubeVirt will add; most passes do not ask."""
+        return spare_ports(self.topology.domain) if self.kubevirt else 0
 
     def run(self) -> Placement:
         self.wishes = [self._with_lost_bus(wish) for wish in self.wishes]
@@ -230,7 +235,7 @@ class _Placer:
         """Predict what libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
         if is_settled(self.topology):
             return None
-        placed_again = self.again is not False and is_placed_again(self.topology, self.spare)
+        placed_again = self.again is not False and is_placed_again(self.topology) and self.spare > 0
         if placed_again and self.again:
             return predict(with_ports(self.topology, self.spare))
         first = predict(self.topology)

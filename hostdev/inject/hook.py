@@ -93,13 +93,15 @@ class Settled(NamedTuple):
         planned = plan(domain, self.inputs, self.machine)
         return planned, transform(domain, planned.slots, libvirt=launcher.libvirt, again=launcher.again)
 
-    def room(self, domain: Domain, result: Transformed, launcher: Launcher, ports: int) -> tuple[Finding, ...]:
+    def room(self, domain: Domain, result: Transformed, launcher: Launcher) -> tuple[Finding, ...]:
         """Whether the guest's firmware has room for what is in a domain; KubeVirt adds ports to one of a first pass."""
         devices = {*domain.host_devices, *(change.placed.function.device for change in result.changes)}
         if self.machine is None or not asks_for_much(self.machine, devices):
             return ()
         from hostdev.inject.room import room_findings  # noqa: PLC0415  most VMs have small devices
 
+        # As it came: the devices that were put in take their places among those that KubeVirt counts.
+        ports = coming_ports(Domain.parse(domain.data))
         try:
             return room_findings(
                 result.xml, self.machine, ports=ports, libvirt=launcher.libvirt, firmware=launcher.firmware
@@ -152,11 +154,10 @@ class HookCore:
             # KubeVirt throws the answer away; the real domain is the source's.
             return Answer(xml, str(vmi))
         domain = Domain.parse(xml)
-        ports = coming_ports(domain)
         settled = self._settlement.value or self._settle(domain, vmi, patience)
         later = _has_ours(domain)
         planned, result = settled.put_into(domain, self._launcher)
-        room = settled.room(domain, result, self._launcher, ports)
+        room = settled.room(domain, result, self._launcher)
         findings = (*planned.findings, *result.findings, *guards(vmi, result.ours), *room)
         if not self._settlement.answers and not later:
             refuse_unwanted(findings, settled.inputs)

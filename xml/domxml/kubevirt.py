@@ -77,9 +77,13 @@ def wanted_ports(domain: Domain) -> int:
 
 def is_counted(device: Element) -> bool:
     """Whether KubeVirt takes it for a PCI device: `none` models too, but no vsock, filesystem, sound, video or mdev."""
-    address = device.find("address")
-    if is_placeholder(device) or _is_libvirts(device) or (address is not None and address.get("type", "pci") != "pci"):
+    if not _is_of_such_kind(device) or is_placeholder(device) or _is_libvirts(device):
         return False
+    address = device.find("address")
+    return address is None or address.get("type", "pci") == "pci"
+
+
+def _is_of_such_kind(device: Element) -> bool:
     match device.tag:
         case "hostdev":
             return device.get("type") == "pci"

@@ -131,7 +131,6 @@ class _Placer:
 
     @cached_property
     def spare(self) -> int:
-        """The ports that KubeVirt will add; most passes do not ask."""
         return spare_ports(self.topology.domain) if self.kubevirt else 0
 
     def run(self) -> Placement:
@@ -205,7 +204,8 @@ class _Placer:
 
     def _place(self, asked: list[GuestSlot], pending: list[GuestSlot], *, kept: bool) -> None:
         before = self._predict()
-        places = dict(before.addresses or {}) if before is not None and before.known else self._written()
+        written = {device: device.address for device in self.topology if device.address is not None}
+        places = dict(before.addresses or {}) if before is not None and before.known else written
         vacated = self._vacate([*asked, *pending])
         left = [places[device] for device in vacated if device in places]
         prediction = before if before is None else before.without(vacated)
@@ -235,11 +235,12 @@ class _Placer:
         """Predict what libvirt will do; None where nothing is left for it to do, or where it is not emulated."""
         if is_settled(self.topology):
             return None
-        placed_again = self.again is not False and is_placed_again(self.topology) and self.spare > 0
-        if placed_again and self.again:
+        if self.again is False or not is_placed_again(self.topology) or not self.spare:
+            return predict(self.topology)
+        if self.again:
             return predict(with_ports(self.topology, self.spare))
         first = predict(self.topology)
-        if placed_again and not first.on_own_ports:
+        if not first.on_own_ports:
             self.findings += differences(first, predict(with_ports(self.topology, self.spare)))
         return first
 
@@ -260,9 +261,6 @@ class _Placer:
             taken = [address for address in own.values() if address is not None]
             self.base.return_to(seats, taken, before)
             self.base.hold(before, taken)
-
-    def _written(self) -> dict[Device, PciAddress]:
-        return {device: device.address for device in self.topology if device.address is not None}
 
     def _vacate(self, wishes: Sequence[GuestSlot]) -> set[Device]:
         """Take away what the wished devices have now."""

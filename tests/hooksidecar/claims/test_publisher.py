@@ -330,7 +330,7 @@ def test_after_each_of_many_changes_the_slices_are_right_and_none_between_is_a_l
     inventories: list[set[str]] = [set()]
     begun = double.storage.version
     with publishing(double, tmp_path) as publisher:
-        for _ in range(60):
+        for _ in range(40):
             inventories.append({f"d{number}" for number in range(260) if dice.random() < 0.6})
             if dice.random() < 0.05:
                 double.fail(dice.choice(trouble))

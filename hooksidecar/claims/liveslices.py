@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from domxml.errors import PassgateError
@@ -10,6 +11,8 @@ from hooksidecar import log
 from hooksidecar.claims.apierrors import Gone
 from hooksidecar.claims.apiserver import ApiServer, Event, Object, Watch
 
+BRIEF = 1.0
+"""Seconds: what ends watches sooner than that is asked for them no more often."""
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 
 
@@ -25,6 +28,7 @@ class LiveSlices:
         self._watch: Watch | None = None
         self._round = 0
         self._doubt = False
+        self._trouble: PassgateError | None = None
         self.is_followed = False
 
     def refresh(self) -> None:
@@ -37,6 +41,13 @@ class LiveSlices:
             self.is_followed = True
             number = self._round
         threading.Thread(target=self._follow, args=(number, listing.version), name="slices", daemon=True).start()
+
+    def check(self) -> None:
+        """Raise, once, why they are followed no longer."""
+        with self._lock:
+            trouble, self._trouble = self._trouble, None
+        if trouble:
+            raise trouble
 
     def forget(self) -> None:
         """Follow them no longer, as what is known is not what is there."""
@@ -80,6 +91,7 @@ class LiveSlices:
     def _follow(self, number: int, version: str) -> None:
         try:
             while self._round == number:
+                begun = time.monotonic()
                 watch = self._api.watch(SLICES, version, fieldSelector=self._selector)
                 with self._lock:
                     is_wanted = self._round == number
@@ -90,23 +102,24 @@ class LiveSlices:
                 for event in watch:
                     version = str(event.object["metadata"].get("resourceVersion") or version)
                     self._note(number, event)
-                # It ended as it was to end.
+                # It ended as it was to end; no late word of what is gone can come any more.
                 with self._lock:
                     self._doubt = True
+                    self._removed.clear()
                 self._changed()
+                if time.monotonic() - begun < BRIEF:
+                    time.sleep(BRIEF)
         except PassgateError as error:
-            self._lose(number, error)
+            self._lose(number, None if isinstance(error, Gone) else error)
         except Exception as error:  # noqa: BLE001  a defect here must not leave the slices unseen
             log.defect(error)
-            self._lose(number, error)
+            self._lose(number, None)
 
-    def _lose(self, number: int, error: Exception) -> None:
+    def _lose(self, number: int, trouble: PassgateError | None) -> None:
         with self._lock:
             if self._round != number:
                 return
-            self.is_followed, self._watch = False, None
-        if not isinstance(error, Gone):
-            log.info("slices are not followed", why=error.sentence() if isinstance(error, PassgateError) else "defect")
+            self.is_followed, self._watch, self._trouble = False, None, trouble
         self._changed()
 
     def _note(self, number: int, event: Event) -> None:

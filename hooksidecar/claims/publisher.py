@@ -61,7 +61,7 @@ class Publisher:
         self._wanted: tuple[Inventory, Inventory] | None = None
         self._published: object = None
         self._drops_counters = False
-        self._pause = 0.0
+        self._pause, self._failed_at = FIRST, float("-inf")
         self._repaired_at: deque[float] = deque(maxlen=REPAIRS)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self.errors = 0
@@ -139,12 +139,13 @@ class Publisher:
             self._make(step)
             if inventory is not wanted[self._drops_counters]:
                 return SETTLE
-        self._pause, self._published = 0.0, wanted
+        self._published = wanted
         self._arrive(plan.generation)
         return 0
 
     def _see(self) -> Owner:
         """Know what is live, and whose it is: a node that was made anew has another uid, and its slices go away."""
+        self._live.check()
         if not self._live.is_followed:
             self._live.refresh()
             self._owner = None
@@ -188,7 +189,11 @@ class Publisher:
         self.errors += 1
         self._live.forget()
         self._fall_behind(str(error))
-        self._pause = min(max(FIRST, 2 * self._pause), LONGEST)
+        now = time.monotonic()
+        # What fails again soon after it went well has not been mended by that.
+        is_lasting = now - self._failed_at < 2 * LONGEST
+        self._pause = min(2 * self._pause, LONGEST) if is_lasting else FIRST
+        self._failed_at = now
         asked = error.retry_after if isinstance(error, ApiRefused) and error.retry_after else 0.0
         return max(asked, self._pause * random.uniform(0.5, 1))  # noqa: S311  no secret
 

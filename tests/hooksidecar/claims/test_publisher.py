@@ -8,50 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
 
 import pytest
 
 from hooksidecar.claims.apierrors import ApiRefused, ApiUnreachable, Asked
 from hooksidecar.claims.publisher import LONGEST, Publisher
-from hostdev.claims.devices import Inventory
 from tests.apiserver import faults
 from tests.apiserver.access import User
 from tests.apiserver.server import ADMIN, ApiServerDouble
 from tests.hooksidecar.claims.apiclients import PATIENT, client
+from tests.hooksidecar.claims.published import NODE, assert_no_lies, inventory, published
 
-DRIVER, NODE = "units.passgate.dev", "a"
-
-
-class Entry(NamedTuple):
-    """What a slice lists: a device, or a set of counters."""
-
-    name: str
-    consumes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """As the API takes it."""
-        used = [{"counterSet": name, "counters": {"whole": {"value": "1"}}} for name in self.consumes]
-        return {"name": self.name} | ({"consumesCounters": used} if used else {})
-
-
-class CounterSet(NamedTuple):
-    """A set with one counter."""
-
-    name: str
-
-    def as_json(self) -> dict[str, Any]:
-        """As the API takes it."""
-        return {"name": self.name, "counters": {"whole": {"value": "1"}}}
-
-
-def inventory(*names: str, sets: tuple[str, ...] = (), consumes: tuple[str, ...] = ()) -> Inventory:
-    """Devices by name alone: what an attribute says is not the publisher's concern."""
-    made = SimpleNamespace(
-        devices=tuple(Entry(name, consumes) for name in names), counter_sets=tuple(map(CounterSet, sets))
-    )
-    return cast("Inventory", made)
+DRIVER = "units.passgate.dev"
 
 
 @pytest.fixture
@@ -79,32 +47,6 @@ def await_that(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not come to that"
         time.sleep(0.01)
-
-
-def published(double: ApiServerDouble) -> set[str]:
-    """The devices that a scheduler sees."""
-    mine = double.storage.select("resourceslices", lambda one: bool(one["spec"].get("nodeName") == NODE))
-    return devices_of([one["spec"] for one in mine])
-
-
-def devices_of(slices: list[dict[str, Any]]) -> set[str]:
-    """Those of the newest generation, where it is complete."""
-    newest = max((one["pool"]["generation"] for one in slices), default=0)
-    slices = [one for one in slices if one["pool"]["generation"] == newest]
-    names = [device["name"] for one in slices for device in one.get("devices", ())]
-    assert len(names) == len(set(names)), "a device is in two live slices"
-    is_complete = all(one["pool"]["resourceSliceCount"] == len(slices) for one in slices)
-    return set(names) if is_complete else set()
-
-
-def assert_no_lies(double: ApiServerDouble, since: int, inventories: list[set[str]]) -> None:
-    """In no moment a scheduler saw anything but one of these, or nothing."""
-    live: dict[str, dict[str, Any]] = {}
-    for change in double.storage.changes("resourceslices", since):
-        live.pop(change.object["metadata"]["name"], None)
-        if change.type != "DELETED":
-            live[change.object["metadata"]["name"]] = change.object["spec"]
-        assert devices_of(list(live.values())) in inventories
 
 
 def test_what_a_node_has_is_published_as_its_own(double: ApiServerDouble, tmp_path: Path) -> None:
@@ -288,6 +230,24 @@ def test_a_right_that_is_missing_is_told_and_used_when_it_is_given(double: ApiSe
         double.users[ADMIN] = User("admin")
 
         await_that(lambda: publisher.standing.is_current)
+
+
+def test_slices_that_cannot_be_followed_are_looked_at_ever_more_seldom(double: ApiServerDouble, tmp_path: Path) -> None:
+    every = [
+        {
+            "verbs": ["get", "list", "create"],
+            "apiGroups": ["", "resource.k8s.io"],
+            "resources": ["nodes", "resourceslices"],
+        }
+    ]
+    double.users[ADMIN] = User("system:serviceaccount:passgate:claims", every)
+    with publishing(double, tmp_path, "one") as publisher:
+        await_that(lambda: "lacks the right to `watch` on resourceslices" in publisher.standing.why)
+        await_that(lambda: publisher.errors > 3)
+
+        assert published(double) == {"one"}
+        assert double.asked["list resourceslices"] <= publisher.errors + 2
+        assert publisher._pause > 1
 
 
 def test_counters_that_the_api_server_drops_are_done_without(double: ApiServerDouble, tmp_path: Path) -> None:

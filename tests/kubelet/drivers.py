@@ -33,7 +33,7 @@ class Endpoint:
 
     def _note(self, state: grpc.ChannelConnectivity) -> None:
         connected = state is grpc.ChannelConnectivity.READY
-        if state is grpc.ChannelConnectivity.IDLE and not self.ended.is_set():
+        if state is grpc.ChannelConnectivity.IDLE and self.connected:
             # Else it would try again only at the next call.
             threading.Thread(target=self._connect, daemon=True).start()
         if connected != self.connected:

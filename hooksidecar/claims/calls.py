@@ -128,10 +128,10 @@ class Calls:
 
     def _begin(
         self, call: _Call[A], work: Callable[[ClaimRef, float], A], ref: ClaimRef, until: float
-    ) -> _Running[A] | None:
+    ) -> _Running[A] | str:
         room = self._room[call.name]
         if not room.acquire(blocking=False):
-            return None
+            return f"busy: {MOST} claims are worked on already: kubelet will ask again"
 
         def run() -> A:
             try:
@@ -141,14 +141,18 @@ class Calls:
 
         job = Job(run, until)
         thread = threading.Thread(target=job.run, name=call.name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            room.release()
+            return "busy: no thread can be started, the pod may have no more processes: kubelet will ask again"
         return _Running(job, thread)
 
-    def _finish(self, call: _Call[A], ref: ClaimRef, running: _Running[A] | None, until: float) -> A:
+    def _finish(self, call: _Call[A], ref: ClaimRef, running: _Running[A] | str, until: float) -> A:
         fields = {"driver": self._driver, "claim": f"{ref.namespace}/{ref.name}", "uid": ref.uid}
-        if running is None:
-            log.error("busy", **fields, call=call.name)
-            return call.answer(error=f"busy: {MOST} claims are worked on already: kubelet will ask again")
+        if isinstance(running, str):
+            log.error("refused", **fields, call=call.name, reason=running)
+            return call.answer(error=running)
         left = max(0.0, until - time.monotonic())
         if not running.job.wait(left):
             doing = current_activity(running.thread.ident)

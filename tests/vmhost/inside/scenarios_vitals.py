@@ -27,7 +27,7 @@ NIC = BY_ID["switch-nic0"].address
 ALL = (VF, DISK_VF, NIC)
 LATER = 700.0
 """After this an ordinary boot is over."""
-FIRMWARE = 60
+FIRMWARE = 300
 PAUSED = 3
 FAULT = 0x5000000
 

@@ -105,9 +105,10 @@ def _processors() -> int:
 def _start(part: Part, options: Sequence[str]) -> Run:
     output = tempfile.TemporaryFile()  # noqa: SIM115  closed when it has been shown
     boots = max(1, _processors() - len(PARTS) + 1)
-    # A group of its own: the terminal's interrupt comes to this process alone, and goes to each part once.
+    # A group of its own: the terminal's interrupt comes to this process alone, and goes to each part once. Should this
+    # process be killed, the kernel interrupts them.
     process = subprocess.Popen(
-        part.command(options),
+        ["setpriv", "--pdeathsig", "INT", *part.command(options)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -54,6 +54,19 @@ def test_an_interrupt_reaches_every_part_and_what_they_said_is_shown(tmp_path: P
     assert "KeyboardInterrupt" in out
 
 
+def test_no_part_outlives_the_run(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    process = started(
+        tmp_path, only=f"import os; pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(1000)"
+    )
+    part = until(lambda: pid.exists() and pid.read_text())
+
+    process.kill()
+    process.communicate()
+
+    until(lambda: not Path(f"/proc/{part}").exists())
+
+
 def test_every_slow_test_is_in_a_part_that_runs_its_tier() -> None:
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
     for path in files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -30,10 +31,13 @@ class Stop:
         """Tell whether the end is wanted."""
         return self._wanted
 
-    def wait(self) -> None:
-        """Block until it is wanted."""
-        while not self._wanted:
+    def wait(self, seconds: float | None = None) -> bool:
+        """Block until it is wanted, or for so long; whether it is."""
+        heard = select.poll()
+        heard.register(self._heard, select.POLLIN)
+        while not self._wanted and heard.poll(None if seconds is None else seconds * 1000):
             os.read(self._heard, 1)
+        return self._wanted
 
     def on_signals(self, *numbers: signal.Signals) -> None:
         """Be set by signals."""

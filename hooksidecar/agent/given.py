@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from hooksidecar.deviceplugin.source import Granted
 from hostdev.kubelet.checkpoint import Grant
+from hostdev.offer.pool import Held
 
 UNRECORDED = 60.0
 """Seconds within which kubelet writes down what it was given. It takes milliseconds, and does not for a failed pod."""
@@ -48,15 +49,13 @@ class Given:
                 if key not in recorded and read_at - answer.at > UNRECORDED:
                     del self._answers[key]
 
-    def held(self, grants: Iterable[Grant]) -> Mapping[str, frozenset[str]]:
+    def held(self, recorded: Held) -> Held:
         """The ids that pods hold, by resource: those of kubelet's record, and those that are not in it yet."""
-        found: dict[str, set[str]] = {}
+        found = dict(recorded)
         with self._lock:
             for resource, ids in self._answers:
-                found.setdefault(resource, set()).update(ids)
-        for grant in grants:
-            found.setdefault(grant.resource, set()).update(grant.device_ids)
-        return {resource: frozenset(ids) for resource, ids in found.items()}
+                found[resource] = found.get(resource, frozenset()) | ids
+        return found
 
     def as_given(self, grants: Iterable[Grant]) -> tuple[Grant, ...]:
         """Kubelet's grants, with the variables and nodes that were answered for them where that is remembered."""

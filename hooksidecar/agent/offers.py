@@ -91,7 +91,7 @@ class Offers:
         if record.is_current:
             self.given.keep(record.grants, record.read_at)
             self._differing = tuple(_differs(grant) for grant in self.given.differing(record.grants))
-        return self.given.held(record.grants)
+        return self.given.held(record.plugins_ids)
 
     def _turned(self, offer: Offer) -> None:
         pools = offer.of(By.PLUGIN)

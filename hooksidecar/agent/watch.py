@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import select
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from domxml.errors import HostUnreadable
 from hooksidecar import log
 from hooksidecar.inotify import (
     CLOSE_WRITE,
@@ -25,6 +22,7 @@ from hooksidecar.inotify import (
     Event,
     Inotify,
 )
+from hooksidecar.nodewatch.mounts import Mounts
 from hostdev.kubelet.checkpoint import FILE
 from hostdev.kubelet.claimrecords import records_directory
 from hostdev.kubelet.directory import PLUGINS, PODS
@@ -54,48 +52,6 @@ class Woken(NamedTuple):
     checkpoint: bool = False
     pods: frozenset[str] = frozenset()
     everything: bool = False
-
-
-MOUNTS = "/proc/self/mountinfo"
-_UNLINKED = "//deleted"
-"""What the kernel puts behind the name of a directory that was removed while it is mounted elsewhere."""
-_ESCAPE = re.compile(r"\\([0-7]{3})")
-_FIELDS = 5
-
-
-class Mounts:
-    """Which of kubelet's directories are mounts, as in a container: of one that was made anew they show the old one."""
-
-    def __init__(self, directories: Iterable[str]) -> None:
-        self._points = frozenset(map(os.path.realpath, directories))
-        self._roots = self._read()
-
-    def check(self) -> None:
-        """Refuse to go on with a directory that kubelet does not look into any more."""
-        for point, root in self._read().items():
-            if root.endswith(_UNLINKED) or self._roots.get(point, root) != root:
-                raise HostUnreadable(
-                    "kubelet-dir-replaced",
-                    "was made anew on the node, and the mount here shows the old one",
-                    subject=point,
-                    hint="start the agent anew: a container gets the new directory when it starts",
-                )
-
-    def _read(self) -> Mapping[str, str]:
-        """What of its file system is mounted at each of the directories; of two mounts the later one is seen."""
-        return {point: root for root, point in _mounts() if point in self._points}
-
-
-def _mounts() -> Iterator[tuple[str, str]]:
-    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-        for line in file:
-            fields = line.split(" ", _FIELDS)
-            if len(fields) > _FIELDS:
-                yield _plain(fields[3]), _plain(fields[4])
-
-
-def _plain(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 class Watch:

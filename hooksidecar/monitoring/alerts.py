@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from domxml.finding import FindingKind, Severity
+from hooksidecar.monitoring.claimmetrics import BEHIND, REGISTERED
 from hooksidecar.monitoring.metrics import (
     FINDINGS,
     OFFER_RESOURCES,
@@ -15,6 +16,7 @@ from hooksidecar.monitoring.metrics import (
     TARGET_LABELS,
     VITALS,
 )
+from hostdev.findings.claims import SLICES_BEHIND
 from hostdev.findings.device import DEVICE_OFF_BUS, DEVICE_POWER_STUCK
 from hostdev.findings.driver import REMOVAL_PENDING
 from hostdev.findings.holders import (
@@ -27,6 +29,7 @@ from hostdev.findings.holders import (
     PODRESOURCES_UNREACHABLE,
 )
 from hostdev.findings.nodestate import BAD_NODE_STATE, NODE_STATE_CONTESTED, NODE_STATE_DRIFTED
+from hostdev.findings.offer import CLAIMS_UNREGISTERED
 from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.findings.vitals import KINDS as VITALS_KINDS
 
@@ -38,6 +41,8 @@ PAGE = "docs/agent.md#alerts"
 OFFER_PAGE = "docs/offer.md#alerts"
 OLD = 300
 """Seconds after which a source is old: each is read every 30 s, and a kubelet that starts anew takes less."""
+BEHIND_LATELY = 60
+"""Seconds that the slices may be behind: an API server restarts."""
 LATELY = "1h"
 """How long units that are gone are missed; one that was taken out by intention, too."""
 BOOT = "20m"
@@ -147,6 +152,26 @@ ALERTS = (
         means="It took no registration, or another plugin has the name. Pods that ask for the resource fail for good.",
         commands=(_LOG, "kubectl describe node {{ $labels.node }}"),
         page=OFFER_PAGE,
+    ),
+    Alert(
+        name="PassgateSlicesBehind",
+        expr=f"{BEHIND.select()} > {BEHIND_LATELY}",
+        wait="1m",
+        severity="critical",
+        summary=f"The ResourceSlices of node {_NODE} are not what the node has",
+        means="The scheduler goes by what they said before. The driver cannot reach the API server, or is refused.",
+        commands=(_LOG, f"kubectl get resourceslices --field-selector spec.nodeName={_NODE}"),
+        page=f"docs/findings/{SLICES_BEHIND.code}.md",
+    ),
+    Alert(
+        name="PassgateClaimsNotTaken",
+        expr=f"{REGISTERED.select()} == 0",
+        wait="2m",
+        severity="critical",
+        summary=f"Kubelet of node {_NODE} does not know the driver of resource claims",
+        means="Pods with claims of it wait, and those that end stay in Terminating. What runs goes on.",
+        commands=(_LOG,),
+        page=f"docs/findings/{CLAIMS_UNREGISTERED.code}.md",
     ),
     Alert(
         name="PassgateSourcesDisagree",

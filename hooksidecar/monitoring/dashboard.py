@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from hooksidecar.monitoring.claimmetrics import CLAIM_METRICS
 from hooksidecar.monitoring.metrics import BUILD, FINDINGS, METRICS, Kind, Metric
 
 HOUR = "1h"
@@ -46,6 +47,7 @@ def sections() -> dict[str, list[Panel]]:
         "Fleet": [_worst(), *(_now(metric) for metric in of_node if metric.kind in {Kind.GAUGE, Kind.INFO})],
         f"Node {CHOSEN}": [_over_time(metric) for metric in of_node],
         f"VMs on {CHOSEN}": [_over_time(metric) for metric in METRICS if metric.of_vms],
+        f"Claims on {CHOSEN}": [_over_time(metric) for metric in CLAIM_METRICS],
     }
 
 

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hooksidecar.monitoring.alerts import ALERTS, prometheus_rule
+from hooksidecar.monitoring.claimmetrics import CLAIM_METRICS
 from hooksidecar.monitoring.dashboard import dashboard
-from hooksidecar.monitoring.metrics import METRICS
+from hooksidecar.monitoring.metrics import METRICS, Metric
 from hostdev.findings.docs import table
 from hostdev.printing import optional
 
-PAGE = "docs/agent.md"
+PAGE, CLAIMS_PAGE = "docs/agent.md", "docs/claims.md"
 RULE = "deploy/components/prometheusrule/prometheusrule.yaml"
 DASHBOARD = "deploy/components/dashboard/dashboard.json"
 MADE = "# Written by `python -m hooksidecar.monitoring.docs .`; needs the Prometheus operator.\n"
 
 
 def files(root: Path) -> Mapping[str, str]:
-    """Every file that is made, by its path; of the page the two tables, the rest as it is."""
-    page = (root / PAGE).read_text(encoding="utf-8")
-    for lines in (list(_metrics()), list(_alerts())):
-        page = _replaced(page, lines)
+    """Every file that is made, by its path; of the pages the tables, the rest as it is."""
     return {
-        PAGE: page,
+        PAGE: _with_tables(root, PAGE, list(_metrics(METRICS)), list(_alerts())),
+        CLAIMS_PAGE: _with_tables(root, CLAIMS_PAGE, list(_metrics(CLAIM_METRICS))),
         RULE: MADE + _yaml(prometheus_rule()),
         DASHBOARD: json.dumps(dashboard(), indent=1) + "\n",
     }
 
 
-def _metrics() -> Iterator[str]:
-    rows = ((f"`{one.family}`", ", ".join(f"`{name}`" for name in one.label_names), one.meaning) for one in METRICS)
+def _with_tables(root: Path, name: str, *tables: list[str]) -> str:
+    page = (root / name).read_text(encoding="utf-8")
+    for lines in tables:
+        page = _replaced(page, lines)
+    return page
+
+
+def _metrics(metrics: Iterable[Metric]) -> Iterator[str]:
+    rows = ((f"`{one.family}`", ", ".join(f"`{name}`" for name in one.label_names), one.meaning) for one in metrics)
     yield from table(("metric", "labels", "what it tells"), rows)
 
 
@@ -46,7 +52,7 @@ def _replaced(page: str, lines: list[str]) -> str:
     """The page, with a table in place of the one that has the same head."""
     before, head, rest = page.partition(f"{lines[0]}\n")
     if not head:
-        raise ValueError(f"{PAGE} has no table {lines[0]}")
+        raise ValueError(f"a page has no table {lines[0]}")
     after = rest.splitlines(keepends=True)
     while after and after[0].startswith("|"):
         del after[0]

@@ -91,6 +91,10 @@ class Keeper:
     def findings(self) -> Iterator[Finding]:
         """What is offered otherwise than declared, and whether that is old."""
         yield from self.offer.findings
+        yield from self.late()
+
+    def late(self) -> Iterator[Finding]:
+        """Whether a look at the host hangs."""
         begun = self._begun
         if begun is not None and time.monotonic() - begun > STUCK:
             text = f"a look at the host takes {time.monotonic() - begun:.0f} s: what is offered is what was seen before"
@@ -147,7 +151,8 @@ class Keeper:
         grants, state = self._record.grants, self._declared(machine)
         held = self._of_ours(state, self._held(self._record))
         readings = self._look.settings(machine, state)
-        basis = Basis(state, machine, held, readings, self._taken(grants, held, machine))
+        taken = self._taken(grants, held, machine)
+        basis = Basis(state, machine, held, readings, taken, self._record.claims_ids)
         if basis != self.offer.basis:
             self.offer = refresh_offer(self.offer, basis)
         self._turned(self.offer)

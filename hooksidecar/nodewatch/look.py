@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from domxml.errors import PassgateError
+from domxml.finding import Finding
 from domxml.pciaddress import PciAddress
+from hooksidecar import log
 from hostdev.binding.reconcile import read_declared_settings
 from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states, state_for
 from hostdev.binding.vfsettings import UNREAD, Readings
+from hostdev.findings.platform import HOST_UNREADABLE
 from hostdev.inject.gather import read_file
 from hostdev.inventory.machine import Machine
 from hostdev.inventory.platform import read_boot_id
 from hostdev.inventory.recorded.layout import open_host
 from hostdev.inventory.scan import scan
+
+WHOLE = 60.0
+"""Seconds between two looks at the whole, where others take none."""
 
 
 class Picture(NamedTuple):
@@ -24,6 +32,49 @@ class Picture(NamedTuple):
     machine: Machine | None = None
     begun: float = 0.0
     """When it began, of time.monotonic."""
+
+
+class Pictures:
+    """Looks at the whole host again and again, in a thread that may hang with it: an event may be lost."""
+
+    def __init__(self, look: Callable[[], Machine | None]) -> None:
+        self._look = look
+        self._unread: tuple[Finding, ...] = ()
+        self.last = Picture()
+        self.read_at = time.monotonic()
+        """When the host was read whole the last time, or the beginning."""
+
+    def start(self, looked: Callable[[], None]) -> None:
+        """Look, and say so each time."""
+
+        def run() -> None:
+            while True:
+                time.sleep(WHOLE)
+                try:
+                    self.look()
+                except PassgateError:
+                    continue  # It is a finding.
+                except Exception as error:  # noqa: BLE001  a defect here must not end what else the process does
+                    log.defect(error)
+                looked()
+
+        threading.Thread(target=run, name="pictures", daemon=True).start()
+
+    def look(self) -> Machine | None:
+        """Look now; from any thread."""
+        begun = time.monotonic()
+        try:
+            machine = self._look()
+        except PassgateError as error:
+            self._unread = (HOST_UNREADABLE.found(error.subject, error.message, hint=error.hint),)
+            raise
+        self._unread = ()
+        self.last, self.read_at = Picture(machine, begun), time.monotonic()
+        return machine
+
+    def findings(self) -> Iterator[Finding]:
+        """Why the host could not be looked at the last time."""
+        yield from self._unread
 
 
 class Look(NamedTuple):

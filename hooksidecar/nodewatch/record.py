@@ -14,6 +14,7 @@ from hostdev.kubelet.claimgrants import claim_grants
 from hostdev.kubelet.claimrecords import SUFFIX, ClaimRecord, read_records, records_directory
 from hostdev.kubelet.directory import PODS, list_pods, read_checkpoint
 from hostdev.kubelet.resourcename import DRIVER
+from hostdev.offer.pool import Held
 
 SOCKET = "kubelet.sock"
 """Where device plugins register: beside the file, from kubelet's first start on."""
@@ -22,8 +23,8 @@ SOCKET = "kubelet.sock"
 class Record:
     """The files, as often as they are looked at."""
 
-    def __init__(self, directory: str, boot_id: str) -> None:
-        self._directory = directory
+    def __init__(self, directory: str, boot_id: str, driver: str = DRIVER) -> None:
+        self._directory, self._driver = directory, driver
         self._path = os.path.join(directory, FILE)  # noqa: PTH118
         self._boot_id = boot_id
         self._data: bytes | None = None
@@ -68,9 +69,9 @@ class Record:
         return changed
 
     def _look_at_claims(self) -> bool:
-        read = read_records(self._directory, DRIVER)
+        read = read_records(self._directory, self._driver)
         unread = {finding.subject for finding in read.findings}
-        directory = records_directory(self._directory, DRIVER)
+        directory = records_directory(self._directory, self._driver)
         # What cannot be read now is as it was.
         known = [one for one in self.records if unread & {directory, f"{directory}/{one.uid}{SUFFIX}"}]
         records = tuple({one.uid: one for one in (*known, *read.records)}.values())
@@ -81,6 +82,16 @@ class Record:
     def grants(self) -> tuple[Grant, ...]:
         """The grants of kubelet's device manager that hold now: none that another boot has made."""
         return self.checkpoint.grants if self.checkpoint and not self.is_stale else ()
+
+    @property
+    def plugins_ids(self) -> Held:
+        """What device plugins gave, by resource."""
+        return _by_resource((grant.resource, grant.device_ids) for grant in self.grants)
+
+    @property
+    def claims_ids(self) -> Held:
+        """The units that claims hold, by resource; also those of an earlier boot, as their pods come back."""
+        return _by_resource((unit.resource, (unit.unit,)) for record in self.records for unit in record.units)
 
     @property
     def unread(self) -> tuple[Unread, ...]:
@@ -113,6 +124,13 @@ class Record:
         """Kubelet writes it when the first device plugin registers: many nodes never have one."""
         beside = os.path.join(os.path.dirname(self._path), SOCKET)  # noqa: PTH118, PTH120
         return isinstance(error, FileNotFoundError) and self.checkpoint is None and os.path.exists(beside)  # noqa: PTH110
+
+
+def _by_resource(pairs: Iterable[tuple[str, Iterable[str]]]) -> Held:
+    found: dict[str, set[str]] = {}
+    for resource, ids in pairs:
+        found.setdefault(resource, set()).update(ids)
+    return {resource: frozenset(ids) for resource, ids in found.items()}
 
 
 def _unreadable(path: str, error: OSError) -> Finding:

@@ -1,4 +1,4 @@
-"""What Prometheus and kubelet's probes ask over HTTP: /metrics and /healthz, and nothing else.
+"""What Prometheus and kubelet's probes ask over HTTP: /metrics, /healthz and /readyz, and nothing else.
 
 One thread serves them all, and no client can hold it up: a request has a few seconds and a few kilobytes, and when
 there are too many connections, the oldest makes room.
@@ -42,10 +42,17 @@ class Answer(NamedTuple):
 class Web:
     """Listens from `start` to `close`."""
 
-    def __init__(self, address: str, metrics_text: Callable[[], bytes], trouble: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        address: str,
+        metrics_text: Callable[[], bytes],
+        trouble: Callable[[], str],
+        lacking: Callable[[], str] | None = None,
+    ) -> None:
         self._address = address
         self._metrics_text = metrics_text
-        self._trouble = trouble
+        self._probes = {"/healthz": trouble, "/readyz": lacking or trouble}
+        """What a new start would mend, and what keeps the process from being of use."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: dict[asyncio.StreamWriter, None] = {}
         self._thread: threading.Thread | None = None
@@ -133,8 +140,8 @@ class Web:
     def _page(self, target: str) -> Answer:
         if target == "/metrics":
             return Answer(HTTPStatus.OK, self._metrics_text(), CONTENT_TYPE)
-        if target == "/healthz":
-            trouble = self._trouble()
+        if target in self._probes:
+            trouble = self._probes[target]()
             status = HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK
             return Answer(status, f"{trouble or 'ok'}\n".encode())
         return _said(HTTPStatus.NOT_FOUND)

@@ -91,7 +91,7 @@ for program in PROGRAMS
 end
 """
 
-OTHERS = ("kubectl-passgate", "passgate-hook", "passgate-agent", "onDefineDomain")
+OTHERS = ("kubectl-passgate", "passgate-hook", "passgate-agent", "passgate-claims", "onDefineDomain")
 """The programs that are completed beside passgate, by passgate."""
 SCRIPTS = {
     shell: script.replace("PROGRAMS", " ".join(["passgate", *OTHERS]))

@@ -20,6 +20,11 @@ KINDS = {
     "mutatingadmissionpolicies.admissionregistration.k8s.io": "MutatingAdmissionPolicy",
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": "MutatingAdmissionPolicyBinding",
     "mutatingpolicies.policies.kyverno.io": "MutatingPolicy",
+    "validatingadmissionpolicies.admissionregistration.k8s.io": "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": "ValidatingAdmissionPolicyBinding",
+    "clusterroles.rbac.authorization.k8s.io": "ClusterRole",
+    "clusterrolebindings.rbac.authorization.k8s.io": "ClusterRoleBinding",
+    "resourceclaims.resource.k8s.io": "ResourceClaim",
     "namespaces": "Namespace",
 }
 
@@ -61,8 +66,7 @@ def run(cluster: Cluster, words: Namespace) -> None:
                 cluster.delete(one)
     elif words.command == "get" and words.all_namespaces:
         for one in cluster.of(words.resource):
-            about = one["metadata"]
-            print(f"{about['namespace']}/{about['name']} {json.dumps(about.get('annotations', {}))}")
+            print(f"{one['metadata']['namespace']}/{one['metadata']['name']} {_shown(one)}")
     elif words.command == "get":
         gates = _developer(_named(cluster, words)).get("featureGates")
         sys.stdout.write("" if gates is None else json.dumps(gates, separators=(",", ":")))
@@ -78,6 +82,14 @@ def _patch(one: dict[str, Any], words: Namespace) -> None:
     tests = [step for step in patch if step["op"] == "test"]
     assert all(step["value"] == _developer(one)[step["path"].rpartition("/")[2]] for step in tests)
     apply(one, [step for step in patch if step["op"] != "test"])
+
+
+def _shown(one: dict[str, Any]) -> str:
+    """What the scripts ask of an object beside its name."""
+    if one["kind"] == "ResourceClaim":
+        results = one.get("status", {}).get("allocation", {}).get("devices", {}).get("results", ())
+        return " ".join(result["driver"] for result in results)
+    return json.dumps(one["metadata"].get("annotations", {}))
 
 
 def _developer(one: dict[str, Any]) -> dict[str, Any]:

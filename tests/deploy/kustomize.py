@@ -23,7 +23,8 @@ KNOWN = {
     *("transformers", "configMapGenerator"),
 }
 CLUSTER = {
-    *("Namespace", "Plugin", "PriorityClass"),
+    *("Namespace", "Plugin", "PriorityClass", "ClusterRole", "ClusterRoleBinding"),
+    *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
     *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingPolicy"),
 }
 """Kinds that belong to no namespace."""
@@ -159,7 +160,9 @@ def _patched(objects: list[Object], patch: Mapping[str, Any], folder: Path) -> l
     text = patch["patch"] if "patch" in patch else (folder / patch["path"]).read_text()
     change = yaml.safe_load(text)
     target = patch.get("target") or {"kind": change["kind"], "name": change["metadata"]["name"]}
-    hit = [one for one in objects if one["kind"] == target["kind"] and one["metadata"]["name"] == target["name"]]
+    hit = [one for one in objects if one["kind"] == target["kind"]]
+    # A name is a pattern for all of it.
+    hit = [one for one in hit if re.fullmatch(target["name"], one["metadata"]["name"])]
     assert hit, f"nothing is there that {target} means"
     if isinstance(change, list):
         for one in hit:

@@ -16,7 +16,7 @@ from hostdev.binding.state import NodeState
 from hostdev.binding.statefile import read_states
 from tests.deploy.kubectl import by_name, kubectl, skip_without
 from tests.deploy.kustomize import documents, render
-from tests.deploy.manifests import DEPLOY, FOLDERS, MANAGERS, PLUGINS, VERSION, daemon, manifest
+from tests.deploy.manifests import CLAIMS, DEPLOY, FOLDERS, MANAGERS, PLUGINS, VERSION, daemon, manifest
 
 COMPONENTS = ("chosen-nodes", "dashboard", "device-nodes", "nfd", "podmonitor", "prometheusrule", "selinux")
 AGENTS = ("overlays/agent-observe", "overlays/agent", *PLUGINS)
@@ -62,6 +62,7 @@ def test_components_change_the_agent_and_nothing_else(tmp_path: Path) -> None:
     assert {key for key, found in with_all.items() if without.get(key) != found} == {
         ("DaemonSet", "passgate-agent"),
         ("PodMonitor", "passgate-agent"),
+        ("PodMonitor", "passgate-claims"),
         ("PrometheusRule", "passgate-agent"),
         ("ConfigMap", "passgate-dashboard"),
     }
@@ -227,7 +228,7 @@ def test_no_overlay_needs_the_prometheus_operator(folder: str) -> None:
     assert [one["kind"] for one in render(DEPLOY / folder) if one["apiVersion"].startswith("monitoring.")] == []
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != CLAIMS])
 def test_nothing_asks_for_rights_at_the_api_server(folder: str) -> None:
     assert [found["kind"] for found in render(DEPLOY / folder) if "Role" in found["kind"]] == []
 
@@ -281,11 +282,12 @@ def test_the_dashboard_is_in_its_config_map(tmp_path: Path) -> None:
 
 def test_alerts_know_the_job_of_the_monitor() -> None:
     """The Prometheus operator names the job after the monitor, with its namespace before it."""
-    (monitor,) = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
+    monitor, of_claims = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
     (end,) = monitor["spec"]["podMetricsEndpoints"]
     pattern = JOB.removeprefix('job=~"').removesuffix('"')
 
     assert "jobLabel" not in monitor["spec"]
+    assert of_claims["spec"]["podMetricsEndpoints"] == [end]
     assert re.fullmatch(pattern, f"{monitor['metadata']['namespace']}/{monitor['metadata']['name']}")
     assert re.fullmatch(pattern, monitor["metadata"]["name"])
     assert {relabeling["targetLabel"] for relabeling in end["relabelings"]} == TARGET_LABELS - {"namespace", "pod"}
@@ -293,8 +295,10 @@ def test_alerts_know_the_job_of_the_monitor() -> None:
 
 def test_the_metrics_are_let_through() -> None:
     policy = manifest("overlays/agent", "NetworkPolicy")["spec"]
-    (monitor,) = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
+    monitor, of_claims = documents(DEPLOY / "components/podmonitor/podmonitor.yaml")
 
+    claims = manifest(CLAIMS, "DaemonSet", "passgate-claims")["spec"]["template"]["metadata"]["labels"]
+    assert of_claims["spec"]["selector"]["matchLabels"].items() <= claims.items()
     assert policy["egress"] == []
     assert policy["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
     assert [end["port"] for end in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]

@@ -15,7 +15,7 @@ import yaml
 
 from tests.deploy.cluster import KINDS, STATE
 from tests.deploy.kustomize import render
-from tests.deploy.manifests import DEPLOY, FOLDERS
+from tests.deploy.manifests import CLAIMS, DEPLOY, FOLDERS
 from tests.hooksidecar.sidecar import environment
 from tests.house import ROOT
 
@@ -161,3 +161,21 @@ def test_a_cluster_that_serves_little(tried: Tried) -> None:
 
     assert tried.run("uninstall").returncode == DONE
     assert tried.state["objects"] == []
+
+
+def claim(name: str, driver: str) -> dict[str, Any]:
+    results = [{"request": "gpu", "driver": driver, "pool": "worker-1", "device": "unit-0000-3d-00-0"}]
+    status = {"allocation": {"devices": {"results": results}}}
+    return {"kind": "ResourceClaim", "metadata": {"name": name, "namespace": "vms"}, "status": status}
+
+
+def test_claims_that_are_allocated_come_first(tried: Tried) -> None:
+    """Without the driver kubelet ends none of their pods."""
+    objects = [*render(DEPLOY / CLAIMS), claim("vm1-gpu", "units.passgate.dev"), claim("other", "gpu.example.com")]
+    tried.has(objects)
+
+    done = tried.run("uninstall")
+
+    assert done.returncode == STOPPED
+    assert done.stderr.splitlines()[1:] == ["vms/vm1-gpu"]
+    assert tried.state["objects"] == objects

@@ -28,6 +28,7 @@ PROGRAMS = (
     "hooksidecar.options:PROGRAM",
     "hooksidecar.rehearsal.command:PROGRAM",
     "hooksidecar.agent.options:PROGRAM",
+    "hooksidecar.claims.options:PROGRAM",
     "hooksidecar.shim:PROGRAM",
 )
 """The rows of the other programs, where they are installed: this floor knows their names alone."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from hooksidecar.agent.watch import Mounts
+from hooksidecar.nodewatch.mounts import Mounts
 from tests.hooksidecar.agent.envfile import ENVS
 from tests.hooksidecar.agent.kubelet import Kubelet, uid
 from tests.hooksidecar.sidecar import environment
@@ -32,7 +32,7 @@ exec "$@" --kubelet-dir "$view"
 CHECK = """\
 import sys
 from domxml.errors import HostUnreadable
-from hooksidecar.agent.watch import Mounts
+from hooksidecar.nodewatch.mounts import Mounts
 mounts = Mounts([f"{sys.argv[2]}/{place}" for place in ("device-plugins", "pods", "pod-resources")])
 for _ in iter(sys.stdin.readline, ""):
     try:
@@ -120,4 +120,4 @@ def test_the_agent_ends_to_be_started_anew(kubelet: Kubelet) -> None:
         assert process.wait(PATIENCE) == 4
         said = process.stderr.read()
         assert "device-plugins: was made anew on the node" in said
-        assert "start the agent anew" in said
+        assert "start the pod anew" in said

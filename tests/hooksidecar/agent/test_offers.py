@@ -211,7 +211,7 @@ def test_no_pod_is_guessed() -> None:
 
     assert given.as_given((part,)) == (part,)
     given.note(CARD, ["a"], Granted({VARIABLE: "0000:3e:00.0"}, ()))
-    assert given.held(()) == {CARD: {"a"}}
+    assert given.held({}) == {CARD: {"a"}}
 
 
 def test_what_kubelet_never_writes_down_is_forgotten() -> None:
@@ -220,8 +220,8 @@ def test_what_kubelet_never_writes_down_is_forgotten() -> None:
     now = time.monotonic()
 
     given.keep((), now)
-    assert given.held(()) == {CARD: {"a"}}
+    assert given.held({}) == {CARD: {"a"}}
     given.keep((Grant("uid-1", "compute", CARD, ("a",), (), ()),), now + 1000)
-    assert given.held(()) == {CARD: {"a"}}
+    assert given.held({}) == {CARD: {"a"}}
     given.keep((), now + 1000)
-    assert given.held(()) == {}
+    assert given.held({}) == {}

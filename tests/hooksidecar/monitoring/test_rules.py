@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hooksidecar.monitoring.alerts import ALERTS, rules
+from hooksidecar.monitoring.claimmetrics import BEHIND, REGISTERED
 from hooksidecar.monitoring.metrics import OFFER_REGISTRATIONS, OFFER_RESOURCES, OFFER_UNITS
 from tests.hooksidecar.monitoring.prometheus import promtool, skip_without, target_labels
 from tests.hooksidecar.monitoring.recordings import SCENARIOS, Recording, Scenario, all_running, record
@@ -170,6 +171,22 @@ def test_a_trouble_of_the_offer_has_its_alert(tmp_path: Path, name: str) -> None
         [Phase(8400, OFFERING, target_labels(2))],
         expected={**minutes(1, 15, 30), "37m": [alert], "49m": [alert], **minutes(51, 80, 120)},
     )
+
+
+def claiming(behind: int, registered: int) -> Recording:
+    """What a driver of claims serves of the way to the API server, and to kubelet."""
+    return Recording({(BEHIND.family, frozenset()): behind, (REGISTERED.family, frozenset()): registered})
+
+
+@pytest.mark.parametrize(
+    ("trouble", "alert"), [(claiming(90, 1), "PassgateSlicesBehind"), (claiming(0, 0), "PassgateClaimsNotTaken")]
+)
+def test_a_trouble_of_claims_has_its_alert(tmp_path: Path, trouble: Recording, alert: str) -> None:
+    skip_without()
+    well = claiming(0, 1)
+    phases = [Phase(600, well), Phase(60, claiming(40, 0)), Phase(600, well), Phase(1200, trouble), Phase(600, well)]
+
+    judge(tmp_path, phases, expected={**minutes(9, 12, 20), "30m": [alert], "40m": [alert], **minutes(45)})
 
 
 def test_a_change_of_who_has_what_is_no_trouble(tmp_path: Path) -> None:

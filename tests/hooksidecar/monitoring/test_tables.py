@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hooksidecar.monitoring.alerts import ALERTS, Alert, rules
+from hooksidecar.monitoring.claimmetrics import CLAIM_METRICS
 from hooksidecar.monitoring.dashboard import CHOSEN, dashboard, sections
 from hooksidecar.monitoring.docs import DASHBOARD, files
 from hooksidecar.monitoring.metrics import FINDINGS, METRICS, TARGET_LABELS
@@ -19,7 +20,7 @@ from hostdev.findings.registry import ALL
 from tests.hooksidecar.monitoring.prometheus import series_name
 from tests.house import ROOT
 
-FAMILIES = {series_name(metric) for metric in METRICS}
+FAMILIES = {series_name(metric) for metric in (*METRICS, *CLAIM_METRICS)}
 CODES = re.compile(r'code=~?"([^"]+)"')
 
 
@@ -100,7 +101,7 @@ def test_the_page_for_the_night_names_what_is_there() -> None:
 
 
 def test_every_metric_has_a_panel() -> None:
-    for metric in METRICS:
+    for metric in (*METRICS, *CLAIM_METRICS):
         assert any(series_name(metric) in query and "$node" in query for query in queries()), metric.name
 
 
@@ -109,7 +110,9 @@ def test_the_dashboard_is_one_that_grafana_can_draw() -> None:
     assert made == json.loads(json.dumps(dashboard()))
     panels: list[dict[str, Any]] = made["panels"]
 
-    assert [panel["title"] for panel in panels if panel["type"] == "row"] == ["Fleet", "Node $node", "VMs on $node"]
+    assert [panel["title"] for panel in panels if panel["type"] == "row"] == [
+        *("Fleet", "Node $node", "VMs on $node", "Claims on $node")
+    ]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken = [cell for panel in panels for cell in _cells(panel["gridPos"])]
     assert len(set(taken)) == len(taken)

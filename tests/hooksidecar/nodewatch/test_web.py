@@ -54,6 +54,7 @@ def raw(port: int, request: bytes) -> bytes:
         ("GET", "/metrics", 200, TEXT),
         ("GET", "/metrics?name=x", 200, TEXT),
         ("GET", "/healthz", 200, b"ok\n"),
+        ("GET", "/readyz", 200, b"ok\n"),
         ("GET", "/", 404, b"Not Found\n"),
         ("GET", "/metrics/../etc/passwd", 404, b"Not Found\n"),
         ("POST", "/metrics", 405, b"Method Not Allowed\n"),
@@ -81,6 +82,16 @@ def test_trouble() -> None:
         response, body = ask(served.port, "/healthz")
 
     assert (response.status, body) == (503, b"no sweep for 90 s\n")
+
+
+def test_what_is_not_ready_need_not_start_anew() -> None:
+    served = Web("127.0.0.1:0", bytes, str, lambda: "kubelet does not know the driver")
+    served.start()
+    with contextlib.closing(served):
+        assert ask(served.port, "/healthz")[0].status == 200
+        response, body = ask(served.port, "/readyz")
+
+    assert (response.status, body) == (503, b"kubelet does not know the driver\n")
 
 
 def test_a_defect_is_an_answer() -> None:

@@ -130,6 +130,7 @@ def test_every_option_of_every_command_is_offered() -> None:
         ("passgate-hook", ["rehearse", "--vmi", ""], [":file"]),
         ("passgate-agent", ["--log-level", "w"], ["warning"]),
         ("passgate-agent", ["--kubelet-dir", ""], [":directory"]),
+        ("passgate-claims", ["--state", ""], [":file"]),
         ("onDefineDomain", ["--d"], ["--domain"]),
         ("kubectl-passgate", ["why", "--col"], ["--collect", "--color"]),
         ("nothing", [""], ["help", "version"]),

@@ -24,7 +24,7 @@ def test_there_is_a_page_for_every_command(cli: Callable[..., Ran], tmp_path: Pa
     names = [
         "passgate",
         *(f"passgate-{name.replace(' ', '-')}" for name in (*table.GROUPS, *table.COMMANDS) if name),
-        *("passgate-hook", "passgate-hook-rehearse", "passgate-agent", "onDefineDomain"),
+        *("passgate-hook", "passgate-hook-rehearse", "passgate-agent", "passgate-claims", "onDefineDomain"),
     ]
     assert ran == Ran(0, f"{len(names)} pages in {directory}\n", "")
     assert {file.name for file in directory.iterdir()} == {f"{name}.1" for name in names}

@@ -1,0 +1,126 @@
+"""A node with its API server, its kubelet, and the driver as a process, as many times as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.lifecycle import allocate, claim_of, release, reserve
+from tests.apiserver.server import ApiServerDouble
+from tests.hooksidecar.agent.process import AgentProcess
+from tests.hostdev.cli.running import MACHINES
+from tests.kubelet.cluster import StoredCluster
+from tests.kubelet.kubelet import Kubelet
+from tests.kubelet.pods import ClaimUse, Container, Pod, PodClaim
+from tests.kubelet.times import QUICK, Times
+
+DRIVER, NODE, RESOURCE = "units.passgate.dev", "worker-1", "example.com/qat"
+PROGRAM = ("-m", "hooksidecar.claims.main")
+VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_QAT"
+UNITS = 16
+STATE = f"""\
+apiVersion: passgate.dev/v1
+kind: NodeState
+spec:
+  offer:
+  - resource: {RESOURCE}
+    match: {{id: "8086:37c9", driver: vfio-pci}}
+    by: claim
+"""
+PATIENCE = 60.0
+Object = dict[str, Any]
+
+
+class ClaimNode:
+    """Its parts; processes of the driver end with it."""
+
+    def __init__(self, directory: Path, stack: ExitStack, times: Times = QUICK) -> None:
+        self.root, self.kubelet_dir, self._stack = directory / "root", directory / "k", stack
+        self.cdi_dir = self.root / "var/run/cdi"
+        for name in ("vfio", *map(str, range(100))):
+            node = self.root / "dev/vfio" / name
+            node.parent.mkdir(parents=True, exist_ok=True)
+            node.touch()
+        self.state = directory / "state.yaml"
+        self.state.write_text(STATE)
+        self.api = stack.enter_context(ApiServerDouble())
+        self.api.storage.create("nodes", {"metadata": {"name": NODE}})
+        self.account = self.api.service_account(directory / "account")
+        (self.kubelet_dir / "plugins").mkdir(parents=True)
+        # What is mounted from there the runtime finds below its root.
+        seen = self.root / self.kubelet_dir.relative_to("/")
+        seen.parent.mkdir(parents=True)
+        seen.symlink_to(self.kubelet_dir)
+        made = Kubelet(
+            self.kubelet_dir, times=times, root=str(self.root), cluster=StoredCluster(self.api.storage, NODE)
+        )
+        self.kubelet = stack.enter_context(made)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a process is started with."""
+        own = {"--state": self.state, "--node": NODE, "--cdi-dir": self.cdi_dir, "--api-server": self.api.url}
+        own |= {"--service-account-dir": self.account, "--listen": "127.0.0.1:0"}
+        return tuple(f"{name}={value}" for name, value in own.items())
+
+    def serve(self) -> AgentProcess:
+        """One more process of the driver."""
+        host = str(MACHINES / "qat.toml")
+        process = AgentProcess(self.kubelet_dir, *self.flags, host=host, program=PROGRAM)
+        self._stack.enter_context(process)
+        process.until(lambda: process.said("serving claims"), PATIENCE)
+        return process
+
+    def wait(self, condition: Callable[[], object], what: str = "") -> None:
+        """Until it is so."""
+        self.kubelet.wait(condition, what, PATIENCE)
+
+    def await_driver(self) -> None:
+        """Until kubelet knows it, and the scheduler what there is."""
+        self.wait(lambda: self.kubelet.claims.drivers.is_connected(DRIVER), "kubelet knows the driver")
+        self.wait(lambda: len(self.devices()) == UNITS, "all units are published")
+
+    def slices(self) -> list[Object]:
+        """Those of the pool's newest generation."""
+        found = self.api.storage.select("resourceslices")
+        newest = max((one["spec"]["pool"]["generation"] for one in found), default=0)
+        return [one for one in found if one["spec"]["pool"]["generation"] == newest]
+
+    def devices(self) -> list[str]:
+        """The names of devices of a pool that is complete; else none."""
+        slices = self.slices()
+        if len(slices) != (slices[0]["spec"]["pool"]["resourceSliceCount"] if slices else 0):
+            return []
+        return [device["name"] for one in slices for device in one["spec"].get("devices", ())]
+
+    def pod(self, name: str, device: str) -> Pod:
+        """A VM's pod with a claim of its own name, as the scheduler binds it."""
+        uses = Container("compute", claims=(ClaimUse("gpu"),))
+        pod = Pod(name, containers=(uses,), claims=(PodClaim("gpu", name),))
+        claim = self.api.storage.create("resourceclaims", claim_of(name, "gpu", "qat", "gpu"), "default")
+        result = {"request": "gpu", "driver": DRIVER, "pool": NODE, "device": device}
+        claim = allocate(self.api.storage, claim, [result])
+        reserve(self.api.storage, claim, pod.name, pod.uid)
+        return self.kubelet.create(pod, bound=True)
+
+    def end_pod(self, pod: Pod) -> None:
+        """Let it end, until nothing of it is left on the node."""
+        self.kubelet.delete(pod)
+        self.wait(lambda: pod not in self.kubelet.pods, f"{pod.name} is gone")
+        claim = self.api.storage.get("resourceclaims", pod.name, "default")
+        release(self.api.storage, claim, pod.uid)
+
+    def files(self) -> set[str]:
+        """What is kept of claims, but for sockets and locks."""
+        own = self.kubelet_dir / "plugins" / DRIVER
+        places = [*self.cdi_dir.glob("*"), *own.rglob("*.json")]
+        return {path.name for path in places if path.is_file()}
+
+
+@contextmanager
+def claim_node(directory: Path, times: Times = QUICK) -> Iterator[ClaimNode]:
+    """A node without any process of the driver."""
+    with ExitStack() as stack:
+        yield ClaimNode(directory, stack, times)

@@ -33,6 +33,9 @@ def main() -> None:
     say("")
     say("What it offers to kubelet, on the host with 4096 PCI functions")
     subprocess.run([sys.executable, "-m", "bench.offer"], check=False)
+    say("")
+    say("The driver of resource claims beside the agent, while nothing happens")
+    subprocess.run([sys.executable, "-m", "bench.claims"], check=False)
 
 
 def say(text: str) -> None:

@@ -31,7 +31,7 @@ def run() -> Iterator[str]:
         with _node(pods) as (kubelet, agent):
             seconds = [_one_more(kubelet, pods + turn) for turn in range(TURNS)]
             medians[pods] = statistics.median(seconds)
-            yield _line(f"{pods} pods", seconds, f"{_resident(agent)} KiB")
+            yield _line(f"{pods} pods", seconds, f"{agent.resident()} KiB")
     times = medians[PODS[-1]] / medians[PODS[0]]
     promise = f"with {PODS[-1]} pods at most {MOST_TIMES_ONE:.0f} times what it takes with {PODS[0]}"
     yield goals([Goal(promise, f"{times:.1f}", times <= MOST_TIMES_ONE)])
@@ -97,11 +97,6 @@ def _wait_for(file: Path, begun: float = 0.0) -> float:
 def _line(name: str, seconds: list[float], more: str) -> str:
     p50, p99 = statistics.median(seconds), statistics.quantiles(seconds, n=100)[98]
     return f"  {name:<28} {len(seconds):>4} {p50 * MILLISECOND:>7.2f} ms {p99 * MILLISECOND:>7.2f} ms {more:>12}"
-
-
-def _resident(agent: AgentProcess) -> int:
-    status = Path(f"/proc/{agent.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 if __name__ == "__main__":

@@ -214,8 +214,7 @@ def _memory_of(directory: str, offers: str) -> int:
         with AgentProcess(place, *flags, host=directory, program=program) as agent:
             agent.ready()
             time.sleep(SETTLED)
-            status = Path(f"/proc/{agent.process.pid}/status").read_text()
-            return int(status.partition("VmRSS:")[2].split()[0])
+            return agent.resident()
 
 
 def _agent(offers: str, words: Sequence[str]) -> None:

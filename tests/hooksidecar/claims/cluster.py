@@ -17,6 +17,7 @@ from tests.kubelet.pods import ClaimUse, Container, Pod, PodClaim
 from tests.kubelet.times import QUICK, Times
 
 DRIVER, NODE, RESOURCE = "units.passgate.dev", "worker-1", "example.com/qat"
+MACHINE = MACHINES / "qat.toml"
 PROGRAM = ("-m", "hooksidecar.claims.main")
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_QAT"
 UNITS = 16
@@ -67,8 +68,7 @@ class ClaimNode:
 
     def serve(self) -> AgentProcess:
         """One more process of the driver."""
-        host = str(MACHINES / "qat.toml")
-        process = AgentProcess(self.kubelet_dir, *self.flags, host=host, program=PROGRAM)
+        process = AgentProcess(self.kubelet_dir, *self.flags, host=str(MACHINE), program=PROGRAM)
         self._stack.enter_context(process)
         process.until(lambda: process.said("serving claims"), PATIENCE)
         return process

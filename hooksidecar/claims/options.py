@@ -55,7 +55,7 @@ OPTIONS = (
         default=CDI,
         complete=Complete.DIRECTORY,
     ),
-    HOST_ROOT,
+    HOST_ROOT._replace(metavar="ROOT|MACHINE.toml"),
     LISTEN,
     Argument(("--api-server",), "another URL of the API server than that of the pod's environment", metavar="URL"),
     Argument(

@@ -18,17 +18,18 @@ from hostdev.inventory.scan import looker
 def preview_slices(options: Options) -> str:
     """The ResourceSlices as one List, as kubectl prints such; the log tells what is offered otherwise than declared."""
     pictures = Pictures(looker(options.host))
+    record = Record(options.kubelet_dir, read_boot_id_of(options.host), options.driver)
     keeper = Keeper(
         declared_by(options.state, options.node),
         look_at(options.host, pictures.look, lambda: pictures.last),
-        Record(options.kubelet_dir, read_boot_id_of(options.host), options.driver),
+        record,
         options.kubelet_dir,
         held=lambda record: record.plugins_ids,
         turned=lambda _offer: None,
     )
     keeper.turn()
     inventory = make_inventory(keeper.offer)
-    log.Diary().write((*keeper.findings(), *inventory.remarks))
+    log.Diary().write((*keeper.findings(), *record.findings, *inventory.remarks))
     plan = plan_slices(inventory, (), Owner(options.node, ""), options.driver)
     slices = [_without_owner(step.object) for step in plan.steps if isinstance(step, Create)]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": slices}, indent=2) + "\n"

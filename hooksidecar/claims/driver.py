@@ -103,7 +103,7 @@ class Driver:
                 self._tell()
 
     def devices(self) -> Sequence[DeviceHealth]:
-        """How the devices of the slices are, and of claims those that are in none any more."""
+        """How the devices of the slices are; what a claim holds stays in them, whatever became of it."""
         return tuple(self._health())
 
     def _serve_web(self, faces: ExitStack) -> None:

@@ -39,6 +39,7 @@ class ClaimNode:
 
     def __init__(self, directory: Path, stack: ExitStack, times: Times = QUICK) -> None:
         self.root, self.kubelet_dir, self._stack = directory / "root", directory / "k", stack
+        self.processes: list[AgentProcess] = []
         self.cdi_dir = self.root / "var/run/cdi"
         for name in ("vfio", *map(str, range(100))):
             node = self.root / "dev/vfio" / name
@@ -70,12 +71,17 @@ class ClaimNode:
         """One more process of the driver."""
         process = AgentProcess(self.kubelet_dir, *self.flags, host=str(MACHINE), program=PROGRAM)
         self._stack.enter_context(process)
+        self.processes.append(process)
         process.until(lambda: process.said("serving claims"), PATIENCE)
         return process
 
     def wait(self, condition: Callable[[], object], what: str = "") -> None:
-        """Until it is so."""
-        self.kubelet.wait(condition, what, PATIENCE)
+        """Until it is so; where it never is, the log says why."""
+        try:
+            self.kubelet.wait(condition, what, PATIENCE)
+        except AssertionError as error:
+            error.add_note("\n".join(process.log_text() for process in self.processes))
+            raise
 
     def await_driver(self) -> None:
         """Until kubelet knows it, and the scheduler what there is."""

@@ -50,12 +50,12 @@ class Driver:
         self._boot_id = boot_id = read_boot_id_of(options.host)
         self._api = ApiServer.in_cluster(options.service_account_dir, options.api_server or None)
         self._mounts = Mounts(_mounted(options))
-        self._pictures = Pictures(looker(options.host))
+        self._pictures = Pictures(looker(options.host, bars=True))
         self._store = ClaimStore(options.kubelet_dir, options.driver, options.cdi_dir)
         self._record = Record(options.kubelet_dir, boot_id, options.driver)
         self._keeper = Keeper(
             declared_by(options.state, options.node),
-            look_at(options.host, self._pictures.look, lambda: self._pictures.last),
+            look_at(options.host, self._pictures.look, lambda: self._pictures.last, bars=True),
             self._record,
             options.kubelet_dir,
             held=lambda record: record.plugins_ids,

@@ -17,11 +17,11 @@ from hostdev.inventory.scan import looker
 
 def preview_slices(options: Options) -> str:
     """The ResourceSlices as one List, as kubectl prints such; the log tells what is offered otherwise than declared."""
-    pictures = Pictures(looker(options.host))
+    pictures = Pictures(looker(options.host, bars=True))
     record = Record(options.kubelet_dir, read_boot_id_of(options.host), options.driver)
     keeper = Keeper(
         declared_by(options.state, options.node),
-        look_at(options.host, pictures.look, lambda: pictures.last),
+        look_at(options.host, pictures.look, lambda: pictures.last, bars=True),
         record,
         options.kubelet_dir,
         held=lambda record: record.plugins_ids,

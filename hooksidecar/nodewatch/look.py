@@ -88,17 +88,17 @@ class Look(NamedTuple):
     """At what VFs are set up with, where that is declared."""
 
 
-def look_at(host: str, whole: Callable[[], Machine | None], last: Callable[[], Picture]) -> Look:
-    """Look at a host in each way."""
-    return Look(whole, looker_at_some(host), last, _settings_reader(host))
+def look_at(host: str, whole: Callable[[], Machine | None], last: Callable[[], Picture], *, bars: bool = False) -> Look:
+    """Look at a host in each way; at BARs as the looks at the whole do."""
+    return Look(whole, looker_at_some(host, bars=bars), last, _settings_reader(host))
 
 
-def looker_at_some(host: str) -> Callable[[Collection[PciAddress]], Machine]:
+def looker_at_some(host: str, *, bars: bool = False) -> Callable[[Collection[PciAddress]], Machine]:
     """A function that looks at some functions and all that decides about them."""
 
     def look(addresses: Collection[PciAddress]) -> Machine:
         with open_host(host) as opened:
-            return scan(opened, only=addresses, use=False)
+            return scan(opened, only=addresses, use=False, bars=bars)
 
     return look
 

@@ -1,4 +1,4 @@
-"""The file that declares a node's state, as it is written and as it breaks."""
+"""How a node is looked at, and the file that declares its state, as it is written and as it breaks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from domxml.errors import BadInput
-from hooksidecar.nodewatch.look import declared_by
+from hooksidecar.nodewatch.look import Picture, declared_by, look_at
 from hostdev.inventory.machine import Machine
+from tests.hostdev.gate.build import at
 from tests.hostdev.offer.offers import CARD, HEAD
+from tests.house import ROOT
 
 STATE = f"  offer: [{{resource: {CARD}, match: {{class: display}}, unit: group}}]"
 
@@ -28,3 +30,12 @@ def test_a_file_that_breaks_changes_no_offer(tmp_path: Path) -> None:
         assert declared(Machine()) == before
     file.unlink()
     assert declared(Machine()) == before
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_sizes_of_bars_are_looked_at_where_they_are_published(*, bars: bool) -> None:
+    """Also after a look at one function, or its device would lose them by the first event."""
+    host = str(ROOT / "tests/fixtures/machines/consumer-gpu.toml")
+    found = look_at(host, lambda: None, Picture, bars=bars).some([at("01:00.0")]).functions[at("01:00.0")].bars
+
+    assert (found is not None and found.own != ()) is bars

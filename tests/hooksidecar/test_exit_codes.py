@@ -50,7 +50,7 @@ def test_h10_shutdown_is_answered_and_then_ends_in_0(start: Start) -> None:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_h10_a_call_that_hangs_does_not_keep_the_process(start: Start, number: signal.Signals) -> None:
-    sidecar = start("stuck", "--wait", "50")
+    sidecar = start("stuck", "--wait", "15")
     client = sidecar.ready()
 
     with ThreadPoolExecutor(1) as pool:
@@ -64,7 +64,7 @@ def test_h10_a_call_that_hangs_does_not_keep_the_process(start: Start, number: s
 
 
 def test_h10_a_call_that_hangs_does_not_keep_the_process_from_a_shutdown(start: Start) -> None:
-    sidecar = start("stuck", "--wait", "50")
+    sidecar = start("stuck", "--wait", "15")
     client = sidecar.ready()
 
     with ThreadPoolExecutor(1) as pool:

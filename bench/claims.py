@@ -21,6 +21,8 @@ from tests.kubelet.times import REAL
 IDLE = 15.0
 """Seconds that are watched: a turn comes every ten."""
 MOST_MEMORY = 1.5
+MINUTE = 60.0
+"""After which an API server says in a watch that nothing has happened."""
 
 
 def run() -> Iterator[str]:
@@ -29,6 +31,7 @@ def run() -> Iterator[str]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, base)
         node = ClaimNode(base, stack, REAL)
+        node.api.bookmarks_every = MINUTE
         driver = node.serve()
         node.await_driver()
         agent = stack.enter_context(AgentProcess(node.kubelet_dir, "--listen=127.0.0.1:0", host=str(MACHINE))).ready()

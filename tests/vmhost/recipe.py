@@ -29,6 +29,7 @@ PACKAGES = (
     "lvm2",
     "mdadm",
     "open-iscsi",
+    "openssl",
     "pciutils",
     "python3",
     "python3-libvirt",

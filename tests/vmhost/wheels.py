@@ -1,4 +1,4 @@
-"""What sidecar, agent and commands run on: the pinned packages, for the host's own Python. Debian's are older."""
+"""What sidecar, agent and the rest run on: the pinned packages, for the host's own Python. Debian's are older."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.house import ROOT
 from tests.vmhost.debian import logged
 
-PINS = ROOT / "requirements" / "agent.txt"
+PINS = ROOT / "requirements" / "claims.txt"
 
 
 def install(root: Path, log: Path) -> None:

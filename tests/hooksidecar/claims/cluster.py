@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.apiserver.lifecycle import allocate, claim_of, release, reserve
 from tests.apiserver.server import ApiServerDouble
 from tests.hooksidecar.agent.process import AgentProcess
-from tests.hostdev.cli.running import MACHINES
 from tests.kubelet.cluster import StoredCluster
 from tests.kubelet.kubelet import Kubelet
-from tests.kubelet.pods import ClaimUse, Container, Pod, PodClaim
+from tests.kubelet.pods import ClaimUse, Container, ExtendedClaim, Pod, PodClaim
 from tests.kubelet.times import QUICK, Times
 
 DRIVER, NODE, RESOURCE = "units.passgate.dev", "worker-1", "example.com/qat"
-MACHINE = MACHINES / "qat.toml"
+MACHINE = Path(__file__).parents[2] / "fixtures/machines/qat.toml"
 PROGRAM = ("-m", "hooksidecar.claims.main")
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_QAT"
 UNITS = 16
@@ -34,31 +33,47 @@ PATIENCE = 60.0
 Object = dict[str, Any]
 
 
+class Host(NamedTuple):
+    """What the driver looks at, and what of it is offered."""
+
+    path: str = str(MACHINE)
+    state: str = STATE
+    units: int = UNITS
+    patience: float = PATIENCE
+
+
+RECORDED = Host()
+
+
 class ClaimNode:
     """Its parts; processes of the driver end with it."""
 
-    def __init__(self, directory: Path, stack: ExitStack, times: Times = QUICK) -> None:
-        self.root, self.kubelet_dir, self._stack = directory / "root", directory / "k", stack
+    def __init__(self, directory: Path, stack: ExitStack, times: Times = QUICK, host: Host = RECORDED) -> None:
+        self.host, self.kubelet_dir, self._stack = host, directory / "k", stack
+        self.root = Path("/") if host.path == "/" else self._made_root(directory / "root")
         self.processes: list[AgentProcess] = []
         self.cdi_dir = self.root / "var/run/cdi"
-        for name in ("vfio", *map(str, range(100))):
-            node = self.root / "dev/vfio" / name
-            node.parent.mkdir(parents=True, exist_ok=True)
-            node.touch()
         self.state = directory / "state.yaml"
-        self.state.write_text(STATE)
+        self.state.write_text(host.state)
         self.api = stack.enter_context(ApiServerDouble())
         self.api.storage.create("nodes", {"metadata": {"name": NODE}})
         self.account = self.api.service_account(directory / "account")
         (self.kubelet_dir / "plugins").mkdir(parents=True)
-        # What is mounted from there the runtime finds below its root.
-        seen = self.root / self.kubelet_dir.relative_to("/")
-        seen.parent.mkdir(parents=True)
-        seen.symlink_to(self.kubelet_dir)
         made = Kubelet(
             self.kubelet_dir, times=times, root=str(self.root), cluster=StoredCluster(self.api.storage, NODE)
         )
         self.kubelet = stack.enter_context(made)
+
+    def _made_root(self, root: Path) -> Path:
+        for name in ("vfio", *map(str, range(100))):
+            node = root / "dev/vfio" / name
+            node.parent.mkdir(parents=True, exist_ok=True)
+            node.touch()
+        # What is mounted from there the runtime finds below its root.
+        seen = root / self.kubelet_dir.relative_to("/")
+        seen.parent.mkdir(parents=True)
+        seen.symlink_to(self.kubelet_dir)
+        return root
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -69,16 +84,16 @@ class ClaimNode:
 
     def serve(self) -> AgentProcess:
         """One more process of the driver."""
-        process = AgentProcess(self.kubelet_dir, *self.flags, host=str(MACHINE), program=PROGRAM)
+        process = AgentProcess(self.kubelet_dir, *self.flags, host=self.host.path, program=PROGRAM)
         self._stack.enter_context(process)
         self.processes.append(process)
-        process.until(lambda: process.said("serving claims"), PATIENCE)
+        process.until(lambda: process.said("serving claims"), self.host.patience)
         return process
 
     def wait(self, condition: Callable[[], object], what: str = "") -> None:
         """Until it is so; where it never is, the log says why."""
         try:
-            self.kubelet.wait(condition, what, PATIENCE)
+            self.kubelet.wait(condition, what, self.host.patience)
         except AssertionError as error:
             error.add_note("\n".join(process.log_text() for process in self.processes))
             raise
@@ -86,7 +101,7 @@ class ClaimNode:
     def await_driver(self) -> None:
         """Until kubelet knows it, and the scheduler what there is."""
         self.wait(lambda: self.kubelet.claims.drivers.is_connected(DRIVER), "kubelet knows the driver")
-        self.wait(lambda: len(self.devices()) == UNITS, "all units are published")
+        self.wait(lambda: len(self.devices()) == self.host.units, "all units are published")
 
     def slices(self) -> list[Object]:
         """Those of the pool's newest generation."""
@@ -105,8 +120,19 @@ class ClaimNode:
         """A VM's pod with a claim of its own name, as the scheduler binds it."""
         uses = Container("compute", claims=(ClaimUse("gpu"),))
         pod = Pod(name, containers=(uses,), claims=(PodClaim("gpu", name),))
-        claim = self.api.storage.create("resourceclaims", claim_of(name, "gpu", "qat", "gpu"), "default")
-        result = {"request": "gpu", "driver": DRIVER, "pool": NODE, "device": device}
+        return self._bound(pod, claim_of(name, "gpu", "qat", "gpu"), device)
+
+    def extended_pod(self, name: str, resource: str, device: str) -> Pod:
+        """One that asks for a resource as of a device plugin, of which the scheduler makes a claim."""
+        request = "container-0-request-0"
+        uses = Container("compute", limits={resource: 1})
+        pod = Pod(name, containers=(uses,), extended=ExtendedClaim(name, (("compute", resource, request),)))
+        return self._bound(pod, claim_of(name, request, "qat"), device)
+
+    def _bound(self, pod: Pod, claim: Object, device: str) -> Pod:
+        (request,) = (one["name"] for one in claim["spec"]["devices"]["requests"])
+        claim = self.api.storage.create("resourceclaims", claim, "default")
+        result = {"request": request, "driver": DRIVER, "pool": NODE, "device": device}
         claim = allocate(self.api.storage, claim, [result])
         reserve(self.api.storage, claim, pod.name, pod.uid)
         return self.kubelet.create(pod, bound=True)
@@ -126,7 +152,7 @@ class ClaimNode:
 
 
 @contextmanager
-def claim_node(directory: Path, times: Times = QUICK) -> Iterator[ClaimNode]:
+def claim_node(directory: Path, times: Times = QUICK, host: Host = RECORDED) -> Iterator[ClaimNode]:
     """A node without any process of the driver."""
     with ExitStack() as stack:
-        yield ClaimNode(directory, stack, times)
+        yield ClaimNode(directory, stack, times, host)

@@ -16,6 +16,7 @@ from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.claims.cluster import DRIVER, NODE, RESOURCE, UNITS, VARIABLE, ClaimNode, claim_node
 from tests.hooksidecar.httpclient import ask
 from tests.kubelet.pods import Pod
+from tests.kubelet.times import QUICK, REAL
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -140,7 +141,12 @@ def test_a_rollout(node: ClaimNode) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_its_end_takes_nothing_from_pods(node: ClaimNode, number: signal.Signals) -> None:
+def test_its_end_takes_nothing_from_pods(kubelet_dir: Path, number: signal.Signals) -> None:
+    with claim_node(kubelet_dir, QUICK._replace(wipe=REAL.wipe)) as node:
+        _end_and_go_on(node, number)
+
+
+def _end_and_go_on(node: ClaimNode, number: signal.Signals) -> None:
     process = node.serve()
     node.await_driver()
     pod = run(node, "vm1")

@@ -16,7 +16,7 @@ from tests.vmhost.inside.scenario import expect, scenario
 if TYPE_CHECKING:
     from tests.vmhost.inside.bench import Bench
 
-PINS = Path("/share/project/requirements/agent.txt")
+PINS = Path("/share/project/requirements/claims.txt")
 
 
 @scenario
@@ -30,7 +30,7 @@ def the_host_is_made_of_what_it_should_be(bench: Bench) -> None:
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)", PINS.read_text(), re.MULTILINE))
     installed = {name: metadata.version(name) for name in pinned}
     expect(pinned and installed == pinned, f"pinned are {pinned}, there are {installed}")
-    bench.record("requirements/agent.txt", ", ".join(pinned), "Python: each in the version that is pinned")
+    bench.record("requirements/claims.txt", ", ".join(pinned), "Python: each in the version that is pinned")
 
 
 @scenario

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domxml.errors import BadInput, PassgateError
 from hooksidecar import options, precloudinitiso, shim
 from hooksidecar.agent import options as agent_options
+from hooksidecar.claims import options as claims_options
 from hooksidecar.rehearsal import command as rehearsal
 from hostdev.argumentparser import read_arguments
 from hostdev.cli.commands import table
@@ -23,7 +24,7 @@ from hostdev.commandline import Command
 from hostdev.habits import FILES, INSTEAD
 from tests.house import ROOT
 
-LEAN = (options.PROGRAM, agent_options.PROGRAM)
+LEAN = (options.PROGRAM, agent_options.PROGRAM, claims_options.PROGRAM)
 PROGRAMS = (*LEAN, rehearsal.PROGRAM, shim.PROGRAM, precloudinitiso.PROGRAM)
 ROWS = (*PROGRAMS, *table.COMMANDS.values())
 each_row = pytest.mark.parametrize("command", ROWS, ids=lambda command: command.full_name)

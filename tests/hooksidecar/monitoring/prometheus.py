@@ -1,4 +1,4 @@
-"""Debian's Prometheus as the judge: promtool, and a server that scrapes agents on this machine."""
+"""Debian's Prometheus as the judge: promtool, and a server that scrapes processes on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,30 +38,28 @@ def series_name(metric: Metric) -> str:
     return f"{metric.name}_bucket" if metric.kind is Kind.HISTOGRAM else metric.family
 
 
-def target_labels(number: int, pod: str = "") -> dict[str, str]:
+def target_labels(number: int, pod: str = "", program: str = "passgate-agent") -> dict[str, str]:
     """The labels that the component `podmonitor` brings about."""
     return {
-        "job": "passgate/passgate-agent",
+        "job": f"passgate/{program}",
         "instance": f"192.0.2.{number}:9841",
         "namespace": "passgate",
         "node": f"node-{number}",
-        "pod": pod or f"passgate-agent-{number:05}",
+        "pod": pod or f"{program}-{number:05}",
     }
 
 
 class Prometheus:
-    """A server that scrapes agents each second while the `with` block lasts."""
+    """A server that scrapes what listens on these ports each second while the `with` block lasts."""
 
-    def __init__(self, directory: Path, ports: Sequence[int], rules: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, ports: Mapping[int, Mapping[str, str]], rules: Mapping[str, Any]) -> None:
         (directory / "rules.yml").write_text(json.dumps(rules))
-        targets = [
-            {"targets": [f"127.0.0.1:{port}"], "labels": target_labels(number)} for number, port in enumerate(ports, 1)
-        ]
-        job = {"job_name": "passgate/passgate-agent", "static_configs": targets}
+        targets = [{"targets": [f"127.0.0.1:{port}"], "labels": labels} for port, labels in ports.items()]
+        job = {"job_name": "passgate", "static_configs": targets}
         times = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config = {"global": times, "rule_files": ["rules.yml"], "scrape_configs": [job]}
         (directory / "prometheus.yml").write_text(json.dumps(config))
-        self._agents = len(ports)
+        self._targets = len(ports)
         self._directory = directory
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -110,6 +108,6 @@ class Prometheus:
 
     def _has_scraped(self) -> bool:
         try:
-            return len(self.query("sum_over_time(up[1m]) >= 3")) == self._agents
+            return len(self.query("sum_over_time(up[1m]) >= 3")) == self._targets
         except OSError:
             return False

@@ -1,15 +1,19 @@
-"""Every query of the dashboard, and every rule, asked of a real Prometheus that scrapes real agents."""
+"""Every query of the dashboard, and every rule, asked of a real Prometheus that scrapes real processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from hooksidecar.monitoring.alerts import ALERTS, rules
+from hooksidecar.monitoring.claimmetrics import CLAIM_METRICS
 from hooksidecar.monitoring.dashboard import CHOSEN, Panel, sections
 from hooksidecar.monitoring.metrics import METRICS, TARGET_LABELS
-from tests.hooksidecar.monitoring.prometheus import Prometheus, promtool, series_name, skip_without
+from tests.hooksidecar.claims.cluster import claim_node
+from tests.hooksidecar.monitoring.prometheus import Prometheus, promtool, series_name, skip_without, target_labels
 from tests.hooksidecar.monitoring.recordings import SCENARIOS, running
 
 PANELS = [(title, panel) for title, panels in sections().items() for panel in panels]
@@ -18,12 +22,21 @@ NODES = ("well", "an offer not taken")
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """It scrapes a node as it should be, and one that is managed and offers in vain."""
+    """It scrapes a node as it should be, with a driver of claims, and one that is managed and offers in vain."""
     skip_without()
-    with running(SCENARIOS[NODES[0]]) as one, running(SCENARIOS[NODES[1]]) as other:
+    with (
+        running(SCENARIOS[NODES[0]]) as one,
+        running(SCENARIOS[NODES[1]]) as other,
+        TemporaryDirectory(prefix="kd-") as directory,
+        claim_node(Path(directory)) as node,
+    ):
         for name, place in zip(NODES, (one, other), strict=True):
             SCENARIOS[name].change(place)
-        with Prometheus(tmp_path_factory.mktemp("prometheus"), [one.port, other.port], rules()) as server:
+        driver = node.serve()
+        node.await_driver()
+        ports = {one.port: target_labels(1), other.port: target_labels(2)}
+        ports[driver.said("serving metrics")[0]["port"]] = target_labels(1, program="passgate-claims")
+        with Prometheus(tmp_path_factory.mktemp("prometheus"), ports, rules()) as server:
             yield server
 
 
@@ -60,7 +73,7 @@ def test_the_server_evaluates_every_rule(prometheus: Prometheus) -> None:
 
 def test_it_has_every_metric_with_its_labels(prometheus: Prometheus) -> None:
     """As it is scraped, with what Prometheus adds."""
-    for metric in METRICS:
+    for metric in (*METRICS, *CLAIM_METRICS):
         found = prometheus.query(series_name(metric))
         assert found, metric.name
         for line in found:

@@ -71,6 +71,7 @@ def test_every_kind_has_a_schema() -> None:
         "Effects",
         "NodeStateStatus",
         "UnitSets",
+        "ClaimRecord",
         "Why",
         "WhyDump",
         "FleetCollection",

@@ -13,9 +13,10 @@ from tests.vmhost.inside.scenario import expect
 ADMIN_COMMAND = 0xC0484E41
 VIRTUALIZATION_MANAGEMENT = 0x1C
 QUEUES, VECTORS = 0, 1
-ASSIGN, ONLINE = 8, 9
-STEPS = ((ASSIGN, VECTORS, 1), (ASSIGN, QUEUES, 2), (ONLINE, QUEUES, 0))
-"""An administrative queue and one for data, and all the interrupt vectors that the disk has for a VF."""
+OFFLINE, ASSIGN, ONLINE = 7, 8, 9
+STEPS = ((OFFLINE, QUEUES, 0), (ASSIGN, VECTORS, 1), (ASSIGN, QUEUES, 2), (ONLINE, QUEUES, 0))
+"""An administrative queue and one for data, and all the interrupt vectors that the disk has for a VF. To one that is
+online nothing is assigned."""
 
 
 def put_online(pf: PciAddress, number: int) -> None:

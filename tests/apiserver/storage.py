@@ -189,6 +189,14 @@ class Storage:
             self._pages.clear()
             self._forgotten = self.version
 
+    def branch(self) -> Storage:
+        """One that has the same objects, and goes its own way from here."""
+        made = Storage()
+        with self.changed:
+            made.version = made._forgotten = self.version
+            made._objects = copy.deepcopy(self._objects)
+        return made
+
     def changes(self, plural: str, after: int) -> list[Change]:
         """What happened since a version."""
         with self.changed:

@@ -1,4 +1,4 @@
-"""Each effect at which a call about a claim is killed, and what mends it in each order of restarts.
+"""Each effect at which the driver of claims is killed, and what mends it in each order of restarts.
 
 `python -m tests.hooksidecar.claims.killtable` writes the tables of docs/claims-verification.md.
 """
@@ -20,6 +20,7 @@ _PLACES = (
     ("/claims/", "the record"),
     ("metadata.json", "the metadata file"),
     ("cdi/", "the CDI file"),
+    ("slice", "a slice"),
     ("", "a directory"),
 )
 
@@ -27,9 +28,12 @@ _PLACES = (
 def observe() -> list[Row]:
     """Run all of it, in memory where that is possible: each effect waits for the disk."""
     memory = {"TMPDIR": "/dev/shm"} if os.access("/dev/shm", os.W_OK) else {}  # noqa: S108
-    command = [sys.executable, "-m", "tests.hooksidecar.claims.killed"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **memory})
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = []
+    for module in ("killed", "killedpublishing"):
+        command = [sys.executable, "-m", f"tests.hooksidecar.claims.{module}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=os.environ | memory)
+        lines += done.stdout.splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def renew(text: str, rows: Sequence[Row]) -> str:

@@ -117,8 +117,8 @@ class Driver:
     def _turned(self, offer: Offer) -> None:
         if offer is self._offer and self._seen.is_set():
             return
-        self._offer, self._inventory = offer, make_inventory(offer)
-        self._publisher.publish(self._inventory, make_inventory(offer, with_counters=False))
+        self._offer, self._inventory = offer, make_inventory(offer, self._inventory)
+        self._publisher.publish(self._inventory, lambda: make_inventory(offer, with_counters=False))
         self._server.health_changed()
         self._seen.set()
 

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -48,6 +48,14 @@ class Standing(NamedTuple):
     devices: int = 0
 
 
+class Wanted(NamedTuple):
+    """What is to be published."""
+
+    inventory: Inventory
+    plain: Callable[[], Inventory]
+    """The same without counters, for an API server that has none."""
+
+
 class Publisher:
     """Keeps the slices of a node as the newest inventory wants them, from `start` to `close`; they stay then."""
 
@@ -58,7 +66,7 @@ class Publisher:
         self._closed = False
         self._live = LiveSlices(api, node, driver, self._wake.set)
         self._owner: Owner | None = None
-        self._wanted: tuple[Inventory, Inventory] | None = None
+        self._wanted: Wanted | None = None
         self._published: object = None
         self._drops_counters = False
         self._pause, self._failed_at = FIRST, float("-inf")
@@ -72,9 +80,9 @@ class Publisher:
         """Publish what there is to publish, from now on."""
         self._thread.start()
 
-    def publish(self, inventory: Inventory, plain: Inventory | None = None) -> None:
-        """From any thread; only the newest counts. `plain` is without counters, for an API server that has none."""
-        self._wanted = (inventory, plain or inventory)
+    def publish(self, inventory: Inventory, plain: Callable[[], Inventory] | None = None) -> None:
+        """From any thread; only the newest counts."""
+        self._wanted = Wanted(inventory, plain or (lambda: inventory))
         self._wake.set()
 
     def findings(self) -> Iterator[Finding]:
@@ -128,7 +136,8 @@ class Publisher:
             self._fall_behind("it is not known yet what the node has")
             return 0
         owner = self._see()
-        inventory = wanted[self._drops_counters]
+        is_plain = self._drops_counters
+        inventory = wanted.plain() if is_plain else wanted.inventory
         plan = plan_slices(inventory, self._live.objects(), owner, self._driver)
         if plan.steps and self._published is wanted and self._is_quarrel():
             self._fall_behind(f"something else changes the slices of this node: {REPAIRS} repairs in {CALM:g} seconds")
@@ -137,7 +146,7 @@ class Publisher:
             self._fall_behind("a change is being published")
         for step in plan.steps:
             self._make(step)
-            if inventory is not wanted[self._drops_counters]:
+            if self._drops_counters is not is_plain:
                 return SETTLE
         self._published = wanted
         self._arrive(plan.generation)

@@ -253,7 +253,7 @@ def test_slices_that_cannot_be_followed_are_looked_at_ever_more_seldom(double: A
 def test_counters_that_the_api_server_drops_are_done_without(double: ApiServerDouble, tmp_path: Path) -> None:
     double.drops_counters, begun = True, double.storage.version
     with closing(client(double, tmp_path)) as api, closing(Publisher(api, NODE, DRIVER)) as publisher:
-        publisher.publish(inventory("one", "two", sets=("s",), consumes=("s",)), inventory("one"))
+        publisher.publish(inventory("one", "two", sets=("s",), consumes=("s",)), lambda: inventory("one"))
         publisher.start()
 
         await_that(lambda: publisher.standing.is_current and published(double) == {"one"})

@@ -16,6 +16,9 @@ from tests.hooksidecar.claims.cluster import claim_node
 from tests.hooksidecar.monitoring.prometheus import Prometheus, promtool, series_name, skip_without, target_labels
 from tests.hooksidecar.monitoring.recordings import SCENARIOS, running
 
+# A kubelet of the tests that ends leaves calls of its threads unanswered.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 PANELS = [(title, panel) for title, panels in sections().items() for panel in panels]
 NODES = ("well", "an offer not taken")
 

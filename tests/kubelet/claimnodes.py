@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hooksidecar.claims.server import DraServer
 from hooksidecar.claims.source import PreparedDevice
-from tests.hooksidecar.claims.drivers import DRIVER, PATIENCE, Answers, serving
+from tests.hooksidecar.claims.drivers import DRIVER, Answers, serving
 from tests.kubelet.cluster import Object, Objects, claim_object
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.pods import ClaimUse, Container, Pod, PodClaim
@@ -49,7 +49,7 @@ class ClaimNode:
         return process.close
 
     def wait(self, condition: Callable[[], object], what: str = "") -> None:
-        self.kubelet.wait(condition, what, PATIENCE)
+        self.kubelet.wait(condition, what)
 
     def asked(self, call: str) -> int:
         """How often."""

@@ -10,7 +10,7 @@ import pytest
 from hooksidecar.claims.source import ClaimRef, DeviceHealth, PreparedDevice
 from tests.apiserver.lifecycle import allocate, claim_of, reserve
 from tests.apiserver.storage import Storage
-from tests.hooksidecar.claims.drivers import DRIVER, PATIENCE, serving
+from tests.hooksidecar.claims.drivers import DRIVER, serving
 from tests.kubelet import drastate
 from tests.kubelet.claimnodes import PREPARE, UNDO, ClaimNode, prepared, told, with_claim
 from tests.kubelet.cluster import StoredCluster, claim_object
@@ -18,6 +18,7 @@ from tests.kubelet.devicehealth import HEALTHY, UNHEALTHY
 from tests.kubelet.pods import ClaimUse, ExtendedClaim, Pod
 from tests.kubelet.times import QUICK
 from tests.kubelet.wire import ASKS
+from tests.patience import PATIENCE
 
 # A pod's life.
 

@@ -14,6 +14,7 @@ from tests.kubelet.cluster import StoredCluster
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.pods import ClaimUse, Container, ExtendedClaim, Pod, PodClaim
 from tests.kubelet.times import QUICK, Times
+from tests.patience import PATIENCE
 
 DRIVER, NODE, RESOURCE = "units.passgate.dev", "worker-1", "example.com/qat"
 MACHINE = Path(__file__).parents[2] / "fixtures/machines/qat.toml"
@@ -29,7 +30,6 @@ spec:
     match: {{id: "8086:37c9", driver: vfio-pci}}
     by: claim
 """
-PATIENCE = 60.0
 Object = dict[str, Any]
 
 

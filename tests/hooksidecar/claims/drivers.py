@@ -16,9 +16,9 @@ from hostdev.kubelet.directory import PLUGINS, dra_sockets
 from hostdev.kubelet.stubs import dra_health_v1alpha1_pb2 as health
 from hostdev.kubelet.stubs import dra_v1_pb2 as dra
 from hostdev.kubelet.stubs.pluginregistration_v1_pb2 import PluginInfo
+from tests.patience import PATIENCE
 
 DRIVER = "units.lab.dev"
-PATIENCE = 60.0
 _NO_POOL = (("grpc.use_local_subchannel_pool", 1),)
 
 

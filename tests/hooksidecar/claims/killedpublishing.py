@@ -134,7 +134,7 @@ def kill(drivers: Drivers, storage: Storage, directory: Path, wanted: Wish, last
         last -= handler.command in WRITES
         if last or killed:
             return bool(killed)
-        until(lambda: pids, str)
+        until(lambda: pids)
         os.kill(pids[0], signal.SIGKILL)
         killed.append(WRITES[handler.command])
         handler.close_connection = True
@@ -143,7 +143,7 @@ def kill(drivers: Drivers, storage: Storage, directory: Path, wanted: Wish, last
     with api_server(storage) as double:
         double.always = count
         pids.append(drivers.start(double.url, double.service_account(directory / "killed"), wanted))
-        until(lambda: killed, str)
+        until(lambda: killed)
     return f"{killed[0]} slice"
 
 

@@ -70,7 +70,7 @@ class World:
         self.wait(lambda: self.kubelet.claims.drivers.is_connected(DRIVER), "the driver is known")
 
     def wait(self, condition: Callable[[], object], what: str = "") -> None:
-        self.kubelet.wait(condition, what, 60)
+        self.kubelet.wait(condition, what)
 
     def pod(self, name: str = "vm", device: str = FIRST, others: dict[str, str] | None = None) -> Pod:
         pod = with_claim(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from tests.hooksidecar.claims.node import (
 from tests.hostdev.gate.build import machine
 from tests.hostdev.kubelet.claims import DRIVER
 from tests.hostdev.offer.offers import CARD, card
+from tests.patience import PATIENCE, until
 
 RECORD = f"kubelet/plugins/{DRIVER}/claims/{REF.uid}.json"
 METADATA = f"kubelet/plugins/{DRIVER}/dra-device-metadata/default_{REF.name}/gpu/metadata.json"
@@ -90,14 +90,14 @@ def test_two_calls_at_once_for_one_claim_are_answered_alike(node: Node) -> None:
     answers: list[object] = []
 
     def ask() -> None:
-        both.wait(60)
+        both.wait(PATIENCE)
         answers.append(node.preparer.prepare([REF], 45)[REF.uid])
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
 
     assert len(answers) == 2
     assert answers[0] == answers[1] == list(node.prepare())
@@ -188,7 +188,7 @@ def test_a_unit_that_another_claim_holds_is_refused_with_its_name(node: Node) ->
 def test_of_two_claims_at_once_for_one_unit_one_has_it(node: Node) -> None:
     both = threading.Barrier(2)
     for ref in (REF, OTHER):
-        node.api.put(lambda _within, ref=ref: both.wait(60) >= 0 and claim(FIRST, ref=ref), ref)
+        node.api.put(lambda _within, ref=ref: both.wait(PATIENCE) >= 0 and claim(FIRST, ref=ref), ref)
     answers: list[object] = []
     threads = [
         threading.Thread(target=lambda ref=ref: answers.append(node.preparer.prepare([ref], 45)[ref.uid]))
@@ -197,7 +197,7 @@ def test_of_two_claims_at_once_for_one_unit_one_has_it(node: Node) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
 
     assert sorted(isinstance(answer, str) for answer in answers) == [False, True]
     assert len(node.store.read_all().records) == 1
@@ -326,15 +326,14 @@ def test_what_cannot_be_a_claim_becomes_no_path(node: Node, ref: ClaimRef) -> No
 
 def test_a_call_waits_for_another_of_its_claim_no_longer_than_kubelet(node: Node) -> None:
     hangs = threading.Event()
-    node.api.put(lambda _within: hangs.wait(60) and claim(FIRST))
+    node.api.put(lambda _within: hangs.wait(PATIENCE) and claim(FIRST))
     first = threading.Thread(target=node.preparer.prepare, args=([REF], 45))
     first.start()
-    while not node.api.asked:
-        time.sleep(0.01)
+    until(lambda: node.api.asked)
 
     assert "another call for it has not come back" in node.refusal(within=2.2)
     hangs.set()
-    first.join(60)
+    first.join(PATIENCE)
     assert node.prepare()
 
 

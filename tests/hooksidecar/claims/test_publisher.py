@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.apiserver.access import User
 from tests.apiserver.server import ADMIN, ApiServerDouble
 from tests.hooksidecar.claims.apiclients import PATIENT, client
 from tests.hooksidecar.claims.published import NODE, assert_no_lies, inventory, published
+from tests.patience import until
 
 DRIVER = "units.passgate.dev"
 
@@ -41,17 +41,9 @@ def publishing(
         yield publisher
 
 
-def await_that(condition: Callable[[], object]) -> None:
-    """Fails when it does not become true within a minute."""
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.01)
-
-
 def test_what_a_node_has_is_published_as_its_own(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "one", "two") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
 
     (one,) = double.storage.select("resourceslices")
     node = double.storage.get("nodes", NODE)
@@ -65,13 +57,13 @@ def test_what_a_node_has_is_published_as_its_own(double: ApiServerDouble, tmp_pa
 
 def test_changes_follow_at_once_and_an_equal_inventory_changes_nothing(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: published(double) == {"one"})
+        until(lambda: published(double) == {"one"})
         publisher.publish(inventory("one", "two"))
-        await_that(lambda: published(double) == {"one", "two"} and publisher.standing.is_current)
+        until(lambda: published(double) == {"one", "two"} and publisher.standing.is_current)
         version = double.storage.version
         publisher.publish(inventory("one", "two"))
         publisher.publish(inventory("three"))
-        await_that(lambda: published(double) == {"three"})
+        until(lambda: published(double) == {"three"})
 
     assert double.storage.version == version + 1
 
@@ -79,7 +71,7 @@ def test_changes_follow_at_once_and_an_equal_inventory_changes_nothing(double: A
 def test_a_start_where_all_is_there_already_writes_nothing(double: ApiServerDouble, tmp_path: Path) -> None:
     for _ in range(2):
         with publishing(double, tmp_path, "one") as publisher:
-            await_that(lambda: publisher.standing.is_current)
+            until(lambda: publisher.standing.is_current)
 
     assert (double.asked["create resourceslices"], double.asked["update resourceslices"]) == (1, 0)
 
@@ -87,10 +79,10 @@ def test_a_start_where_all_is_there_already_writes_nothing(double: ApiServerDoub
 def test_what_kubelet_wipes_is_made_again(double: ApiServerDouble, tmp_path: Path) -> None:
     names = [f"d{number}" for number in range(300)]
     with publishing(double, tmp_path, *names):
-        await_that(lambda: published(double) == set(names))
+        until(lambda: published(double) == set(names))
         for _ in range(2):
             double.storage.delete_all("resourceslices", lambda one: one["spec"]["nodeName"] == NODE)
-            await_that(lambda: published(double) == set(names))
+            until(lambda: published(double) == set(names))
 
 
 def test_slices_of_others_stay(double: ApiServerDouble, tmp_path: Path) -> None:
@@ -101,43 +93,43 @@ def test_slices_of_others_stay(double: ApiServerDouble, tmp_path: Path) -> None:
     before = [double.storage.get("resourceslices", name) for name in ("x", "y")]
 
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
 
     assert [double.storage.get("resourceslices", name) for name in ("x", "y")] == before
 
 
 def test_a_change_by_another_is_undone(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
         (one,) = double.storage.select("resourceslices")
         double.storage.update("resourceslices", {**one, "spec": {**one["spec"], "devices": [{"name": "bad"}]}})
 
-        await_that(lambda: published(double) == {"one"})
+        until(lambda: published(double) == {"one"})
 
 
 def test_a_quarrel_is_told_and_does_not_burden_the_api_server(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
 
         def spoil() -> bool:
             if publisher.standing.is_current:
                 double.storage.delete_all("resourceslices", lambda _: True)
             return "something else changes the slices" in publisher.standing.why
 
-        await_that(spoil)
+        until(spoil)
         publisher.publish(inventory("two"))
-        await_that(lambda: published(double) == {"two"})
+        until(lambda: published(double) == {"two"})
 
 
 def test_a_node_that_was_made_anew_owns_its_slices(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
         double.storage.delete("nodes", NODE)
         uid = double.storage.create("nodes", {"metadata": {"name": NODE}})["metadata"]["uid"]
         # The garbage collector, once the owner is gone.
         double.storage.delete_all("resourceslices", lambda _: True)
 
-        await_that(lambda: published(double) == {"one"})
+        until(lambda: published(double) == {"one"})
 
     (one,) = double.storage.select("resourceslices")
     assert one["metadata"]["ownerReferences"][0]["uid"] == uid
@@ -145,12 +137,12 @@ def test_a_node_that_was_made_anew_owns_its_slices(double: ApiServerDouble, tmp_
 
 def test_slices_of_a_former_node_of_the_name_are_taken_over(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
     double.storage.delete("nodes", NODE)
     uid = double.storage.create("nodes", {"metadata": {"name": NODE}})["metadata"]["uid"]
 
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
 
     owners = [one["metadata"]["ownerReferences"][0]["uid"] for one in double.storage.select("resourceslices")]
     assert owners == [uid]
@@ -159,24 +151,24 @@ def test_slices_of_a_former_node_of_the_name_are_taken_over(double: ApiServerDou
 def test_a_node_that_is_not_there_is_told(double: ApiServerDouble, tmp_path: Path) -> None:
     double.storage.delete("nodes", NODE)
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: 'nodes "a" not found' in publisher.standing.why)
+        until(lambda: 'nodes "a" not found' in publisher.standing.why)
         double.storage.create("nodes", {"metadata": {"name": NODE}})
 
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
 
 
 def test_an_api_server_that_is_away_is_found_again(double: ApiServerDouble, tmp_path: Path) -> None:
     double.stop()
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.errors > 2)
+        until(lambda: publisher.errors > 2)
         assert "Connection refused" in publisher.standing.why
         double.start()
-        await_that(lambda: published(double) == {"one"} and publisher.standing.is_current)
+        until(lambda: published(double) == {"one"} and publisher.standing.is_current)
         double.stop()
         publisher.publish(inventory("two"))
-        await_that(lambda: not publisher.standing.is_current)
+        until(lambda: not publisher.standing.is_current)
         double.start()
-        await_that(lambda: published(double) == {"two"})
+        until(lambda: published(double) == {"two"})
 
 
 @pytest.mark.parametrize(
@@ -194,15 +186,15 @@ def test_what_fails_is_made_good(double: ApiServerDouble, tmp_path: Path, verb: 
     many = [f"d{number}" for number in range(130)]
     double.fail(fault, 2, f"{verb} ")
     with publishing(double, tmp_path, *many) as publisher:
-        await_that(lambda: published(double) == set(many))
+        until(lambda: published(double) == set(many))
         publisher.publish(inventory("one", "two"))
-        await_that(lambda: published(double) == {"one", "two"} and publisher.standing.is_current)
+        until(lambda: published(double) == {"one", "two"} and publisher.standing.is_current)
 
 
 @pytest.mark.parametrize("is_cut", [True, False], ids=["breaks", "is too old"])
 def test_a_watch_that_ends_badly_is_begun_anew(double: ApiServerDouble, tmp_path: Path, *, is_cut: bool) -> None:
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
         lists = double.asked["list resourceslices"]
         with double.storage.changed:
             double.storage.delete_all("resourceslices", lambda _: True)
@@ -211,25 +203,25 @@ def test_a_watch_that_ends_badly_is_begun_anew(double: ApiServerDouble, tmp_path
             else:
                 double.storage.compact()
 
-        await_that(lambda: double.asked["list resourceslices"] > lists and published(double) == {"one"})
+        until(lambda: double.asked["list resourceslices"] > lists and published(double) == {"one"})
 
 
 def test_what_the_api_server_never_takes_is_told_and_tried_on(double: ApiServerDouble, tmp_path: Path) -> None:
     with publishing(double, tmp_path, "no_label") as publisher:
-        await_that(lambda: "422 Invalid" in publisher.standing.why)
+        until(lambda: "422 Invalid" in publisher.standing.why)
         publisher.publish(inventory("one"))
 
-        await_that(lambda: published(double) == {"one"})
+        until(lambda: published(double) == {"one"})
 
 
 def test_a_right_that_is_missing_is_told_and_used_when_it_is_given(double: ApiServerDouble, tmp_path: Path) -> None:
     rules = [{"verbs": ["get"], "apiGroups": [""], "resources": ["nodes"]}]
     double.users[ADMIN] = User("system:serviceaccount:passgate:claims", rules)
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: "lacks the right to `list` on resourceslices" in publisher.standing.why)
+        until(lambda: "lacks the right to `list` on resourceslices" in publisher.standing.why)
         double.users[ADMIN] = User("admin")
 
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
 
 
 def test_slices_that_cannot_be_followed_are_looked_at_ever_more_seldom(double: ApiServerDouble, tmp_path: Path) -> None:
@@ -242,8 +234,8 @@ def test_slices_that_cannot_be_followed_are_looked_at_ever_more_seldom(double: A
     ]
     double.users[ADMIN] = User("system:serviceaccount:passgate:claims", every)
     with publishing(double, tmp_path, "one") as publisher:
-        await_that(lambda: "lacks the right to `watch` on resourceslices" in publisher.standing.why)
-        await_that(lambda: publisher.errors > 3)
+        until(lambda: "lacks the right to `watch` on resourceslices" in publisher.standing.why)
+        until(lambda: publisher.errors > 3)
 
         assert published(double) == {"one"}
         assert double.asked["list resourceslices"] <= publisher.errors + 2
@@ -256,7 +248,7 @@ def test_counters_that_the_api_server_drops_are_done_without(double: ApiServerDo
         publisher.publish(inventory("one", "two", sets=("s",), consumes=("s",)), lambda: inventory("one"))
         publisher.start()
 
-        await_that(lambda: publisher.standing.is_current and published(double) == {"one"})
+        until(lambda: publisher.standing.is_current and published(double) == {"one"})
 
     made = [change.object["spec"] for change in double.storage.changes("resourceslices", begun)]
     assert not [device for one in made for device in one.get("devices", ()) if "consumesCounters" in device]
@@ -266,19 +258,19 @@ def test_the_older_of_two_processes_publishes_until_it_ends(double: ApiServerDou
     lock = tmp_path / "plugins" / DRIVER
     with publishing(double, tmp_path, "newer", lock=lock, start=False) as newer:
         with publishing(double, tmp_path, "older", lock=lock) as older:
-            await_that(lambda: older.standing.is_current)
+            until(lambda: older.standing.is_current)
             newer.start()
-            await_that(lambda: "another process of the driver" in newer.standing.why)
+            until(lambda: "another process of the driver" in newer.standing.why)
             double.storage.delete_all("resourceslices", lambda _: True)
-            await_that(lambda: published(double) == {"older"})
+            until(lambda: published(double) == {"older"})
 
-        await_that(lambda: published(double) == {"newer"} and newer.standing.is_current)
+        until(lambda: published(double) == {"newer"} and newer.standing.is_current)
 
 
 def test_a_lock_that_cannot_be_opened_is_told(double: ApiServerDouble, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with publishing(double, tmp_path, "one", lock=tmp_path / "file" / DRIVER) as publisher:
-        await_that(lambda: "lock-impossible" in publisher.standing.why)
+        until(lambda: "lock-impossible" in publisher.standing.why)
 
 
 def test_after_each_of_many_changes_the_slices_are_right_and_none_between_is_a_lie(
@@ -297,7 +289,7 @@ def test_after_each_of_many_changes_the_slices_are_right_and_none_between_is_a_l
             if dice.random() < 0.05:
                 double.storage.delete_all("resourceslices", lambda _: dice.random() < 0.5)
             publisher.publish(inventory(*sorted(inventories[-1])))
-            await_that(lambda: published(double) == inventories[-1])
+            until(lambda: published(double) == inventories[-1])
 
     assert_no_lies(double, begun, inventories)
 
@@ -312,7 +304,7 @@ def test_a_process_that_dies_between_two_writes_leaves_what_the_next_one_complet
     )
     begun = double.storage.version
     with publishing(double, tmp_path, *sorted(first)) as publisher:
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
         left = iter(range(writes))
 
         def die(handler: BaseHTTPRequestHandler) -> bool:
@@ -321,11 +313,11 @@ def test_a_process_that_dies_between_two_writes_leaves_what_the_next_one_complet
 
         double.always = die
         publisher.publish(inventory(*sorted(second)))
-        await_that(lambda: publisher.errors or published(double) == second)
+        until(lambda: publisher.errors or published(double) == second)
     double.always = None
 
     with publishing(double, tmp_path, *sorted(third)) as publisher:
-        await_that(lambda: publisher.standing.is_current and published(double) == third)
+        until(lambda: publisher.standing.is_current and published(double) == third)
 
     assert_no_lies(double, begun, [set(), first, second, third])
 
@@ -346,8 +338,8 @@ def test_a_node_that_was_made_anew_is_noticed_by_the_time_a_watch_ends(double: A
     with closing(client(double, tmp_path, times)) as api, closing(Publisher(api, NODE, DRIVER)) as publisher:
         publisher.publish(inventory("one"))
         publisher.start()
-        await_that(lambda: publisher.standing.is_current)
+        until(lambda: publisher.standing.is_current)
         double.storage.delete("nodes", NODE)
         uid = double.storage.create("nodes", {"metadata": {"name": NODE}})["metadata"]["uid"]
 
-        await_that(lambda: double.storage.select("resourceslices")[0]["metadata"]["ownerReferences"][0]["uid"] == uid)
+        until(lambda: double.storage.select("resourceslices")[0]["metadata"]["ownerReferences"][0]["uid"] == uid)

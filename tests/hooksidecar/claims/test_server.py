@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from hooksidecar.registration import State
 from hostdev.kubelet.stubs import dra_health_v1alpha1_pb2 as health
 from hostdev.kubelet.stubs.pluginregistration_v1_pb2 import RegistrationStatus
 from hostdev.socketpath import LARGEST
-from tests.hooksidecar.claims.drivers import DRIVER, PATIENCE, Answers, Client, endpoints, registrations, serving
+from tests.hooksidecar.claims.drivers import DRIVER, Answers, Client, endpoints, registrations, serving
+from tests.patience import PATIENCE, until
 
 
 @pytest.fixture
@@ -44,13 +45,6 @@ def client(kubelet_dir: Path, server: DraServer) -> Iterator[Client]:
     del server
     with Client(*endpoints(kubelet_dir)) as found:
         yield found
-
-
-def eventually(so: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not so():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 # Who is there.
@@ -166,7 +160,7 @@ def test_what_hangs_for_good_fills_no_more_than_its_room(client: Client, answers
     assert sum(one.error.startswith("busy: ") for one in told.values()) == 3
     assert client.unprepare("c0") == {"c0": ""}, "what is undone has room of its own"
     answers.released.set()
-    eventually(lambda: client.prepare("other")["other"].devices)
+    until(lambda: client.prepare("other")["other"].devices)
 
 
 def test_where_no_thread_can_be_started_each_claim_is_told(client: Client, mocker: MockerFixture) -> None:
@@ -263,7 +257,7 @@ def test_a_kubelet_that_goes_is_noticed(kubelet_dir: Path, server: DraServer) ->
     with Client(*endpoints(kubelet_dir)) as client:
         next(client.watch())
         assert server.standing.state is State.REGISTERED
-    eventually(lambda: server.standing.state is State.UNREGISTERED)
+    until(lambda: server.standing.state is State.UNREGISTERED)
 
     assert server.standing.why == "kubelet has ended its connection"
 
@@ -280,7 +274,7 @@ def test_a_socket_that_was_removed_is_made_anew(kubelet_dir: Path, server: DraSe
         there = {*registrations(kubelet_dir), *endpoints(kubelet_dir)}
         return len(there) == 2 and not there & {found, endpoint}
 
-    eventually(are_new)
+    until(are_new)
     (found,), (endpoint,) = registrations(kubelet_dir), endpoints(kubelet_dir)
     with Client(found) as client, Client(endpoint) as driver:
         assert client.info().endpoint == str(endpoint)
@@ -306,7 +300,7 @@ def test_what_a_killed_process_left_is_cleared_and_nothing_else(kubelet_dir: Pat
 
     server.health_changed()
 
-    eventually(lambda: not any(path.exists() for path in left))
+    until(lambda: not any(path.exists() for path in left))
     assert registrations(kubelet_dir) == sorted([mine, foreign])
 
 

@@ -12,8 +12,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
@@ -98,12 +98,6 @@ def _fork_as_asked(asking: int, answering: int) -> None:
     os._exit(0)
 
 
-@contextmanager
-def api_server(storage: Storage) -> Iterator[ApiServerDouble]:
-    with ApiServerDouble(storage) as double:
-        yield double
-
-
 def publish(double: ApiServerDouble, directory: Path, wish: Wish) -> int:
     """Let a process that lives publish it; the number of its changes."""
     begun = double.storage.version
@@ -119,7 +113,7 @@ def node(directory: Path, before: Wish) -> Storage:
     storage = Storage()
     storage.create("nodes", {"metadata": {"name": NODE}})
     if before.devices:
-        with api_server(storage) as double:
+        with ApiServerDouble(storage) as double:
             publish(double, directory, before)
     return storage
 
@@ -140,7 +134,7 @@ def kill(drivers: Drivers, storage: Storage, directory: Path, wanted: Wish, last
         handler.close_connection = True
         return True
 
-    with api_server(storage) as double:
+    with ApiServerDouble(storage) as double:
         double.always = count
         pids.append(drivers.start(double.url, double.service_account(directory / "killed"), wanted))
         until(lambda: killed)
@@ -174,7 +168,7 @@ def outcome(directory: Path, storage: Storage, change: Change, after: str) -> st
     happens, is_wanted = AFTERS[after]
     happens(storage)
     wish, since = change.wanted if is_wanted else change.before, storage.version
-    with api_server(storage) as double:
+    with ApiServerDouble(storage) as double:
         number = publish(double, directory, wish)
         assert_no_lies(double, since, [change.before.names, change.wanted.names, set()])
         uid = storage.get("nodes", NODE)["metadata"]["uid"]
@@ -198,7 +192,7 @@ def run() -> None:
         directory = Path(name)
         for change in CHANGES:
             start = node(directory, change.before)
-            with api_server(start.branch()) as double:
+            with ApiServerDouble(start.branch()) as double:
                 number = publish(double, directory, change.wanted)
             for last in range(1, number + 1):
                 killed = start.branch()

@@ -27,6 +27,7 @@ from tests.hostdev.offer.offers import CARD, card
 NODE, BOOT = "vm", "0b2a8e5e-0000-4000-8000-000000000001"
 OTHER_BOOT = "0b2a8e5e-0000-4000-8000-000000000002"
 REF = ClaimRef("default", UID, "dr0-gpu-f27z2")
+CDI = f"cdi/{DRIVER}-{REF.uid}.json"
 OTHER = ClaimRef("default", "f1f1f1f1-1313-498d-8f47-9c7d59942ba3", "other")
 AWAY = ApiUnreachable("https://10.0.0.1", Asked("get", "/x"), "connection refused")
 GONE = ApiRefused(Asked("get", "/x"), 404, "NotFound", "not found")

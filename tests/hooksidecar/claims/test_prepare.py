@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from hostdev.kubelet.claimrecords import NewerRecord
 from hostdev.offer.compose import compose_offer
 from tests.hooksidecar.claims.node import (
     AWAY,
+    CDI,
     FIRST,
     GONE,
     NODE,
@@ -36,14 +36,6 @@ from tests.patience import PATIENCE, until
 
 RECORD = f"kubelet/plugins/{DRIVER}/claims/{REF.uid}.json"
 METADATA = f"kubelet/plugins/{DRIVER}/dra-device-metadata/default_{REF.name}/gpu/metadata.json"
-CDI = f"cdi/{DRIVER}-{REF.uid}.json"
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Node:
-    found = Node(tmp_path)
-    found.api.put(claim(FIRST))
-    return found
 
 
 def cdi(node: Node, ref: ClaimRef = REF) -> dict[str, Any]:

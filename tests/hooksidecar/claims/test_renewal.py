@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.hooksidecar.claims.node import AWAY, FIRST, OTHER_BOOT, REF, Node, cards, claim, state
+from tests.hooksidecar.claims.node import AWAY, CDI, OTHER_BOOT, Node, cards, state
 from tests.hostdev.gate.build import machine
-from tests.hostdev.kubelet.claims import DRIVER
 from tests.hostdev.offer.offers import card
-
-CDI = f"cdi/{DRIVER}-{REF.uid}.json"
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Node:
-    found = Node(tmp_path)
-    found.api.put(claim(FIRST))
-    return found
 
 
 def _renumbered() -> Any:

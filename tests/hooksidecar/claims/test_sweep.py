@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from hostdev.kubelet.drastate import FILE
-from tests.hooksidecar.claims.node import AWAY, FIRST, GONE, OTHER, OTHER_BOOT, REF, SECOND, Node, claim
+from tests.hooksidecar.claims.node import AWAY, CDI, FIRST, GONE, OTHER, OTHER_BOOT, REF, SECOND, Node, claim
 from tests.hostdev.kubelet.claims import DRIVER
-
-CDI = f"cdi/{DRIVER}-{REF.uid}.json"
 
 
 def _unallocated() -> dict[str, Any]:
@@ -20,14 +18,12 @@ def _unallocated() -> dict[str, Any]:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
+def node(node: Node) -> Node:
     """A claim is prepared, and kubelet does not hold it any more."""
-    found = Node(tmp_path)
-    found.api.put(claim(FIRST))
-    found.prepare()
-    found.kubelet_holds()
-    found.start()
-    return found
+    node.prepare()
+    node.kubelet_holds()
+    node.start()
+    return node
 
 
 @pytest.mark.parametrize("answer", [GONE, _unallocated(), claim(FIRST, ref=REF._replace(uid=OTHER.uid))])

@@ -18,6 +18,7 @@ from domxml.text import printable
 from hostdev.findings.claims import CLAIM_RECORD_UNREADABLE
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, as_object, show_value
+from hostdev.kubelet.directory import dra_directory, read_bounded
 from hostdev.kubelet.resourcename import name_flaw, variable_name, variable_value
 from hostdev.printing.documents import API_VERSION, Document, document
 
@@ -113,7 +114,7 @@ def is_name(text: str) -> bool:
 
 
 def records_directory(kubelet_dir: str, driver: str) -> str:
-    return os.path.join(kubelet_dir, "plugins", driver, DIRECTORY)  # noqa: PTH118
+    return os.path.join(dra_directory(kubelet_dir, driver), DIRECTORY)  # noqa: PTH118
 
 
 def as_document(record: ClaimRecord) -> Document:
@@ -247,9 +248,7 @@ def read_record(path: str) -> ClaimRecord:
     # A FIFO would make us wait, and a device may do things when it is opened.
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise BadInput(CODE, "is no plain file")
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(fd, "rb") as file:
-        return parse_record(file.read(MAX_BYTES + 1) or b"", uid)
+    return parse_record(read_bounded(path, MAX_BYTES, os.O_NOFOLLOW), uid)
 
 
 def _names(directory: str) -> list[str]:

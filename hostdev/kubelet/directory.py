@@ -22,9 +22,14 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 def read_checkpoint(directory: str) -> bytes:
     """The file as it is now; of one that is too long, enough to tell so."""
-    fd = os.open(os.path.join(directory, FILE), _FLAGS)  # noqa: PTH118
+    return read_bounded(os.path.join(directory, FILE), MAX_BYTES)  # noqa: PTH118
+
+
+def read_bounded(path: str, most: int, flags: int = 0) -> bytes:
+    """A file as it is now; of one of more than `most` bytes, enough to tell so."""
+    fd = os.open(path, _FLAGS | flags)
     with os.fdopen(fd, "rb") as file:
-        return file.read(MAX_BYTES + 1) or b""
+        return file.read(most + 1) or b""
 
 
 def list_pods(directory: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from zlib import crc32
 from domxml.errors import BadInput
 from hostdev.jsontext import Format, parse_json
 from hostdev.jsonutil import JsonObject, as_object, show_value
+from hostdev.kubelet.directory import read_bounded
 
 FILE = "dra_manager_state"
 """In kubelet's directory."""
@@ -55,6 +56,4 @@ def _claim(found: JsonObject) -> HeldClaim:
 
 def read_claims(kubelet_dir: str) -> tuple[HeldClaim, ...]:
     """Read kubelet's record; raises BadInput, or the OSError of a file that is not there."""
-    fd = os.open(os.path.join(kubelet_dir, FILE), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # noqa: PTH118
-    with os.fdopen(fd, "rb") as file:
-        return parse_claims(file.read(MAX_BYTES + 1) or b"")
+    return parse_claims(read_bounded(os.path.join(kubelet_dir, FILE), MAX_BYTES))  # noqa: PTH118

@@ -9,7 +9,7 @@ from domxml.errors import BadInput
 from domxml.text import listed, printable
 from hostdev.findings.claims import CLAIM_NOT_ALLOCATED, CLAIM_UNREADABLE, CLAIM_UNSUPPORTED
 from hostdev.jsonutil import JsonObject, as_object
-from hostdev.kubelet.claimrecords import is_device, is_name, is_request, is_uid
+from hostdev.kubelet.claimrecords import DEVICE, NAME, REQUEST, UID, get_fitting
 
 POD_CLAIM = "resource.kubernetes.io/pod-claim-name"
 """The annotation of a claim that a template made: what the pod calls it."""
@@ -67,10 +67,10 @@ def _read(claim: JsonObject, driver: str) -> AllocatedClaim:
     annotations = metadata.get_object("annotations")
     devices = status.get_object("allocation").get_object("devices")
     found = AllocatedClaim(
-        _fitting(metadata, "uid"),
-        _fitting(metadata, "namespace"),
-        _fitting(metadata, "name"),
-        _fitting(annotations, POD_CLAIM) if annotations.has(POD_CLAIM) else None,
+        get_fitting(metadata, "uid", UID),
+        get_fitting(metadata, "namespace", NAME),
+        get_fitting(metadata, "name", NAME),
+        get_fitting(annotations, POD_CLAIM, NAME) if annotations.has(POD_CLAIM) else None,
         tuple(_pods(status)),
         (),
     )
@@ -86,7 +86,7 @@ def _read(claim: JsonObject, driver: str) -> AllocatedClaim:
 def _pods(status: JsonObject) -> Iterator[tuple[str, str]]:
     for consumer in status.get_objects("reservedFor"):
         if consumer.get_str("resource") == "pods" and not consumer.get_str("apiGroup"):
-            yield _fitting(consumer, "name"), _fitting(consumer, "uid")
+            yield get_fitting(consumer, "name", NAME), get_fitting(consumer, "uid", UID)
 
 
 def _results(devices: JsonObject, driver: str, subject: str) -> Iterator[Result]:
@@ -94,7 +94,11 @@ def _results(devices: JsonObject, driver: str, subject: str) -> Iterator[Result]
     for found in devices.get_objects("results"):
         if found.get_str("driver") != driver:
             continue
-        result = Result(_fitting(found, "request"), _fitting(found, "pool"), _fitting(found, "device"))
+        result = Result(
+            get_fitting(found, "request", REQUEST),
+            get_fitting(found, "pool", NAME),
+            get_fitting(found, "device", DEVICE),
+        )
         why = next((what for key, what in _SHARED.items() if found.fields.get(key)), "")
         if why:
             raise CLAIM_UNSUPPORTED.refused(subject, f"request {result.request} {why}")
@@ -117,13 +121,3 @@ def _check_parameters(devices: JsonObject, driver: str, subject: str) -> None:
                 f"{where} has parameters for {driver} ({keys}), and the driver knows none",
                 f"take `opaque` out of `config` in {where}",
             )
-
-
-def _fitting(found: JsonObject, key: str) -> str:
-    text = found.get_str(key) or ""
-    if not _FORMS.get(key, is_name)(text):
-        raise found.wrong(key, "what Kubernetes has there")
-    return text
-
-
-_FORMS = {"uid": is_uid, "request": is_request, "device": is_device}

@@ -29,11 +29,11 @@ DIRECTORY = "claims"
 SUFFIX = ".json"
 MAX_BYTES, MAX_FILES = 1 << 20, 1 << 14
 
-_UID = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?", re.ASCII)
+UID = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?", re.ASCII)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
-_DEVICE = re.compile(_LABEL, re.ASCII)
-_REQUEST = re.compile(rf"{_LABEL}(?:/{_LABEL})?", re.ASCII)
+NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
+DEVICE = re.compile(_LABEL, re.ASCII)
+REQUEST = re.compile(rf"{_LABEL}(?:/{_LABEL})?", re.ASCII)
 _POOL = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9./-]*[a-z0-9])?", re.ASCII)
 _NODE = re.compile(r"/dev/vfio/(?:devices/)?[0-9a-z]+", re.ASCII)
 _PLAIN = re.compile(r"[!-~]{0,253}", re.ASCII)
@@ -95,22 +95,12 @@ class ClaimRecords(NamedTuple):
 
 def is_uid(text: str) -> bool:
     """Whether it may be the UID of a claim: it becomes part of paths."""
-    return _UID.fullmatch(text) is not None
-
-
-def is_request(text: str) -> bool:
-    """Whether it may be a request, or an alternative of one."""
-    return _REQUEST.fullmatch(text) is not None
-
-
-def is_device(text: str) -> bool:
-    """Whether it may be a device of a slice."""
-    return _DEVICE.fullmatch(text) is not None
+    return UID.fullmatch(text) is not None
 
 
 def is_name(text: str) -> bool:
     """Whether it may be the name of an object."""
-    return _NAME.fullmatch(text) is not None
+    return NAME.fullmatch(text) is not None
 
 
 def records_directory(kubelet_dir: str, driver: str) -> str:
@@ -160,12 +150,12 @@ def parse_record(data: bytes, uid: str) -> ClaimRecord:
         raise found.wrong("uid", f"{show_value(uid)}, as the file's name is")
     return ClaimRecord(
         uid,
-        _fitting(found, "namespace", _NAME),
-        _fitting(found, "name", _NAME),
-        _fitting(found, "podClaim", _NAME) if found.has("podClaim") else None,
-        _fitting(found, "driver", _NAME),
-        tuple((_fitting(pod, "name", _NAME), _fitting(pod, "uid", _UID)) for pod in found.get_objects("pods")),
-        _fitting(found, "bootId", _PLAIN),
+        get_fitting(found, "namespace", NAME),
+        get_fitting(found, "name", NAME),
+        get_fitting(found, "podClaim", NAME) if found.has("podClaim") else None,
+        get_fitting(found, "driver", NAME),
+        tuple((get_fitting(pod, "name", NAME), get_fitting(pod, "uid", UID)) for pod in found.get_objects("pods")),
+        get_fitting(found, "bootId", _PLAIN),
         tuple(map(_unit, found.get_objects("units"))),
         found.get_int("generation", 1) or 1,
     )
@@ -174,7 +164,7 @@ def parse_record(data: bytes, uid: str) -> ClaimRecord:
 def _unit(found: JsonObject) -> PreparedUnit:
     requests, nodes = found.get_strings("requests"), found.get_strings("nodes")
     groups = found.fields.get("groups")
-    if not requests or not all(map(_REQUEST.fullmatch, requests)):
+    if not requests or not all(map(REQUEST.fullmatch, requests)):
         raise found.wrong("requests", "a list of names of requests")
     if not all(map(_NODE.fullmatch, nodes)):
         raise found.wrong("nodes", "a list of VFIO's device nodes")
@@ -188,9 +178,9 @@ def _unit(found: JsonObject) -> PreparedUnit:
         raise found.refused("resource", f"{show_value(resource)} {flaw}")
     return PreparedUnit(
         requests,
-        _fitting(found, "pool", _POOL),
-        _fitting(found, "device", _DEVICE),
-        _fitting(found, "unit", _PLAIN),
+        get_fitting(found, "pool", _POOL),
+        get_fitting(found, "device", DEVICE),
+        get_fitting(found, "unit", _PLAIN),
         resource,
         functions,
         tuple(groups),
@@ -206,7 +196,8 @@ def _addresses(found: JsonObject) -> Iterator[PciAddress]:
             raise found.refused("functions", f"{show_value(text)} is no PCI address") from None
 
 
-def _fitting(found: JsonObject, key: str, form: re.Pattern[str]) -> str:
+def get_fitting(found: JsonObject, key: str, form: re.Pattern[str]) -> str:
+    """A text that must be there, of a form in which Kubernetes writes it."""
     text = found.get_str(key)
     if text is None or not form.fullmatch(text):
         raise found.wrong(key, "what Kubernetes has there")

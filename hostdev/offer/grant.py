@@ -12,7 +12,7 @@ from hostdev.binding.state import By
 from hostdev.findings.offer import OFFER_CONFLICT, UNIT_GONE, UNIT_UNKNOWN
 from hostdev.gate.check import platform_findings, together_findings
 from hostdev.inventory.machine import Machine
-from hostdev.kubelet.resourcename import order_addresses, variable_name
+from hostdev.kubelet.resourcename import order_addresses, variable_name, variable_value
 from hostdev.offer.exclusion import find_conflicts
 from hostdev.offer.pool import Offer, OfferedUnit, Pool
 from hostdev.offer.sets import broken_sets
@@ -54,8 +54,8 @@ def make_grant(offer: Offer, resource: str, ids: Collection[str], by: By = By.PL
     if gone:
         raise gone.refusal()
     units = tuple(sorted((one.unit for one in given.values() if one.unit), key=lambda unit: unit.primary))
-    grant = Grant(resource, units, {}, tuple(_nodes(offer.machine, units)))
-    return grant._replace(variables={variable_name(resource): ",".join(map(str, grant.addresses))})
+    variables = {variable_name(resource): variable_value(unit.functions for unit in units)}
+    return Grant(resource, units, variables, tuple(_nodes(offer.machine, units)))
 
 
 def _nodes(machine: Machine, units: Collection[Unit]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from hostdev.gate.check import platform_findings, together_findings
 from hostdev.inventory.machine import Machine
 from hostdev.kubelet.resourcename import order_addresses, variable_name, variable_value
 from hostdev.offer.exclusion import find_conflicts
-from hostdev.offer.pool import Offer, OfferedUnit, Pool
+from hostdev.offer.pool import Offer, OfferedUnit
 from hostdev.offer.sets import broken_sets
 from hostdev.units.unit import Unit
 
@@ -82,31 +82,27 @@ def findings_against(offer: Offer, resource: str, ids: Collection[str], by: By =
     pool = offer.of(by).get(resource)
     known = pool.by_id if pool else {}
     unknown = [UNIT_UNKNOWN.found(resource, f"{one} is not offered") for one in sorted(ids) if one not in known]
-    found = [finding for id_ in sorted(ids) if id_ in known for finding in _of_unit(offer.machine, known[id_])]
-    shared = _shared_with_held(offer, resource, ids) if by is By.CLAIM else ()
+    given = [known[id_] for id_ in sorted(ids) if id_ in known]
+    found = [finding for one in given for finding in _of_unit(offer.machine, one)]
+    shared = _shared_with_held(offer, resource, given) if by is By.CLAIM else ()
     return tuple(dict.fromkeys((*unknown, *found, *shared, *(broken_sets(pool, ids) if pool else ()))))
 
 
-def _shared_with_held(offer: Offer, resource: str, ids: Collection[str]) -> Iterator[Finding]:
-    pools = offer.of(By.CLAIM)
-    given = [unit for id_ in sorted(ids) if resource in pools and (unit := _unit(pools[resource], id_))]
+def _shared_with_held(offer: Offer, resource: str, given: Collection[OfferedUnit]) -> Iterator[Finding]:
+    mine = [one.unit for one in given if one.unit]
     held = [
         (name, one.unit)
-        for name, pool in pools.items()
+        for name, pool in offer.of(By.CLAIM).items()
         for one in pool.units
-        if one.is_held and one.unit and (name != resource or one.id not in ids)
+        if one.is_held and one.unit and (name != resource or one not in given)
     ]
-    units = [*given, *(unit for _, unit in held)]
+    units = [*mine, *(unit for _, unit in held)]
     for conflict in find_conflicts(offer.machine, units) if held else ():
         low, high = sorted((conflict.first, conflict.second))
-        if low < len(given) <= high:
-            name, other = held[high - len(given)]
+        if low < len(mine) <= high:
+            name, other = held[high - len(mine)]
             what = f"a claim holds {other.primary} as {name}, and {conflict.why}"
             yield OFFER_CONFLICT.found(str(units[low].primary), what)
-
-
-def _unit(pool: Pool, id_: str) -> Unit | None:
-    return pool.by_id[id_].unit if id_ in pool.by_id else None
 
 
 def _of_unit(machine: Machine, one: OfferedUnit) -> Iterator[Finding]:

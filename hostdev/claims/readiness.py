@@ -67,10 +67,9 @@ def renew_units(offer: Offer, record: ClaimRecord) -> tuple[PreparedUnit, ...] |
 
     What the gate finds, and what is gone, is refused: the pod would not start. Drift is not, for what is held stays.
     """
-    named = {unit.device: _find(offer, unit.device) for unit in record.units}
     units = []
     for unit in record.units:
-        one = named[unit.device]
+        one = _find(offer, unit.device)
         if one is None:
             return None
         if found := list(_findings(offer, one)):

@@ -13,7 +13,7 @@ from hostdev.claims.claim import AllocatedClaim, Result
 from hostdev.claims.devices import device_name
 from hostdev.findings.claims import CLAIM_NOT_ALLOCATED, CLAIM_UNIT_UNAVAILABLE
 from hostdev.findings.offer import SET_BROKEN
-from hostdev.kubelet.claimrecords import ClaimRecord, ClaimRecords, PreparedUnit
+from hostdev.kubelet.claimrecords import ClaimRecord, ClaimRecords, PreparedUnit, by_resource
 from hostdev.offer.grant import findings_against, make_grant
 from hostdev.offer.pool import Offer, OfferedUnit
 from hostdev.offer.sets import broken_sets
@@ -135,7 +135,4 @@ def units_by_resource(records: Iterable[ClaimRecord]) -> dict[str, frozenset[str
 
 
 def _ids(units: Iterable[PreparedUnit]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for unit in units:
-        found.setdefault(unit.resource, set()).add(unit.unit)
-    return {resource: frozenset(ids) for resource, ids in found.items()}
+    return {resource: frozenset(one.unit for one in found) for resource, found in by_resource(units).items()}

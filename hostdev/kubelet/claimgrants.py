@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hostdev.kubelet.checkpoint import Grant, is_another_boot
-from hostdev.kubelet.claimrecords import ClaimRecord, PreparedUnit
+from hostdev.kubelet.claimrecords import ClaimRecord, by_resource
 from hostdev.kubelet.resourcename import variable_name
 
 
@@ -19,10 +19,8 @@ def claim_grants(records: Iterable[ClaimRecord], boot_id: str) -> tuple[Grant, .
 
 
 def _grants(record: ClaimRecord) -> Iterator[Grant]:
-    by_resource: dict[str, list[PreparedUnit]] = {}
-    for unit in record.units:
-        by_resource.setdefault(unit.resource, []).append(unit)
-    for resource, units in by_resource.items():
+    variables = record.variables
+    for resource, units in by_resource(record.units).items():
         variable = variable_name(resource)
         for uid in [uid for _, uid in record.pods] or [""]:
             yield Grant(
@@ -31,7 +29,7 @@ def _grants(record: ClaimRecord) -> Iterator[Grant]:
                 "",
                 resource,
                 tuple(dict.fromkeys(unit.unit for unit in units)),
-                ((variable, record.variables[variable]),),
+                ((variable, variables[variable]),),
                 tuple(dict.fromkeys(node for unit in units for node in unit.nodes)),
                 f"{record.namespace}/{record.name}",
             )

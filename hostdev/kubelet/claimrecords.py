@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -75,10 +75,10 @@ class ClaimRecord(NamedTuple):
     @property
     def variables(self) -> Mapping[str, str]:
         """The addresses of each resource, as KubeVirt looks for them."""
-        found: dict[str, list[tuple[PciAddress, ...]]] = {}
-        for one in self.units:
-            found.setdefault(one.resource, []).append(one.functions)
-        return {variable_name(resource): variable_value(units) for resource, units in found.items()}
+        return {
+            variable_name(resource): variable_value(one.functions for one in units)
+            for resource, units in by_resource(self.units).items()
+        }
 
 
 class NewerRecord(BadInput):
@@ -101,6 +101,14 @@ def is_uid(text: str) -> bool:
 def is_name(text: str) -> bool:
     """Whether it may be the name of an object."""
     return NAME.fullmatch(text) is not None
+
+
+def by_resource(units: Iterable[PreparedUnit]) -> Mapping[str, Sequence[PreparedUnit]]:
+    """The units of each resource, in their order."""
+    found: dict[str, list[PreparedUnit]] = {}
+    for one in units:
+        found.setdefault(one.resource, []).append(one)
+    return found
 
 
 def records_directory(kubelet_dir: str, driver: str) -> str:

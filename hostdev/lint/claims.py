@@ -37,6 +37,8 @@ _RESOURCE = re.compile(
 )
 """An expression of CEL that compares the attribute with a text; of others it is not known what they select."""
 _SPECS = {"ResourceClaim": "spec", "ResourceClaimTemplate": "spec.spec"}
+_REFERENCES = {"ResourceClaim": "resourceClaimName", "ResourceClaimTemplate": "resourceClaimTemplateName"}
+"""How an entry of `resourceClaims` names one."""
 _DEVICES = ("domain.devices.gpus", "domain.devices.hostDevices")
 _FIRST_READER = NAMES.index("1.8")
 """But for 1.8.0, which looks elsewhere."""
@@ -139,8 +141,8 @@ class Claims:
 
     def vm_findings(self, vm: Object, cluster: Cluster) -> Iterator[Finding]:
         """What is wrong with the claims of a VM."""
-        spec = at(vm.value, ".".join((*TEMPLATES.get(vm.kind, ()), "spec")))
-        prefix = "".join(f"{key}." for key in (*TEMPLATES.get(vm.kind, ()), "spec"))
+        path = ".".join((*TEMPLATES.get(vm.kind, ()), "spec"))
+        spec, prefix = at(vm.value, path), f"{path}."
         ours = []
         for asked in _asked(spec):
             claim = self._claim(vm, spec, asked.claim)
@@ -153,21 +155,15 @@ class Claims:
         yield from self._by_name(prefix, spec)
 
     def _claim(self, vm: Object, spec: Any, name: str) -> Object | None:
-        for _, one in each(spec, "resourceClaims"):
-            if one.get("name") == name:
-                for kind, key in (
-                    ("ResourceClaim", "resourceClaimName"),
-                    ("ResourceClaimTemplate", "resourceClaimTemplateName"),
-                ):
-                    wanted = one.get(key)
-                    found = (
-                        claim
-                        for claim in self._beside.of_kind(kind)
-                        if claim.name == wanted and claim.namespace in {"", vm.namespace or claim.namespace}
-                    )
-                    if wanted and (claim := next(found, None)) is not None:
-                        return claim
-        return None
+        meant = (one for _, one in each(spec, "resourceClaims") if one.get("name") == name)
+        wanted = ((kind, one.get(key)) for one in meant for kind, key in _REFERENCES.items() if one.get(key))
+        found = (
+            claim
+            for kind, called in wanted
+            for claim in self._beside.of_kind(kind)
+            if claim.name == called and claim.namespace in {"", vm.namespace or claim.namespace}
+        )
+        return next(found, None)
 
     def _is_ours(self, claim: Object, request: str) -> bool:
         names = [one.object.name for one in self._classes if one.is_ours]

@@ -189,18 +189,18 @@ class Kubelet(NamedTuple):
         """Whether a pod is there, or could not be looked for. Of a claim without one it is not known."""
         return self.alive is None or not uid or uid in self.alive
 
-    def prepared(self, machine: Machine) -> tuple[Grant, ...]:
-        """The grants of resource claims."""
-        return claim_grants(self.records, machine.kernel.boot_id) if self.records else ()
+    def every_grant(self, machine: Machine) -> tuple[Grant, ...]:
+        """The grants of device plugins, and those of resource claims."""
+        return (*(self.grants or ()), *claim_grants(self.records, machine.kernel.boot_id))
 
 
 def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) -> Iterator[Claim]:
     """Every pod that a device was granted to, by both of kubelet's ways to tell, and by resource claims."""
     uids = _uids(kubelet)
-    for grant in (*(kubelet.grants or ()), *kubelet.prepared(machine)):
+    for grant in kubelet.every_grant(machine):
         for joined in _about(function, devices_of_grant(grant, machine), machine):
             yield Claim(
-                How.CLAIM if grant.claim else How.CHECKPOINT,
+                _source_of(grant),
                 grant.resource,
                 joined.by,
                 pod=grant.pod_uid or None,
@@ -227,9 +227,7 @@ def claims_of_grants(function: PciFunction, machine: Machine, kubelet: Kubelet) 
 def unknown_units(how: How, kubelet: Kubelet, machine: Machine) -> tuple[str, ...]:
     """The ids of units that this machine has not, of grants of living pods that nothing else tells the devices of."""
     ids: dict[str, None] = {}
-    for grant in grants_of_living_pods(kubelet, machine) if how in {How.CHECKPOINT, How.CLAIM} else ():
-        if (how is How.CLAIM) != bool(grant.claim):
-            continue
+    for grant in (one for one in grants_of_living_pods(kubelet, machine) if _source_of(one) is how):
         if (units := [*filter(is_id, grant.device_ids)]) and not devices_of_grant(grant, machine):
             ids |= dict.fromkeys(units)
     for entry in (kubelet.listed or ()) if how is How.PODRESOURCES else ():
@@ -240,8 +238,11 @@ def unknown_units(how: How, kubelet: Kubelet, machine: Machine) -> tuple[str, ..
 
 def grants_of_living_pods(kubelet: Kubelet, machine: Machine) -> Iterator[Grant]:
     """The grants, but for those of pods that kubelet has no directory of."""
-    every = (*(kubelet.grants or ()), *kubelet.prepared(machine))
-    yield from (one for one in every if kubelet.may_have(one.pod_uid))
+    yield from (one for one in kubelet.every_grant(machine) if kubelet.may_have(one.pod_uid))
+
+
+def _source_of(grant: Grant) -> How:
+    return How.CLAIM if grant.claim else How.CHECKPOINT
 
 
 def pod_names(kubelet: Kubelet) -> Mapping[str, tuple[str, str]]:

@@ -89,17 +89,16 @@ class _Planning:
             name: one for name, one in self._live.items() if get_text(one, "spec", "pool", "name") == owner.name
         }
         self._newest = max((_generation(one) for one in self._in_pool.values()), default=0)
-        newest = [one for one in self._in_pool.values() if _generation(one) == self._newest]
-        self._is_complete = all(_slice_count(one) == len(newest) for one in newest)
+        self._current = {name: one for name, one in self._in_pool.items() if _generation(one) == self._newest}
+        self._is_complete = all(_slice_count(one) == len(self._current) for one in self._current.values())
         self._base = _base(owner.name, driver)
         self._content = dict(self._contents(inventory))
 
     def plan(self) -> SlicePlan:
-        newest = {name for name, one in self._in_pool.items() if _generation(one) == self._newest}
-        wrong = {name for name in newest if not self._is_right(name)}
-        missing = self._content.keys() - newest
+        wrong = {name for name in self._current if not self._is_right(name)}
+        missing = self._content.keys() - self._current.keys()
         if not wrong:
-            due, generation = missing, self._newest if newest else 1
+            due, generation = missing, self._newest if self._current else 1
         elif len(wrong) == 1 and not missing and wrong <= self._content.keys() and self._counts(*wrong):
             due, generation = wrong, self._newest
         else:

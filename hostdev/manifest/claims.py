@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from domxml.errors import BadInput
 from domxml.text import listed
 from hostdev.claims.devices import resource_value
+from hostdev.claims.slices import API_VERSION
 from hostdev.kubelet.resourcename import DRIVER
 from hostdev.lint.admission.releases import GATES, NAMES
 from hostdev.manifest.entries import Device, devices
 from hostdev.manifest.pool import By, Document, Pool, Wanted
 
-API_VERSION = "resource.k8s.io/v1"
 CLAIM = "devices"
 """What a VM calls its claim: one, since each claim sets the variables of its resources anew."""
 _MOST_REQUESTS = 32

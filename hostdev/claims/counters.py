@@ -180,7 +180,7 @@ def _components(exclusions: Iterable[Exclusion]) -> Iterator[list[Exclusion]]:
 
 def _bundles(component: list[Exclusion]) -> list[list[Exclusion]] | None:
     """Exclusions that go into one set each, so that no unit is in more than two; None where there is no such way."""
-    fewer = component if len(component) <= MOST_COUNTERS else _with_stars(component)
+    fewer = _with_stars(component)
     if len(fewer) <= MOST_COUNTERS:
         return [fewer]
     widest = sorted(fewer, key=lambda one: (-len(one.units), one.name))
@@ -192,7 +192,7 @@ def _bundles(component: list[Exclusion]) -> list[list[Exclusion]] | None:
 
 
 def _with_stars(component: list[Exclusion]) -> list[Exclusion]:
-    """The same, where a unit that shares one thing with each of many has one counter for them all."""
+    """The same; of too many, a unit that shares one thing with each of many has one counter for them all."""
     while len(component) > MOST_COUNTERS:
         pairs = Counter(number for one in component if not one.parts and len(one.wholes) == 2 for number in one.wholes)
         hub, count = min(pairs.items(), key=lambda pair: (-pair[1], pair[0]), default=(0, 0))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
@@ -24,32 +25,6 @@ from tests.hooksidecar.claims.apiclients import PATIENT, client
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 LATE = "no (answer|connection) came (about )?in time"
 MINE = "spec.driver=units.passgate.dev,spec.nodeName=a"
-Clients: TypeAlias = Callable[..., ApiServer]
-
-
-@pytest.fixture
-def double() -> Iterator[ApiServerDouble]:
-    with ApiServerDouble() as double:
-        yield double
-
-
-@pytest.fixture
-def clients() -> Iterator[Clients]:
-    """Makes clients, which are closed in the end."""
-    made: list[ApiServer] = []
-
-    def make(double: ApiServerDouble, directory: Path, times: Times = PATIENT) -> ApiServer:
-        made.append(client(double, directory, times))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def api(double: ApiServerDouble, tmp_path: Path, clients: Clients) -> ApiServer:
-    return clients(double, tmp_path)
 
 
 def slice_of(name: str, node: str = "a") -> dict[str, Any]:
@@ -108,12 +83,9 @@ def test_a_watch_tells_what_happens_after_a_list(api: ApiServer, double: ApiServ
     watch.close()
 
 
-def test_a_watch_has_bookmarks_and_ends_when_it_was_to(
-    double: ApiServerDouble, tmp_path: Path, clients: Clients
-) -> None:
-    api = clients(double, tmp_path, PATIENT._replace(watch=1))
-
-    assert {event.type for event in api.watch(SLICES, api.list(SLICES).version)} == {"BOOKMARK"}
+def test_a_watch_has_bookmarks_and_ends_when_it_was_to(double: ApiServerDouble, tmp_path: Path) -> None:
+    with closing(client(double, tmp_path, PATIENT._replace(watch=1))) as api:
+        assert {event.type for event in api.watch(SLICES, api.list(SLICES).version)} == {"BOOKMARK"}
 
 
 def test_a_version_that_is_forgotten_is_gone_also_within_a_watch(api: ApiServer, double: ApiServerDouble) -> None:
@@ -125,11 +97,12 @@ def test_a_version_that_is_forgotten_is_gone_also_within_a_watch(api: ApiServer,
         next(api.watch(SLICES, version))
 
 
-def test_a_watch_that_says_nothing_is_given_up(double: ApiServerDouble, tmp_path: Path, clients: Clients) -> None:
+def test_a_watch_that_says_nothing_is_given_up(double: ApiServerDouble, tmp_path: Path) -> None:
     double.bookmarks_every = 60
-    api = clients(double, tmp_path, PATIENT._replace(silence=0.2))
-
-    with pytest.raises(ApiUnreachable, match=LATE):
+    with (
+        closing(client(double, tmp_path, PATIENT._replace(silence=0.2))) as api,
+        pytest.raises(ApiUnreachable, match=LATE),
+    ):
         next(api.watch(SLICES, api.list(SLICES).version))
 
 
@@ -204,22 +177,23 @@ def test_what_is_no_answer_is_a_sentence_in_time(
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "create", "update", "delete", "watch"])
-def test_every_verb_ends_where_nothing_is_answered(
-    double: ApiServerDouble, tmp_path: Path, clients: Clients, verb: str
-) -> None:
-    api = clients(double, tmp_path, Times(answer=0.3, listing=0.3, watch=10, silence=0.3))
-    double.always = faults.hang
-    calls: dict[str, Callable[[], object]] = {
-        "get": lambda: api.get(f"{SLICES}/one"),
-        "list": lambda: api.list(SLICES),
-        "create": lambda: api.create(SLICES, slice_of("one")),
-        "update": lambda: api.update(f"{SLICES}/one", slice_of("one")),
-        "delete": lambda: api.delete(f"{SLICES}/one"),
-        "watch": lambda: api.watch(SLICES, "1"),
+def test_every_verb_ends_where_nothing_is_answered(double: ApiServerDouble, tmp_path: Path, verb: str) -> None:
+    times = Times(answer=0.3, listing=0.3, watch=10, silence=0.3)
+    calls: dict[str, Callable[[ApiServer], object]] = {
+        "get": lambda api: api.get(f"{SLICES}/one"),
+        "list": lambda api: api.list(SLICES),
+        "create": lambda api: api.create(SLICES, slice_of("one")),
+        "update": lambda api: api.update(f"{SLICES}/one", slice_of("one")),
+        "delete": lambda api: api.delete(f"{SLICES}/one"),
+        "watch": lambda api: api.watch(SLICES, "1"),
     }
+    double.always = faults.hang
 
-    with pytest.raises(ApiUnreachable, match=f"did not {verb} it: {LATE}"):
-        calls[verb]()
+    with (
+        closing(client(double, tmp_path, times)) as api,
+        pytest.raises(ApiUnreachable, match=f"did not {verb} it: {LATE}"),
+    ):
+        calls[verb](api)
 
 
 def test_an_api_server_that_is_away_is_named(api: ApiServer, double: ApiServerDouble) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,19 +12,6 @@ from hooksidecar.claims.liveslices import SLICES
 from tests.apiserver.access import User
 from tests.apiserver.certificates import authority
 from tests.apiserver.server import ADMIN, ApiServerDouble
-from tests.hooksidecar.claims.apiclients import client
-
-
-@pytest.fixture
-def double() -> Iterator[ApiServerDouble]:
-    with ApiServerDouble() as double:
-        yield double
-
-
-@pytest.fixture
-def api(double: ApiServerDouble, tmp_path: Path) -> Iterator[ApiServer]:
-    with closing(client(double, tmp_path)) as api:
-        yield api
 
 
 def test_a_token_that_was_replaced_is_read_again(api: ApiServer, double: ApiServerDouble, tmp_path: Path) -> None:

@@ -23,10 +23,9 @@ DRIVER = "units.passgate.dev"
 
 
 @pytest.fixture
-def double() -> Iterator[ApiServerDouble]:
-    with ApiServerDouble() as double:
-        double.storage.create("nodes", {"metadata": {"name": NODE}})
-        yield double
+def double(double: ApiServerDouble) -> ApiServerDouble:
+    double.storage.create("nodes", {"metadata": {"name": NODE}})
+    return double
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tests.apiserver.lifecycle import allocate, claim_of, release, reserve
+from tests.apiserver.pools import every_device, is_complete, newest
 from tests.apiserver.server import ApiServerDouble
+from tests.apiserver.storage import Object
 from tests.hooksidecar.agent.process import AgentProcess
 from tests.kubelet.cluster import StoredCluster
 from tests.kubelet.kubelet import Kubelet
@@ -30,7 +32,6 @@ spec:
     match: {{id: "8086:37c9", driver: vfio-pci}}
     by: claim
 """
-Object = dict[str, Any]
 
 
 class Host(NamedTuple):
@@ -105,16 +106,12 @@ class ClaimNode:
 
     def slices(self) -> list[Object]:
         """Those of the pool's newest generation."""
-        found = self.api.storage.select("resourceslices")
-        newest = max((one["spec"]["pool"]["generation"] for one in found), default=0)
-        return [one for one in found if one["spec"]["pool"]["generation"] == newest]
+        return newest(self.api.storage.select("resourceslices"))
 
     def devices(self) -> list[str]:
         """The names of devices of a pool that is complete; else none."""
         slices = self.slices()
-        if len(slices) != (slices[0]["spec"]["pool"]["resourceSliceCount"] if slices else 0):
-            return []
-        return [device["name"] for one in slices for device in one["spec"].get("devices", ())]
+        return [device["name"] for device in every_device(slices)] if is_complete(slices) else []
 
     def pod(self, name: str, device: str) -> Pod:
         """A VM's pod with a claim of its own name, as the scheduler binds it."""

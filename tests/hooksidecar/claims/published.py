@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from hostdev.claims.devices import Inventory
+from tests.apiserver.pools import every_device, is_complete, newest
 from tests.apiserver.server import ApiServerDouble
+from tests.apiserver.storage import Object
 
 NODE = "a"
 
@@ -43,25 +46,22 @@ def inventory(*names: str, sets: tuple[str, ...] = (), consumes: tuple[str, ...]
 
 def published(double: ApiServerDouble) -> set[str]:
     """The devices that a scheduler sees."""
-    mine = double.storage.select("resourceslices", lambda one: bool(one["spec"].get("nodeName") == NODE))
-    return devices_of([one["spec"] for one in mine])
+    return devices_of(double.storage.select("resourceslices", lambda one: bool(one["spec"].get("nodeName") == NODE)))
 
 
-def devices_of(slices: list[dict[str, Any]]) -> set[str]:
+def devices_of(slices: Iterable[Object]) -> set[str]:
     """Those of the newest generation, where it is complete."""
-    newest = max((one["pool"]["generation"] for one in slices), default=0)
-    slices = [one for one in slices if one["pool"]["generation"] == newest]
-    names = [device["name"] for one in slices for device in one.get("devices", ())]
+    slices = newest(slices)
+    names = [device["name"] for device in every_device(slices)]
     assert len(names) == len(set(names)), "a device is in two live slices"
-    is_complete = all(one["pool"]["resourceSliceCount"] == len(slices) for one in slices)
-    return set(names) if is_complete else set()
+    return set(names) if is_complete(slices) else set()
 
 
 def assert_no_lies(double: ApiServerDouble, since: int, inventories: list[set[str]]) -> None:
     """In no moment a scheduler saw anything but one of these, or nothing."""
-    live: dict[str, dict[str, Any]] = {}
+    live: dict[str, Object] = {}
     for change in double.storage.changes("resourceslices", since):
         live.pop(change.object["metadata"]["name"], None)
         if change.type != "DELETED":
-            live[change.object["metadata"]["name"]] = change.object["spec"]
-        assert devices_of(list(live.values())) in inventories
+            live[change.object["metadata"]["name"]] = change.object
+        assert devices_of(live.values()) in inventories

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
 from hostdev.binding.state import By, NodeState, OfferEntry
 from hostdev.claims.devices import Device, Inventory, make_inventory
@@ -12,11 +11,12 @@ from hostdev.claims.slices import Delete, Owner, Step, Update
 from hostdev.inventory.machine import Machine
 from hostdev.offer.compose import compose_offer
 from hostdev.offer.pool import Offer
+from tests.apiserver.pools import every_device, is_complete, newest
+from tests.apiserver.storage import Object
 from tests.apiserver.validation import slice_errors
 
 OWNER = Owner("node-1", "5ca1ab1e")
 DRIVER = "units.passgate.dev"
-Object = dict[str, Any]
 
 
 def offered_by_claim(
@@ -69,21 +69,10 @@ class Slices:
 
     @property
     def newest(self) -> list[Object]:
-        """The slices of the newest generation."""
-        generations = [one["spec"]["pool"]["generation"] for one in self.live]
-        return [one for one in self.live if one["spec"]["pool"]["generation"] == max(generations)]
+        return newest(self.live)
 
     @property
     def devices(self) -> dict[str, Object] | None:
         """What a scheduler can allocate; None while the pool is not complete."""
-        newest = self.newest
-        counts = {one["spec"]["pool"]["resourceSliceCount"] for one in newest}
-        if not newest:
-            return {}
-        if counts != {len(newest)}:
-            return None
-        return {one["name"]: one for one in every_device(newest)}
-
-
-def every_device(slices: Iterable[Mapping[str, Any]]) -> Sequence[Object]:
-    return [device for one in slices for device in one["spec"].get("devices", ())]
+        found = self.newest
+        return {one["name"]: one for one in every_device(found)} if is_complete(found) else None

@@ -6,8 +6,9 @@ from collections import Counter
 
 from hostdev.claims.devices import Inventory, make_inventory
 from hostdev.claims.slices import plan_slices
+from tests.apiserver.pools import every_device
 from tests.hostdev.claims.changing import ChangingNode
-from tests.hostdev.claims.inventories import DRIVER, OWNER, Slices, every_device
+from tests.hostdev.claims.inventories import DRIVER, OWNER, Slices
 from tests.hostdev.units.enumeration import seeded
 
 CHANGES = 200

@@ -13,7 +13,8 @@ from hostdev.claims.counters import Consumption, CounterSet
 from hostdev.claims.devices import Device, Inventory
 from hostdev.claims.slices import Create, Delete, Owner, SlicePlan, Update, plan_slices
 from hostdev.offer.pool import OfferedUnit
-from tests.hostdev.claims.inventories import DRIVER, OWNER, Slices, every_device
+from tests.apiserver.pools import every_device
+from tests.hostdev.claims.inventories import DRIVER, OWNER, Slices
 from tests.hostdev.offer.offers import CARD
 from tests.hostdev.units.enumeration import seeded
 

@@ -20,7 +20,7 @@ from tests.kubelet.wire import ASKS
 PREPARE, UNDO = "NodePrepareResources", "NodeUnprepareResources"
 
 
-class ClaimNode:
+class KubeletNode:
     """A kubelet, its cluster, and drivers of ours, as a test wants them."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubelet.claimnodes import ClaimNode
+from tests.kubelet.claimnodes import KubeletNode
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def kubelet_dir() -> Iterator[Path]:
 
 
 @pytest.fixture
-def node(kubelet_dir: Path) -> Iterator[ClaimNode]:
+def node(kubelet_dir: Path) -> Iterator[KubeletNode]:
     with ExitStack() as stack:
-        node = ClaimNode(kubelet_dir, stack)
+        node = KubeletNode(kubelet_dir, stack)
         node.unit("c", u0="0000:3d:00.0", u1="0000:3e:00.0")
         yield node

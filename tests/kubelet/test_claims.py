@@ -12,7 +12,7 @@ from tests.apiserver.lifecycle import allocate, claim_of, reserve
 from tests.apiserver.storage import Storage
 from tests.hooksidecar.claims.drivers import DRIVER, serving
 from tests.kubelet import drastate
-from tests.kubelet.claimnodes import PREPARE, UNDO, ClaimNode, prepared, told, with_claim
+from tests.kubelet.claimnodes import PREPARE, UNDO, KubeletNode, prepared, told, with_claim
 from tests.kubelet.cluster import StoredCluster, claim_object
 from tests.kubelet.devicehealth import HEALTHY, UNHEALTHY
 from tests.kubelet.pods import ClaimUse, ExtendedClaim, Pod
@@ -23,7 +23,7 @@ from tests.patience import PATIENCE
 # A pod's life.
 
 
-def test_a_pod_has_what_the_driver_prepared(node: ClaimNode) -> None:
+def test_a_pod_has_what_the_driver_prepared(node: KubeletNode) -> None:
     node.start()
     pod = node.run("vm", "c")
 
@@ -42,7 +42,7 @@ def test_a_pod_has_what_the_driver_prepared(node: ClaimNode) -> None:
     assert drastate.read(node.directory) == []
 
 
-def test_a_pod_waits_for_its_driver(node: ClaimNode) -> None:
+def test_a_pod_waits_for_its_driver(node: KubeletNode) -> None:
     node.start(driver=False)
     pod = node.pod("vm", "c")
     node.wait(lambda: pod.events)
@@ -57,7 +57,7 @@ def test_a_pod_waits_for_its_driver(node: ClaimNode) -> None:
     node.wait(lambda: pod.running, "it runs")
 
 
-def test_what_the_driver_says_is_in_the_event(node: ClaimNode) -> None:
+def test_what_the_driver_says_is_in_the_event(node: KubeletNode) -> None:
     node.start()
     node.answers.answers["c"] = lambda: "unit 0000:3d:00.0: group 35 not viable"
     pod = node.pod("vm", "c")
@@ -69,7 +69,7 @@ def test_what_the_driver_says_is_in_the_event(node: ClaimNode) -> None:
     node.wait(lambda: pod.running, "it runs")
 
 
-def test_a_claim_is_undone_after_its_last_pod(node: ClaimNode) -> None:
+def test_a_claim_is_undone_after_its_last_pod(node: KubeletNode) -> None:
     node.start()
     first, second = node.run("first", "c"), node.run("second", "c")
 
@@ -82,7 +82,7 @@ def test_a_claim_is_undone_after_its_last_pod(node: ClaimNode) -> None:
     assert {*node.answers.undone} == {ClaimRef("default", "uid-c", "c")}
 
 
-def test_what_cannot_be_undone_holds_the_pod(node: ClaimNode) -> None:
+def test_what_cannot_be_undone_holds_the_pod(node: KubeletNode) -> None:
     node.start()
     pod = node.run("vm", "c")
     node.answers.errors["c"] = lambda: "device is busy"
@@ -96,7 +96,7 @@ def test_what_cannot_be_undone_holds_the_pod(node: ClaimNode) -> None:
     node.wait(lambda: pod not in node.kubelet.pods, "a kubelet after that goes on")
 
 
-def test_a_claim_of_a_pod_that_was_removed_by_force_is_undone_when_the_driver_is_back(node: ClaimNode) -> None:
+def test_a_claim_of_a_pod_that_was_removed_by_force_is_undone_when_the_driver_is_back(node: KubeletNode) -> None:
     node.start(driver=False)
     end = node.serve()
     pod = node.run("vm", "c")
@@ -110,7 +110,7 @@ def test_a_claim_of_a_pod_that_was_removed_by_force_is_undone_when_the_driver_is
     node.wait(lambda: node.answers.undone == [ClaimRef("default", "uid-c", "c")], "it is undone")
 
 
-def test_a_pod_that_the_claim_is_not_reserved_for_gets_nothing(node: ClaimNode) -> None:
+def test_a_pod_that_the_claim_is_not_reserved_for_gets_nothing(node: KubeletNode) -> None:
     node.start()
     node.run("vm", "c")
     other = with_claim("other")
@@ -120,7 +120,7 @@ def test_a_pod_that_the_claim_is_not_reserved_for_gets_nothing(node: ClaimNode) 
     assert other.events[0].message.endswith(f"pod other ({other.uid}) is not allowed to use ResourceClaim c (uid-c)")
 
 
-def test_a_claim_of_the_same_name_waits_for_the_end_of_the_one_before(node: ClaimNode) -> None:
+def test_a_claim_of_the_same_name_waits_for_the_end_of_the_one_before(node: KubeletNode) -> None:
     node.start()
     pod = node.run("vm", "c")
     node.answers.errors["c"] = lambda: "device is busy"
@@ -136,7 +136,7 @@ def test_a_claim_of_the_same_name_waits_for_the_end_of_the_one_before(node: Clai
     node.wait(lambda: other.running, "it runs")
 
 
-def test_an_extended_resource_is_served_by_a_claim(node: ClaimNode) -> None:
+def test_an_extended_resource_is_served_by_a_claim(node: KubeletNode) -> None:
     node.start()
     pod = Pod("vm", {"units.lab.dev/gpu": 1})
     pod.extended = ExtendedClaim("c", (("compute", "units.lab.dev/gpu", "container-0-request-0"),))
@@ -150,7 +150,7 @@ def test_an_extended_resource_is_served_by_a_claim(node: ClaimNode) -> None:
     assert pod.container().status == {}, "nothing of it stands in the pod's status"
 
 
-def test_a_container_gets_the_requests_that_it_names(node: ClaimNode) -> None:
+def test_a_container_gets_the_requests_that_it_names(node: KubeletNode) -> None:
     node.start()
     node.answers.answers["c"] = lambda: [prepared("a", "c", "u0"), prepared("b", "c", "u1")]
     pod = node.pod("vm", "c", "a=u0", "b=u1", uses=(ClaimUse("gpu", "b"),))
@@ -185,12 +185,12 @@ def test_claims_and_slices_are_those_of_the_api_server() -> None:
 # CDI.
 
 
-def waiting(node: ClaimNode, pod: Pod) -> str:
+def waiting(node: KubeletNode, pod: Pod) -> str:
     node.wait(lambda: pod.container().state.message)
     return pod.container().state.message
 
 
-def test_what_no_file_names_cannot_be_injected(node: ClaimNode) -> None:
+def test_what_no_file_names_cannot_be_injected(node: KubeletNode) -> None:
     node.start()
     node.answers.answers["c"] = lambda: [PreparedDevice(("gpu",), "node", "u0", ("units.lab.dev/claim=none",))]
     pod = node.pod("vm", "c")
@@ -202,7 +202,7 @@ def test_what_no_file_names_cannot_be_injected(node: ClaimNode) -> None:
     assert pod.container().state.reason == "CreateContainerError"
 
 
-def test_edits_of_a_file_come_once_and_its_devices_add_to_them(node: ClaimNode) -> None:
+def test_edits_of_a_file_come_once_and_its_devices_add_to_them(node: KubeletNode) -> None:
     node.start()
     dev = node.directory / "root/dev"
     (dev / "metadata").touch()
@@ -233,7 +233,7 @@ def test_edits_of_a_file_come_once_and_its_devices_add_to_them(node: ClaimNode) 
     assert container.mounts == (("/run/u0", "/dev/metadata"), ("/run/u1", "/dev/metadata"))
 
 
-def test_a_mount_that_is_not_there_ends_the_start(node: ClaimNode) -> None:
+def test_a_mount_that_is_not_there_ends_the_start(node: KubeletNode) -> None:
     node.start()
     edits = {"mounts": [{"hostPath": "/absent.json", "containerPath": "/run/m.json"}]}
     device = {"name": "uid-c-u0", "containerEdits": edits}
@@ -243,7 +243,7 @@ def test_a_mount_that_is_not_there_ends_the_start(node: ClaimNode) -> None:
     assert waiting(node, pod).startswith('error mounting "/absent.json" to rootfs at "/run/m.json"')
 
 
-def test_a_file_that_is_none_is_passed_over(node: ClaimNode) -> None:
+def test_a_file_that_is_none_is_passed_over(node: KubeletNode) -> None:
     node.start()
     directory = node.directory / "root/var/run/cdi"
     (directory / "a.json").write_text("{")
@@ -255,7 +255,7 @@ def test_a_file_that_is_none_is_passed_over(node: ClaimNode) -> None:
 # Drivers.
 
 
-def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_nothing(node: ClaimNode) -> None:
+def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_nothing(node: KubeletNode) -> None:
     node.start(driver=False)
     end = node.serve()
     node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER))
@@ -280,7 +280,7 @@ def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_not
     assert node.cluster.wiped == [""], "at kubelet's start, and not since"
 
 
-def test_an_end_waits_for_the_claim_that_is_being_prepared(node: ClaimNode) -> None:
+def test_an_end_waits_for_the_claim_that_is_being_prepared(node: KubeletNode) -> None:
     node.start(driver=False)
     end = node.serve()
     slow, goes_on = threading.Event(), threading.Event()
@@ -302,7 +302,7 @@ def test_an_end_waits_for_the_claim_that_is_being_prepared(node: ClaimNode) -> N
     assert len(pod.events) <= 1, "at most that the driver was not known at first"
 
 
-def test_a_kubelet_that_was_restarted_finds_the_driver(node: ClaimNode) -> None:
+def test_a_kubelet_that_was_restarted_finds_the_driver(node: KubeletNode) -> None:
     node.start()
     node.run("vm", "c")
     node.kubelet.restart()
@@ -311,7 +311,7 @@ def test_a_kubelet_that_was_restarted_finds_the_driver(node: ClaimNode) -> None:
     assert node.asked(PREPARE) == 1
 
 
-def test_a_driver_that_speaks_another_version_is_told_which(node: ClaimNode) -> None:
+def test_a_driver_that_speaks_another_version_is_told_which(node: KubeletNode) -> None:
     drivers = node.start().claims.drivers
     with pytest.raises(Exception, match="already registered for DRA driver plugin"):
         drivers.register(DRIVER, peer_socket(node), ["v1.DRAPlugin"])
@@ -322,7 +322,7 @@ def test_a_driver_that_speaks_another_version_is_told_which(node: ClaimNode) -> 
     )
 
 
-def peer_socket(node: ClaimNode) -> str:
+def peer_socket(node: KubeletNode) -> str:
     peer = node.kubelet.claims.drivers.find(DRIVER)
     assert peer
     return peer.socket
@@ -331,7 +331,7 @@ def peer_socket(node: ClaimNode) -> str:
 # Health.
 
 
-def test_health_reaches_the_status_of_the_pod(node: ClaimNode) -> None:
+def test_health_reaches_the_status_of_the_pod(node: KubeletNode) -> None:
     node.answers.health = [DeviceHealth("node", "u0", True)]
     node.start()
     pod = node.run("vm", "c")

@@ -12,7 +12,7 @@ from hooksidecar.claims.source import DeviceHealth, PreparedDevice
 from hostdev.kubelet.stubs import podresources_v1_pb2 as podresources
 from hostdev.socketpath import target
 from tests.hooksidecar.claims.drivers import DRIVER
-from tests.kubelet.claimnodes import PREPARE, ClaimNode, prepared, told, with_claim
+from tests.kubelet.claimnodes import PREPARE, KubeletNode, prepared, told, with_claim
 from tests.kubelet.cluster import claim_object
 from tests.kubelet.devicehealth import HEALTHY, UNKNOWN
 from tests.kubelet.surprises import ALL, CLAIMS, Surprise
@@ -20,7 +20,7 @@ from tests.kubelet.times import QUICK
 from tests.kubelet.wire import ASKS, written
 
 
-def slices_are_wiped(node: ClaimNode) -> bool:
+def slices_are_wiped(node: KubeletNode) -> bool:
     node.kubelet.restart()
     node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER))
     at_start = node.cluster.wiped.count("") == 2
@@ -31,7 +31,7 @@ def slices_are_wiped(node: ClaimNode) -> bool:
     return at_start
 
 
-def prepare_is_tried_again_late(node: ClaimNode) -> bool:
+def prepare_is_tried_again_late(node: KubeletNode) -> bool:
     node.answers.answers["c"] = lambda: "not now"
     pod = node.pod("vm", "c")
     node.wait(lambda: len(pod.events) > 1)
@@ -39,7 +39,7 @@ def prepare_is_tried_again_late(node: ClaimNode) -> bool:
     return second - first >= QUICK.prepare_retry
 
 
-def claims_are_prepared_twice(node: ClaimNode) -> bool:
+def claims_are_prepared_twice(node: KubeletNode) -> bool:
     at_once = is_prepared_by_two_at_once(node)
     pod = node.kubelet.pods[0]
     node.kubelet.restart()
@@ -51,7 +51,7 @@ def claims_are_prepared_twice(node: ClaimNode) -> bool:
     return at_once
 
 
-def is_prepared_by_two_at_once(node: ClaimNode) -> bool:
+def is_prepared_by_two_at_once(node: KubeletNode) -> bool:
     both = threading.Barrier(2)
     met: list[bool] = []
 
@@ -73,7 +73,7 @@ def is_prepared_by_two_at_once(node: ClaimNode) -> bool:
     return met == [True, True]
 
 
-def the_last_device_has_the_variable(node: ClaimNode) -> bool:
+def the_last_device_has_the_variable(node: KubeletNode) -> bool:
     node.answers.answers["c"] = lambda: [prepared("gpu", "c", "u0"), prepared("gpu", "c", "u1")]
     pod = node.run("vm", "c", "gpu=u0", "gpu=u1")
     with grpc.insecure_channel(target(str(node.directory / "pod-resources/kubelet.sock"))) as channel:
@@ -86,7 +86,7 @@ def the_last_device_has_the_variable(node: ClaimNode) -> bool:
     return last
 
 
-def health_expires(node: ClaimNode) -> bool:
+def health_expires(node: KubeletNode) -> bool:
     node.answers.health = [DeviceHealth("node", "u0", True)]
     node.servers[0].health_changed()
     pod = node.run("vm", "c")
@@ -97,7 +97,7 @@ def health_expires(node: ClaimNode) -> bool:
     return [*told(pod).values()] == [UNKNOWN]
 
 
-PROOFS: Mapping[Surprise, Callable[[ClaimNode], bool]] = {
+PROOFS: Mapping[Surprise, Callable[[KubeletNode], bool]] = {
     Surprise.SLICES_ARE_WIPED: slices_are_wiped,
     Surprise.PREPARE_RETRY_IS_LATE: prepare_is_tried_again_late,
     Surprise.PREPARED_TWICE: claims_are_prepared_twice,
@@ -108,7 +108,7 @@ PROOFS: Mapping[Surprise, Callable[[ClaimNode], bool]] = {
 
 @pytest.mark.parametrize("is_on", [True, False], ids=["on", "off"])
 @pytest.mark.parametrize("surprise", CLAIMS, ids=lambda one: one.name)
-def test_a_surprise_is_there_and_can_be_turned_off(surprise: Surprise, is_on: bool, node: ClaimNode) -> None:  # noqa: FBT001
+def test_a_surprise_is_there_and_can_be_turned_off(surprise: Surprise, is_on: bool, node: KubeletNode) -> None:  # noqa: FBT001
     node.start(ALL if is_on else ALL - {surprise})
 
     assert PROOFS[surprise](node) == is_on

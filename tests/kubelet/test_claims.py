@@ -255,6 +255,21 @@ def test_a_file_that_is_none_is_passed_over(node: KubeletNode) -> None:
 # Drivers.
 
 
+def begin_prepare(node: KubeletNode) -> tuple[Pod, threading.Event]:
+    """A pod whose claim the driver has begun to prepare, and what lets it go on."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def answer() -> list[PreparedDevice]:
+        begun.set()
+        goes_on.wait(PATIENCE)
+        return [prepared("gpu", "c", "u0")]
+
+    node.answers.answers["c"] = answer
+    pod = node.pod("vm", "c")
+    assert begun.wait(PATIENCE)
+    return pod, goes_on
+
+
 def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_nothing(node: KubeletNode) -> None:
     node.start(driver=False)
     end = node.serve()
@@ -262,16 +277,7 @@ def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_not
     first = node.kubelet.claims.drivers.find(DRIVER)
     node.serve()
     node.wait(lambda: node.kubelet.claims.drivers.find(DRIVER) is not first, "the second one is used")
-    slow, goes_on = threading.Event(), threading.Event()
-
-    def answer() -> list[PreparedDevice]:
-        slow.set()
-        goes_on.wait(PATIENCE)
-        return [prepared("gpu", "c", "u0")]
-
-    node.answers.answers["c"] = answer
-    pod = node.pod("vm", "c")
-    assert slow.wait(PATIENCE)
+    pod, goes_on = begin_prepare(node)
     end()
     goes_on.set()
 
@@ -283,16 +289,7 @@ def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_not
 def test_an_end_waits_for_the_claim_that_is_being_prepared(node: KubeletNode) -> None:
     node.start(driver=False)
     end = node.serve()
-    slow, goes_on = threading.Event(), threading.Event()
-
-    def answer() -> list[PreparedDevice]:
-        slow.set()
-        goes_on.wait(PATIENCE)
-        return [prepared("gpu", "c", "u0")]
-
-    node.answers.answers["c"] = answer
-    pod = node.pod("vm", "c")
-    assert slow.wait(PATIENCE)
+    pod, goes_on = begin_prepare(node)
     ending = threading.Thread(target=end)
     ending.start()
     goes_on.set()

@@ -38,7 +38,7 @@ class KubeletNode:
         self.kubelet = self._stack.enter_context(made)
         if driver:
             self.end = self.serve()
-            self.wait(lambda: self.kubelet.claims.drivers.is_connected(DRIVER), "the driver is known")
+            self.await_driver()
         return self.kubelet
 
     def serve(self) -> Callable[[], None]:
@@ -47,6 +47,9 @@ class KubeletNode:
         self.servers.append(process.enter_context(serving(self.directory, self.answers)))
         self._stack.callback(process.close)
         return process.close
+
+    def await_driver(self) -> None:
+        self.wait(lambda: self.kubelet.claims.drivers.is_connected(DRIVER), "the driver is known")
 
     def wait(self, condition: Callable[[], object], what: str = "") -> None:
         self.kubelet.wait(condition, what)

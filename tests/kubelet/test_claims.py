@@ -273,7 +273,7 @@ def begin_prepare(node: KubeletNode) -> tuple[Pod, threading.Event]:
 def test_of_two_processes_the_latest_is_asked_and_the_end_of_the_other_loses_nothing(node: KubeletNode) -> None:
     node.start(driver=False)
     end = node.serve()
-    node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER))
+    node.await_driver()
     first = node.kubelet.claims.drivers.find(DRIVER)
     node.serve()
     node.wait(lambda: node.kubelet.claims.drivers.find(DRIVER) is not first, "the second one is used")
@@ -304,7 +304,7 @@ def test_a_kubelet_that_was_restarted_finds_the_driver(node: KubeletNode) -> Non
     node.run("vm", "c")
     node.kubelet.restart()
 
-    node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER), "it is known again")
+    node.await_driver()
     assert node.asked(PREPARE) == 1
 
 

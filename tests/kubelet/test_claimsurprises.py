@@ -22,7 +22,7 @@ from tests.kubelet.wire import ASKS, written
 
 def slices_are_wiped(node: KubeletNode) -> bool:
     node.kubelet.restart()
-    node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER))
+    node.await_driver()
     at_start = node.cluster.wiped.count("") == 2
     node.end()
     beats = node.kubelet.beats + 10
@@ -43,7 +43,7 @@ def claims_are_prepared_twice(node: KubeletNode) -> bool:
     at_once = is_prepared_by_two_at_once(node)
     pod = node.kubelet.pods[0]
     node.kubelet.restart()
-    node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER))
+    node.await_driver()
     before = node.asked(PREPARE)
     node.kubelet.kill_sandbox(pod)
     node.wait(lambda: pod.container().starts == 2, "it starts again")

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 import grpc
+from google.protobuf.message import Message
 
+from hostdev.kubelet.podresources import SOCKET
 from hostdev.kubelet.stubs import podresources_v1_pb2 as api
+from hostdev.socketpath import target
 from tests.kubelet.dra import ClaimManager
 from tests.kubelet.manager import NO_NUMA, Manager
 from tests.kubelet.pods import Container, Pod
 from tests.kubelet.surprises import Surprise
-from tests.kubelet.wire import Call, SocketServer
+from tests.kubelet.wire import Call, SocketServer, written
 
 SERVICE = "/v1.PodResourcesLister"
 RATE, BURST = 100.0, 10.0
+
+
+def ask_podresources(kubelet_dir: Path, call: str, request: Message) -> bytes:
+    """Kubelet's answer, as it comes."""
+    with grpc.insecure_channel(target(str(kubelet_dir / SOCKET))) as channel:
+        answer: bytes = channel.unary_unary(f"{SERVICE}/{call}", written, bytes)(request)
+    return answer
 
 
 class Bucket:

@@ -8,19 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from hostdev.kubelet.stubs import podresources_v1_pb2 as podresources
-from hostdev.socketpath import target
 from tests.kubelet import devicehealth, drastate
 from tests.kubelet.claimreplay import DRIVER, STATES, ClaimReplay, uses, uses_extended
-from tests.kubelet.kubelet import Kubelet
+from tests.kubelet.podresources import ask_podresources
 from tests.kubelet.pods import Container, Pod
 from tests.kubelet.replay import Replay, Script, Step
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.transcript import CLAIMS, scenario
-from tests.kubelet.wire import written
 
 
 def deleted(*names: str, force: bool = False) -> Step:
@@ -81,16 +78,10 @@ def listed(recorded: str) -> Step:
 
     def check(replay: Replay) -> None:
         answer = podresources.ListPodResourcesResponse.FromString(b64decode(STATES["podresources"][recorded]))
-        note(replay, recorded, list_pods(replay.kubelet), answer.SerializeToString())
+        found = ask_podresources(replay.kubelet.directory, "List", podresources.ListPodResourcesRequest())
+        note(replay, recorded, found, answer.SerializeToString())
 
     return check
-
-
-def list_pods(kubelet: Kubelet) -> bytes:
-    with grpc.insecure_channel(target(str(kubelet.directory / "pod-resources/kubelet.sock"))) as channel:
-        call = channel.unary_unary("/v1.PodResourcesLister/List", written, bytes)
-        answer: bytes = call(podresources.ListPodResourcesRequest())
-    return answer
 
 
 def status(name: str, recorded: str) -> Step:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-import grpc
 import pytest
 
 from hooksidecar.claims.source import DeviceHealth, PreparedDevice
 from hostdev.kubelet.stubs import podresources_v1_pb2 as podresources
-from hostdev.socketpath import target
 from tests.hooksidecar.claims.drivers import DRIVER
 from tests.kubelet.claimnodes import PREPARE, KubeletNode, prepared, told, with_claim
 from tests.kubelet.cluster import claim_object
 from tests.kubelet.devicehealth import HEALTHY, UNKNOWN
+from tests.kubelet.podresources import ask_podresources
 from tests.kubelet.surprises import ALL, CLAIMS, Surprise
 from tests.kubelet.times import QUICK
-from tests.kubelet.wire import ASKS, written
+from tests.kubelet.wire import ASKS
 
 
 def slices_are_wiped(node: KubeletNode) -> bool:
@@ -76,9 +75,8 @@ def is_prepared_by_two_at_once(node: KubeletNode) -> bool:
 def the_last_device_has_the_variable(node: KubeletNode) -> bool:
     node.answers.answers["c"] = lambda: [prepared("gpu", "c", "u0"), prepared("gpu", "c", "u1")]
     pod = node.run("vm", "c", "gpu=u0", "gpu=u1")
-    with grpc.insecure_channel(target(str(node.directory / "pod-resources/kubelet.sock"))) as channel:
-        method, answer = "/v1.PodResourcesLister/List", podresources.ListPodResourcesResponse.FromString
-        (listed,) = channel.unary_unary(method, written, answer)(podresources.ListPodResourcesRequest()).pod_resources
+    answer = ask_podresources(node.directory, "List", podresources.ListPodResourcesRequest())
+    (listed,) = podresources.ListPodResourcesResponse.FromString(answer).pod_resources
     (dynamic,) = listed.containers[0].dynamic_resources
     numbers = [len(one.cdi_devices) for one in dynamic.claim_resources]
     last = pod.container().environment["PCI_RESOURCE_GPU"] == "0000:3e:00.0"

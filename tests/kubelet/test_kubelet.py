@@ -21,10 +21,9 @@ from tests.kubelet.checkpoint import NAME
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.manager import HEALTHY, UNHEALTHY, Count
 from tests.kubelet.plain import Plain, healthy
-from tests.kubelet.podresources import BURST
+from tests.kubelet.podresources import BURST, ask_podresources
 from tests.kubelet.pods import Container, Pod
 from tests.kubelet.times import QUICK
-from tests.kubelet.wire import written
 from tests.patience import PATIENCE
 
 GPU, OTHER = "units.lab.dev/gpu", "units.lab.dev/other"
@@ -55,8 +54,7 @@ def plugin(kubelet: Kubelet, *ids: str, resource: str = GPU, **numa: int) -> Pla
 
 
 def ask(kubelet: Kubelet, call: str, request: Any, answer: Any) -> Any:
-    with grpc.insecure_channel(target(str(kubelet.directory / SOCKET))) as channel:
-        return channel.unary_unary(f"/v1.PodResourcesLister/{call}", written, answer.FromString)(request)
+    return answer.FromString(ask_podresources(kubelet.directory, call, request))
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

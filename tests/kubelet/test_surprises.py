@@ -12,16 +12,15 @@ import pytest
 
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from hostdev.kubelet.stubs import podresources_v1_pb2 as podresources
-from hostdev.socketpath import target
 from tests.kubelet.checkpoint import NAME
 from tests.kubelet.kubelet import Kubelet
 from tests.kubelet.manager import HEALTHY, UNHEALTHY
 from tests.kubelet.plain import Plain, healthy
 from tests.kubelet.player import Answer
+from tests.kubelet.podresources import ask_podresources
 from tests.kubelet.pods import Pod
 from tests.kubelet.surprises import ALL, CLAIMS, Surprise
 from tests.kubelet.times import QUICK
-from tests.kubelet.wire import written
 from tests.patience import PATIENCE
 
 GPU, OTHER = "units.lab.dev/gpu", "units.lab.dev/other"
@@ -169,7 +168,7 @@ def pokes_the_wrong_pod(kubelet: Kubelet) -> bool:
 def list_frees(kubelet: Kubelet) -> bool:
     plugin(kubelet, "a0")
     kubelet.finish(run(kubelet))
-    list_all(kubelet)
+    ask_podresources(kubelet.directory, "List", podresources.ListPodResourcesRequest())
     return not kubelet.manager.entries
 
 
@@ -211,11 +210,6 @@ PROOFS: Mapping[Surprise, Callable[[Kubelet], bool]] = {
 def preferred(*ids: str) -> api.PreferredAllocationResponse:
     chosen = api.ContainerPreferredAllocationResponse(deviceIDs=ids)
     return api.PreferredAllocationResponse(container_responses=[chosen])
-
-
-def list_all(kubelet: Kubelet) -> None:
-    with grpc.insecure_channel(target(str(kubelet.directory / "pod-resources/kubelet.sock"))) as channel:
-        channel.unary_unary("/v1.PodResourcesLister/List", written, bytes)(podresources.ListPodResourcesRequest())
 
 
 @pytest.mark.parametrize("surprise", sorted(ALL - {*CLAIMS}), ids=lambda one: one.name)

@@ -14,10 +14,8 @@ from tests.kubelet.cluster import Objects, claim_object
 from tests.kubelet.player import HEALTH, Player
 from tests.kubelet.pods import ClaimUse, Container, ExtendedClaim, Pod, PodClaim
 from tests.kubelet.replay import RECORDED, Replay, Script, Step
-from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.transcript import Line
 from tests.kubelet.wire import ASKS, ITEM
-from tests.patience import PATIENCE
 
 DRIVER, PREPARE = "units.lab.dev", "NodePrepareResources"
 STATES: Mapping[str, Any] = json.loads((ROOT / "tests/fixtures/kubelet/dra.json").read_text())
@@ -27,16 +25,8 @@ STATES: Mapping[str, Any] = json.loads((ROOT / "tests/fixtures/kubelet/dra.json"
 class ClaimReplay(Replay):
     """One scenario with a driver; what the cluster has of a claim is set by the script."""
 
-    def __init__(
-        self,
-        directory: Path,
-        lines: Iterable[Line],
-        script: Script,
-        surprises: frozenset[Surprise] = ALL,
-        *,
-        patience: float = PATIENCE,
-    ) -> None:
-        super().__init__(directory, [*_numbered(lines)], script, surprises=surprises, patience=patience)
+    def __init__(self, directory: Path, lines: Iterable[Line], script: Script, **more: Any) -> None:
+        super().__init__(directory, [*_numbered(lines)], script, **more)
         write_files(directory / "root", self.lines)
         self.cluster = Objects()
         self.kubelet.cluster = self.cluster

@@ -309,3 +309,25 @@ class Replay:
                 said, recorded = len(self._all_asked((plugin, call))), self._asked.get((plugin, call), 0)
                 if said != recorded:
                     self.differences.append(f"{plugin}: {call} {said} times instead of {recorded}")
+
+
+# Steps of any script, and what a test asks of a scenario.
+
+
+def stop(replay: Replay) -> None:
+    """Kubelet is stopped, when all containers run."""
+    replay.kubelet.wait(lambda: all(one.running or one.ended for one in replay.kubelet.pods))
+    replay.kubelet.stop()
+
+
+def start(replay: Replay) -> None:
+    """And started."""
+    replay.kubelet.start()
+
+
+def is_played_otherwise(replay: Replay) -> bool:
+    """Whether something was different, or never came."""
+    try:
+        return bool(replay.play())
+    except AssertionError:
+        return True

@@ -15,7 +15,7 @@ from tests.kubelet import devicehealth, drastate
 from tests.kubelet.claimreplay import DRIVER, STATES, ClaimReplay, uses, uses_extended
 from tests.kubelet.podresources import ask_podresources
 from tests.kubelet.pods import Container, Pod
-from tests.kubelet.replay import Replay, Script, Step
+from tests.kubelet.replay import Replay, Script, Step, is_played_otherwise, start, stop
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.transcript import CLAIMS, scenario
 
@@ -35,17 +35,6 @@ def deleted(*names: str, force: bool = False) -> Step:
 def running(*names: str) -> Step:
     """They are."""
     return lambda replay: replay.kubelet.wait(lambda: all(replay.pods[name].running for name in names))
-
-
-def stop(replay: Replay) -> None:
-    """Kubelet is stopped, when all containers run."""
-    replay.kubelet.wait(lambda: all(one.running or one.ended for one in replay.kubelet.pods))
-    replay.kubelet.stop()
-
-
-def start(replay: Replay) -> None:
-    """And started."""
-    replay.kubelet.start()
 
 
 def sandbox_killed(name: str) -> Step:
@@ -215,11 +204,6 @@ def test_kubelets_requests_are_the_recorded_ones(name: str, kubelet_dir: Path) -
 
 def test_a_kubelet_that_does_what_one_expects_asks_once_for_two_pods(kubelet_dir: Path) -> None:
     lines = tuple(scenario("N1", part=CLAIMS))
-    replay = ClaimReplay(kubelet_dir, lines, SCRIPTS["N"], ALL - {Surprise.PREPARED_TWICE}, patience=1.0)
+    replay = ClaimReplay(kubelet_dir, lines, SCRIPTS["N"], surprises=ALL - {Surprise.PREPARED_TWICE}, patience=1.0)
 
-    try:
-        differences: object = replay.play()
-    except AssertionError as missing:
-        differences = missing
-
-    assert differences
+    assert is_played_otherwise(replay)

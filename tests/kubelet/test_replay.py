@@ -12,7 +12,7 @@ from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as api
 from tests.kubelet.checkpoint import NAME
 from tests.kubelet.player import Answer
 from tests.kubelet.pods import Container, Pod
-from tests.kubelet.replay import Replay, Script, Step
+from tests.kubelet.replay import Replay, Script, Step, is_played_otherwise, start, stop
 from tests.kubelet.surprises import ALL, Surprise
 from tests.kubelet.transcript import scenario
 
@@ -51,17 +51,6 @@ def crash(name: str) -> Step:
         replay.kubelet.crash(replay.pods[name])
 
     return end
-
-
-def stop(replay: Replay) -> None:
-    """Kubelet is stopped, when all containers run."""
-    replay.kubelet.wait(lambda: all(one.running or one.ended for one in replay.kubelet.pods))
-    replay.kubelet.stop()
-
-
-def start(replay: Replay) -> None:
-    """And started."""
-    replay.kubelet.start()
 
 
 def policy(name: str) -> Step:
@@ -260,9 +249,4 @@ def test_a_kubelet_that_does_what_one_expects_says_something_else(
 ) -> None:
     replay = Replay(kubelet_dir, tuple(scenario(name)), SCRIPTS[name], surprises=ALL - {without}, patience=1.0)
 
-    try:
-        differences: object = replay.play()
-    except AssertionError as missing:
-        differences = missing
-
-    assert differences
+    assert is_played_otherwise(replay)

@@ -43,25 +43,39 @@ class Candidate(NamedTuple):
         )
 
 
-def split_shared(units: Sequence[Candidate]) -> tuple[Mapping[Kind, int], Mapping[Kind, int]]:
+def count_kinds(units: Sequence[Candidate]) -> tuple[Mapping[Kind, int], Mapping[Kind, int]]:
     """Kinds of units that a VM has for certain, and those that it has at most.
 
     Where two plugins offer one device, either may give it away, and which of them does is not known.
     """
+    together, at_most = _split_exclusive(units)
+    return _count_certain(together), _count_possible(at_most)
+
+
+def _count_certain(units: Sequence[Candidate]) -> Mapping[Kind, int]:
+    shared = {one.unit.id for one, _ in _shared(units)}
+    return Counter(one.kind for one in units if one.is_offered or one.unit.id not in shared)
+
+
+def _count_possible(units: Sequence[Candidate]) -> Mapping[Kind, int]:
+    pairs = _shared(units)
+    taken = {mine.unit.id for _, mine in pairs}
+    found = Counter(one.kind for one in units if one.is_offered and one.unit.id not in taken)
+    for one in units:
+        if not one.is_offered:
+            also = frozenset[int]().union(*(fits for it, mine in pairs if it is one for fits in mine.kind))
+            found[tuple(fits | also for fits in one.kind)] += 1
+    return found
+
+
+def _shared(units: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+    """What is not of an offer, with each unit of an offer that it shares something with."""
     offered = [one for one in units if one.is_offered]
     others = [one for one in units if not one.is_offered]
-    pairs = [(one, mine) for one in others for mine in offered if one.overlaps(mine)] if offered else []
-    shared = {one.unit.id for one, _ in pairs}
-    taken = {mine.unit.id for _, mine in pairs}
-    alone = Counter(one.kind for one in units if one.is_offered or one.unit.id not in shared)
-    either = Counter(one.kind for one in offered if one.unit.id not in taken)
-    for one in others:
-        also = frozenset[int]().union(*(fits for it, mine in pairs if it is one for fits in mine.kind))
-        either[tuple(fits | also for fits in one.kind)] += 1
-    return alone, either
+    return [(one, mine) for one in others for mine in offered if one.overlaps(mine)]
 
 
-def split_exclusive(units: Sequence[Candidate]) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+def _split_exclusive(units: Sequence[Candidate]) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
     """Units that go together, and those that there are at most: of claims that share a device one stands for all."""
     claimed = sorted((one for one in units if one.is_claimed), key=lambda one: len(one.unit.functions))
     owners = owners_of([one.unit for one in claimed])

@@ -18,7 +18,7 @@ from hostdev.binding.statefile import state_for
 from hostdev.findings.fleet import NO_FITTING_DEVICE, NODE_NOT_GIVEN, RESOURCE_UNMAPPED, SNAPSHOT_STALE, TOO_FEW_FREE
 from hostdev.findings.hostuse import DEVICE_IN_USE
 from hostdev.findings.platform import HOST_UNREADABLE
-from hostdev.fleet.candidates import MOST_TOLD, Candidate, and_so_with, findings_against, split_exclusive, split_shared
+from hostdev.fleet.candidates import MOST_TOLD, Candidate, and_so_with, count_kinds, findings_against
 from hostdev.fleet.demand import Demand, Meaning, Want, describe_unknown
 from hostdev.fleet.node import NEVER, Node, State
 from hostdev.fleet.nodeobject import Objection, objections
@@ -232,10 +232,8 @@ class _Placement:
         return total
 
     def _fit(self, kept: Sequence[Candidate], offer: Offer | None) -> Bounds:
-        together, at_most = split_exclusive(kept)
-        alone, _ = split_shared(together)
-        _, either = split_shared(at_most)
-        bounds = Bounds(count_vms(alone, self._need).least, count_vms(either, self._need).most)
+        certain, possible = count_kinds(kept)
+        bounds = Bounds(count_vms(certain, self._need).least, count_vms(possible, self._need).most)
         for number, want in enumerate(self._known_wants):
             sets = whole_sets(offer, want.name) if offer and want.is_offered else ()
             if sets:

@@ -96,20 +96,22 @@ def _node_trouble(subject: Subject) -> Item | None:
 
 
 def _unhealthy(subject: Subject) -> Item | None:
-    for resource, name, health, message in _devices(subject):
-        if health == "Unhealthy":
-            what = f"{name} of {resource} is Unhealthy: {message or 'its plugin says that it cannot be used'}"
+    for one in _devices(subject):
+        if one.health == "Unhealthy":
+            said = one.message or "its plugin says that it cannot be used"
+            what = f"{one.name} of {one.resource} is Unhealthy: {said}"
             where = f"allocatedResourcesStatus of pod {subject.pod_name}"
-            return mark_failed(Check.ALLOCATED, where, "device-unhealthy", what, resource)
+            return mark_failed(Check.ALLOCATED, where, "device-unhealthy", what, one.resource)
     return None
 
 
 def _given(subject: Subject) -> Iterator[Item]:
     check = Check.ALLOCATED
     wanted = wanted_resources(subject)
-    given = [f"{resource}: {name}" for resource, name, *_ in _devices(subject)]
+    devices = _devices(subject)
+    given = [f"{one.resource}: {one.name}" for one in devices]
     where = f"status of pod {subject.pod_name}"
-    lacking = wanted.keys() - {resource for resource, *_ in _devices(subject)}
+    lacking = wanted.keys() - {one.resource for one in devices}
     if given and not lacking:
         yield mark_passed(check, where, f"kubelet gave {', '.join(given)[:300]}")
     if subject.runs and "resources" not in _compute(subject):

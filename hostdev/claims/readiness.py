@@ -72,7 +72,7 @@ def renew_units(offer: Offer, record: ClaimRecord) -> tuple[PreparedUnit, ...] |
         one = _find(offer, unit.device)
         if one is None:
             return None
-        if found := list(_findings(offer, one)):
+        if found := _findings(offer, one):
             raise _unavailable(unit.device, one, found)
         units.append(_made(offer, unit.requests, unit.pool, unit.device, one))
     return tuple(units)

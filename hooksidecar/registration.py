@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -16,6 +17,8 @@ from hooksidecar.deadline import refusal
 from hostdev.kubelet.stubs import pluginregistration_v1_pb2 as wire
 
 SERVICE = "pluginregistration.Registration"
+PATIENCE = 30.0
+"""Seconds without a registration that are no finding: kubelet restarts."""
 M = TypeVar("M", bound=Message)
 
 
@@ -37,6 +40,22 @@ class Standing(NamedTuple):
     """Of time.monotonic."""
     refused: bool = False
     """Whether kubelet said no, rather than nothing."""
+
+    @property
+    def is_amiss(self) -> bool:
+        """Whether something is wrong, and kubelet is not just starting anew."""
+        return self.state is State.UNREGISTERED and (self.refused or time.monotonic() - self.since > PATIENCE)
+
+    def become(self, state: State, why: str = "", *, refused: bool = False) -> Standing:
+        """How it stands from now on; the very same where that is no news."""
+        if (state, why) == (self.state, self.why):
+            return self
+        return Standing(state, why, self.since if state is self.state else time.monotonic(), refused)
+
+    def tell(self, **whose: str) -> None:
+        """Write it into the log."""
+        say = log.info if self.state is State.REGISTERED else log.warning
+        say(str(self.state), **whose, **({"why": self.why} if self.why else {}))
 
 
 class Announcement:

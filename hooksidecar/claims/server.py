@@ -33,8 +33,6 @@ SETTLING = 5.0
 """Seconds within which kubelet has noticed the end of another process of this driver."""
 ENDING = 10.0
 """Seconds for the calls that are being answered when the process ends."""
-PATIENCE = 30.0
-"""Seconds without a registration that are no finding: kubelet restarts."""
 CALLS = STREAMS + 32
 WHY_LIMIT = 400
 _STATES = {True: wire.HEALTHY, False: wire.UNHEALTHY, None: wire.UNKNOWN}
@@ -90,8 +88,7 @@ class DraServer:
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the registration."""
         standing = self.standing
-        unregistered = standing.state is State.UNREGISTERED
-        if unregistered and (standing.refused or time.monotonic() - standing.since > PATIENCE):
+        if standing.is_amiss:
             yield CLAIMS_UNREGISTERED.found(self._driver, standing.why)
 
     def _publish(self) -> None:
@@ -123,12 +120,9 @@ class DraServer:
             self._stand(State.UNREGISTERED, "kubelet has ended its connection")
 
     def _stand(self, state: State, why: str = "", *, refused: bool = False) -> None:
-        if (state, why) == (self.standing.state, self.standing.why):
-            return
-        since = self.standing.since if state is self.standing.state else time.monotonic()
-        self.standing = Standing(state, why, since, refused)
-        say = log.info if state is State.REGISTERED else log.warning
-        say(str(state), driver=self._driver, **({"why": why} if why else {}))
+        before, self.standing = self.standing, self.standing.become(state, why, refused=refused)
+        if self.standing is not before:
+            self.standing.tell(driver=self._driver)
 
     def _keep(self) -> None:
         while not self._closed:

@@ -21,8 +21,6 @@ from hooksidecar.registration import State
 from hostdev.findings.offer import OFFER_NAME_TAKEN, OFFER_UNREGISTERED
 from hostdev.kubelet.podresources import SOCKET, list_allocatable
 
-PATIENCE = 30.0
-"""Seconds without a registration that are no finding: kubelet restarts."""
 EVERY = 30.0
 """Seconds between two looks at whose names they are. There is no other way to notice that another plugin has come, nor
 that one has come and gone: then kubelet knows neither, and ends no stream of ours."""
@@ -84,9 +82,7 @@ class Plugins:
             standing = plugin.registrar.standing
             if standing.state is State.FOREIGN:
                 yield OFFER_NAME_TAKEN.found(resource, standing.why)
-            elif standing.state is State.UNREGISTERED and (
-                standing.refused or time.monotonic() - standing.since > PATIENCE
-            ):
+            elif standing.is_amiss:
                 yield OFFER_UNREGISTERED.found(resource, standing.why)
 
     def states(self) -> Mapping[str, int]:

@@ -194,9 +194,6 @@ class Registrar:
             log.info("takes over", resource=self._server.calls.resource)
 
     def _stand(self, state: State, why: str = "", *, refused: bool = False) -> None:
-        if (state, why) == (self.standing.state, self.standing.why):
-            return
-        since = self.standing.since if state is self.standing.state else time.monotonic()
-        self.standing = Standing(state, why, since, refused)
-        say = log.info if state is State.REGISTERED else log.warning
-        say(str(state), resource=self._server.calls.resource, **({"why": why} if why else {}))
+        before, self.standing = self.standing, self.standing.become(state, why, refused=refused)
+        if self.standing is not before:
+            self.standing.tell(resource=self._server.calls.resource)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Condition
+from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
+
+from hostdev.socketpath import LARGEST
 
 STREAMS = 16
 """Streams that are open at once. Kubelet forgets to close one when a plugin registers again."""
 LOOK = 5.0
 """Seconds after which a stream looks whether it is still read: for a peer that vanished without a word."""
+M = TypeVar("M", bound=Message)
 
 
 class Broadcast:
@@ -94,6 +99,17 @@ class Broadcast:
             self._streams -= 1
             self._changed.notify_all()
         self.on_end()
+
+
+def take_fitting(entries: Iterable[M]) -> list[M]:
+    """The first entries of a message that is one list, as many as gRPC takes."""
+    taken, room = [], LARGEST
+    for entry in entries:
+        # A tag and two bytes of length come with each.
+        room -= entry.ByteSize() + 3
+        if room >= 0:
+            taken.append(entry)
+    return taken
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from domxml.errors import PassgateError
 from domxml.finding import Finding
 from domxml.text import printable
 from hooksidecar import log
-from hooksidecar.broadcast import STREAMS
+from hooksidecar.broadcast import STREAMS, take_fitting
 from hooksidecar.claims.calls import KIND, VERSION, Calls, shorten
 from hooksidecar.claims.source import Claims, DeviceHealth, Health
 from hooksidecar.pluginsocket import PluginSocket, socket_prefix
@@ -20,7 +20,6 @@ from hooksidecar.unixsocket import directory_error
 from hostdev.findings.offer import CLAIMS_UNREGISTERED
 from hostdev.kubelet.directory import DRA_SOCKET, PLUGINS, dra_directory
 from hostdev.kubelet.stubs import dra_health_v1alpha1_pb2 as wire
-from hostdev.socketpath import LARGEST
 
 EVERY = 15.0
 """Seconds between two messages of health where nothing changes."""
@@ -167,17 +166,14 @@ def _make_directory(path: str) -> None:
 
 def health_message(devices: Iterable[DeviceHealth], now: float) -> bytes:
     """Encode it, as far as gRPC takes it: those that are well come last."""
-    message, room = wire.NodeWatchResourcesResponse(), LARGEST
-    for device in sorted(devices, key=lambda one: one.healthy is True):
-        entry = wire.DeviceHealth(
+    entries = (
+        wire.DeviceHealth(
             device=wire.DeviceIdentifier(pool_name=device.pool, device_name=device.device),
             health=_STATES[device.healthy],
             last_updated_time=int(now),
             health_check_timeout_seconds=EXPIRY,
             message=shorten(device.message),
         )
-        # A tag and two bytes of length come with each.
-        room -= entry.ByteSize() + 3
-        if room >= 0:
-            message.devices.append(entry)
-    return message.SerializeToString()
+        for device in sorted(devices, key=lambda one: one.healthy is True)
+    )
+    return wire.NodeWatchResourcesResponse(devices=take_fitting(entries)).SerializeToString()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from hooksidecar.broadcast import take_fitting
 from hostdev.kubelet.stubs import deviceplugin_v1beta1_pb2 as wire
 from hostdev.offer.grant import PERMISSIONS
-from hostdev.socketpath import LARGEST
 
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 """Kubelet takes anything but the first, to the letter, for unhealthy."""
@@ -46,16 +46,9 @@ class Source(Protocol):
 
 def list_message(devices: Iterable[Listed]) -> tuple[bytes, int]:
     """Encode a list, and count what there was no room for: unhealthy ones come last."""
-    message, room, left_out = wire.ListAndWatchResponse(), LARGEST, 0
-    for device in sorted(devices, key=lambda one: not one.healthy):
-        entry = _device(device)
-        # A tag and two bytes of length come with each.
-        room -= entry.ByteSize() + 3
-        if room < 0:
-            left_out += 1
-        else:
-            message.devices.append(entry)
-    return message.SerializeToString(), left_out
+    ordered = sorted(devices, key=lambda one: not one.healthy)
+    taken = take_fitting(map(_device, ordered))
+    return wire.ListAndWatchResponse(devices=taken).SerializeToString(), len(ordered) - len(taken)
 
 
 def _device(device: Listed) -> wire.Device:

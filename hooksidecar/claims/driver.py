@@ -13,6 +13,7 @@ from domxml.finding import Finding
 from hooksidecar import log
 from hooksidecar.claims.apiserver import ApiServer
 from hooksidecar.claims.metrics import CountedClaims, Metrics, State
+from hooksidecar.claims.node import watch_node
 from hooksidecar.claims.options import Options
 from hooksidecar.claims.prepare import Preparer
 from hooksidecar.claims.publisher import Publisher
@@ -20,15 +21,12 @@ from hooksidecar.claims.server import DraServer
 from hooksidecar.claims.source import DeviceHealth
 from hooksidecar.claims.store import ClaimStore
 from hooksidecar.claims.sweep import Sweep
-from hooksidecar.nodewatch.keeper import Keeper, count_units
-from hooksidecar.nodewatch.look import Pictures, declared_by, look_at, read_boot_id_of
+from hooksidecar.nodewatch.keeper import count_units
 from hooksidecar.nodewatch.mounts import Mounts
-from hooksidecar.nodewatch.record import Record
 from hooksidecar.process import Stop
 from hooksidecar.registration import State as Registration
 from hostdev.binding.state import By
 from hostdev.claims.devices import Device, Inventory, make_inventory
-from hostdev.inventory.scan import looker
 from hostdev.kubelet.checkpoint import FILE
 from hostdev.kubelet.directory import PLUGINS, dra_directory
 from hostdev.offer.grant import findings_against
@@ -47,27 +45,17 @@ class Driver:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._boot_id = boot_id = read_boot_id_of(options.host)
+        self._boot_id, self._pictures, self._record, self._keeper = watch_node(options, self._turned)
         self._api = ApiServer.in_cluster(options.service_account_dir, options.api_server or None)
         self._mounts = Mounts(_mounted(options))
-        self._pictures = Pictures(looker(options.host, bars=True))
         self._store = ClaimStore(options.kubelet_dir, options.driver, options.cdi_dir)
-        self._record = Record(options.kubelet_dir, boot_id, options.driver)
-        self._keeper = Keeper(
-            declared_by(options.state, options.node),
-            look_at(options.host, self._pictures.look, lambda: self._pictures.last, bars=True),
-            self._record,
-            options.kubelet_dir,
-            held=lambda record: record.plugins_ids,
-            turned=self._turned,
-        )
         self._preparer = Preparer(
             self._api,
             self._store,
             lambda: self._keeper.offer,
             node=options.node,
             driver=options.driver,
-            boot_id=boot_id,
+            boot_id=self._boot_id,
         )
         self._preparer.on_change = self._keeper.ask
         own = Path(dra_directory(options.kubelet_dir, options.driver))

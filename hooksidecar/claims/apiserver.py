@@ -20,7 +20,7 @@ from domxml.errors import BadInput
 from domxml.text import printable
 from hooksidecar.claims.apierrors import ASKING_FAILED, METHODS, ApiUnreachable, Asked, refusal_by_status, refusal_of
 from hooksidecar.claims.connection import Answer, Broken, Connections, Exchange
-from hooksidecar.claims.credentials import DIRECTORY, Credentials, NoCredentials
+from hooksidecar.claims.credentials import Credentials, NoCredentials
 from hostdev.jsontext import Format, parse_json
 
 Object: TypeAlias = "dict[str, Any]"
@@ -71,7 +71,7 @@ class ApiServer:
         self._ending = threading.Event()
 
     @classmethod
-    def in_cluster(cls, directory: str | Path = DIRECTORY, url: str | None = None) -> Self:
+    def in_cluster(cls, directory: str | Path, url: str | None = None) -> Self:
         """As every pod finds it, or at another URL of the same cluster."""
         return cls(url or _url_in(os.environ), Credentials(directory))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from domxml.text import visible
 
-DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 LARGEST = 1 << 20
 
 
@@ -20,7 +19,7 @@ class NoCredentials(Exception):
 class Credentials:
     """Reads them for every request, as a token is good for an hour and an authority may be replaced at any time."""
 
-    def __init__(self, directory: str | Path = DIRECTORY) -> None:
+    def __init__(self, directory: str | Path) -> None:
         self._directory = Path(directory)
         self._authority = b""
         self._context: ssl.SSLContext | None = None

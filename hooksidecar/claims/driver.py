@@ -28,7 +28,7 @@ from hooksidecar.registration import State as Registration
 from hostdev.binding.state import By
 from hostdev.claims.devices import Device, Inventory, make_inventory
 from hostdev.kubelet.checkpoint import FILE
-from hostdev.kubelet.directory import PLUGINS, dra_directory
+from hostdev.kubelet.directory import DRIVERS, PLUGINS, dra_directory
 from hostdev.offer.grant import findings_against
 from hostdev.offer.pool import Offer
 
@@ -170,6 +170,6 @@ class Driver:
 
 def _mounted(options: Options) -> Iterator[str]:
     """What of kubelet's directory is mounted by itself in a container."""
-    for place in (FILE.rpartition("/")[0], PLUGINS, "plugins"):
+    for place in (FILE.rpartition("/")[0], PLUGINS, DRIVERS):
         yield os.path.join(options.kubelet_dir, place)  # noqa: PTH118
     yield options.cdi_dir

@@ -37,7 +37,6 @@ class Options(NamedTuple):
     log_level: str = LEVEL
 
 
-_DEFAULTS = Options()
 OPTIONS = (
     Argument(
         ("--state",),

@@ -36,7 +36,6 @@ from hostdev.kubelet.claimrecords import (
     render_record,
 )
 
-CDI_DIRECTORY = "/var/run/cdi"
 RECORD_MODE, READABLE = 0o600, 0o644
 """What containers and runtimes read is readable by all: a VM's process is not root's."""
 _HINTS = {
@@ -61,7 +60,7 @@ class Leftovers(NamedTuple):
 class ClaimStore:
     """The files of one driver; from any thread, as long as no two write of one claim."""
 
-    def __init__(self, kubelet_dir: str, driver: str, cdi_dir: str = CDI_DIRECTORY) -> None:
+    def __init__(self, kubelet_dir: str, driver: str, cdi_dir: str) -> None:
         self.driver = driver
         self._kubelet_dir, self._cdi_dir = kubelet_dir, cdi_dir
         self._records_dir = records_directory(kubelet_dir, driver)

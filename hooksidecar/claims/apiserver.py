@@ -79,9 +79,9 @@ class ApiServer:
         """Read one object."""
         return self._object(Asked("get", path), within)
 
-    def list(self, path: str, *, within: float | None = None, **params: str) -> Listing:
+    def list(self, path: str, **params: str) -> Listing:
         """Read all objects, page by page."""
-        asked, until = Asked("list", path), self._until(self._times.listing if within is None else within)
+        asked, until = Asked("list", path), time.monotonic() + self._times.listing
         items: list[Object] = []
         more: Mapping[str, str] = {}
         while True:
@@ -101,20 +101,20 @@ class ApiServer:
         answer = self._answer(asked, self._until(), {**params, "timeoutSeconds": str(max(1, round(lasting)))})
         return Watch(self._url, asked, answer, self._times.silence, lasting)
 
-    def create(self, path: str, object_: Object, *, within: float | None = None) -> Object:
+    def create(self, path: str, object_: Object) -> Object:
         """Add an object to a collection, and return it as it is stored."""
-        return self._object(Asked("create", path, object_), within)
+        return self._object(Asked("create", path, object_))
 
-    def update(self, path: str, object_: Object, *, within: float | None = None) -> Object:
+    def update(self, path: str, object_: Object) -> Object:
         """Replace an object in the version that it names, and return it as it is stored."""
-        return self._object(Asked("update", path, object_), within)
+        return self._object(Asked("update", path, object_))
 
-    def delete(self, path: str, *, uid: str = "", version: str = "", within: float | None = None) -> None:
+    def delete(self, path: str, *, uid: str = "", version: str = "") -> None:
         """Take an object away, if it is still this one in this version."""
         wanted = {"uid": uid, "resourceVersion": version}
         preconditions = {key: value for key, value in wanted.items() if value}
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
-        self._value(Asked("delete", path, options), self._until(within))
+        self._value(Asked("delete", path, options), self._until())
 
     def close(self) -> None:
         """End what is under way, and wait for nothing any more."""
@@ -126,7 +126,7 @@ class ApiServer:
     def _until(self, within: float | None = None) -> float:
         return time.monotonic() + (self._times.answer if within is None else within)
 
-    def _object(self, asked: Asked, within: float | None) -> Object:
+    def _object(self, asked: Asked, within: float | None = None) -> Object:
         return self._checked(asked, self._value(asked, self._until(within)))
 
     def _checked(self, asked: Asked, value: Any) -> Object:

@@ -69,7 +69,7 @@ class Keeper:
         """When the last look of our own at the machine began."""
         self._begun: float | None = None
         """When the turn that is under way began."""
-        self._asked: SimpleQueue[Changes | threading.Event | None] = SimpleQueue()
+        self._asked: SimpleQueue[Changes | threading.Event] = SimpleQueue()
 
     def start(self) -> None:
         """Take turn after turn, each in the one thread that may hang with the host."""
@@ -126,7 +126,7 @@ class Keeper:
             while True:
                 if isinstance(asked, threading.Event):
                     waiting.append(asked)
-                elif asked:
+                else:
                     changes = Changes(
                         changes.functions | asked.functions, changes.groups | asked.groups, changes.lost or asked.lost
                     )

@@ -22,8 +22,8 @@ class Broadcast:
     """Of several messages that come while a stream is not read, the last one is left."""
 
     def __init__(self) -> None:
-        self.on_open: Callable[[], None] = _nothing
-        self.on_end: Callable[[], None] = _nothing
+        self.on_open: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], None] = lambda: None
         """Called when a stream begins, and ends; from any thread."""
         self._changed = Condition()
         self._message: bytes | None = None
@@ -110,7 +110,3 @@ def take_fitting(entries: Iterable[M]) -> list[M]:
         if room >= 0:
             taken.append(entry)
     return taken
-
-
-def _nothing() -> None:
-    """Before there is something that waits for it."""

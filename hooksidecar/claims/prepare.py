@@ -51,7 +51,7 @@ class Preparer:
         self._reserving = threading.Lock()
         """While units are proved to be free, and written down as held."""
         self._locks = ClaimLocks()
-        self.on_change: Callable[[], None] = _nothing
+        self.on_change: Callable[[], None] = lambda: None
         """Called when a claim holds devices, or none any more; from any thread."""
 
     def prepare(self, refs: Sequence[ClaimRef], within: float) -> Mapping[str, Sequence[PreparedDevice] | str]:
@@ -208,7 +208,3 @@ def check_ref(ref: ClaimRef) -> None:
     """Refuse what cannot be a claim: it becomes part of paths."""
     if not (is_uid(ref.uid) and is_name(ref.namespace) and is_name(ref.name)):
         raise BadInput("bad-message", "the request names no claim", subject=f"claim {ref.namespace}/{ref.name}"[:200])
-
-
-def _nothing() -> None:
-    """Before there is something that waits for it."""

@@ -149,7 +149,7 @@ class Calls:
         return _Running(job, thread)
 
     def _finish(self, call: _Call[A], ref: ClaimRef, running: _Running[A] | str, until: float) -> A:
-        fields = {"driver": self._driver, "claim": f"{ref.namespace}/{ref.name}", "uid": ref.uid}
+        fields = {"driver": self._driver, "claim": ref.full_name, "uid": ref.uid}
         if isinstance(running, str):
             log.error("refused", **fields, call=call.name, reason=running)
             return call.answer(error=running)

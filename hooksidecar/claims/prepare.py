@@ -65,7 +65,7 @@ class Preparer:
             with self._locks.hold(ref, until):
                 record = self._prepare(ref, until)
         except PassgateError as error:
-            log.warning("claim not prepared", claim=f"{ref.namespace}/{ref.name}", uid=ref.uid, reason=error.sentence())
+            log.warning("claim not prepared", claim=ref.full_name, uid=ref.uid, reason=error.sentence())
             return error.sentence()
         return [
             PreparedDevice(tuple(map(base_request, one.requests)), one.pool, one.device, (device_id(record, one),))
@@ -81,7 +81,7 @@ class Preparer:
         self._store.provide(record)
         if record != before:
             devices = [str(address) for unit in record.units for address in unit.functions]
-            log.info("claim prepared", claim=f"{ref.namespace}/{ref.name}", uid=ref.uid, devices=devices)
+            log.info("claim prepared", claim=ref.full_name, uid=ref.uid, devices=devices)
             self.on_change()
         return record
 
@@ -150,10 +150,10 @@ class Preparer:
                 record = self._store.find(ref.uid)
                 self._store.remove(ref.uid, ref.namespace, ref.name)
         except PassgateError as error:
-            log.warning("claim not undone", claim=f"{ref.namespace}/{ref.name}", uid=ref.uid, reason=error.sentence())
+            log.warning("claim not undone", claim=ref.full_name, uid=ref.uid, reason=error.sentence())
             return error.sentence()
         if record is not None:
-            log.info("claim undone", claim=f"{ref.namespace}/{ref.name}", uid=ref.uid)
+            log.info("claim undone", claim=ref.full_name, uid=ref.uid)
             self.on_change()
         return None
 
@@ -192,7 +192,7 @@ class ClaimLocks:
         try:
             if not lock.acquire(timeout=max(until - time.monotonic(), 0)):
                 what = "another call for it has not come back: a disk of the node may hang"
-                raise CLAIM_UNIT_UNAVAILABLE.refused(f"claim {ref.namespace}/{ref.name}", what, "see `dmesg`")
+                raise CLAIM_UNIT_UNAVAILABLE.refused(f"claim {ref.full_name}", what, "see `dmesg`")
             try:
                 yield
             finally:
@@ -207,4 +207,4 @@ class ClaimLocks:
 def check_ref(ref: ClaimRef) -> None:
     """Refuse what cannot be a claim: it becomes part of paths."""
     if not (is_uid(ref.uid) and is_name(ref.namespace) and is_name(ref.name)):
-        raise BadInput("bad-message", "the request names no claim", subject=f"claim {ref.namespace}/{ref.name}"[:200])
+        raise BadInput("bad-message", "the request names no claim", subject=f"claim {ref.full_name}"[:200])

@@ -13,6 +13,11 @@ class ClaimRef(NamedTuple):
     uid: str
     name: str
 
+    @property
+    def full_name(self) -> str:
+        """Where it is, and how it is called."""
+        return f"{self.namespace}/{self.name}"
+
 
 class PreparedDevice(NamedTuple):
     """A device of a claim, and what the container runtime injects for it."""

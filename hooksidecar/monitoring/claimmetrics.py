@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hooksidecar.monitoring.metrics import Kind, Label, Metric
+from hooksidecar.monitoring.metrics import BY_CODE, BY_UNIT_STATE, Kind, Label, Metric
 
 FINDINGS = Metric(
     "passgate_claims_findings",
@@ -10,7 +10,7 @@ FINDINGS = Metric(
     title="Findings of the driver",
     help="Findings about what is offered, published and kept.",
     meaning="findings about what is offered, published and kept; the log has them in words",
-    labels=(Label("code"), Label("severity", ("info", "warning", "error"))),
+    labels=BY_CODE,
 )
 UNITS = Metric(
     "passgate_claims_units",
@@ -21,7 +21,7 @@ UNITS = Metric(
         "units that are offered by claim: `free`, `given` (a claim holds it), `unhealthy` (it cannot be given as it is "
         "now, and is in no slice), `given-unhealthy` (a claim holds it, and could not be given it again)"
     ),
-    labels=(Label("state", ("free", "given", "unhealthy", "given-unhealthy")),),
+    labels=BY_UNIT_STATE,
 )
 PREPARED = Metric(
     "passgate_claims_prepared",

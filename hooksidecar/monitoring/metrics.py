@@ -72,6 +72,8 @@ class Metric(NamedTuple):
         return f"{name}{{{','.join(fits)}}}" if patterns else name
 
 
+BY_CODE = (Label("code"), Label("severity", ("info", "warning", "error")))
+BY_UNIT_STATE = (Label("state", ("free", "given", "unhealthy", "given-unhealthy")),)
 SOURCES = ("host", "record", "podresources", "node-state")
 
 BUILD = Metric(
@@ -108,7 +110,7 @@ FINDINGS = Metric(
     title="Findings",
     help="Findings about the host, its devices on vfio drivers, and what kubelet granted.",
     meaning="findings about the host, about its devices on vfio drivers, and about what kubelet granted",
-    labels=(Label("code"), Label("severity", ("info", "warning", "error"))),
+    labels=BY_CODE,
 )
 SOURCE_AGE = Metric(
     "passgate_source_age_seconds",
@@ -206,7 +208,7 @@ OFFER_UNITS = Metric(
         "with `--offer`: units that are offered to kubelet: `free`, `given` (a pod has it), `unhealthy` (it cannot be "
         "given as it is now), `given-unhealthy` (a pod has it, and could not be given it again)"
     ),
-    labels=(Label("state", ("free", "given", "unhealthy", "given-unhealthy")),),
+    labels=BY_UNIT_STATE,
 )
 OFFER_RESOURCES = Metric(
     "passgate_offer_resources",

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.apiserver.status import Refusal
-from tests.apiserver.storage import RESOURCES, Resource
+from tests.apiserver.storage import RESOURCES, Object, Resource
 
-Object = dict[str, Any]
 NODE_NAME = "authentication.kubernetes.io/node-name"
 _OPERATIONS = {"create": "CREATE", "update": "UPDATE", "delete": "DELETE", "deletecollection": "DELETE"}
 

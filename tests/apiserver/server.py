@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.apiserver.access import Policies, User
@@ -27,6 +27,7 @@ from tests.apiserver.status import Refusal
 from tests.apiserver.storage import RESOURCES, Change, Object, Resource, Selector, Storage
 
 ADMIN = "a-token-of-an-admin"
+_SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
 class ApiServerDouble:
@@ -196,12 +197,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
 
-class Question:
+class Question(NamedTuple):
     """What a request asks for."""
 
-    def __init__(self, verb: str, resource: Resource, namespace: str, name: str, params: dict[str, str]) -> None:
-        self.verb, self.resource, self.params = verb, resource, params
-        self.namespace, self.name = namespace, name
+    verb: str
+    resource: Resource
+    namespace: str
+    name: str
+    params: Mapping[str, str]
 
     @classmethod
     def of(cls, method: str, target: str) -> Self:
@@ -262,7 +265,7 @@ def _answer(api: ApiServerDouble, user: User, question: Question, body: Object) 
         for one in storage.select(plural, question.selector()):
             api.policies.demand("deletecollection", user, plural, None, one)
             storage.delete(plural, one["metadata"]["name"], one["metadata"].get("namespace", ""))
-        return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+        return 200, _SUCCESS
     old = storage.get(plural, name, namespace)
     if question.verb == "update":
         api.policies.demand("update", user, plural, body, old)
@@ -270,7 +273,7 @@ def _answer(api: ApiServerDouble, user: User, question: Question, body: Object) 
     api.policies.demand("delete", user, plural, None, old)
     wanted = body.get("preconditions") or {}
     storage.delete(plural, name, namespace, wanted.get("uid", ""), wanted.get("resourceVersion", ""))
-    return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return 200, _SUCCESS
 
 
 def _page(storage: Storage, question: Question) -> Object:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.apiserver.access import User
 from tests.apiserver.lifecycle import allocate, release, reserve
 from tests.apiserver.status import Refusal
-from tests.apiserver.storage import RESOURCES, Storage
+from tests.apiserver.storage import RESOURCES, Object, Storage
 from tests.hostdev.claims.recorded import claim
 from tests.house import ROOT
 
@@ -23,7 +23,6 @@ RECORDED = json.loads((ROOT / "tests/fixtures/apiserver/objects.json").read_text
 SLICE = RECORDED["resourceslice"]
 CLAIMS = ("allocated-reserved", "extended-resource", "shared-by-two", "two-requests", "with-device-status")
 MADE = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields")
-Object = dict[str, Any]
 
 
 def written(stored: Object) -> Object:

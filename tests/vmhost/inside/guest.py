@@ -9,9 +9,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from domxml.pciaddress import PciAddress
+from tests.vmhost.inside.patience import PATIENCE
 
 OURS = "ua-passgate-"
-PATIENCE = 300
 PAUSE = 0.5
 _DEVICE = re.compile(r"Bus +(\d+), device +(\d+), function (\d+):((?:(?!\n +Bus)[\s\S])*)")
 _MAPPED = re.compile(r"BAR0: .* at 0x")

@@ -14,6 +14,7 @@ import libvirt
 from tests.vmhost import initramfs, recipe
 from tests.vmhost.inside import guest, guestview, prepare
 from tests.vmhost.inside.bench import Bench
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.scenario import Mismatch
 
 KERNEL = Path("/share") / recipe.GUEST_KERNEL
@@ -24,7 +25,6 @@ DISK = Path("/tmp/guest-disk")  # noqa: S108
 DISK_SIZE = 1 << 20
 CELL_MIB = 96
 TRIES = 3
-PATIENCE = 300
 PAUSE = 1.0
 STUCK = 15
 """Seconds at one spot."""

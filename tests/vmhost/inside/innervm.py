@@ -15,12 +15,12 @@ from tests.vmhost import initramfs
 from tests.vmhost.inside import guestboot, innerlook
 from tests.vmhost.inside.bench import Bench
 from tests.vmhost.inside.domains import hostdev
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.scenario import Mismatch
 
 INIT = Path(__file__).parent.parent / "inner-init"
 INITRAMFS = Path("/tmp/inner-initramfs")  # noqa: S108  this host is ours alone
 CONSOLE = Path("/tmp/inner-console")  # noqa: S108
-PATIENCE = 300
 CONSOLE_TAIL = 20
 VIRTUAL_IOMMU = "<iommu model='intel'><driver intremap='on' caching_mode='on'/></iommu>"
 DOMAIN = f"""\

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from domxml.pciaddress import PciAddress
+from tests.vmhost.inside.patience import PATIENCE
 
 _RECORD = 1 << 13
-_PATIENCE, _PAUSE = 300.0, 0.5
+_PAUSE = 0.5
 _NOTHING = "nothing"
 _NOISE = re.compile(
     r"BAR \d|bridge window|enabling device|resett?ing|reset done|Intel\(R\)|PHC|NIC Link|registered|Assigning random|"
@@ -46,7 +47,7 @@ class KernelLog:
 
     def said_soon(self, *addresses: PciAddress) -> str:
         """The same, once it has said something: on a busy host that may take a while."""
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         while (words := self.said(*addresses)) == _NOTHING and time.monotonic() < until:
             time.sleep(_PAUSE)
         return words

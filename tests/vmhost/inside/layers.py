@@ -14,6 +14,7 @@ from pathlib import Path
 
 from domxml.pciaddress import PciAddress
 from tests.vmhost.inside import pci
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.prepare import run
 
 MOUNT = "/mnt"
@@ -26,7 +27,6 @@ _BPF_PROG_LOAD, _BPF_OBJ_PIN, _XDP = 5, 6, 6
 _XDP_PASS = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)
 """r0 = XDP_PASS; exit."""
 PAUSE = 0.2
-PATIENCE = 300.0
 
 
 def namespaces(controller: PciAddress) -> list[str]:

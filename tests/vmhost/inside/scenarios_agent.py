@@ -18,6 +18,7 @@ from tests.hooksidecar.wirebytes import message
 from tests.vmhost.inside import guest, launcher, pod
 from tests.vmhost.inside.devices import DISPLAY, VF
 from tests.vmhost.inside.domains import domain, hostdev
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.scenario import Mismatch, expect, scenario
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 RESOURCE = "intel.com/sriov"
 VARIABLE = "PCIDEVICE_INTEL_COM_SRIOV"
 NODE = "node1"
-PATIENCE = 300
 
 
 @scenario

@@ -16,6 +16,7 @@ from tests.kubelet.pods import Pod
 from tests.kubelet.times import REAL
 from tests.vmhost.inside import twins
 from tests.vmhost.inside.devices import TWINS
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.scenario import expect, scenario
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _boot(bench: Bench, node: ClaimNode, agent: AgentProcess, given: Pod) -> Non
     expect(given.running, given.message)
     said = twins.check_container(given.container())
     files = [one.container_path.removeprefix(ATTRIBUTES) for one in given.container().mounts]
-    agent.until((mount / FILE).exists, twins.PATIENCE)
+    agent.until((mount / FILE).exists, PATIENCE)
     how = "extended resource" if given.extended else "claim"
     bench.record(f"Prepare, {how}", "both cards, first and second", f"{twins.VARIABLE}={said}, {files[0]}")
     places, live = twins.start_vm(bench, mount)
@@ -62,7 +63,7 @@ def _boot(bench: Bench, node: ClaimNode, agent: AgentProcess, given: Pod) -> Non
 @contextmanager
 def _claimed(directory: Path) -> Iterator[tuple[ClaimNode, AgentProcess]]:
     """The group of these cards, in slices of a driver, and an agent beside it; both are slow, as a node's are."""
-    host = Host("/", twins.state(by="claim"), 1, twins.PATIENCE)
+    host = Host("/", twins.state(by="claim"), 1, PATIENCE)
     with (
         claim_node(directory, REAL, host) as node,
         AgentProcess(node.kubelet_dir, host="/") as agent,

@@ -30,6 +30,7 @@ from tests.vmhost.inside.changes import (
 from tests.vmhost.inside.devices import AUDIO, DISPLAY, OTHER_VF
 from tests.vmhost.inside.domains import domain, hostdev
 from tests.vmhost.inside.kernellog import KernelLog
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.product import passgate, passgate_json
 from tests.vmhost.inside.scenario import expect, scenario, thorough
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 PORT, OTHER_PORT, DISK, NIC = (BY_ID[name].address for name in ("igb1", "igb0", "nvme1", "switch-nic1"))
 VM = "late"
-PATIENCE = 300
 WAIT = 20.0
 """Seconds in which the VM has started, and the write has not come back."""
 

@@ -16,6 +16,7 @@ from tests.kubelet.pods import Pod
 from tests.kubelet.times import REAL
 from tests.vmhost.inside import twins
 from tests.vmhost.inside.devices import TWINS
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.scenario import expect, scenario
 
 if TYPE_CHECKING:
@@ -35,17 +36,17 @@ def a_group_is_offered_and_reaches_the_vm_whole(bench: Bench) -> None:
 
 
 def _await_healthy(kubelet: Kubelet, count: int) -> None:
-    kubelet.wait(lambda: kubelet.allocatable(twins.RESOURCE) == count, f"{count} healthy", twins.PATIENCE)
+    kubelet.wait(lambda: kubelet.allocatable(twins.RESOURCE) == count, f"{count} healthy", PATIENCE)
 
 
 def _allocate(bench: Bench, kubelet: Kubelet, agent: AgentProcess) -> Path:
     """A pod gets the group; the sidecar's volume, with the file in it."""
     given = kubelet.create(Pod("virt-launcher-vm", {twins.RESOURCE: 1}), bound=True)
     mount = Directory(kubelet.directory).volume(given.uid, SIDECAR) / SIDECAR
-    kubelet.wait(lambda: given.running or given.ended, "the pod runs", twins.PATIENCE)
+    kubelet.wait(lambda: given.running or given.ended, "the pod runs", PATIENCE)
     expect(given.running, f"{given.message}\n{agent.log_text()}")
     said = twins.check_container(given.container())
-    agent.until((mount / FILE).exists, twins.PATIENCE)
+    agent.until((mount / FILE).exists, PATIENCE)
     bench.record(f"Allocate of 1 {twins.RESOURCE}", "both cards, first and second", f"{twins.VARIABLE}={said}")
     return mount
 
@@ -60,5 +61,5 @@ def _offered(directory: Path) -> Iterator[tuple[Kubelet, AgentProcess]]:
         Kubelet(directory / "kubelet", times=REAL, root="/") as kubelet,
         AgentProcess(kubelet.directory, *flags, host="/") as agent,
     ):
-        agent.until(lambda: kubelet.allocatable(twins.RESOURCE) == 1, twins.PATIENCE)
+        agent.until(lambda: kubelet.allocatable(twins.RESOURCE) == 1, PATIENCE)
         yield kubelet, agent

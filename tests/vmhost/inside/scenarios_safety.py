@@ -20,6 +20,7 @@ from hostdev.inventory.machine import Machine
 from hostdev.inventory.scan import scan
 from tests.vmhost.inside import layers, pci, vfioholder
 from tests.vmhost.inside.kernellog import KernelLog, answer
+from tests.vmhost.inside.patience import PATIENCE
 from tests.vmhost.inside.prepare import run
 from tests.vmhost.inside.product import PASSGATE, passgate_json
 from tests.vmhost.inside.scenario import expect, scenario, thorough
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 DISK, NIC = BY_ID["nvme1"].address, BY_ID["switch-nic1"].address
 PORT, OTHER_PORT, CONTROLLER = (BY_ID[name].address for name in ("igb1", "igb0", "nvme0"))
 MAC = "02:00:00:00:00:0a"
-PATIENCE = 300
 Layer = Callable[[], AbstractContextManager[object]]
 
 

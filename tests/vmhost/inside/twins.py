@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 RESOURCE = "example.com/nic"
 VARIABLE = "PCI_RESOURCE_EXAMPLE_COM_NIC"
-PATIENCE = 300.0
-"""Seconds; the host's processors are slow."""
 
 
 def state(**more: str) -> str:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from domxml.pciaddress import PciAddress
 from tests.vmhost.inside import pci
+from tests.vmhost.inside.patience import PATIENCE
 
-PATIENCE = 300
 HOLD = """
 import fcntl, os, stat, struct, sys
 address, node = sys.argv[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -89,11 +88,9 @@ REF = ClaimRef("default", "uid-c", "c")
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    directory = Path(tempfile.mkdtemp(prefix="kd-"))
+def world(kubelet_dir: Path) -> Iterator[World]:
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, directory)
-        found = World(directory / "n", stack)
+        found = World(kubelet_dir / "n", stack)
         found.serve()
         yield found
         found.end()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hooksidecar.claims.apiserver import ApiServer
-from hooksidecar.claims.credentials import Credentials
 from hooksidecar.claims.prepare import Preparer
 from hooksidecar.claims.source import ClaimRef
 from hooksidecar.claims.sweep import Sweep
@@ -25,25 +22,17 @@ POD = "uid-of-pod"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServerDouble]:
-    with ApiServerDouble() as double:
-        double.service_account(tmp_path / "token")
-        yield double
-
-
-@pytest.fixture
-def node(tmp_path: Path, server: ApiServerDouble) -> Iterator[Node]:
+def node(tmp_path: Path, api: ApiServer) -> Node:
     found = Node(tmp_path / "node", cards(0x3D))
-    with closing(ApiServer(server.url, Credentials(tmp_path / "token"))) as api:
-        found.preparer = Preparer(api, found.store, found.offer, node=NODE, driver=DRIVER, boot_id=BOOT)
-        found.sweep = Sweep(api, found.store, found.preparer, str(found.kubelet_dir), BOOT)
-        found.kubelet_holds()
-        yield found
+    found.preparer = Preparer(api, found.store, found.offer, node=NODE, driver=DRIVER, boot_id=BOOT)
+    found.sweep = Sweep(api, found.store, found.preparer, str(found.kubelet_dir), BOOT)
+    found.kubelet_holds()
+    return found
 
 
-def allocated(server: ApiServerDouble, name: str) -> tuple[dict[str, Any], ClaimRef]:
+def allocated(double: ApiServerDouble, name: str) -> tuple[dict[str, Any], ClaimRef]:
     """A claim that the scheduler has given the device."""
-    storage = server.storage
+    storage = double.storage
     claim = storage.create("resourceclaims", claim_of(name, "gpu", "gpu.example.com", "gpu"), "default")
     result = {"request": "gpu", "driver": DRIVER, "pool": NODE, "device": FIRST}
     claim = reserve(storage, allocate(storage, claim, [result]), "pod", POD)
@@ -51,21 +40,21 @@ def allocated(server: ApiServerDouble, name: str) -> tuple[dict[str, Any], Claim
 
 
 def test_what_is_prepared_stays_so_with_the_api_server_away_and_is_swept_when_it_is_back(
-    server: ApiServerDouble, node: Node
+    double: ApiServerDouble, node: Node
 ) -> None:
-    claim, ref = allocated(server, "first")
+    claim, ref = allocated(double, "first")
     answer = node.prepare(ref)
-    url = server.url
-    server.stop()
+    url = double.url
+    double.stop()
 
     assert node.prepare(ref) == answer
     (finding,) = node.sweep.run()
     assert "did not get it" in finding.message
-    server.start()
-    assert server.url == url
+    double.start()
+    assert double.url == url
     assert node.sweep.run() == ()
     assert node.files() != {}
-    release(server.storage, claim, POD)
+    release(double.storage, claim, POD)
     assert node.sweep.run() == ()
     assert node.files() == {}
 
@@ -78,16 +67,16 @@ def test_a_claim_that_is_not_there_is_told_with_the_words_of_the_api_server(node
     )
 
 
-def test_an_api_server_that_has_too_much_to_do_is_asked_again(server: ApiServerDouble, node: Node) -> None:
-    _, ref = allocated(server, "first")
-    server.fail(refuse(429, retry_after="0"), times=1, verb="get")
+def test_an_api_server_that_has_too_much_to_do_is_asked_again(double: ApiServerDouble, node: Node) -> None:
+    _, ref = allocated(double, "first")
+    double.fail(refuse(429, retry_after="0"), times=1, verb="get")
 
     assert node.prepare(ref)
 
 
-def test_an_account_that_may_not_read_claims_is_told(server: ApiServerDouble, node: Node) -> None:
-    _, ref = allocated(server, "first")
-    server.fail(refuse(403), times=1, verb="get")
+def test_an_account_that_may_not_read_claims_is_told(double: ApiServerDouble, node: Node) -> None:
+    _, ref = allocated(double, "first")
+    double.fail(refuse(403), times=1, verb="get")
 
     assert "403" in node.refusal(ref)
     assert node.prepare(ref)

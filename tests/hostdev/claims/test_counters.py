@@ -50,6 +50,11 @@ def assert_counters_are_right(machine: Machine, found: Inventory, devices: Seque
             assert fit_together(found, some) is go_together(machine, some), [one.name for one in some]
 
 
+def all_by_claim(state: NodeState) -> NodeState:
+    """Without limits."""
+    return state._replace(offers=tuple(one._replace(by=By.CLAIM, limit=None) for one in state.offers))
+
+
 def all_listed(state: NodeState, picture: Machine) -> Inventory:
     """With every unit held by a claim, as it may have come about one after the other."""
     free = compose_offer(state, picture)
@@ -179,9 +184,8 @@ def assert_limits_hold(found: Inventory) -> None:
 def test_counters_fit_for_what_goes_together_and_for_nothing_else(question: Question, seed: int) -> None:
     """Any machine; of its devices a few that share, so that every set of them can be tried."""
     random = seeded(seed)
-    offers = tuple(one._replace(by=By.CLAIM, limit=None) for one in question.state.offers)
     picture = question.machine
-    found = all_listed(question.state._replace(offers=offers), picture)
+    found = all_listed(all_by_claim(question.state), picture)
 
     assert_limits_hold(found)
     sharing = [one for one in found.devices if one.consumes]
@@ -194,8 +198,7 @@ def test_counters_fit_for_what_goes_together_and_for_nothing_else(question: Ques
 @settings(max_examples=40, deadline=None)
 @given(QUESTIONS)
 def test_without_counters_nothing_is_listed_beside_what_it_excludes(question: Question) -> None:
-    offers = tuple(one._replace(by=By.CLAIM, limit=None) for one in question.state.offers)
-    offer = compose_offer(question.state._replace(offers=offers), question.machine)
+    offer = compose_offer(all_by_claim(question.state), question.machine)
     found, counted = make_inventory(offer, with_counters=False), make_inventory(offer)
 
     assert found.counter_sets == ()

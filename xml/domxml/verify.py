@@ -92,6 +92,7 @@ class _Tree:
         self.owners: dict[PciAddress, list[Element]] = defaultdict(list)
         for element in cast("list[Element]", _ADDRESSES(domain.root)):
             self.owners[PciAddress.from_attributes(element)].append(element)
+        self.numbers: dict[str, Counter[str]] = {}
 
     @cached_property
     def chassis(self) -> Counter[tuple[str, str]]:
@@ -104,10 +105,16 @@ class _Tree:
             child = holder.element.find(tag)
             if child is None or holder.element.get("model") == AP:
                 continue
-            if cast("list[str]", values(self.root)).count(child.get(name, "")) > 1:
+            if self._count(word, values)[child.get(name, "")] > 1:
                 yield f"two devices have this {word}"
         if change.placed.address is not None:
             yield from self._of_address(change.placed.address)
+
+    def _count(self, word: str, values: etree.XPath) -> Counter[str]:
+        """How many devices have each; looked for once, where one of ours has one."""
+        if word not in self.numbers:
+            self.numbers[word] = Counter(cast("list[str]", values(self.root)))
+        return self.numbers[word]
 
     def _of_address(self, address: PciAddress) -> Iterator[str]:
         if len(self.owners[address]) > 1:

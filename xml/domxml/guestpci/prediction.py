@@ -175,16 +175,16 @@ class _Run:
         # Growing while controllers are connected would need buses that libvirt does not look at again.
         if len(dry.buses) != len(self.ports):
             raise Impossible("No more available PCI slots")
-        on_own_ports = self.nothing_can_shift()
-        if on_own_ports:
-            on_own_ports = not any(index <= self.max_index for index in self.tried_ports) and not beyond
+        repeats = self.nothing_can_shift()
+        if repeats:
             self.where.update(self.tried)
             for index, address in self.tried_ports.items():
                 self.ports[index].address = address
         else:
             self._pass(dry_run=False)
         ports = tuple(self.ports[index] for index in sorted(self.ports))
-        return Prediction(ports, self.where, on_own_ports=on_own_ports)
+        old_port_waits = any(index <= self.max_index for index in self.tried_ports)
+        return Prediction(ports, self.where, on_own_ports=repeats and not old_port_waits and not beyond)
 
     def nothing_can_shift(self) -> bool:
         """The second run would only repeat the first: plain PCI Express devices, each on a port of its own."""

@@ -152,13 +152,20 @@ def _firsts(host: str) -> str:
 
 
 def _first(command: tuple[str, ...], environment: Mapping[str, str] = MappingProxyType({})) -> Callable[[], object]:
+    request = _requests()[3]
+
     def once() -> float:
         with Process(command, environment) as server:
-            server.call(INFO, b"")
-            server.call(DEFINE, _requests()[3])
+            _answer_first(server, request)
             return server.busy()
 
     return once
+
+
+def _answer_first(server: Process, request: bytes) -> None:
+    """Ask what virt-launcher asks first."""
+    server.call(INFO, b"")
+    server.call(DEFINE, request)
 
 
 def _firsts_limited(host: str) -> str:
@@ -176,11 +183,10 @@ def _firsts_limited(host: str) -> str:
 
 
 def _seconds_limited(command: tuple[str, ...], environment: Mapping[str, str], group: Limited) -> float:
-    server = Process(command, environment, group.entering())
+    server, request = Process(command, environment, group.entering()), _requests()[3]
     begun = time.perf_counter()
     with server:
-        server.call(INFO, b"")
-        server.call(DEFINE, _requests()[3])
+        _answer_first(server, request)
         return time.perf_counter() - begun
 
 

@@ -28,6 +28,7 @@ from bench.table import MILLISECOND, Goal, goals, table
 from hooksidecar.stubs import callbacks_v1alpha3_pb2 as callbacks
 from tests.domxml.large import large
 from tests.hooksidecar.cgroups import Limited, Unavailable, limited
+from tests.hooksidecar.procfs import read_status
 from tests.hostdev.layout import lay_out
 
 DOMAINS = Path("tests/fixtures/domains")
@@ -102,8 +103,7 @@ class Process:
 
     def memory(self) -> Memory:
         """What is resident now."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return Memory(*(int(status.partition(f"{key}:")[2].split()[0]) for key in ("VmRSS", "RssAnon")))
+        return Memory(*(int(read_status(self._process.pid, key)) for key in ("VmRSS", "RssAnon")))
 
 
 class Memory(NamedTuple):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.hooksidecar.client import Client
+from tests.hooksidecar.procfs import read_status
 from tests.patience import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
@@ -79,8 +80,7 @@ class Sidecar:
 
     def status(self, key: str) -> int:
         """A number of /proc/PID/status, such as VmRSS or Threads."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])
+        return int(read_status(self.process.pid, key))
 
     def files(self) -> int:
         """How many files it has open."""

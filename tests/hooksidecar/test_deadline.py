@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from hooksidecar.server import WAITING
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
 from tests.hooksidecar.domainhooks import Simple, with_device
+from tests.hooksidecar.procfs import cpu_seconds
 from tests.hooksidecar.sidecar import Sidecar, Start
 from tests.patience import SOON, until
 
@@ -91,13 +91,9 @@ def test_h15_a_worker_that_does_not_come_back_is_replaced(start: Start, core: st
 
 
 def _processor_time(sidecar: Sidecar, seconds: float) -> float:
-    def used() -> float:
-        fields = Path(f"/proc/{sidecar.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    before = used()
+    before = cpu_seconds(sidecar.process.pid)
     time.sleep(seconds)
-    return used() - before
+    return cpu_seconds(sidecar.process.pid) - before
 
 
 class Context:

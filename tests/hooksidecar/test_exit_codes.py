@@ -15,6 +15,7 @@ import pytest
 from domxml.errors import ExitCode
 from tests.domxml.domains import load
 from tests.hooksidecar.client import Failed
+from tests.hooksidecar.procfs import read_status
 from tests.hooksidecar.sidecar import Sidecar, Start, environment
 from tests.patience import PATIENCE, SOON
 
@@ -169,6 +170,4 @@ def test_without_standard_streams_it_serves_and_ends_as_ever(mount: Path, closed
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    caught = next(line for line in lines if line.startswith("SigCgt:"))
-    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    return bool(int(read_status(pid, "SigCgt"), 16) >> (number - 1) & 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from hooksidecar.agent.pods import Node
+from tests.hooksidecar import procfs
 from tests.hooksidecar.sidecar import environment
 from tests.patience import PATIENCE, until
 
@@ -64,13 +64,11 @@ class AgentProcess:
 
     def cpu_seconds(self) -> float:
         """What it has used of a processor so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return procfs.cpu_seconds(self.process.pid)
 
     def resident(self) -> int:
         """Its memory, in KiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0])
+        return int(procfs.read_status(self.process.pid, "VmRSS"))
 
     def log_text(self) -> str:
         return self._log.read_text()

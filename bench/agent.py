@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.table import MILLISECOND, Goal, goals
+from bench.table import MILLISECOND, Goal, goals, show
 from tests.hooksidecar.agent.kubelet import FILE, SIDECAR, Kubelet, uid
 from tests.hooksidecar.agent.process import AgentProcess
 
@@ -100,6 +99,4 @@ def _line(name: str, seconds: list[float], more: str) -> str:
 
 
 if __name__ == "__main__":
-    for line in run():
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    show(run())

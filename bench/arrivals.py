@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.table import show
 from hooksidecar.agent.arrivals import Arrivals
 from hostdev.inventory.host import Host as Door
 from hostdev.inventory.scan import scan
@@ -78,6 +78,4 @@ def _interrupts(root: Path, devices: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for line in run():
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    show(run())

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.table import MILLISECOND, Goal, goals
+from bench.table import MILLISECOND, Goal, goals, show
 from tests.hooksidecar.agent.process import AgentProcess
 from tests.hooksidecar.claims.cluster import MACHINE, ClaimNode
 from tests.kubelet.times import REAL
@@ -48,6 +47,4 @@ def run() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for line in run():
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    show(run())

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 import grpc
 
 from bench.scan import IN_MEMORY, tree
-from bench.table import MILLISECOND, Goal, goals
+from bench.table import MILLISECOND, Goal, goals, show
 from domxml.pciaddress import PciAddress
 from hooksidecar import log
 from hooksidecar.agent import options
@@ -245,6 +245,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == [AGENT]:
         _agent(sys.argv[2], sys.argv[3:])
         sys.exit()
-    for line in run():
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    show(run())

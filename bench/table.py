@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -34,3 +35,10 @@ def goals(goals: Iterable[Goal]) -> str:
     return "\n".join(
         f"  goal met: {'yes' if goal.met else 'no ':<3}  {goal.promise}: {goal.measured}" for goal in goals
     )
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print each line as soon as it is there."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

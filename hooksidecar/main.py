@@ -116,11 +116,11 @@ def _core(options: Options) -> Core:
 
     from hooksidecar.container import channels  # noqa: PLC0415  not before Info can be answered
     from hostdev.gate import check  # noqa: F401, PLC0415  the first call needs these too
-    from hostdev.inject.hook import HookCore, Launcher, rehearse  # noqa: PLC0415
+    from hostdev.inject.hook import HookCore, Launcher, warm_up  # noqa: PLC0415
     from hostdev.inventory.recorded import layout  # noqa: F401, PLC0415
     from hostdev.inventory.scan import looker  # noqa: PLC0415
 
-    rehearse()
+    warm_up()
     return HookCore(
         lambda: channels(options.mount, os.environ),
         looker(options.host, bars=True),

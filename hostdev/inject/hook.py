@@ -200,7 +200,7 @@ _DOMAIN = b"""<domain type='kvm'>
 _VMI = b'{"kind": "VirtualMachineInstance", "spec": {}}'
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Answer a call of no VM, so that what a first one has to make is made: the parser's memory, patterns, tables."""
     core = HookCore(lambda: Channels(environment={"PCI_RESOURCE_X": "0000:00:01.0"}), lambda: None)
     with suppress(PassgateError):

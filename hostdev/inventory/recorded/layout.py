@@ -22,9 +22,9 @@ MAX_SIZE = 64 << 20
 @contextmanager
 def open_host(spec: str | os.PathLike[str]) -> Iterator[Host]:
     """The host at a root directory, or of a recorded machine."""
-    if not os.fspath(spec):
-        raise BadInput("no-machine", "an empty name names no host", hint=_HINT)
     name = os.fspath(spec)
+    if not name:
+        raise BadInput("no-machine", "an empty name names no host", hint=_HINT)
     piped = name == STANDARD_INPUT
     if not piped and (os.path.splitext(name.rstrip("/"))[1] != SUFFIX or os.path.isdir(name)):  # noqa: PTH112, PTH122
         with Host(name, source=name) as host:

@@ -190,7 +190,6 @@ class Agent:
         web = Web(self._options.listen, self._metrics.text, self._loop.trouble)
         web.start()
         faces.callback(web.close)
-        log.info("serving metrics", address=self._options.listen, port=web.port)
 
     def _serve_hooks(self, faces: ExitStack) -> None:
         from hooksidecar.agent import nodehook  # noqa: PLC0415  only where it is asked for

@@ -100,7 +100,6 @@ class Driver:
         web = Web(self._options.listen, self._metrics.text, str, self._lacking)
         web.start()
         faces.callback(web.close)
-        log.info("serving metrics", address=self._options.listen, port=web.port)
 
     def _turned(self, offer: Offer) -> None:
         if offer is self._offer and self._seen.is_set():

@@ -67,6 +67,7 @@ class Web:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(self._loop, listener), name="web", daemon=True)
         self._thread.start()
+        log.info("serving metrics", address=self._address, port=self.port)
 
     def close(self) -> None:
         """Listen no longer; what is under way is cut off."""

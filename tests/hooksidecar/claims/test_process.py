@@ -72,6 +72,8 @@ def test_an_api_server_that_is_away(node: ClaimNode) -> None:
     process = node.serve()
     node.wait(lambda: node.kubelet.claims.drivers.is_connected(DRIVER))
     assert page(process, "/healthz") == (200, "ok\n"), "an end would mend nothing"
+    # Kubelet knows the driver a moment before the driver hears of it.
+    node.wait(lambda: "kubelet does not know the driver" not in page(process, "/readyz")[1])
     status, why = page(process, "/readyz")
     assert status == 503
     assert why.startswith("the slices are not published: ")
